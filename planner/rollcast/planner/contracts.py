@@ -1,0 +1,145 @@
+"""Which versions may meet: contract edges between slots, and whether two versions are compatible on them.
+
+A requirement belongs to the nearest upstream slot that provides the contract (in either version), or to the slot
+that it names. Only when no upstream slot provides it is it looked for elsewhere in the pipeline. Where neither end of
+a data-flow edge declares anything about the other, the worst is assumed: the two only meet within one release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from rollcast.planner.releases import SlotVersion
+from rollcast.planner.values import satisfies
+
+Slots = Mapping[str, SlotVersion]
+Edge = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """One unmet requirement: `consumer` requires `contract` `wanted` of `provider`, which has `found`."""
+
+    consumer: str
+    provider: str
+    contract: str
+    wanted: str
+    found: str | None
+
+    def __str__(self) -> str:
+        has = f"provides {self.contract} {self.found}" if self.found else f"does not provide {self.contract}"
+        return f"{self.consumer} requires {self.contract} {self.wanted}, and {self.provider} {has}"
+
+
+class ContractGraph:
+    """The contract edges of one line between an old and a new set of slots.
+
+    `bound[(a, b)]` holds the requirement names of b that concern a. `open_edges` are data-flow edges about which
+    nothing is declared.
+    """
+
+    def __init__(self, old: Slots, new: Slots) -> None:
+        self.old, self.new = old, new
+        self.names = sorted({*old, *new})
+        self.flow = {(u, v) for slots in (old, new) for v, slot in slots.items() for u in slot.upstream}
+        self.providers = self._providers()
+        self.bound: dict[Edge, set[str]] = {}
+        for side in (old, new):
+            for name, slot in side.items():
+                for contract, requirement in slot.requires.items():
+                    for provider in self.resolve(side, name, contract, requirement.of):
+                        self.bound.setdefault((provider, name), set()).add(contract)
+        self.open_edges = {edge for edge in self.flow if not self._declared(edge)}
+
+    def _providers(self) -> dict[str, set[str]]:
+        providers: dict[str, set[str]] = {}
+        for side in (self.old, self.new):
+            for name, slot in side.items():
+                for contract in slot.provides:
+                    providers.setdefault(contract, set()).add(name)
+        return providers
+
+    def resolve(self, side: Slots, name: str, contract: str, of: str | None) -> list[str]:
+        """The slots that a requirement of `name` concerns, nearest upstream first; empty when nothing provides it."""
+        if of is not None:
+            return [of]
+        providing = self.providers.get(contract, set()) - {name}
+        if not providing:
+            return []
+        level, seen = list(side[name].upstream), {name}
+        while level:
+            found = sorted(providing.intersection(level))
+            if found:
+                return found
+            seen.update(level)
+            level = [up for slot in level if slot in side for up in side[slot].upstream if up not in seen]
+        return sorted(providing)
+
+    def _declared(self, edge: Edge) -> bool:
+        u, v = edge
+        if edge in self.bound or (v, u) in self.bound:
+            return True
+        for side in (self.old, self.new):
+            if v in side and u in side[v].independent_of or u in side and v in side[u].independent_of:
+                return True
+        return False
+
+    def edges(self) -> list[Edge]:
+        """Every pair of slots that constrain each other, each once, in data-flow direction where there is one."""
+        pairs: dict[Edge, Edge] = {}
+        for edge in sorted({*self.flow, *self.bound}):
+            pairs.setdefault((min(edge), max(edge)), edge)
+            if edge in self.flow:
+                pairs[(min(edge), max(edge))] = edge
+        return sorted(edge for edge in pairs.values() if edge[0] != edge[1])
+
+    def clashes(self, u: str, a: SlotVersion | None, v: str, b: SlotVersion | None) -> Iterator[Clash]:
+        """Unmet requirements when version `a` of slot u meets version `b` of slot v on one request's path."""
+        if a is None or b is None:
+            return
+        for provider, p, consumer, c in ((u, a, v, b), (v, b, u, a)):
+            for contract in sorted(self.bound.get((provider, consumer), ())):
+                wanted = c.requires.get(contract)
+                if wanted is None:
+                    continue
+                found = p.provides.get(contract)
+                if found is None or not satisfies(found, wanted.value):
+                    names = (f"{consumer} {c.reference}", f"{provider} {p.reference}")
+                    yield Clash(*names, contract, wanted.value, found)
+
+    def compatible(self, u: str, a: SlotVersion | None, v: str, b: SlotVersion | None) -> bool:
+        """Whether the two versions may meet. On an open edge only versions of one generation may.
+
+        A slot that exists on one side only changes the wiring of its neighbours, so on a data-flow edge it
+        meets only its own generation.
+        """
+        if (a is None or b is None) and ((u, v) in self.flow or (v, u) in self.flow):
+            return self._same_generation(u, a, v, b)
+        if ((u, v) in self.open_edges or (v, u) in self.open_edges) and not self._same_generation(u, a, v, b):
+            return False
+        return next(self.clashes(u, a, v, b), None) is None
+
+    def _same_generation(self, u: str, a: SlotVersion | None, v: str, b: SlotVersion | None) -> bool:
+        for side in (self.old, self.new):
+            if _same(side.get(u), a) and _same(side.get(v), b):
+                return True
+        return False
+
+    def broken(self, slots: Slots) -> list[Clash]:
+        """Every unmet requirement within one configuration."""
+        found = [c for u, v in self.edges() for c in self.clashes(u, slots.get(u), v, slots.get(v))]
+        for name, slot in slots.items():
+            for contract, requirement in slot.requires.items():
+                providers = self.resolve(slots, name, contract, requirement.of)
+                if not any(contract in slots[p].provides for p in providers if p in slots):
+                    missing = Clash(f"{name} {slot.reference}", "the pipeline", contract, requirement.value, None)
+                    if not any(c.contract == contract and c.consumer == missing.consumer for c in found):
+                        found.append(missing)
+        return found
+
+
+def _same(one: SlotVersion | None, other: SlotVersion | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one is other or one.identity == other.identity

@@ -1,0 +1,188 @@
+"""Synchronization groups: which changed slots must switch together, and which must come first.
+
+For each contract edge whose two ends both change there are two mixed pairs, and the table of the specification
+decides: both fine - free; one broken - an order; both broken - together. Groups are the strongly connected
+components of these constraints, in an order that honours them and is otherwise that of the data flow.
+
+A node is a slot of one line; a slot that changes in place is one node for every line that uses it, so it carries the
+constraints of all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import networkx as nx
+
+from rollcast.planner.contracts import ContractGraph, Slots
+from rollcast.planner.declaration import Strategy
+from rollcast.planner.releases import Line, Release
+
+Node = tuple[str, str]  # (line, slot); (IN_PLACE + pipeline, slot) for a slot that exists once
+IN_PLACE = "="
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """`first` before `then`, because of `reason`."""
+
+    first: Node
+    then: Node
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Slots that switch in one step, for the lines that they belong to, and why this is so."""
+
+    members: tuple[Node, ...]
+    lines: tuple[str, ...]
+    slots: tuple[str, ...]
+    in_place: bool
+    together: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return "+".join(self.slots)
+
+
+def flow_order(slots: Slots) -> dict[str, int]:
+    """Each slot's place in the data flow: a topological order, ties by name."""
+    graph = nx.DiGraph()
+    graph.add_nodes_from(sorted(slots))
+    graph.add_edges_from((u, v) for v in sorted(slots) for u in slots[v].upstream if u in slots)
+    return {name: place for place, name in enumerate(nx.lexicographical_topological_sort(graph))}
+
+
+def changed_slots(old: Slots, new: Slots) -> list[str]:
+    """Names of the slots that are not the same on both sides."""
+    return sorted(
+        name
+        for name in {*old, *new}
+        if name not in old or name not in new or old[name].identity != new[name].identity
+    )
+
+
+def node_of(line: str, pipeline: str, slot: str, in_place: frozenset[Node]) -> Node:
+    """The node of a slot, shared between lines when it exists only once."""
+    if (pipeline, slot) in in_place:
+        return (IN_PLACE + pipeline, slot)
+    if ("", slot) in in_place:
+        return (IN_PLACE, slot)
+    return (line, slot)
+
+
+def in_place_slots(live: Mapping[str, Release], declared: Mapping[str, Release]) -> frozenset[Node]:
+    """(pipeline, slot) of every slot that exists once; (\"\", slot) of those shared between pipelines."""
+    found: set[Node] = set()
+    for side in (live, declared):
+        for release in side.values():
+            for name, slot in release.slots.items():
+                if slot.shared:
+                    found.add(("", name))
+                elif slot.in_place:
+                    found.add((release.pipeline, name))
+    return frozenset(found)
+
+
+def group(
+    live: Mapping[str, Release],
+    declared: Mapping[str, Release],
+    lines: Mapping[str, Line],
+    in_place: frozenset[Node],
+) -> list[Group]:
+    """The synchronization groups of everything that changes, in the order in which they switch."""
+    constraints: list[Constraint] = []
+    nodes: dict[Node, tuple[int, int, str]] = {}
+    members: dict[Node, list[str]] = {}
+    for position, (name, release) in enumerate(declared.items()):
+        old = live[name].slots if name in live else {}
+        places = flow_order(release.slots)
+        changed = changed_slots(old, release.slots)
+        for slot in changed:
+            node = node_of(name, release.pipeline, slot, in_place)
+            key = (position, places.get(slot, -1), slot)
+            nodes[node] = min(nodes.get(node, key), key)
+            members.setdefault(node, []).append(name)
+        if old:
+            constraints.extend(_constraints(name, release, old, set(changed), lines[name], in_place))
+    return _order(nodes, members, constraints)
+
+
+def _constraints(
+    line: str, release: Release, old: Slots, changed: set[str], rules: Line, in_place: frozenset[Node]
+) -> Iterable[Constraint]:
+    graph = ContractGraph(old, release.slots)
+
+    def node(slot: str) -> Node:
+        return node_of(line, release.pipeline, slot, in_place)
+
+    for u, v in graph.edges():
+        if u not in changed or v not in changed:
+            continue
+        up_first = graph.compatible(u, release.slots.get(u), v, old.get(v))
+        down_first = graph.compatible(u, old.get(u), v, release.slots.get(v))
+        if not down_first:
+            yield Constraint(node(u), node(v), _why(graph, u, v, old, release.slots))
+        if not up_first:
+            yield Constraint(node(v), node(u), _why(graph, u, v, release.slots, old))
+    together = [tuple(s for s in names if s in changed) for names in rules.rollout.ship_together]
+    if rules.rollout.strategy is Strategy.BLUE_GREEN:
+        together = [tuple(sorted(changed))]
+    for names in together:
+        for first, then in zip(names, names[1:], strict=False):
+            yield Constraint(node(first), node(then), "declared to ship together")
+            yield Constraint(node(then), node(first), "declared to ship together")
+
+
+def _why(graph: ContractGraph, u: str, v: str, left: Slots, right: Slots) -> str:
+    """Why slot u of `left` may not meet slot v of `right`."""
+    a, b = left.get(u), right.get(v)
+    clash = next(graph.clashes(u, a, v, b), None)
+    if clash:
+        return str(clash)
+    if a is None or b is None:
+        missing = u if a is None else v
+        return f"{missing} is added or removed, which rewires its neighbours"
+    return f"no contract is declared between {u} and {v}, so their versions only meet within one release"
+
+
+def _order(
+    nodes: Mapping[Node, tuple[int, int, str]],
+    members: Mapping[Node, list[str]],
+    constraints: list[Constraint],
+) -> list[Group]:
+    graph = nx.DiGraph()
+    graph.add_nodes_from(sorted(nodes))
+    reasons: dict[tuple[Node, Node], str] = {}
+    for constraint in constraints:
+        if constraint.first != constraint.then:
+            graph.add_edge(constraint.first, constraint.then)
+            reasons.setdefault((constraint.first, constraint.then), constraint.reason)
+    condensed = nx.condensation(graph)
+    key = {c: min(nodes[n] for n in condensed.nodes[c]["members"]) for c in condensed}
+    ordered = list(nx.lexicographical_topological_sort(condensed, key=key.__getitem__))
+    return [_group(graph, condensed.nodes[c]["members"], nodes, members, reasons) for c in ordered]
+
+
+def _group(
+    graph: nx.DiGraph,
+    found: set[Node],
+    nodes: Mapping[Node, tuple[int, int, str]],
+    members: Mapping[Node, list[str]],
+    reasons: Mapping[tuple[Node, Node], str],
+) -> Group:
+    ordered = sorted(found, key=nodes.__getitem__)
+    inside = [reasons[e] for e in sorted(graph.subgraph(found).edges)]
+    before = [reasons[(u, v)] for v in ordered for u in sorted(graph.predecessors(v)) if u not in found]
+    lines = dict.fromkeys(line for node in ordered for line in members[node])
+    return Group(
+        members=tuple(ordered),
+        lines=tuple(lines),
+        slots=tuple(dict.fromkeys(slot for _, slot in ordered)),
+        in_place=any(name.startswith(IN_PLACE) for name, _ in ordered),
+        together=tuple(dict.fromkeys(inside)),
+        after=tuple(dict.fromkeys(before)),
+    )

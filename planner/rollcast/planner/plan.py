@@ -1,0 +1,230 @@
+"""The plan: data with several readers. Showing, simulating, checking and executing it add nothing to it.
+
+A plan is a chain of milestones. A milestone is a complete, safe state of the data plane; its operations lead to it from
+the one before. Within a milestone operations form a DAG (`after`), transitively reduced; between milestones everything
+of the earlier one is done first. Each milestone has its rollback, itself a chain of milestones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field
+
+from rollcast.planner.changes import Change
+from rollcast.planner.declaration import Environment, Evaluate, Json, Model
+from rollcast.planner.releases import Line, Release, digest_of
+
+FORMAT_VERSION = "1.0"
+OperationKind = Literal["provision", "warm", "evaluate", "shift", "flag", "drain", "retire"]
+MilestoneKind = Literal["expand", "shift", "pause", "contract", "restore"]
+EVERYONE = "everyone"
+
+
+class Share(Model):
+    """A part of a line's traffic: `percent` of an audience is served by a release.
+
+    Shares of a line are tried in order: the first audience that matches decides, and its shares sum to 100.
+    """
+
+    line: str
+    audience: str = EVERYONE
+    percent: float
+    release: str
+
+
+Serving = dict[str, tuple[Share, ...]]
+
+
+class Operation(Model):
+    """One step that changes the world, why it is there, and what it waits for."""
+
+    id: str
+    kind: OperationKind
+    milestone: int
+    component: str | None = None
+    artifact: str | None = None
+    instance: str | None = Field(None, description="folder of the instance, below the target's instances")
+    release: str | None = Field(None, description="the release that it provisions for, or shifts to")
+    line: str | None = None
+    in_place: bool = False
+    wait_s: float = Field(0.0, description="a drain lasts at least this long")
+    drained: tuple[str, ...] = Field((), description="releases that no request may still be on afterwards")
+    evaluate: Evaluate | None = None
+    after: tuple[str, ...] = ()
+    why: str = ""
+
+
+class Milestone(Model):
+    """A state to reach, and what must be proved in it before the next one."""
+
+    index: int
+    title: str
+    kind: MilestoneKind
+    step: str = Field("", description="the group under analysis")
+    lines: tuple[str, ...] = ()
+    audience: str | None = None
+    percent: float | None = None
+    serving: Serving = Field(default_factory=dict, description="shares of the lines that this milestone changes")
+    gates: tuple[str, ...] = ()
+    bake_min_s: float = 0.0
+    bake_max_s: float = 0.0
+    bake_then: Literal["hold", "rollback", "advance"] = "hold"
+    min_sample: int = 0
+    point_of_no_return: bool = False
+
+
+class Rollback(Model):
+    """The way back from a milestone to where its wave began."""
+
+    from_milestone: int
+    milestones: tuple[Milestone, ...]
+    operations: tuple[Operation, ...]
+
+
+class Binding(Model):
+    """What a saved plan was made from. Apply refuses when any of it has moved."""
+
+    lineage: str = ""
+    serial: int = 0
+    declaration_digest: str = ""
+    lock_digest: str = ""
+    policy_digest: str = ""
+    tool_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorldState:
+    """What serves and what exists at a point of a plan: instances by folder -> (release id, slot)."""
+
+    serving: Serving
+    instances: dict[str, tuple[str, str]]
+
+
+class Plan(Model):
+    """What takes live to declared, with its rollback. Self-contained: everything needed to apply it is in it."""
+
+    format_version: str = FORMAT_VERSION
+    pipeline: str
+    environment: str
+    settings: Environment
+    from_release: dict[str, str | None]
+    to_release: dict[str, str]
+    live_state_digest: str
+    changes: tuple[Change, ...]
+    groups: tuple[tuple[str, ...], ...]
+    operations: tuple[Operation, ...]
+    milestones: tuple[Milestone, ...]
+    rollback: tuple[Rollback, ...]
+    guardrails: tuple[dict[str, Json], ...] = ()
+    notes: tuple[str, ...] = ()
+    lines: dict[str, Line]
+    audiences: dict[str, dict[str, Json]]
+    releases: dict[str, Release]
+    start: Serving
+    start_instances: dict[str, tuple[str, str]]
+    binding: Binding = Binding()
+
+    @property
+    def empty(self) -> bool:
+        return not self.milestones
+
+    @property
+    def digest(self) -> str:
+        return digest_of(self.model_dump(mode="json", by_alias=True, exclude={"binding", "guardrails"}))
+
+    def operations_of(self, milestone: int) -> list[Operation]:
+        return [operation for operation in self.operations if operation.milestone == milestone]
+
+    def state_at(self, milestone: int) -> WorldState:
+        """The state once a milestone is reached; -1 is the start."""
+        done = (operation for operation in self.operations if operation.milestone <= milestone)
+        chain = (m for m in self.milestones if m.index <= milestone)
+        return fold(WorldState(self.start, self.start_instances), chain, done)
+
+    def rollback_of(self, milestone: int) -> Rollback | None:
+        """The way back from a milestone that was reached, or was being worked towards."""
+        return next((r for r in self.rollback if r.from_milestone == milestone), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """The public JSON form: complete servings, and rollbacks as operation ids with their steps beside them."""
+        data = self.model_dump(mode="json", by_alias=True)
+        for milestone, serving in zip(data["milestones"], self.servings(), strict=True):
+            milestone["serving"] = [s.model_dump(mode="json") for shares in serving.values() for s in shares]
+        for entry in data["rollback"]:
+            entry["steps"] = entry["operations"]
+            entry["operations"] = [operation["id"] for operation in entry["steps"]]
+        data["digest"] = self.digest
+        return data
+
+    def servings(self) -> Iterator[Serving]:
+        """The complete serving of every milestone, in order."""
+        serving = dict(self.start)
+        for milestone in self.milestones:
+            serving = {**serving, **milestone.serving}
+            yield serving
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Plan:
+        """The plan in its public JSON form. Unknown fields are ignored. Raises ValueError on another major version."""
+        major = str(data.get("format_version", "")).split(".")[0]
+        if major != FORMAT_VERSION.split(".")[0]:
+            raise ValueError(f"plan format {data.get('format_version')!r} is not {FORMAT_VERSION}; plan again")
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        plain = {key: value for key, value in data.items() if key in known}
+        plain["milestones"] = [_delta(m, data["milestones"], i, data["start"]) for i, m in enumerate(data["milestones"])]
+        plain["rollback"] = [
+            {**{k: v for k, v in entry.items() if k != "steps"}, "operations": entry["steps"]}
+            for entry in data["rollback"]
+        ]
+        return cls.model_validate(plain)
+
+
+def _delta(milestone: Any, milestones: Any, index: int, start: Any) -> dict[str, Any]:
+    def by_line(shares: Iterable[Any]) -> dict[str, list[Any]]:
+        lines: dict[str, list[Any]] = {}
+        for share in shares:
+            lines.setdefault(share["line"], []).append(share)
+        return lines
+
+    before = by_line(milestones[index - 1]["serving"]) if index else dict(start)
+    now = by_line(milestone["serving"])
+    for line in before:
+        now.setdefault(line, [])
+    return {**milestone, "serving": {line: shares for line, shares in now.items() if before.get(line) != shares}}
+
+
+def fold(state: WorldState, milestones: Iterable[Milestone], operations: Iterable[Operation]) -> WorldState:
+    """The state after milestones and operations are done."""
+    serving, instances = dict(state.serving), dict(state.instances)
+    for milestone in milestones:
+        serving.update(milestone.serving)
+    for operation in operations:
+        if operation.kind == "provision" and operation.instance and operation.release and operation.component:
+            instances[operation.instance] = (operation.release, operation.component)
+        elif operation.kind == "retire" and operation.instance:
+            instances.pop(operation.instance, None)
+    return WorldState(serving, instances)
+
+
+class LiveState(Model):
+    """What the data plane serves now, read back."""
+
+    serving: Serving = Field(default_factory=dict)
+    releases: dict[str, Release] = Field(default_factory=dict)
+    instances: dict[str, tuple[str, str]] = Field(default_factory=dict)
+    serial: int = 0
+
+    @property
+    def digest(self) -> str:
+        shares = {line: [s.model_dump(mode="json") for s in shares] for line, shares in self.serving.items()}
+        return digest_of({"serving": shares, "releases": sorted(self.releases), "instances": self.instances})
+
+    def release_of(self, line: str) -> Release | None:
+        """The release that serves all of a line; None where nothing serves. Raises LookupError when it is split."""
+        ids = {share.release for share in self.serving.get(line, ())}
+        if len(ids) > 1:
+            raise LookupError(line)
+        return self.releases[next(iter(ids))] if ids else None

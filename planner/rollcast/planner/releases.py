@@ -1,0 +1,230 @@
+"""Releases: whole pipeline configurations, content-addressed, and the lines of traffic that they serve.
+
+A release id is the digest of what serves: every slot's artifact, digest, parameters and wiring, and the flags.
+The same configuration always has the same id, whoever computes it. Contracts and profiles travel with a release, so
+that a live state read back can be planned from, but they are not part of its id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from pydantic import Field
+
+from rollcast.planner.declaration import (
+    ATTACHMENTS,
+    Artifact,
+    Component,
+    ComponentOverride,
+    Declaration,
+    Json,
+    Model,
+    Pipeline,
+    Requirement,
+    Rollout,
+)
+
+Digests = Mapping[str, str]  # artifact reference -> sha256:…
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no spaces: the text that digests are taken of."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest_of(value: Any) -> str:
+    """`sha256:…` of a JSON value."""
+    return "sha256:" + hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+class SlotVersion(Model):
+    """What fills one slot of a release: a pinned artifact and how it is wired and run."""
+
+    artifact: Artifact
+    digest: str
+    upstream: tuple[str, ...] = ()
+    independent_of: tuple[str, ...] = ()
+    requires: dict[str, Requirement] = Field(default_factory=dict)
+    provides: dict[str, str] = Field(default_factory=dict)
+    parameters: dict[str, Json] = Field(default_factory=dict)
+    in_place: bool = False
+    shared: bool = False
+    needs: dict[str, float] = Field(default_factory=dict)
+    replicas: int = 1
+    regions: tuple[str, ...] = ()
+    timeout_s: float | None = None
+    fallback: str | None = None
+
+    @property
+    def reference(self) -> str:
+        return self.artifact.reference
+
+    @property
+    def demand(self) -> dict[str, float]:
+        """Capacity that all replicas of one instance take together."""
+        return {name: amount * self.replicas for name, amount in self.needs.items()}
+
+    @cached_property
+    def identity(self) -> str:
+        """Digest of everything that decides how this slot behaves."""
+        return digest_of(
+            [self.artifact.kind, self.reference, self.digest, self.parameters, list(self.upstream), self.regions]
+        )
+
+    @cached_property
+    def instance_id(self) -> str:
+        """Name of the running instance: `name@version-<8 hex of what it is made of>`."""
+        made_of = digest_of([self.artifact.kind, self.reference, self.digest, self.parameters])
+        return f"{self.reference}-{made_of[7:15]}"
+
+
+class Release(Model):
+    """A whole pipeline configuration."""
+
+    pipeline: str
+    slots: dict[str, SlotVersion]
+    flags: dict[str, Json] = Field(default_factory=dict)
+
+    @cached_property
+    def id(self) -> str:
+        slots = {name: slot.identity for name, slot in self.slots.items()}
+        return "rel-" + digest_of([self.pipeline, slots, self.flags])[7:19]
+
+    def variant(self, channel: str) -> dict[str, Any]:
+        """What the data plane receives for a request that this release serves."""
+        components = {
+            name: {
+                "artifact": slot.reference,
+                "kind": slot.artifact.kind.value,
+                "digest": slot.digest,
+                "instance": instance_path(self.pipeline, name, slot),
+                "parameters": slot.parameters,
+            }
+            for name, slot in sorted(self.slots.items())
+        }
+        return {"release": self.id, "channel": channel, "components": components, "flags": self.flags}
+
+
+def instance_path(pipeline: str, name: str, slot: SlotVersion) -> str:
+    """Folder of an instance below the target's instances, unique to what it holds.
+
+    An in-place slot keeps one folder for all its versions; a shared one is not below its pipeline.
+    """
+    if slot.shared:
+        return f"shared/{name}"
+    return f"{pipeline}/{name}" if slot.in_place else f"{pipeline}/{name}/{slot.instance_id}"
+
+
+class Line(Model):
+    """A line of releases: one channel of one pipeline, the requests it takes, and its cadence."""
+
+    id: str
+    pipeline: str
+    channel: str
+    route: dict[str, Json] | None = Field(None, description="predicate of its requests; None takes all others")
+    allowed_regions: tuple[str, ...] = ()
+    rollout: Rollout = Rollout()
+
+
+def lines_of(declaration: Declaration) -> dict[str, Line]:
+    """Every line of a declaration by id, routed channels first, in the order in which routes are tried."""
+    lines: dict[str, Line] = {}
+    several = bool(declaration.pipelines)
+    for name, pipeline in declaration.each_pipeline().items():
+        prefix = f"{name}/" if several else ""
+        rollout = pipeline.rollout or declaration.rollout
+        allowed = pipeline.allowed_regions or declaration.allowed_regions
+        for channel, rule in pipeline.channels.items():
+            lines[prefix + channel] = Line(
+                id=prefix + channel,
+                pipeline=name,
+                channel=channel,
+                route=rule.route.root,
+                allowed_regions=rule.allowed_regions or allowed,
+                rollout=rule.rollout or rollout,
+            )
+        lines[prefix + "default"] = Line(
+            id=prefix + "default", pipeline=name, channel="default", allowed_regions=allowed, rollout=rollout
+        )
+    return lines
+
+
+def releases_of(declaration: Declaration, digests: Digests | None = None) -> dict[str, Release]:
+    """The declared release of every line. `digests` pins artifacts; otherwise their definitions are pinned."""
+    artifacts = {artifact.reference: artifact for artifact in declaration.artifacts}
+    several = bool(declaration.pipelines)
+    releases: dict[str, Release] = {}
+    for name, pipeline in declaration.each_pipeline().items():
+        prefix = f"{name}/" if several else ""
+        base = _release(name, pipeline, artifacts, digests or {}, None)
+        releases[prefix + "default"] = base
+        for channel in pipeline.channels:
+            releases[prefix + channel] = _release(name, pipeline, artifacts, digests or {}, channel)
+    return releases
+
+
+def _release(
+    name: str, pipeline: Pipeline, artifacts: Mapping[str, Artifact], digests: Digests, channel: str | None
+) -> Release:
+    overrides = pipeline.channels[channel].components if channel else {}
+    slots: dict[str, SlotVersion] = {}
+    for slot, component in pipeline.components.items():
+        override = overrides.get(slot, ComponentOverride())
+        attached: list[str] = []
+        for attachment in ATTACHMENTS:
+            reference = getattr(override, attachment) or getattr(component, attachment)
+            if reference:
+                attached.append(f"{slot}.{attachment}")
+                slots[attached[-1]] = _attachment(artifacts[reference], component, digests)
+        artifact = artifacts[override.artifact or component.artifact]
+        slots[slot] = _slot(artifact, component, override, tuple(attached), digests)
+    flags = {key: flag.value for key, flag in pipeline.flags.items()}
+    if channel:
+        flags.update(pipeline.channels[channel].flags)
+    return Release(pipeline=name, slots=slots, flags=flags)
+
+
+def _digest(artifact: Artifact, digests: Digests) -> str:
+    definition = artifact.model_dump(mode="json", include={"kind", "name", "version", "source", "build", "parameters"})
+    return artifact.digest or digests.get(artifact.reference) or digest_of(definition)
+
+
+def _attachment(artifact: Artifact, component: Component, digests: Digests) -> SlotVersion:
+    return SlotVersion(
+        artifact=artifact,
+        digest=_digest(artifact, digests),
+        requires=artifact.requires,
+        provides=artifact.provides,
+        parameters=artifact.parameters,
+        regions=component.regions,
+        needs=artifact.needs or {},
+    )
+
+
+def _slot(
+    artifact: Artifact,
+    component: Component,
+    override: ComponentOverride,
+    attached: tuple[str, ...],
+    digests: Digests,
+) -> SlotVersion:
+    return SlotVersion(
+        artifact=artifact,
+        digest=_digest(artifact, digests),
+        upstream=(*component.upstream, *attached),
+        independent_of=component.independent_of,
+        requires={**artifact.requires, **component.requires},
+        provides={**artifact.provides, **component.provides},
+        parameters={**artifact.parameters, **component.parameters, **(override.parameters or {})},
+        in_place=component.in_place or component.shared,
+        shared=component.shared,
+        needs=artifact.needs if artifact.needs is not None else component.needs,
+        replicas=component.replicas,
+        regions=component.regions if override.regions is None else override.regions,
+        timeout_s=component.timeout,
+        fallback=component.fallback,
+    )
