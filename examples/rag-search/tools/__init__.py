@@ -1,0 +1,1 @@
+"""Builders of this project's artifacts, and what they read."""
