@@ -1,0 +1,288 @@
+"""What the parts of a declaration say of each other: names, cycles, contracts, audiences, residency, capacity.
+
+Each check yields `Mistake`s with the path of keys that they stand at; `loading` turns paths into lines and columns. All
+mistakes are found at once, except that contracts are only judged once every name is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import networkx as nx
+
+from rollcast.planner.audiences import Rule, satisfiable
+from rollcast.planner.capacity import excess, limits_of, need_of, sentence
+from rollcast.planner.contracts import ContractGraph
+from rollcast.planner.declaration import (
+    ATTACHMENTS,
+    Artifact,
+    Component,
+    ComponentOverride,
+    Declaration,
+    Pipeline,
+    Rollout,
+)
+from rollcast.planner.errors import did_you_mean
+from rollcast.planner.plan import EVERYONE
+from rollcast.planner.releases import releases_of
+from rollcast.planner.steps import instances_of
+from rollcast.planner.values import range_mistake
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What is wrong at a path, and the remedy."""
+
+    path: Path
+    summary: str
+    remedy: str = ""
+
+
+def check(declaration: Declaration) -> list[Mistake]:
+    """Every mistake of a declaration that its shape alone does not show."""
+    mistakes = list(_artifacts(declaration))
+    regions = {name for environment in declaration.environments.values() for name in environment.regions}
+    for base, pipeline in _pipelines(declaration):
+        mistakes.extend(_components(base, pipeline, declaration, regions))
+        mistakes.extend(_channels(base, pipeline, declaration, regions))
+        if pipeline.rollout:
+            mistakes.extend(_rollout((*base, "rollout"), pipeline.rollout, declaration, pipeline.components))
+    every = [name for _, pipeline in _pipelines(declaration) for name in pipeline.components]
+    mistakes.extend(_rollout(("rollout",), declaration.rollout, declaration, every))
+    mistakes.extend(_audiences(declaration))
+    mistakes.extend(_environments(declaration))
+    mistakes.extend(_unknown_regions(("allowed_regions",), declaration.allowed_regions, regions))
+    if not mistakes:
+        mistakes.extend(_releases(declaration))
+    return mistakes
+
+
+def _pipelines(declaration: Declaration) -> Iterator[tuple[Path, Pipeline]]:
+    for name, pipeline in declaration.each_pipeline().items():
+        yield (("pipelines", name) if declaration.pipelines else ()), pipeline
+
+
+# ---- artifacts --------------------------------------------------------------------------------
+
+
+def _artifacts(declaration: Declaration) -> Iterator[Mistake]:
+    known = [artifact.reference for artifact in declaration.artifacts]
+    seen: set[str] = set()
+    for position, artifact in enumerate(declaration.artifacts):
+        path: Path = ("artifacts", position)
+        if artifact.reference in seen:
+            remedy = "A version never changes: give the other one its own version."
+            yield Mistake(path, f"artifact '{artifact.reference}' is declared twice.", remedy)
+        seen.add(artifact.reference)
+        for index, source in enumerate(artifact.derived_from):
+            yield from _reference((*path, "derived_from", index), source, known)
+        yield from _ranges(path, artifact)
+    graph = nx.DiGraph([(s, a.reference) for a in declaration.artifacts for s in a.derived_from])
+    yield from _cycle(("artifacts",), graph, "lineage goes in a circle")
+
+
+def _ranges(path: Path, owner: Artifact | Component) -> Iterator[Mistake]:
+    for contract, requirement in owner.requires.items():
+        mistake = range_mistake(requirement.value)
+        if mistake:
+            yield Mistake((*path, "requires", contract), f"{mistake}.")
+
+
+def _reference(path: Path, reference: str, known: Iterable[str]) -> Iterator[Mistake]:
+    if reference not in known:
+        yield Mistake(path, f"there is no artifact '{reference}'.", did_you_mean(reference, known))
+
+
+def _cycle(path: Path, graph: nx.DiGraph, what: str) -> Iterator[Mistake]:
+    try:
+        cycle = nx.find_cycle(graph)
+    except nx.NetworkXNoCycle:
+        return
+    shown = " -> ".join([u for u, _ in cycle] + [cycle[0][0]])
+    yield Mistake(path, f"{what}: {shown}.", "Remove one of these edges.")
+
+
+# ---- pipelines --------------------------------------------------------------------------------
+
+
+def _components(base: Path, pipeline: Pipeline, declaration: Declaration, regions: set[str]) -> Iterator[Mistake]:
+    names = set(pipeline.components)
+    artifacts = [artifact.reference for artifact in declaration.artifacts]
+    graph = nx.DiGraph()
+    for name, component in pipeline.components.items():
+        path: Path = (*base, "components", name)
+        yield from _artifact_references(path, component, artifacts)
+        yield from _ranges(path, component)
+        yield from _unknown_regions((*path, "regions"), component.regions, regions)
+        listed = {"upstream": component.upstream, "independent_of": component.independent_of}
+        for key, others in listed.items():
+            for index, other in enumerate(others):
+                yield from _component_name((*path, key, index), other, names)
+        for contract, requirement in component.requires.items():
+            if requirement.of:
+                yield from _component_name((*path, "requires", contract), requirement.of, names)
+        if component.fallback:
+            yield from _component_name((*path, "fallback"), component.fallback, names)
+        graph.add_edges_from((up, name) for up in component.upstream if up in names)
+    yield from _cycle((*base, "components"), graph, "the data flow goes in a circle")
+
+
+def _artifact_references(
+    path: Path, owner: Component | ComponentOverride, artifacts: Sequence[str]
+) -> Iterator[Mistake]:
+    for key in ("artifact", *ATTACHMENTS):
+        reference = getattr(owner, key)
+        if reference:
+            yield from _reference((*path, key), reference, artifacts)
+
+
+def _component_name(path: Path, name: str, names: Iterable[str]) -> Iterator[Mistake]:
+    if name not in names:
+        yield Mistake(path, f"there is no component '{name}'.", did_you_mean(name, names))
+
+
+def _unknown_regions(path: Path, named: Sequence[str], known: set[str]) -> Iterator[Mistake]:
+    for index, region in enumerate(named):
+        if region not in known:
+            remedy = did_you_mean(region, known) or "Declare it under 'regions' of the environment."
+            yield Mistake((*path, index), f"there is no region '{region}'.", remedy)
+
+
+def _channels(base: Path, pipeline: Pipeline, declaration: Declaration, regions: set[str]) -> Iterator[Mistake]:
+    artifacts = [artifact.reference for artifact in declaration.artifacts]
+    before: list[tuple[str, Rule]] = []
+    for name, channel in pipeline.channels.items():
+        path: Path = (*base, "channels", name)
+        if name == "default":
+            yield Mistake(path, "'default' is the channel of all other requests.", "Give this channel another name.")
+        yield from _reach((*path, "route"), f"channel '{name}'", channel.route.rule, before)
+        before.append((name, channel.route.rule))
+        yield from _unknown_regions((*path, "allowed_regions"), channel.allowed_regions, regions)
+        for slot, override in channel.components.items():
+            yield from _component_name((*path, "components", slot), slot, pipeline.components)
+            yield from _artifact_references((*path, "components", slot), override, artifacts)
+        if channel.rollout:
+            yield from _rollout((*path, "rollout"), channel.rollout, declaration, pipeline.components)
+
+
+def _reach(path: Path, what: str, rule: Rule, before: Sequence[tuple[str, Rule]]) -> Iterator[Mistake]:
+    """Whether a rule can match anything, and anything that those before it leave."""
+    if not satisfiable([(rule, True)]):
+        yield Mistake(path, f"{what} can never match a request.", "Its conditions exclude each other.")
+    elif before and not satisfiable([(rule, True), *((other, False) for _, other in before)]):
+        names = ", ".join(f"'{name}'" for name, _ in before)
+        yield Mistake(path, f"{what} is shadowed: {names} take every request of it.", "Put it before them.")
+
+
+# ---- rollout ----------------------------------------------------------------------------------
+
+
+def _rollout(path: Path, rollout: Rollout, declaration: Declaration, components: Iterable[str]) -> Iterator[Mistake]:
+    yield from _percents((*path, "percent"), rollout.percent)
+    if rollout.strategy in ("canary", "flag") and not rollout.stages and rollout.percent[-1:] != (100.0,):
+        yield Mistake((*path, "percent"), "the last step does not reach 100 percent.", "End the list with 100.")
+    before: list[tuple[str, Rule]] = []
+    for index, stage in enumerate(rollout.stages):
+        here: Path = (*path, "stages", index)
+        yield from _percents((*here, "percent"), stage.percent)
+        rule: Rule = ("all", (), None)
+        if stage.audience != EVERYONE:
+            if stage.audience not in declaration.audiences:
+                known = [*declaration.audiences, EVERYONE]
+                yield Mistake(
+                    (*here, "audience"), f"there is no audience '{stage.audience}'.", did_you_mean(stage.audience, known)
+                )
+                continue
+            rule = declaration.audiences[stage.audience].rule
+        if any(name == stage.audience for name, _ in before):
+            remedy = "Put all its percentages into one stage."
+            yield Mistake((*here, "audience"), f"audience '{stage.audience}' has two stages.", remedy)
+            continue
+        if satisfiable([(rule, True)]):
+            yield from _reach((*here, "audience"), f"audience '{stage.audience}'", rule, before)
+        before.append((stage.audience, rule))
+    if rollout.stages and (rollout.stages[-1].audience != EVERYONE or rollout.stages[-1].percent[-1] != 100):
+        remedy = "End with {audience: everyone, percent: [..., 100]}."
+        yield Mistake((*path, "stages"), "the last stage does not reach everyone at 100 percent.", remedy)
+    if rollout.strategy == "staged" and not rollout.stages:
+        yield Mistake((*path, "strategy"), "'staged' needs stages.", "List them under 'stages'.")
+    for index, names in enumerate(rollout.ship_together):
+        for place, name in enumerate(names):
+            yield from _component_name((*path, "ship_together", index, place), name, components)
+    artifacts = {artifact.reference: artifact for artifact in declaration.artifacts}
+    for index, evaluate in enumerate(rollout.evaluate):
+        yield from _reference((*path, "evaluate", index, "suite"), evaluate.suite, artifacts)
+
+
+def _percents(path: Path, percents: Sequence[float]) -> Iterator[Mistake]:
+    last = 0.0
+    for index, percent in enumerate(percents):
+        if not 0 < percent <= 100:
+            yield Mistake((*path, index), f"{percent:g} is not a percentage above 0 and up to 100.", "Correct it.")
+        elif percent <= last:
+            remedy = "Percentages rise: nobody is moved back while a rollout advances."
+            yield Mistake((*path, index), f"{percent:g} does not rise above {last:g}.", remedy)
+        last = max(last, percent)
+
+
+def _audiences(declaration: Declaration) -> Iterator[Mistake]:
+    for name, predicate in declaration.audiences.items():
+        path: Path = ("audiences", name)
+        if name == EVERYONE:
+            yield Mistake(path, "'everyone' is built in.", "Give this audience another name.")
+        if not satisfiable([(predicate.rule, True)]):
+            remedy = "Its conditions exclude each other."
+            yield Mistake(path, f"audience '{name}' can never match a request.", remedy)
+
+
+# ---- environments and whole releases ----------------------------------------------------------
+
+
+def _environments(declaration: Declaration) -> Iterator[Mistake]:
+    marked = [name for name, environment in declaration.environments.items() if environment.default]
+    if len(marked) > 1:
+        names = ", ".join(marked)
+        yield Mistake(("environments",), f"{names} are all marked default.", "Mark one of them.")
+    if not declaration.environments:
+        yield Mistake(("environments",), "there is no environment.", "Declare one, or leave the key out.")
+
+
+def _releases(declaration: Declaration) -> Iterator[Mistake]:
+    releases = releases_of(declaration)
+    seen: set[str] = set()
+    for line, release in releases.items():
+        pipeline, channel = line.split("/", 1) if "/" in line else ("", line)
+        base: Path = ("pipelines", pipeline) if pipeline else ()
+        for clash in ContractGraph(release.slots, release.slots).broken(release.slots):
+            if str(clash) in seen:
+                continue
+            seen.add(str(clash))
+            where: Path = ("channels", channel) if channel != "default" else ("components", clash.consumer.split(" ")[0])
+            remedy = "No order can be safe: change one of the two versions, or the requirement."
+            yield Mistake((*base, *where), f"contradictory contracts: {clash}.", remedy)
+        yield from _residency(base, channel, declaration, pipeline, release.slots)
+    for name, environment in declaration.environments.items():
+        slots = {p: r.slots[s] for r in releases.values() for p, (_, s) in instances_of(r).items()}
+        over = excess(need_of(slots.values(), environment), limits_of(environment))
+        if over:
+            remedy = "Raise the capacity, or declare smaller 'needs'."
+            yield Mistake(("environments", name), f"the declared release does not fit: {sentence(over)}.", remedy)
+
+
+def _residency(
+    base: Path, channel: str, declaration: Declaration, pipeline: str, slots: Mapping[str, object]
+) -> Iterator[Mistake]:
+    rules = declaration.each_pipeline()[pipeline or declaration.pipeline]
+    own = rules.channels[channel].allowed_regions if channel != "default" else ()
+    allowed = set(own or rules.allowed_regions or declaration.allowed_regions)
+    if not allowed:
+        return
+    for name, slot in slots.items():
+        regions = getattr(slot, "regions", ())
+        if regions and not allowed.intersection(regions):
+            path: Path = (*base, "components", name.split(".")[0])
+            shown = f"{name} runs in {', '.join(regions)}, and channel '{channel}' allows {', '.join(sorted(allowed))}"
+            yield Mistake(path, f"residency: {shown}.", "Run it in an allowed region, or route these requests elsewhere.")
