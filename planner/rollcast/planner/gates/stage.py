@@ -1,0 +1,99 @@
+"""All gates and guards of one stage: what the rollout asks for a verdict.
+
+Error rates are declared once for the rollout. A false rollback is a false proof of harm by any gate of any stage, so
+that error is divided (Bonferroni: dependence between metrics and stages is unknown) over stages and gates. A bad release
+is promoted only if every gate of every stage proves it no worse, so each of those proofs may use the whole error rate
+(intersection-union test, Berger 1982): whatever metric and stage it is bad in, that one proof is false.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rollcast.planner.gates.gate import Gate, open_gate, restore_gate
+from rollcast.planner.gates.guards import Guards
+from rollcast.planner.gates.outcomes import Evidence, Guard, Outcomes, StageVerdict, Verdict
+from rollcast.planner.gates.spec import GateSpec
+
+
+def allot_alpha(error_rate: float, stages: int) -> float:
+    """The part of the rollout's false-rollback rate that one stage may spend. StageGates divides it by gates."""
+    return error_rate / max(stages, 1)
+
+
+class StageGates:
+    """The evidence of one stage. Constant memory; `to_json` and `from_json` keep every bit."""
+
+    def __init__(self, gates: Sequence[Gate], guards: Guards, specs: Sequence[GateSpec]) -> None:
+        self.gates, self.guards, self.specs = tuple(gates), guards, tuple(specs)
+
+    @classmethod
+    def start(
+        cls,
+        specs: Sequence[GateSpec],
+        *,
+        alpha: float,
+        split: float,
+        started_s: float,
+        min_sample: int = 1,
+        advance_alpha: float | None = None,
+        stale_s: float = 300.0,
+    ) -> StageGates:
+        """A fresh stage. `split` is the fraction asked for the new release; 1.0 has no concurrent baseline."""
+        gates = [
+            open_gate(spec, split=split, alpha=alpha / len(specs), advance_alpha=advance_alpha or alpha)
+            for spec in (specs if split < 1.0 else ())
+        ]
+        return cls(gates, Guards(split, started_s, min_sample, stale_s), specs)
+
+    def observe(self, outcomes: Outcomes) -> None:
+        """Take outcomes that became known, oldest first."""
+        if not len(outcomes):
+            return
+        self.guards.observe(outcomes)
+        for gate in self.gates:
+            gate.observe(outcomes)
+
+    def look(self, now_s: float) -> StageVerdict:
+        """The verdict on everything observed so far. Looking often costs nothing in error rates."""
+        baked_s = now_s - self.guards.started_s
+        evidences = tuple(gate.look(baked_s) for gate in self.gates)
+        guards = self.guards.look(now_s, self.specs)
+        failed = [guard for guard in guards if not guard.ok]
+        harmful = [e for e in evidences if e.verdict is Verdict.ROLL_BACK]
+        open_ = [e for e in evidences if e.verdict is Verdict.CONTINUE]
+        if harmful:
+            return StageVerdict(Verdict.ROLL_BACK, evidences, guards, _join(harmful))
+        broken = [guard for guard in failed if guard.name != "min_sample"]
+        if broken:
+            return StageVerdict(Verdict.HOLD, evidences, guards, "; ".join(g.sentence for g in broken))
+        if failed:
+            return StageVerdict(Verdict.CONTINUE, evidences, guards, "; ".join(g.sentence for g in failed))
+        if open_:
+            return StageVerdict(Verdict.CONTINUE, evidences, guards, _join(open_))
+        return StageVerdict(Verdict.ADVANCE, evidences, guards, self._proved(evidences, guards))
+
+    def _proved(self, evidences: tuple[Evidence, ...], guards: tuple[Guard, ...]) -> str:
+        if evidences:
+            return _join(evidences)
+        seen = next(guard.sentence for guard in guards if guard.name == "min_sample")
+        if self.specs:
+            return f"no concurrent baseline is left at 100 %, so nothing is compared; telemetry flows, {seen}"
+        return f"no gates are declared; telemetry flows, {seen}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "specs": [spec.model_dump(mode="json") for spec in self.specs],
+            "gates": [gate.to_json() for gate in self.gates],
+            "guards": self.guards.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> StageGates:
+        specs = [GateSpec.model_validate(spec) for spec in data["specs"]]
+        return cls([restore_gate(gate) for gate in data["gates"]], Guards.from_json(data["guards"]), specs)
+
+
+def _join(evidences: Sequence[Evidence]) -> str:
+    return "; ".join(evidence.sentence for evidence in evidences)
