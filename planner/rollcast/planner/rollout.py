@@ -1,6 +1,6 @@
 """The rollout: the one state machine that decides what happens next, live and simulated alike.
 
-It is a pure function of (plan, position, evidence) held in `Position`, which is plain data: a resumed rollout goes on
+It is a pure function of (plan, position, evidence). `snapshot` gives all of it as plain data: a resumed rollout goes on
 where it stood, its evidence included. Whoever drives it (the simulator with simulated time, the driver with real time)
 asks `next`, does what it says, and reports back with `reached` or `observe` and `look`. Time is seconds on one clock of
 the driver's choice and never goes back.
@@ -103,6 +103,11 @@ class Rollout:
         self.verdict: StageVerdict | None = None
         evidence = self.position.evidence
         self.gates = StageGates.from_json(evidence) if evidence is not None else None
+        self._move(evidence=None)
+
+    def snapshot(self) -> Position:
+        """The position with the evidence of the stage under way: what to keep, to go on from later."""
+        return self.position.model_copy(update={"evidence": self.gates.to_json() if self.gates else None})
 
     # ---- what next ----------------------------------------------------------------------------
 
@@ -135,7 +140,7 @@ class Rollout:
         return Reach(way.milestones[step], operations, rollback=True)
 
     def _finish(self, outcome: Outcome, reason: str) -> Finished:
-        self._move(outcome=outcome, reason=reason, evidence=None)
+        self._move(outcome=outcome, reason=reason)
         self.gates = None
         return Finished(outcome, reason)
 
@@ -165,10 +170,7 @@ class Rollout:
         bakes = milestone.bake_min_s > 0 or bool(milestone.gates)
         self.gates = self._start_gates(index, now_s) if bakes else None
         self.verdict = None
-        self._move(
-            milestone=index, entered_s=now_s, looked_s=None, cleared=not bakes, held=None,
-            evidence=self.gates.to_json() if self.gates else None,
-        )  # fmt: skip
+        self._move(milestone=index, entered_s=now_s, looked_s=None, cleared=not bakes, held=None)
 
     def observe(self, outcomes: Outcomes) -> None:
         """Outcomes of the stage's two arms that became known. Call `look` to have them judged."""
@@ -184,7 +186,7 @@ class Rollout:
         verdict = self.gates.look(now_s)
         self.verdict = verdict
         baked_s = now_s - here.entered_s
-        change: dict[str, Any] = {"looked_s": now_s, "evidence": self.gates.to_json(), "held": None}
+        change: dict[str, Any] = {"looked_s": now_s, "held": None}
         if verdict.verdict is Verdict.ROLL_BACK:
             self._move(**change)
             self.roll_back(verdict.sentence)
@@ -215,7 +217,7 @@ class Rollout:
         here = self.position.milestone
         if here >= 0 and self.plan.rollback_of(here) is None:
             raise ValueError("past the point of no return: the old instances are retired; plan a new release instead")
-        self._move(rollback_from=here, rollback_step=0, reason=reason, held=None, evidence=None)
+        self._move(rollback_from=here, rollback_step=0, reason=reason, held=None)
         self.gates = None
 
     def roll_back_unfinished(self, reason: str) -> None:
@@ -223,7 +225,7 @@ class Rollout:
         begun = self.position.milestone + 1
         if self.plan.rollback_of(begun) is None:
             raise ValueError("a contract milestone was begun: it can only be completed; run 'rollcast apply --resume'")
-        self._move(rollback_from=begun, rollback_step=0, reason=reason, held=None, evidence=None)
+        self._move(rollback_from=begun, rollback_step=0, reason=reason, held=None)
         self.gates = None
 
     def promote(self, full: bool = False) -> None:
@@ -259,7 +261,9 @@ class Rollout:
         return StageGates.start(
             specs,
             alpha=stage_alpha(self.plan, milestone),
+            advance_alpha=self.plan.lines[milestone.lines[0]].rollout.error_rate if milestone.lines else None,
             split=arms.split if arms else 1.0,
+            stale_s=max(120.0, 4 * self._look_every_s(milestone)),
             started_s=now_s,
             min_sample=milestone.min_sample,
         )
