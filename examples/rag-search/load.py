@@ -1,0 +1,99 @@
+"""Replays the recorded trace against the service: arrival times and token counts are real; users, regions and
+questions are synthetic, decided by a hash of (seed, row).
+
+Run: python load.py --speedup 30 [--seconds 60] [--seed 1]. Prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import csv
+import json
+import time
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+
+import httpx
+
+from tools.corpus import standard_library
+from tools.questions import questions, share
+
+TRACE = Path(__file__).parent / "traffic" / "AzureLLMInferenceTrace_conv.csv"
+USERS = 20_000
+REGIONS = ("eu", "us", "asia")
+
+
+def rows(seed: int) -> list[tuple[float, dict[str, object]]]:
+    """Seconds since the first arrival, and the request."""
+    asked = questions(standard_library(), seed)
+    found = []
+    first = None
+    with TRACE.open(newline="") as file:
+        for row, line in enumerate(csv.DictReader(file)):
+            at = datetime.fromisoformat(line["TIMESTAMP"][:26]).timestamp()
+            first = at if first is None else first
+            question = asked[int(share(seed, "question", row) * len(asked))]
+            body = {
+                "key": f"user-{int(share(seed, 'user', row) * USERS)}",
+                "query": question.query,
+                "relevant": question.relevant,
+                "attributes": {"region": REGIONS[int(share(seed, "region", row) * len(REGIONS))]},
+                "input_tokens": int(line["ContextTokens"]),
+                "output_tokens": int(line["GeneratedTokens"]),
+            }
+            found.append((at - first, body))
+    return found
+
+
+async def replay(endpoint: str, speedup: float, seconds: float, seed: int) -> dict[str, object]:
+    """Open loop: a slow answer never delays the next request."""
+    statuses: Counter[str] = Counter()
+    releases: Counter[str] = Counter()
+    tasks: set[asyncio.Task[None]] = set()
+    limits = httpx.Limits(max_connections=64)
+    async with httpx.AsyncClient(base_url=endpoint, timeout=10, limits=limits) as client:
+
+        async def send(body: dict[str, object]) -> None:
+            try:
+                reply = await client.post("/query", json=body)
+                statuses[str(reply.status_code)] += 1
+                releases[str(reply.json().get("release"))] += 1
+            except httpx.HTTPError as error:
+                statuses[type(error).__name__] += 1
+
+        began, trace = time.monotonic(), rows(seed)
+        lap_s = trace[-1][0]
+        began, lap = time.monotonic(), 0
+        while time.monotonic() - began < seconds:
+            for at, body in trace:
+                due = began + (at + lap * lap_s) / speedup
+                if due - began > seconds:
+                    break
+                if (wait := due - time.monotonic()) > 0:
+                    await asyncio.sleep(wait)
+                task = asyncio.create_task(send(body))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+            else:
+                lap += 1
+                continue
+            break
+        if tasks:
+            await asyncio.wait(tasks)
+    return {"requests": sum(statuses.values()), "statuses": dict(statuses), "releases": dict(releases)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--endpoint", default="http://127.0.0.1:8787")
+    parser.add_argument("--speedup", type=float, default=30.0)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    print(json.dumps(asyncio.run(replay(options.endpoint, options.speedup, options.seconds, options.seed))))
+
+
+if __name__ == "__main__":
+    main()
