@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from rollcast.planner.declaration import Declaration
 from rollcast.planner.errors import DeclarationError
 from rollcast.planner.loading import load

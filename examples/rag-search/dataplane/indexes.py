@@ -64,7 +64,7 @@ class Index:
 
 
 def load(folder: Path) -> Index:
-    """The index that a build left in `folder`. Raises OSError, ValueError, KeyError or TypeError when it isn't whole."""
+    """The index that a build left in `folder`. Raises OSError, ValueError, KeyError or TypeError when it is broken."""
     vectors = np.load(folder / "vectors.npy", allow_pickle=False)
     with (folder / "passages.jsonl").open(encoding="utf-8") as lines:
         passages = [Passage(**json.loads(line)) for line in lines]

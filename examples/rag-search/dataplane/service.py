@@ -37,7 +37,9 @@ class Service:
 
     def __init__(self, definition: Path, instances: Path, telemetry: Path) -> None:
         provider = FlagdProvider(
-            resolver_type=ResolverType.FILE, offline_flag_source_path=str(definition), offline_poll_interval_ms=int(RELOAD_S * 1000)
+            resolver_type=ResolverType.FILE,
+            offline_flag_source_path=str(definition),
+            offline_poll_interval_ms=int(RELOAD_S * 1000),
         )
         api.set_provider(provider)
         self._flags = api.get_client()

@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import dataclass
 
 from dataplane.text import sentences, words
+
 from tools.corpus import Document
 
 KEPT = 0.7

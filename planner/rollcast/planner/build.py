@@ -128,10 +128,15 @@ class WaveBuilder:
                 name = self._id(f"evaluate/{self._prefix(line)}{step.name}@{evaluate.suite}", line)
                 operations.append(
                     Operation(
-                        id=name, kind="evaluate", milestone=len(self.milestones), line=line, release=release.id,
-                        evaluate=evaluate, after=tuple(sorted(ready - blocked)),
+                        id=name,
+                        kind="evaluate",
+                        milestone=len(self.milestones),
+                        line=line,
+                        release=release.id,
+                        evaluate=evaluate,
+                        after=tuple(sorted(ready - blocked)),
                         why=f"the whole release must pass {evaluate.suite} before any traffic meets it",
-                    )  # fmt: skip
+                    )
                 )
         return operations
 
@@ -216,10 +221,12 @@ class WaveBuilder:
         if step.group.after and self._done[:-1]:
             operations.append(self._drain(step.name, self._stale(), "; ".join(step.group.after)))
         operations += self._swap(step, operations[-1:])
-        shares = {line: (self._share(line, EVERYONE, 100.0, release),) for line, release in step.after.items()}
+        shares: Serving = {line: (self._share(line, EVERYONE, 100.0, release),) for line, release in step.after.items()}
         waits = tuple(operation.id for operation in operations if operation.kind == "provision")
         for line, release in step.after.items():
-            operations.append(self._all_at_once(step, line, release, waits, "requests are tagged with what serves them"))
+            operations.append(
+                self._all_at_once(step, line, release, waits, "requests are tagged with what serves them")
+            )
         self.notes.append(f"{step.name} changes in place: all of its traffic at once, with no concurrent baseline.")
         self._milestone("shift", f"in place: {step.name}", operations, shares, **self._bake(step))
 
@@ -237,13 +244,16 @@ class WaveBuilder:
         drain = self._drain(step.name, tuple(everything), "nothing may be in flight while the group is overwritten")
         drain = drain.model_copy(update={"after": tuple(sorted(op.id for op in stops))})
         self._milestone(
-            "pause", f"pause: {step.name}", [*stops, drain], {line: () for line in step.after},
+            "pause", f"pause: {step.name}", [*stops, drain], dict.fromkeys(step.after, ()),
             step=step.name, lines=tuple(step.after),
         )  # fmt: skip
         swaps = self._swap(step, [])
         self._milestone("pause", f"in place: {step.name}", swaps, {}, step=step.name, lines=tuple(step.after))
-        resumes = [self._all_at_once(step, line, release, (), "the group is whole again") for line, release in step.after.items()]
-        shares = {line: (self._share(line, EVERYONE, 100.0, release),) for line, release in step.after.items()}
+        resumes = [
+            self._all_at_once(step, line, release, (), "the group is whole again")
+            for line, release in step.after.items()
+        ]
+        shares: Serving = {line: (self._share(line, EVERYONE, 100.0, release),) for line, release in step.after.items()}
         self.notes.append(f"{step.name} needs a maintenance pause: no request is served while it is overwritten.")
         self._milestone("shift", f"resume: {step.name}", resumes, shares, **self._bake(step))
 
@@ -256,10 +266,17 @@ class WaveBuilder:
                 version = release.slots[slot]
                 name = f"provision/{self._slot_name(release, slot)}@{version.artifact.version}"
                 swaps[folder] = Operation(
-                    id=self._id(name, folder), kind="provision", milestone=len(self.milestones), component=slot,
-                    artifact=version.reference, instance=folder, release=release.id, in_place=True,
-                    after=tuple(op.id for op in waits_for), why=f"{slot} can't run twice, so it is overwritten",
-                )  # fmt: skip
+                    id=self._id(name, folder),
+                    kind="provision",
+                    milestone=len(self.milestones),
+                    component=slot,
+                    artifact=version.reference,
+                    instance=folder,
+                    release=release.id,
+                    in_place=True,
+                    after=tuple(op.id for op in waits_for),
+                    why=f"{slot} can't run twice, so it is overwritten",
+                )
         return list(swaps.values())
 
     def _all_at_once(self, step: Step, line: str, release: Release, waits: tuple[str, ...], why: str) -> Operation:
@@ -306,26 +323,31 @@ class WaveBuilder:
         """Retire operations for folders, downstream before upstream; `prefix` keeps rollback ids apart."""
         by_release: dict[str, list[tuple[str, str]]] = {}
         for folder in idle:
-            release, slot = self.instances[folder]
-            by_release.setdefault(release, []).append((slot, folder))
+            owner, slot = self.instances[folder]
+            by_release.setdefault(owner, []).append((slot, folder))
         operations: list[Operation] = []
         for release_id, found in sorted(by_release.items()):
             release = self.releases[release_id]
-            members = {slot: folder for slot, folder in found}
+            members = dict(found)
             upstream = nearest_upstream(release.slots, set(members))
-            ids = {
-                slot: self._id(f"{prefix}retire/{self._slot_name(release, slot)}@{release.slots[slot].artifact.version}", folder)
-                for slot, folder in members.items()
-            }  # fmt: skip
+            ids = {}
+            for slot, folder in members.items():
+                version = release.slots[slot].artifact.version
+                ids[slot] = self._id(f"{prefix}retire/{self._slot_name(release, slot)}@{version}", folder)
             followers = {slot: [ids[d] for d in members if slot in upstream.of[d]] for slot in members}
             for slot in reversed([s for s in upstream.order if s in members]):
-                version = release.slots[slot]
                 operations.append(
                     Operation(
-                        id=ids[slot], kind="retire", milestone=milestone, component=slot, release=release_id,
-                        artifact=version.reference, instance=members[slot],
-                        after=tuple(sorted(followers[slot])) or waits, why="no release uses it any more",
-                    )  # fmt: skip
+                        id=ids[slot],
+                        kind="retire",
+                        milestone=milestone,
+                        component=slot,
+                        release=release_id,
+                        artifact=release.slots[slot].reference,
+                        instance=members[slot],
+                        after=tuple(sorted(followers[slot])) or waits,
+                        why="no release uses it any more",
+                    )
                 )
         return operations
 
@@ -340,7 +362,7 @@ class WaveBuilder:
             )
             for line in gone
         ]  # fmt: skip
-        self._milestone("shift", "remove " + ", ".join(gone), operations, {line: () for line in gone})
+        self._milestone("shift", "remove " + ", ".join(gone), operations, dict.fromkeys(gone, ()))
         self._done = []
         self._contract([])
 
@@ -356,7 +378,13 @@ class WaveBuilder:
         wait_s = max((line.rollout.timeout for line in self.lines.values()), default=0.0)
         name = self._id(f"drain/{label}", str(len(self.milestones)))
         return Operation(
-            id=name, kind="drain", milestone=len(self.milestones), component=label, wait_s=wait_s, drained=releases, why=why
+            id=name,
+            kind="drain",
+            milestone=len(self.milestones),
+            component=label,
+            wait_s=wait_s,
+            drained=releases,
+            why=why,
         )
 
     def _milestone(

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import networkx as nx
-
 from rollcast.planner.audiences import Rule, satisfiable
 from rollcast.planner.capacity import excess, limits_of, need_of, sentence
 from rollcast.planner.contracts import ContractGraph
@@ -193,7 +192,9 @@ def _rollout(path: Path, rollout: Rollout, declaration: Declaration, components:
             if stage.audience not in declaration.audiences:
                 known = [*declaration.audiences, EVERYONE]
                 yield Mistake(
-                    (*here, "audience"), f"there is no audience '{stage.audience}'.", did_you_mean(stage.audience, known)
+                    (*here, "audience"),
+                    f"there is no audience '{stage.audience}'.",
+                    did_you_mean(stage.audience, known),
                 )
                 continue
             rule = declaration.audiences[stage.audience].rule
@@ -260,7 +261,9 @@ def _releases(declaration: Declaration) -> Iterator[Mistake]:
             if str(clash) in seen:
                 continue
             seen.add(str(clash))
-            where: Path = ("channels", channel) if channel != "default" else ("components", clash.consumer.split(" ")[0])
+            where: Path = (
+                ("channels", channel) if channel != "default" else ("components", clash.consumer.split(" ")[0])
+            )
             remedy = "No order can be safe: change one of the two versions, or the requirement."
             yield Mistake((*base, *where), f"contradictory contracts: {clash}.", remedy)
         yield from _residency(base, channel, declaration, pipeline, release.slots)
@@ -285,4 +288,6 @@ def _residency(
         if regions and not allowed.intersection(regions):
             path: Path = (*base, "components", name.split(".")[0])
             shown = f"{name} runs in {', '.join(regions)}, and channel '{channel}' allows {', '.join(sorted(allowed))}"
-            yield Mistake(path, f"residency: {shown}.", "Run it in an allowed region, or route these requests elsewhere.")
+            yield Mistake(
+                path, f"residency: {shown}.", "Run it in an allowed region, or route these requests elsewhere."
+            )

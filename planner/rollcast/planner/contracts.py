@@ -81,7 +81,7 @@ class ContractGraph:
         if edge in self.bound or (v, u) in self.bound:
             return True
         for side in (self.old, self.new):
-            if v in side and u in side[v].independent_of or u in side and v in side[u].independent_of:
+            if (v in side and u in side[v].independent_of) or (u in side and v in side[u].independent_of):
                 return True
         return False
 
@@ -121,10 +121,7 @@ class ContractGraph:
         return next(self.clashes(u, a, v, b), None) is None
 
     def _same_generation(self, u: str, a: SlotVersion | None, v: str, b: SlotVersion | None) -> bool:
-        for side in (self.old, self.new):
-            if _same(side.get(u), a) and _same(side.get(v), b):
-                return True
-        return False
+        return any(_same(side.get(u), a) and _same(side.get(v), b) for side in (self.old, self.new))
 
     def broken(self, slots: Slots) -> list[Clash]:
         """Every unmet requirement within one configuration."""

@@ -11,7 +11,6 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-
 from rollcast.planner.audiences import Predicate
 from rollcast.planner.gates import GateSpec
 from rollcast.planner.values import Number, Seconds, VersionText
@@ -287,8 +286,6 @@ class Override(Model):
     policy: str
     reason: str = Field(min_length=1)
     expires: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
-
-
 
 
 class Declaration(Model):

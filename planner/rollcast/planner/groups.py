@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import networkx as nx
-
 from rollcast.planner.contracts import ContractGraph, Slots
 from rollcast.planner.declaration import Strategy
 from rollcast.planner.releases import Line, Release
@@ -59,9 +59,7 @@ def flow_order(slots: Slots) -> dict[str, int]:
 def changed_slots(old: Slots, new: Slots) -> list[str]:
     """Names of the slots that are not the same on both sides."""
     return sorted(
-        name
-        for name in {*old, *new}
-        if name not in old or name not in new or old[name].identity != new[name].identity
+        name for name in {*old, *new} if name not in old or name not in new or old[name].identity != new[name].identity
     )
 
 
@@ -132,7 +130,7 @@ def _constraints(
     if rules.rollout.strategy is Strategy.BLUE_GREEN:
         together = [tuple(sorted(changed))]
     for names in together:
-        for first, then in zip(names, names[1:], strict=False):
+        for first, then in pairwise(names):
             yield Constraint(node(first), node(then), "declared to ship together")
             yield Constraint(node(then), node(first), "declared to ship together")
 

@@ -12,21 +12,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-
 from rollcast.planner.checks import check
 from rollcast.planner.declaration import Declaration
 from rollcast.planner.errors import DeclarationError, Diagnostic, did_you_mean
 from rollcast.planner.values import Number
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 MOST_BYTES = 16 * 1024 * 1024
 MOST_NODES = 1_000_000
 MOST_DEPTH = 64
 
 Path = tuple[str | int, ...]
-_PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq", "timestamp")}
+_PLAIN_TAGS = {
+    f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq", "timestamp")
+}
 
 
 @dataclass
@@ -79,7 +80,9 @@ def _include(source: Source, read: Callable[[str], str] | None) -> None:
             part = read_yaml(read(str(name)), str(name))
         except OSError as error:
             remedy = "Correct the path, which is relative to the declaration."
-            source.diagnostics.append(source.at(("include", position), f"can't read '{name}': {error.strerror}.", remedy))
+            source.diagnostics.append(
+                source.at(("include", position), f"can't read '{name}': {error.strerror}.", remedy)
+            )
             continue
         source.diagnostics.extend(part.diagnostics)
         found = part.data.get("artifacts") if isinstance(part.data, Mapping) else part.data
@@ -141,6 +144,7 @@ class _Reader:
             return self._mapping(node, path, depth)
         if isinstance(node, SequenceNode):
             return [self.value(item, (*path, i), depth + 1) for i, item in enumerate(node.value) if not self.spent]
+        assert isinstance(node, ScalarNode)
         return self._scalar(node, place)
 
     def _mapping(self, node: MappingNode, path: Path, depth: int) -> dict[str, Any]:
@@ -162,7 +166,7 @@ class _Reader:
         return result
 
     def _scalar(self, node: ScalarNode, place: tuple[int, int]) -> Any:
-        kind, text = node.tag.rsplit(":", 1)[1], str(node.value)
+        kind, text = str(node.tag).rsplit(":", 1)[1], str(node.value)
         try:
             if kind == "int":
                 return int(text.replace("_", ""), 0) if not text.lstrip("+-").startswith("0o") else int(text, 8)
@@ -190,7 +194,7 @@ def _diagnostic(source: Source, error: Any) -> Diagnostic:
     real: Path = ()
     data = source.data
     for part in path:
-        known = isinstance(data, Mapping) and part in data or isinstance(data, list) and isinstance(part, int)
+        known = (isinstance(data, Mapping) and part in data) or (isinstance(data, list) and isinstance(part, int))
         if not known:
             continue
         real = (*real, part)
@@ -203,7 +207,9 @@ def _diagnostic(source: Source, error: Any) -> Diagnostic:
     if error["type"] in ("enum", "literal_error"):
         expected = str(error.get("ctx", {}).get("expected", ""))
         names = [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
-        return source.at(real, f"'{error['input']}' is not valid for '{name}'.", did_you_mean(str(error["input"]), names))
+        return source.at(
+            real, f"'{error['input']}' is not valid for '{name}'.", did_you_mean(str(error["input"]), names)
+        )
     message = str(error["msg"]).removeprefix("Value error, ")
     where = ".".join(str(part) for part in real)
     shown = repr(error["input"])

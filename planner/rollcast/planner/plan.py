@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import Field
-
 from rollcast.planner.changes import Change
 from rollcast.planner.declaration import Environment, Evaluate, Json, Model
 from rollcast.planner.releases import Line, Release, digest_of
@@ -174,7 +173,9 @@ class Plan(Model):
             raise ValueError(f"plan format {data.get('format_version')!r} is not {FORMAT_VERSION}; plan again")
         known = {field.alias or name for name, field in cls.model_fields.items()}
         plain = {key: value for key, value in data.items() if key in known}
-        plain["milestones"] = [_delta(m, data["milestones"], i, data["start"]) for i, m in enumerate(data["milestones"])]
+        plain["milestones"] = [
+            _delta(m, data["milestones"], i, data["start"]) for i, m in enumerate(data["milestones"])
+        ]
         plain["rollback"] = [
             {**{k: v for k, v in entry.items() if k != "steps"}, "operations": entry["steps"]}
             for entry in data["rollback"]

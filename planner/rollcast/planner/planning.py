@@ -124,7 +124,9 @@ def _waves(
     limits = limits_of(environment)
     releases = dict(builder.releases)
     existing: dict[str, SlotVersion] = {
-        path: releases[release].slots[slot] for path, (release, slot) in builder.instances.items() if release in releases
+        path: releases[release].slots[slot]
+        for path, (release, slot) in builder.instances.items()
+        if release in releases
     }
     waves: list[list[Step]] = []
     wave: list[Step] = []

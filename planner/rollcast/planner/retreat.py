@@ -58,7 +58,8 @@ class _Way:
         last = self.milestones[-1].index if self.milestones else -1
         sinks = tuple(sorted(op.id for op in before if op.milestone == last and op.id not in taken))
         tied = [
-            op.model_copy(update={"milestone": index, "after": op.after or (sinks if index else ())}) for op in operations
+            op.model_copy(update={"milestone": index, "after": op.after or (sinks if index else ())})
+            for op in operations
         ]
         assert waited <= {op.id for op in operations}
         self.operations.extend(tied)
@@ -76,9 +77,13 @@ class _Way:
             serving[line] = shares
             operations.append(
                 Operation(
-                    id=self._name(f"shift/{line}"), kind="shift", milestone=0, line=line,
-                    release=release.id if release else None, why="rollback moves traffic first",
-                )  # fmt: skip
+                    id=self._name(f"shift/{line}"),
+                    kind="shift",
+                    milestone=0,
+                    line=line,
+                    release=release.id if release else None,
+                    why="rollback moves traffic first",
+                )
             )
         self._add(title, operations, serving)
 
@@ -92,10 +97,17 @@ class _Way:
                     seen.add(folder)
                     operations.append(
                         Operation(
-                            id=self._name(f"provision/{slot}"), kind="provision", milestone=0, component=slot,
-                            artifact=release.slots[slot].reference, instance=folder, release=release.id,
-                            in_place=True, after=(drain.id,), why="the version that served before",
-                        )  # fmt: skip
+                            id=self._name(f"provision/{slot}"),
+                            kind="provision",
+                            milestone=0,
+                            component=slot,
+                            artifact=release.slots[slot].reference,
+                            instance=folder,
+                            release=release.id,
+                            in_place=True,
+                            after=(drain.id,),
+                            why="the version that served before",
+                        )
                     )
         self._add(f"in place, back: {step.name}", operations, {})
 

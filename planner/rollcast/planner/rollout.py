@@ -13,7 +13,6 @@ from enum import StrEnum
 from typing import Any
 
 from pydantic import Field
-
 from rollcast.planner.declaration import Json, Model
 from rollcast.planner.gates import GateSpec, Outcomes, StageGates, StageVerdict, Verdict, allot_alpha
 from rollcast.planner.plan import EVERYONE, Milestone, Operation, Plan, Share
@@ -302,4 +301,3 @@ def _arms(line: str, milestone: Milestone, own: list[Share]) -> Arms | None:
         return None
     baseline = own[1].release if len(own) > 1 else None
     return Arms(line, own[0].audience, own[0].release, baseline, own[0].percent / 100)
-

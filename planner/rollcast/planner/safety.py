@@ -19,7 +19,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import networkx as nx
-
 from rollcast.planner.capacity import excess, limits_of, need_of, sentence
 from rollcast.planner.contracts import ContractGraph
 from rollcast.planner.errors import UnsafePlan
@@ -81,14 +80,18 @@ def _reversible(plan: Plan, whole: _Whole) -> Iterator[Violation]:
         for step in way.milestones:
             yield from back.go(step, [o for o in way.operations if o.milestone == step.index])
         if _shown(back.serving) != _shown(origin.serving):
-            yield Violation("reversible", milestone.title, "the way back does not end at the serving that it began with")
+            yield Violation(
+                "reversible", milestone.title, "the way back does not end at the serving that it began with"
+            )
         if set(back.instances) != set(origin.instances):
             odd = sorted(set(back.instances) ^ set(origin.instances))
             yield Violation("reversible", milestone.title, f"the way back leaves other instances: {', '.join(odd)}")
 
 
 def _shown(serving: Serving) -> dict[str, tuple[tuple[str, float, str], ...]]:
-    return {line: tuple((s.audience, s.percent, s.release) for s in shares) for line, shares in serving.items() if shares}
+    return {
+        line: tuple((s.audience, s.percent, s.release) for s in shares) for line, shares in serving.items() if shares
+    }
 
 
 class _Whole:
@@ -252,7 +255,9 @@ class _Walk:
             if folder in contents and folder not in self.instances:
                 adding = [s for s in shifts if release.id in self._adds(milestone, s)]
                 if not all(order.before(contents[folder].id, s.id) for s in adding):
-                    yield Violation("per-request consistency", where, f"{release.id} may be served before {folder} is ready")
+                    yield Violation(
+                        "per-request consistency", where, f"{release.id} may be served before {folder} is ready"
+                    )
             if version.in_place:
                 found, name = present[folder]
                 met = self.whole.meets(release, slot, self.plan.releases[found].slots[name])
@@ -266,7 +271,9 @@ class _Walk:
         allowed = set(self.plan.lines[line].allowed_regions) if line in self.plan.lines else set()
         for slot, version in release.slots.items():
             if allowed and version.regions and not allowed.intersection(version.regions):
-                text = f"{slot} of {release.id} runs in {', '.join(version.regions)}, outside {', '.join(sorted(allowed))}"
+                text = (
+                    f"{slot} of {release.id} runs in {', '.join(version.regions)}, outside {', '.join(sorted(allowed))}"
+                )
                 yield Violation("residency", where, text)
 
     def _retired(

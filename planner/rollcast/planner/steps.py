@@ -92,7 +92,9 @@ def _flag_step(line: str, current: dict[str, Release | None], declared: Release,
     if old is None or old.flags == declared.flags:
         return None
     names = sorted(
-        n for n in {*old.flags, *declared.flags} if (old.flags.get(n), n in old.flags) != (declared.flags.get(n), n in declared.flags)
+        n
+        for n in {*old.flags, *declared.flags}
+        if (old.flags.get(n), n in old.flags) != (declared.flags.get(n), n in declared.flags)
     )
     chosen = [n for n in names if (old.flags.get(n) and not declared.flags.get(n)) or not turn_off]
     if not chosen:

@@ -1,7 +1,8 @@
-"""Checks of the evidence itself: is the split what was asked, does telemetry flow, do labels come, does one user dominate.
+"""Checks of the evidence itself: is the split as asked, does telemetry flow, do labels come, does one user dominate.
 
-The sample-ratio test is any-time valid on its own: under the asked split the arm of each new user is Bernoulli, and the
-beta-binomial mixture against it is a martingale (Lindon and Malek 2020, https://arxiv.org/abs/2011.03567, for two arms).
+The sample-ratio test is any-time valid on its own: under the asked split the arm of each new user is Bernoulli, and
+the beta-binomial mixture against it is a martingale (Lindon and Malek 2020, https://arxiv.org/abs/2011.03567, for two
+arms).
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-
 from rollcast.planner.gates.binomial import log_mixture
 from rollcast.planner.gates.outcomes import Guard, Outcomes
 from rollcast.planner.gates.packing import pack, unpack
@@ -77,7 +77,9 @@ class Guards:
 
     def _enough(self) -> Guard:
         if self.requests[0] < self.min_sample:
-            return Guard("min_sample", False, f"{self.requests[0]} of {self.min_sample} requests seen on the new release")
+            return Guard(
+                "min_sample", False, f"{self.requests[0]} of {self.min_sample} requests seen on the new release"
+            )
         return Guard("min_sample", True, f"{self.requests[0]} requests seen on the new release")
 
     def _field(self, spec: GateSpec) -> Guard:

@@ -3,8 +3,8 @@
 Outcomes are scaled to [0, 1] so that higher is worse. A block's difference of means D lies in [-1, 1]. The capital of
 a gambler who stakes lambda, chosen before the block, on `E D > 0` is the product of `1 + lambda D`: a test martingale
 against harm-free (Waudby-Smith and Ramdas 2020, https://arxiv.org/abs/2010.09686). Against `E D >= margin` it is the
-product of `1 + lambda (margin - D)`. Stakes are a grid of effect sizes over the standard deviation so far; the e-process
-is their mixture.
+product of `1 + lambda (margin - D)`. Stakes are a grid of effect sizes over the standard deviation so far; the
+e-process is their mixture.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import math
 from typing import Any
 
 import numpy as np
-
 from rollcast.planner.gates.blocks import Pairing
 from rollcast.planner.gates.outcomes import Floats
 from rollcast.planner.gates.rates import _log_mean

@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-
 from rollcast.planner.values import duration_s
 
 
@@ -56,7 +55,9 @@ class GateSpec(BaseModel):
     unit: Literal["user", "request"] = "user"
     min_samples: int = Field(30, ge=1, description="outcomes in each arm before the gate may say advance")
     label_delay_s: Annotated[
-        float, BeforeValidator(duration_s, json_schema_input_type=str | float), Field(description="labels arrive this late")
+        float,
+        BeforeValidator(duration_s, json_schema_input_type=str | float),
+        Field(description="labels arrive this late"),
     ] = 0.0
 
     @model_validator(mode="before")

@@ -1,9 +1,9 @@
 """All gates and guards of one stage: what the rollout asks for a verdict.
 
 Error rates are declared once for the rollout. A false rollback is a false proof of harm by any gate of any stage, so
-that error is divided (Bonferroni: dependence between metrics and stages is unknown) over stages and gates. A bad release
-is promoted only if every gate of every stage proves it no worse, so each of those proofs may use the whole error rate
-(intersection-union test, Berger 1982): whatever metric and stage it is bad in, that one proof is false.
+that error is divided (Bonferroni: dependence between metrics and stages is unknown) over stages and gates. A bad
+release is promoted only if every gate of every stage proves it no worse, so each of those proofs may use the whole
+error rate (intersection-union test, Berger 1982): whatever metric and stage it is bad in, that one proof is false.
 """
 
 from __future__ import annotations

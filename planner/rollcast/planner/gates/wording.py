@@ -41,7 +41,8 @@ def sentence(spec: GateSpec, evidence: Evidence) -> Evidence:
     elif evidence.verdict is Verdict.ADVANCE:
         text = f"{spec.metric} is proved no more than {margin} worse: {seen}"
     else:
-        text = f"{spec.metric} can't tell yet: {seen}, the difference may be {_range(spec, evidence)}; the margin is {margin}"
+        text = f"{spec.metric} can't tell yet: {seen}, the difference may be {_range(spec, evidence)}"
+        text += f"; the margin is {margin}"
     return replace(evidence, sentence=text)
 
 

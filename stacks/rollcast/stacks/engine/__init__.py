@@ -1,0 +1,130 @@
+"""The Pulumi engine at the pinned version: found, else installed by the SDK, else built as a Go module.
+
+The engine is kept where the Automation API looks by itself: `~/.pulumi/versions/<version>/bin/pulumi`. Building takes
+some minutes once; the result is moved into place whole, and callers that come at the same time wait for each other.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rollcast.stacks.errors import EngineError
+
+VERSION = "3.250.0"
+_MODULE = Path(__file__).parent
+_LDFLAGS = f"-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{VERSION}"
+_PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
+Progress = Callable[[str], None]
+
+
+def home() -> Path:
+    """Where the engine of the pinned version lives."""
+    return Path.home() / ".pulumi" / "versions" / VERSION
+
+
+def version_of(binary: Path) -> str | None:
+    """The version that a pulumi binary gives; None when it can't be run."""
+    try:
+        done = subprocess.run([str(binary), "version"], capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip().removeprefix("v")
+
+
+def find() -> Path | None:
+    """The engine, where it is there already: the own folder first, then PATH at the same minor version."""
+    own = home() / "bin" / "pulumi"
+    if own.is_file() and version_of(own) == VERSION:
+        return own
+    other = shutil.which("pulumi")
+    if other and (version_of(Path(other)) or "").split(".")[:2] == VERSION.split(".")[:2]:
+        return Path(other)
+    return None
+
+
+def require() -> Path:
+    """The engine. Raises EngineError with the remedy when it isn't there."""
+    found = find()
+    if found is None:
+        raise EngineError(f"The Pulumi engine {VERSION} isn't installed. Run 'rollcast engine install'.")
+    return found
+
+
+def ensure(progress: Progress) -> Path:
+    """The engine, installed when it is absent. Raises EngineError."""
+    found = find()
+    if found is not None:
+        return found
+    home().mkdir(parents=True, exist_ok=True)
+    with (home() / ".lock").open("w") as lock:
+        progress("waiting for another installation to end, if there is one")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = find()
+        if found is None:
+            _download(progress)
+            found = find()
+        if found is None:
+            _build(progress)
+            found = find()
+    if found is None:
+        raise EngineError(f"The engine was built and does not report version {VERSION}. Remove {home()} and run again.")
+    return found
+
+
+def _download(progress: Progress) -> None:
+    curl = shutil.which("curl")
+    if curl is None:
+        return
+    progress("trying the official download")
+    url = f"https://get.pulumi.com/releases/sdk/pulumi-v{VERSION}-linux-x64.tar.gz"
+    with tempfile.TemporaryDirectory(dir=home()) as scratch:
+        archive = Path(scratch) / "pulumi.tar.gz"
+        fetch = [curl, "-fsSL", "--connect-timeout", "8", "--max-time", "300", "-o", str(archive), url]
+        if os.uname().machine != "x86_64" or subprocess.run(fetch, capture_output=True, check=False).returncode:
+            progress("the download can't be reached from here")
+            return
+        shutil.unpack_archive(archive, scratch, filter="data")
+        _place(Path(scratch) / "pulumi" / "pulumi")
+
+
+def _build(progress: Progress) -> None:
+    go = shutil.which("go")
+    if go is None:
+        raise EngineError(
+            f"The engine {VERSION} can be neither downloaded nor built: Go isn't installed. "
+            f"Install Go, or put pulumi {VERSION} on PATH, and run 'rollcast engine install' again."
+        )
+    with tempfile.TemporaryDirectory(dir=home()) as scratch:
+        for name in ("go.mod", "go.sum", "tools.go"):
+            shutil.copy(_MODULE / name, scratch)
+        out, log = Path(scratch) / "pulumi", Path(scratch) / "build.log"
+        command = [go, "build", "-v", "-ldflags", _LDFLAGS, "-o", str(out), _PACKAGE]
+        environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod"}
+        began = time.monotonic()
+        progress("building the engine as a Go module: about six minutes on two cores, once")
+        with log.open("wb") as sink:
+            build = subprocess.Popen(command, cwd=scratch, env=environment, stdout=sink, stderr=sink)
+            while build.poll() is None:
+                time.sleep(1)
+                elapsed = int(time.monotonic() - began)
+                if elapsed % 15 == 0:
+                    lines = log.read_text("utf-8", "replace").splitlines()
+                    progress(f"{elapsed:>4} s, {len(lines)} packages, {lines[-1][:60] if lines else 'starting'}")
+        if build.returncode:
+            tail = " / ".join(log.read_text("utf-8", "replace").splitlines()[-3:])
+            raise EngineError(f"Building the engine failed: {tail}. Check the Go proxy and disk space, and run again.")
+        _place(out)
+
+
+def _place(binary: Path) -> None:
+    target = home() / "bin" / "pulumi"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    binary.chmod(0o755)
+    os.replace(binary, target)

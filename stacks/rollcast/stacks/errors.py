@@ -1,0 +1,19 @@
+"""What can go wrong while a plan is carried out. The message says what is wrong, then what to do."""
+
+from __future__ import annotations
+
+
+class StackError(Exception):
+    """A step that could not be done. Nothing is lost: the ledger says how far it went."""
+
+
+class EngineError(StackError):
+    """The Pulumi engine is absent or can't be installed."""
+
+
+class StaleError(StackError):
+    """Something newer has written: exit code 6."""
+
+
+class LockedError(StackError):
+    """Another rollout holds the lease: exit code 7."""
