@@ -21,6 +21,7 @@ from rollcast.planner.releases import Line, Release
 
 Node = tuple[str, str]  # (line, slot); (IN_PLACE + pipeline, slot) for a slot that exists once
 IN_PLACE = "="
+FIRST_RELEASE = "first-release"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,11 @@ class Group:
     in_place: bool
     together: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    first: bool = False
 
     @property
     def name(self) -> str:
-        return "+".join(self.slots)
+        return FIRST_RELEASE if self.first else "+".join(self.slots)
 
 
 def flow_order(slots: Slots) -> dict[str, int]:
@@ -96,7 +98,9 @@ def group(
     nodes: dict[Node, tuple[int, int, str]] = {}
     members: dict[Node, list[str]] = {}
     for position, (name, release) in enumerate(declared.items()):
-        old = live[name].slots if name in live else {}
+        if name not in live:
+            continue
+        old = live[name].slots
         places = flow_order(release.slots)
         changed = changed_slots(old, release.slots)
         for slot in changed:
@@ -104,9 +108,16 @@ def group(
             key = (position, places.get(slot, -1), slot)
             nodes[node] = min(nodes.get(node, key), key)
             members.setdefault(node, []).append(name)
-        if old:
-            constraints.extend(_constraints(name, release, old, set(changed), lines[name], in_place))
-    return _order(nodes, members, constraints)
+        constraints.extend(_constraints(name, release, old, set(changed), lines[name], in_place))
+    first = [_first(line, release) for line, release in declared.items() if line not in live]
+    return [*_order(nodes, members, constraints), *first]
+
+
+def _first(line: str, release: Release) -> Group:
+    """A line that nothing serves yet: its whole release is one group, for there is no old version to meet."""
+    slots = tuple(sorted(release.slots, key=flow_order(release.slots).__getitem__))
+    members = tuple((line, slot) for slot in slots)
+    return Group(members, (line,), slots, in_place=False, together=("nothing is served there yet",), first=True)
 
 
 def _constraints(
