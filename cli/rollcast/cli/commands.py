@@ -1,0 +1,21 @@
+"""Every command and the module that it lives in. A new command is one module and one line here."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import typer
+
+# Each module has a function `register(app)` that adds its command or commands.
+MODULES = (
+    "validate",
+    "schema",
+    "lock",
+    "plan",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds all commands, in the order in which help shows them."""
+    for name in MODULES:
+        import_module(f"rollcast.cli.{name}").register(app)

@@ -1,0 +1,27 @@
+"""Errors as what a person reads and a script branches on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rollcast.planner.errors import DeclarationError, PlannerError
+from rollcast.simulator.errors import SimulatorError
+from rollcast.stacks.errors import LockedError, StackError, StaleError
+
+_CODES: tuple[tuple[type[Exception], int], ...] = ((StaleError, 6), (LockedError, 7))
+
+
+def exit_code(error: Exception) -> int:
+    """What a command that ends with this error exits with."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), 1)
+
+
+def sentences(error: Exception) -> Iterator[str]:
+    """What is wrong and what to do: one text for each mistake."""
+    if isinstance(error, DeclarationError):
+        yield from map(str, error.diagnostics)
+    elif isinstance(error, PlannerError | SimulatorError | StackError):
+        yield str(error)
+    else:
+        kind = type(error).__name__
+        yield f"rollcast failed in a way that it should not ({kind}: {error}). Run again with --debug and report it."

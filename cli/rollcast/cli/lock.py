@@ -1,0 +1,34 @@
+"""`rollcast lock`: pin every artifact to the digest of its content."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rollcast.cli import terminal
+from rollcast.cli.options import project_of
+
+
+def lock(
+    context: typer.Context,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 when the lock is not current.")] = False,
+) -> None:
+    """Resolve and pin every artifact in rollcast.lock."""
+    from rollcast.stacks import lock as locking
+    from rollcast.stacks.errors import StackError
+
+    project = project_of(context)
+    found = locking.computed(project.declaration, project.folder)
+    wrong = locking.differences(project.pinned or {}, found)
+    if check:
+        if wrong:
+            raise StackError(f"{'; '.join(wrong)}. Run 'rollcast lock'.")
+        terminal.out(f"{locking.NAME} is current: {len(found)} artifacts.")
+        return
+    path = locking.write(project.folder, found)
+    terminal.out(f"{path.name}: {len(found)} artifacts pinned, {len(wrong)} of them new or changed.")
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(lock)

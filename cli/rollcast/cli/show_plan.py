@@ -1,0 +1,121 @@
+"""A plan as text for a terminal: what changes, who switches with whom, the milestones in order, the way back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from rollcast.cli.terminal import paint
+from rollcast.planner.changes import SYMBOLS
+from rollcast.planner.plan import Milestone, Operation, Plan
+
+_COLOURS = {"create": "green", "update": "yellow", "replace": "yellow", "flag": "yellow", "delete": "red"}
+_SIGNS = {"provision": "+", "warm": "·", "evaluate": "?", "shift": ">", "flag": ">", "drain": "·", "retire": "-"}
+_SIGN_COLOURS = {"+": "green", "-": "red", ">": "cyan", "?": "magenta"}
+_VERBS = {"create": "to add", "update": "to update", "replace": "to replace", "delete": "to remove", "flag": "flags"}
+
+
+def text_of(plan: Plan) -> str:
+    """The whole plan, coloured like a diff where standard output is a terminal."""
+    return "\n".join(_lines(plan))
+
+
+def summary_of(plan: Plan) -> str:
+    """One line: how much changes, in how many milestones and operations."""
+    if plan.empty:
+        return "No changes: what is live is what is declared."
+    counts = Counter(change.action for change in plan.changes)
+    shown = ", ".join(f"{counts[action]} {verb}" for action, verb in _VERBS.items() if counts[action])
+    return f"Plan: {shown or 'no component'}; {len(plan.milestones)} milestones, {len(plan.operations)} operations."
+
+
+def _lines(plan: Plan) -> Iterator[str]:
+    yield paint(f"{plan.pipeline} in {plan.environment}", bold=True)
+    if plan.empty:
+        yield ""
+        yield summary_of(plan)
+        return
+    for line, target in plan.to_release.items():
+        yield f"  {line}: {plan.from_release.get(line) or 'nothing'} -> {paint(target, bold=True)}"
+    yield ""
+    yield from _changes(plan)
+    yield from _groups(plan)
+    yield from _milestones(plan)
+    yield from _way_back(plan)
+    for note in plan.notes:
+        yield paint(f"Note: {note}", "yellow")
+    yield summary_of(plan)
+
+
+def _changes(plan: Plan) -> Iterator[str]:
+    yield paint("Changes", bold=True)
+    several = len(plan.to_release) > 1
+    width = max((len(change.component) for change in plan.changes), default=0)
+    for change in plan.changes:
+        symbol = paint(SYMBOLS[change.action], _COLOURS[change.action])
+        where = f"  ({change.line})" if several else ""
+        yield f"  {symbol} {paint(change.component.ljust(width))}  {paint(change.reason)}{where}"
+    yield ""
+
+
+def _groups(plan: Plan) -> Iterator[str]:
+    if not plan.groups:
+        return
+    yield paint("Order", bold=True)
+    for number, slots in enumerate(plan.groups, 1):
+        yield f"  {number}. {paint(' + '.join(slots))}"
+        first = next((o for o in plan.operations if o.kind == "shift" and o.component == "+".join(slots)), None)
+        for reason in first.why.split("; ") if first else ():
+            yield paint(f"       {reason}", dim=True)
+    yield ""
+
+
+def _milestones(plan: Plan) -> Iterator[str]:
+    yield paint("Milestones", bold=True)
+    for milestone in plan.milestones:
+        if milestone.point_of_no_return:
+            yield paint("  ---- point of no return: going back from here is a new plan ----", "red")
+        yield f"  {milestone.index:>2}  {paint(milestone.title, bold=True)}{_asks(milestone)}"
+        for operation in plan.operations_of(milestone.index):
+            if operation.kind not in ("shift", "flag"):
+                yield f"        {_operation(operation)}"
+    yield ""
+
+
+def _asks(milestone: Milestone) -> str:
+    if not milestone.gates:
+        return ""
+    bake = f"{_duration(milestone.bake_min_s)} to {_duration(milestone.bake_max_s)}, then {milestone.bake_then}"
+    return paint(f"   gates: {', '.join(milestone.gates)}; bake {bake}", dim=True)
+
+
+def _operation(operation: Operation) -> str:
+    sign = _SIGNS[operation.kind]
+    what = operation.component or ""
+    if operation.evaluate is not None:
+        wanted = ", ".join(f"{metric} >= {least:g}" for metric, least in operation.evaluate.thresholds.items())
+        what = f"{operation.evaluate.suite} on {operation.release} ({wanted})"
+    elif operation.kind == "drain":
+        what = f"wait until no request is on the old release (at least {_duration(operation.wait_s)})"
+    elif operation.artifact:
+        what = f"{operation.component} {operation.artifact}"
+    return f"{paint(sign, _SIGN_COLOURS.get(sign))} {operation.kind} {paint(what)}"
+
+
+def _way_back(plan: Plan) -> Iterator[str]:
+    if not plan.rollback:
+        return
+    reached = sorted(rollback.from_milestone for rollback in plan.rollback)
+    longest = max(plan.rollback, key=lambda rollback: len(rollback.milestones))
+    steps = ", then ".join(milestone.title for milestone in longest.milestones)
+    yield paint("Way back", bold=True)
+    yield f"  from any of milestones {reached[0]} to {reached[-1]}: {paint(steps)}"
+    yield ""
+
+
+def _duration(seconds: float) -> str:
+    if seconds >= 3600 and seconds % 3600 == 0:
+        return f"{seconds / 3600:g} h"
+    if seconds >= 60 and seconds % 60 == 0:
+        return f"{seconds / 60:g} min"
+    return f"{seconds:g} s"

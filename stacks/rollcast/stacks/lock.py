@@ -1,0 +1,74 @@
+"""`rollcast.lock`: every artifact reference pinned to a content digest. Written by the tool, committed by people.
+
+A digest is computed from the artifact's recipe (see `artifacts`), so that a lock can be checked without building
+anything. An artifact never changes: content that differs from its pinned digest is refused, and the remedy is a new
+version.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from rollcast.planner.declaration import Declaration
+from rollcast.planner.releases import digest_of
+from rollcast.stacks.artifacts import digests_of
+from rollcast.stacks.errors import StackError
+
+NAME = "rollcast.lock"
+FORMAT_VERSION = "1.0"
+
+
+def computed(declaration: Declaration, folder: Path) -> dict[str, str]:
+    """The digest of every declared artifact, from the files that are there now. Raises StackError."""
+    definitions = {a.reference: a.model_dump(mode="json", by_alias=True) for a in declaration.artifacts}
+    return digests_of(definitions, folder)
+
+
+def read(folder: Path) -> dict[str, str] | None:
+    """The pinned digests; None when nothing is locked yet. Raises StackError when the file can't be used."""
+    path = folder / NAME
+    if not path.exists():
+        return None
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        major = str(data["format_version"]).split(".")[0]
+        pinned = {str(name): str(digest) for name, digest in data["artifacts"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StackError(f"{path} can't be read ({error}). Run 'rollcast lock' to write it anew.") from None
+    if major != FORMAT_VERSION.split(".")[0]:
+        raise StackError(f"{path} has format {data['format_version']}, not {FORMAT_VERSION}. Use the newer rollcast.")
+    return pinned
+
+
+def write(folder: Path, digests: Mapping[str, str]) -> Path:
+    """Pins the digests: sorted, so that equal locks are equal files. Raises StackError."""
+    path = folder / NAME
+    text = json.dumps({"format_version": FORMAT_VERSION, "artifacts": dict(sorted(digests.items()))}, indent=2) + "\n"
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".lock-", encoding="utf-8", delete=False) as staged:
+            staged.write(text)
+        os.chmod(staged.name, 0o644)
+        os.replace(staged.name, path)
+    except OSError as error:
+        raise StackError(f"{path} can't be written ({error.strerror}). Make the folder writable.") from None
+    return path
+
+
+def differences(pinned: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
+    """What of `found` is not as pinned, a sentence each, in order of name."""
+    sentences = []
+    for reference in sorted(found):
+        if reference not in pinned:
+            sentences.append(f"{reference} is not in {NAME}")
+        elif pinned[reference] != found[reference]:
+            sentences.append(f"the content of {reference} is not what {NAME} pins")
+    return sentences
+
+
+def digest(pinned: Mapping[str, str] | None) -> str:
+    """The digest of a lock; empty when there is none."""
+    return "" if pinned is None else digest_of(dict(pinned))

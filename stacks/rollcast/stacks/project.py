@@ -1,0 +1,124 @@
+"""A project folder: its declaration, environment and pinned artifacts, read once at the start of a command.
+
+Nothing is written here. `rollcast.yaml` is refused before it is read when it is absurdly large.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from rollcast.planner.declaration import Declaration, Environment
+from rollcast.planner.errors import did_you_mean
+from rollcast.planner.loading import MOST_BYTES, load
+from rollcast.planner.releases import digest_of
+from rollcast.stacks import lock
+from rollcast.stacks.errors import StackError
+
+DECLARATION = "rollcast.yaml"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with a declaration. `digests` pins every artifact; `pinned` is the lock file, None without one."""
+
+    folder: Path
+    file: str
+    text: str
+    declaration: Declaration
+    environment_name: str
+    environment: Environment
+    pinned: dict[str, str] | None
+
+    @classmethod
+    def open(cls, folder: Path, environment: str | None = None, file: str = DECLARATION) -> Project:
+        """The project in a folder. Raises StackError or DeclarationError, each with its place and remedy."""
+        text, declaration = read_declaration(folder, file)
+        name, settings = choose_environment(declaration, environment, file)
+        return cls(folder, file, text, declaration, name, settings, lock.read(folder))
+
+    @property
+    def state(self) -> Path:
+        """Where everything that rollcast keeps for this project is: `.rollcast`, never committed."""
+        return self.folder / ".rollcast"
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """The digest of every declared artifact. Raises StackError when content is not as pinned."""
+        found = lock.computed(self.declaration, self.folder)
+        changed = [s for s in lock.differences(self.pinned, found) if "pins" in s] if self.pinned is not None else []
+        if changed:
+            remedy = "Give changed content a new version, or run 'rollcast lock' if nothing has served it yet."
+            raise StackError(f"{'; '.join(changed)}. {remedy}")
+        return found
+
+    @property
+    def declaration_digest(self) -> str:
+        return digest_of(self.declaration.model_dump(mode="json", by_alias=True))
+
+    @property
+    def lock_digest(self) -> str:
+        return lock.digest(self.pinned)
+
+    def sibling(self, file: str) -> tuple[Declaration, dict[str, str]]:
+        """Another declaration and its digests; a path is relative to where the command runs, or to the project."""
+        path = Path(file)
+        folder, name = (path.parent, path.name) if path.is_file() else (self.folder, file)
+        _, declaration = read_declaration(folder, name)
+        return declaration, lock.computed(declaration, folder)
+
+
+def read_declaration(folder: Path, file: str = DECLARATION) -> tuple[str, Declaration]:
+    """Text and checked declaration. Raises StackError or DeclarationError."""
+    text = read_text(folder / file, "Run 'rollcast init', or choose the folder with -C DIR.")
+    return text, load(text, file, _reader(folder))
+
+
+def _reader(folder: Path) -> Callable[[str], str]:
+    def read(name: str) -> str:
+        path = (folder / name).resolve()
+        if not path.is_relative_to(folder.resolve()):
+            raise OSError(1, "it is outside the project")
+        if path.stat().st_size > MOST_BYTES:
+            raise OSError(27, f"it is larger than {MOST_BYTES // 1024 // 1024} MiB")
+        return path.read_text("utf-8")
+
+    return read
+
+
+def read_text(path: Path, remedy: str) -> str:
+    """The text of a file. Raises StackError naming the file and the remedy."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            size = f"{path.stat().st_size / 1024 / 1024:.0f} MiB"
+            raise StackError(f"{path} has {size}, more than a declaration can. Move artifacts into 'include' files.")
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        raise StackError(f"There is no {path}. {remedy}") from None
+    except UnicodeDecodeError as error:
+        raise StackError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
+    except OSError as error:
+        raise StackError(f"{path} can't be read ({error.strerror}). Correct the path or its permissions.") from None
+
+
+def choose_environment(declaration: Declaration, name: str | None, file: str) -> tuple[str, Environment]:
+    """The named environment; else the only one, or the one marked default. Raises StackError."""
+    try:
+        return declaration.environment(name)
+    except KeyError:
+        known = list(declaration.environments)
+        if name is not None:
+            raise StackError(f"{file} has no environment '{name}'. {did_you_mean(name, known)}") from None
+        remedy = "Name one with --env, or mark one of them 'default: true'."
+        raise StackError(f"{file} has several environments ({', '.join(known)}). {remedy}") from None
+
+
+def tool_version() -> str:
+    """The version of rollcast that runs."""
+    try:
+        return version("rollcast")
+    except PackageNotFoundError:
+        return "unknown"
