@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 import httpx
+
 from tools.corpus import standard_library
 from tools.questions import questions, share
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from rollcast.planner.declaration import Declaration
 from rollcast.planner.errors import DeclarationError
 from rollcast.planner.loading import load

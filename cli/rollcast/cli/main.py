@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except TyperException as error:
-        text = getattr(error, "format_message", lambda: str(error))()
+        text = error.format_message() if hasattr(error, "format_message") else str(error)
         terminal.note(f"Error: {text} Run 'rollcast --help', or 'rollcast COMMAND --help'.")
         return 1
     except (KeyboardInterrupt, typer.Abort):

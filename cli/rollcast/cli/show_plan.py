@@ -6,13 +6,19 @@ from collections import Counter
 from collections.abc import Iterator
 
 from rollcast.cli.terminal import paint
-from rollcast.planner.changes import SYMBOLS
+from rollcast.planner.changes import SYMBOLS, Action
 from rollcast.planner.plan import Milestone, Operation, Plan
 
 _COLOURS = {"create": "green", "update": "yellow", "replace": "yellow", "flag": "yellow", "delete": "red"}
 _SIGNS = {"provision": "+", "warm": "·", "evaluate": "?", "shift": ">", "flag": ">", "drain": "·", "retire": "-"}
 _SIGN_COLOURS = {"+": "green", "-": "red", ">": "cyan", "?": "magenta"}
-_VERBS = {"create": "to add", "update": "to update", "replace": "to replace", "delete": "to remove", "flag": "flags"}
+_VERBS: dict[Action, str] = {
+    "create": "to add",
+    "update": "to update",
+    "replace": "to replace",
+    "delete": "to remove",
+    "flag": "flags",
+}
 
 
 def text_of(plan: Plan) -> str:

@@ -13,12 +13,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
-from dataplane.embedders import DIMENSION, Vectors
-from dataplane.text import words
 from scipy.sparse import csr_matrix
 from sklearn.decomposition import TruncatedSVD
 from threadpoolctl import threadpool_limits
 
+from dataplane.embedders import DIMENSION, Vectors
+from dataplane.text import words
 from tools.building import Task, read_documents, task, write_json
 from tools.corpus import Document
 

@@ -11,8 +11,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
-from dataplane import embedders
 
+from dataplane import embedders
 from tools.building import Task, read_documents, task, write_json, write_lines
 
 

@@ -10,7 +10,6 @@ import hashlib
 from dataclasses import dataclass
 
 from dataplane.text import sentences, words
-
 from tools.corpus import Document
 
 KEPT = 0.7

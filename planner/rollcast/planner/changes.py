@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field
+
 from rollcast.planner.declaration import Model
 from rollcast.planner.releases import Release, SlotVersion
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import networkx as nx
+
 from rollcast.planner.audiences import Rule, satisfiable
 from rollcast.planner.capacity import excess, limits_of, need_of, sentence
 from rollcast.planner.contracts import ContractGraph

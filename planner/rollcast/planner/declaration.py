@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
 from rollcast.planner.audiences import Predicate
 from rollcast.planner.gates import GateSpec
 from rollcast.planner.values import Number, Seconds, VersionText

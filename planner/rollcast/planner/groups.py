@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import networkx as nx
+
 from rollcast.planner.contracts import ContractGraph, Slots
 from rollcast.planner.declaration import Strategy
 from rollcast.planner.releases import Line, Release

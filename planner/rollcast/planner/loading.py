@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
 from rollcast.planner.checks import check
 from rollcast.planner.declaration import Declaration
 from rollcast.planner.errors import DeclarationError, Diagnostic, did_you_mean
 from rollcast.planner.values import Number
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 MOST_BYTES = 16 * 1024 * 1024
 MOST_NODES = 1_000_000

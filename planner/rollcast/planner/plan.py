@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import Field
+
 from rollcast.planner.changes import Change
 from rollcast.planner.declaration import Environment, Evaluate, Json, Model
 from rollcast.planner.releases import Line, Release, digest_of

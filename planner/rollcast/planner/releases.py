@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from pydantic import Field
+
 from rollcast.planner.declaration import (
     ATTACHMENTS,
     Artifact,

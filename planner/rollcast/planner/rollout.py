@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from pydantic import Field
+
 from rollcast.planner.declaration import Json, Model
 from rollcast.planner.gates import GateSpec, Outcomes, StageGates, StageVerdict, Verdict, allot_alpha
 from rollcast.planner.plan import EVERYONE, Milestone, Operation, Plan, Share

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import networkx as nx
+
 from rollcast.planner.capacity import excess, limits_of, need_of, sentence
 from rollcast.planner.contracts import ContractGraph
 from rollcast.planner.errors import UnsafePlan

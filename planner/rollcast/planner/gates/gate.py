@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from rollcast.planner.gates.binomial import rate_interval
 from rollcast.planner.gates.means import BoundedMean, MeanTest
 from rollcast.planner.gates.outcomes import Bools, Evidence, Floats, Outcomes, Verdict

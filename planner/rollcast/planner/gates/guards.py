@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
 from rollcast.planner.gates.binomial import log_mixture
 from rollcast.planner.gates.outcomes import Guard, Outcomes
 from rollcast.planner.gates.packing import pack, unpack

@@ -12,6 +12,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from rollcast.planner.gates.binomial import count_bounds
 from rollcast.planner.gates.outcomes import Floats
 from rollcast.planner.gates.packing import pack, unpack

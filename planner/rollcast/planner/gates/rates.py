@@ -19,6 +19,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from rollcast.planner.gates.blocks import Pairing
 from rollcast.planner.gates.outcomes import Floats
 

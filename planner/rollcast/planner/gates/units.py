@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from rollcast.planner.gates.outcomes import Bools, Units
 from rollcast.planner.gates.packing import pack, unpack
 
