@@ -1,7 +1,15 @@
-"""What can go wrong with traffic, profiles and simulations. The message says what is wrong, where, and what to do."""
+"""What can be wrong with traffic, profiles and forecasts. Every message says what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
 
 class SimulatorError(Exception):
-    """Input that can't be simulated: a trace, a profile, an injected fault."""
+    """Any refusal of the simulator."""
+
+
+class TrafficError(SimulatorError):
+    """Recorded traffic that can't be used."""
+
+
+class ProfileError(SimulatorError):
+    """A performance profile that can't be used."""
