@@ -1,5 +1,6 @@
 """Replays the recorded trace against the service: arrival times and token counts are real; users, regions and
-questions are synthetic, decided by a hash of (seed, row).
+questions are synthetic, decided by a hash of (seed, row). One question in six is about code that executes text, which
+the safety policy must withhold.
 
 Run: python load.py --speedup 30 [--seconds 60] [--seed 1]. Prints one line of JSON.
 """
@@ -17,24 +18,30 @@ from pathlib import Path
 
 import httpx
 
+from dataplane.safety import violates
 from tools.corpus import standard_library
 from tools.questions import questions, share
 
 TRACE = Path(__file__).parent / "traffic" / "AzureLLMInferenceTrace_conv.csv"
 USERS = 20_000
 REGIONS = ("eu", "us", "asia")
+PROBING = 1 / 6
 
 
 def rows(seed: int) -> list[tuple[float, dict[str, object]]]:
     """Seconds since the first arrival, and the request."""
-    asked = questions(standard_library(), seed)
+    documents = standard_library()
+    asked = questions(documents, seed)
+    forbidden = {document.id for document in documents if violates(document.text)}
+    probing = [question for question in asked if question.relevant in forbidden]
     found = []
     first = None
     with TRACE.open(newline="") as file:
         for row, line in enumerate(csv.DictReader(file)):
             at = datetime.fromisoformat(line["TIMESTAMP"][:26]).timestamp()
             first = at if first is None else first
-            question = asked[int(share(seed, "question", row) * len(asked))]
+            drawn_from = probing if share(seed, "probing", row) < PROBING else asked
+            question = drawn_from[int(share(seed, "question", row) * len(drawn_from))]
             body = {
                 "key": f"user-{int(share(seed, 'user', row) * USERS)}",
                 "query": question.query,

@@ -22,6 +22,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from threadpoolctl import threadpool_limits
 
 from dataplane import pipeline
 from dataplane.errors import BadRequest, DataPlaneError, NoRelease
@@ -36,10 +37,9 @@ class Service:
     """Resolves, serves, records. One telemetry line for each request, tagged with what served it."""
 
     def __init__(self, definition: Path, instances: Path, telemetry: Path) -> None:
+        # The file resolver looks for a new definition every `deadline_ms`.
         provider = FlagdProvider(
-            resolver_type=ResolverType.FILE,
-            offline_flag_source_path=str(definition),
-            offline_poll_interval_ms=int(RELOAD_S * 1000),
+            resolver_type=ResolverType.FILE, offline_flag_source_path=str(definition), deadline_ms=int(RELOAD_S * 1000)
         )
         api.set_provider(provider)
         self._flags = api.get_client()
@@ -169,7 +169,8 @@ def main() -> None:
     if not options.definition.exists():
         options.definition.write_text('{"flags": {}}\n', "utf-8")
     service = Service(options.definition, options.instances, options.telemetry)
-    uvicorn.run(application(service), host="127.0.0.1", port=options.port, log_level="warning")
+    with threadpool_limits(1):  # one query is too small to share: more threads only wait for each other
+        uvicorn.run(application(service), host="127.0.0.1", port=options.port, log_level="warning")
 
 
 if __name__ == "__main__":
