@@ -265,7 +265,8 @@ class Flag(Model):
 
 
 def _flag(value: Any) -> Any:
-    return value if isinstance(value, Mapping) and "value" in value else {"value": value}
+    written_out = isinstance(value, Flag) or (isinstance(value, Mapping) and "value" in value)
+    return value if written_out else {"value": value}
 
 
 Flags = dict[Name, Annotated[Flag, BeforeValidator(_flag)]]

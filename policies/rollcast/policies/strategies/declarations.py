@@ -1,0 +1,205 @@
+"""Strategies for declarations, and for transitions: what serves, and what is declared to serve next.
+
+Every declaration is valid: `rollcast.planner.checks.check` finds no mistake in it. Every transition is plannable, or is
+refused with a reason (no safe order, no room) that is part of what is tested.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+from rollcast.planner.audiences import Predicate
+from rollcast.planner.capacity import need_of
+from rollcast.planner.declaration import (
+    Bake,
+    Channel,
+    ComponentOverride,
+    Declaration,
+    Environment,
+    Flag,
+    Pipeline,
+    Region,
+    Rollout,
+    Stage,
+    Strategy,
+)
+from rollcast.planner.gates import GateSpec
+from rollcast.planner.releases import releases_of
+from rollcast.planner.steps import instances_of
+from rollcast.policies.strategies.pipelines import PipelineChange, pipeline_changes
+
+AUDIENCES = {
+    "internal": Predicate.model_validate({"segment": "internal"}),
+    "beta": Predicate.model_validate({"segment": ["beta", "power"]}),
+    "quiet-region": Predicate.model_validate({"region": "nz"}),
+}
+ROUTES = (
+    ("privacy", {"regulatory_domain": "medical"}),
+    ("experimental", {"request_family": "experiments"}),
+)
+REGIONS = ("eu", "us")
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What serves today (`released`) and what is to serve (`declared`), both valid declarations."""
+
+    released: Declaration
+    declared: Declaration
+
+
+def percents() -> st.SearchStrategy[tuple[float, ...]]:
+    """Rising percentages that end at 100."""
+    below = st.lists(st.sampled_from((1.0, 5.0, 12.5, 25.0, 50.0)), unique=True, max_size=2)
+    return below.map(lambda found: (*sorted(found), 100.0))
+
+
+@st.composite
+def stages(draw: st.DrawFn) -> tuple[Stage, ...]:
+    """Audiences in order, everyone last."""
+    some = draw(st.lists(st.sampled_from(sorted(AUDIENCES)), unique=True, max_size=2))
+    return tuple(Stage(audience=name, percent=draw(percents())) for name in [*some, "everyone"])
+
+
+@st.composite
+def rollouts(draw: st.DrawFn, *, flag: bool = False) -> Rollout:
+    """Every strategy; `flag` only where nothing but flags changes."""
+    choices = [Strategy.CANARY, Strategy.STAGED, Strategy.BLUE_GREEN, Strategy.ALL_AT_ONCE]
+    strategy = draw(st.sampled_from([*choices, Strategy.FLAG] if flag else choices))
+    shortest = draw(st.sampled_from((60.0, 600.0)))
+    return Rollout(
+        strategy=strategy,
+        percent=draw(percents()),
+        stages=draw(stages()) if strategy is Strategy.STAGED else (),
+        bake=Bake(min=shortest, max=4 * shortest, then=draw(st.sampled_from(("hold", "rollback", "advance")))),
+        gates=(GateSpec(metric="error_rate", margin=0.05),) if draw(st.booleans()) else (),
+        keep_warm=draw(st.sampled_from((0.0, 3600.0))),
+        maintenance_pause=draw(st.booleans()),
+        timeout=30.0,
+    )
+
+
+def environments(
+    needed: float = 0.0, regions: tuple[str, ...] = (), *, slack: st.SearchStrategy[float] | None = None
+) -> st.SearchStrategy[Environment]:
+    """An environment without limits, or with `needed` accelerators and some slack."""
+    known = {name: Region() for name in regions}
+    unlimited = st.just(Environment(default=True, regions=known))
+    if not needed:
+        return unlimited
+    amount = st.integers(0, int(needed) + 2).map(float) if slack is None else slack
+    limited = amount.map(
+        lambda more: Environment(default=True, regions=known, capacity={"accelerators": needed + more})
+    )
+    return st.one_of(unlimited, limited)
+
+
+@st.composite
+def transitions(
+    draw: st.DrawFn,
+    *,
+    max_slots: int = 5,
+    max_pipelines: int = 2,
+    in_place: bool = True,
+    channels: bool = True,
+    capacity: bool = True,
+    residency: bool = True,
+    flags: bool = True,
+) -> Transition:
+    """What serves and what is declared: pipelines, channels, flags, rollout and environment."""
+    count = draw(st.integers(1, max_pipelines))
+    regions = REGIONS if residency and draw(st.booleans()) else ()
+    allowed = draw(st.sampled_from(((), ("eu",)))) if regions else ()
+    names = [f"p{number}" for number in range(count)]
+    changes = [
+        draw(pipeline_changes(name, max_slots=max_slots, in_place=in_place, regions=regions, allowed=allowed))
+        for name in names
+    ]
+    rollout = draw(rollouts())
+    before, after = ([_pipeline(change, side, allowed) for change in changes] for side in (0, 1))
+    if channels:
+        for place, change in enumerate(changes):
+            before[place], after[place] = draw(_channels(change, before[place], after[place]))
+    if flags:
+        before = [p.model_copy(update={"flags": draw(feature_flags())}) for p in before]
+        after = [p.model_copy(update={"flags": draw(feature_flags())}) for p in after]
+    declarations = [_declaration(names, changes, side, (before, after)[side], rollout) for side in (0, 1)]
+    needed = max(_needed(declaration) for declaration in declarations) if capacity else 0.0
+    environment = draw(environments(needed, regions))
+    released, declared = (
+        declaration.model_copy(update={"environments": {"prod": environment}}) for declaration in declarations
+    )
+    return Transition(released, declared)
+
+
+def declarations(**limits: bool | int) -> st.SearchStrategy[Declaration]:
+    """Valid declarations of one or several pipelines."""
+    return transitions(**limits).map(lambda transition: transition.declared)  # type: ignore[arg-type]
+
+
+def feature_flags() -> st.SearchStrategy[dict[str, Flag]]:
+    """Feature flags of a release."""
+    return st.dictionaries(
+        st.sampled_from(("citations", "memory")), st.booleans().map(lambda on: Flag(value=on)), max_size=2
+    )
+
+
+def _pipeline(change: PipelineChange, side: int, allowed: tuple[str, ...]) -> Pipeline:
+    return Pipeline(components=change.components(side), allowed_regions=allowed)
+
+
+@st.composite
+def _channels(draw: st.DrawFn, change: PipelineChange, before: Pipeline, after: Pipeline) -> tuple[Pipeline, Pipeline]:
+    """Channels that differ from the default line in parameters of slots that can run twice."""
+    sides = []
+    for pipeline in (before, after):
+        found: dict[str, Channel] = {}
+        for name, route in draw(st.lists(st.sampled_from(ROUTES), unique_by=lambda r: r[0], max_size=1)):
+            own = [slot for slot, component in pipeline.components.items() if not component.in_place]
+            slots = draw(st.lists(st.sampled_from(own), unique=True, max_size=1)) if own else []
+            overrides = {slot: ComponentOverride(parameters={"channel": name}) for slot in slots}
+            found[name] = Channel(route=Predicate.model_validate(route), components=overrides)
+        sides.append(pipeline.model_copy(update={"channels": found}))
+    return sides[0], sides[1]
+
+
+def _declaration(
+    names: list[str], changes: list[PipelineChange], side: int, pipelines: list[Pipeline], rollout: Rollout
+) -> Declaration:
+    artifacts = {artifact.reference: artifact for change in changes for artifact in change.artifacts(side)}
+    several = len(pipelines) > 1
+    one = pipelines[0]
+    return Declaration(
+        pipeline="generated",
+        artifacts=tuple(artifacts.values()),
+        components={} if several else one.components,
+        flags={} if several else one.flags,
+        channels={} if several else one.channels,
+        allowed_regions=() if several else one.allowed_regions,
+        pipelines=dict(zip(names, pipelines, strict=True)) if several else {},
+        audiences=AUDIENCES,
+        rollout=rollout,
+    )
+
+
+def _needed(declaration: Declaration) -> float:
+    releases = releases_of(declaration)
+    slots = {path: r.slots[name] for r in releases.values() for path, (_, name) in instances_of(r).items()}
+    return float(need_of(slots.values(), Environment())["", "accelerators"])
+
+
+__all__ = [
+    "AUDIENCES",
+    "REGIONS",
+    "ROUTES",
+    "Transition",
+    "declarations",
+    "environments",
+    "feature_flags",
+    "percents",
+    "rollouts",
+    "stages",
+    "transitions",
+]

@@ -1,0 +1,55 @@
+"""What the strategies promise: valid by construction, and every kind of change is really drawn."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollcast.planner.checks import check
+from rollcast.planner.declaration import Artifact, Declaration
+from rollcast.planner.plan import LiveState
+from rollcast.planner.releases import Release
+from rollcast.planner.values import satisfies
+from rollcast.policies.strategies import (
+    ContractChange,
+    Transition,
+    artifacts,
+    contract_changes,
+    declarations,
+    live_states,
+    releases,
+    transitions,
+)
+
+
+@given(declarations())
+def test_drawn_declarations_hold_no_mistake(declaration: Declaration) -> None:
+    assert check(declaration) == []
+
+
+@given(declarations())
+def test_drawn_declarations_are_what_a_file_could_say(declaration: Declaration) -> None:
+    assert Declaration.model_validate(declaration.model_dump(mode="json", by_alias=True)) == declaration
+
+
+@given(transitions())
+def test_both_sides_of_a_transition_are_valid(transition: Transition) -> None:
+    assert check(transition.released) == []
+    assert check(transition.declared) == []
+
+
+@given(st.booleans(), st.booleans(), st.data())
+def test_both_ends_of_a_drawn_contract_meet_before_and_after(
+    provider: bool, consumer: bool, data: st.DataObject
+) -> None:
+    change: ContractChange = data.draw(contract_changes(provider, consumer))
+    assert all(satisfies(p, r) for p, r in zip(change.provided, change.required, strict=True))
+    assert provider or change.provided[0] == change.provided[1]
+    assert consumer or change.required[0] == change.required[1]
+
+
+@given(artifacts(), releases(), live_states())
+def test_single_things_are_drawn(artifact: Artifact, release: Release, live: LiveState) -> None:
+    assert artifact.reference
+    assert release.id == Release.model_validate(release.model_dump(mode="json")).id
+    assert live.digest
