@@ -1,0 +1,134 @@
+"""Every state that a plan may rest in: its start, each milestone, and each step of each way back.
+
+States are derived from the plan alone. What lies between two operations of one milestone is walked by the property
+tests (`rollcast.policies.walking`), which judge the same rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from rollcast.planner.audiences import parse, satisfiable
+from rollcast.planner.plan import EVERYONE, Milestone, Plan, Serving, Share, WorldState, fold
+from rollcast.planner.releases import Line, Release
+
+Instances = Mapping[str, tuple[str, str]]  # folder -> (release id, slot)
+
+
+@dataclass(frozen=True)
+class State:
+    """What serves and what runs at one point of a plan.
+
+    `milestone` is the index of the milestone reached last (-1: the start). `back_from` is the milestone that is being
+    undone, with `back_step` steps of its way back done; None on the way forward. `where` says all that in words.
+    """
+
+    plan: Plan
+    where: str
+    serving: Serving
+    milestone: int = -1
+    back_from: int | None = None
+    back_step: int = 0
+    found_instances: Instances | None = None
+
+    @cached_property
+    def instances(self) -> Instances:
+        """Running instances by folder -> (release id, slot)."""
+        if self.found_instances is not None:
+            return self.found_instances
+        before = self.plan.state_at(self.milestone if self.back_from is None else self.back_from)
+        way = self.plan.rollback_of(self.back_from) if self.back_from is not None else None
+        if way is None:
+            return before.instances
+        return fold(before, (), (o for o in way.operations if o.milestone < self.back_step)).instances
+
+    @property
+    def shares(self) -> tuple[Share, ...]:
+        """Every share of every line: who is served by which release."""
+        return tuple(share for shares in self.serving.values() for share in shares)
+
+    @property
+    def releases(self) -> dict[str, Release]:
+        """The releases that serve somebody now, by id."""
+        return {share.release: self.plan.releases[share.release] for share in self.shares}
+
+    def serves(self, line: str) -> dict[str, Release]:
+        """The releases that requests of a line may meet now, by id.
+
+        Requests of a channel that is not released yet go on to the lines after it, as the flag does it: so a channel's
+        requests may be served by another line's release, and a rule about the channel must see that.
+        """
+        found: dict[str, Release] = {}
+        for other in self._tried(line):
+            found.update({share.release: self.plan.releases[share.release] for share in self.serving.get(other, ())})
+        return found
+
+    def _tried(self, line: str) -> Iterator[str]:
+        """The line, and while nothing serves there, those that its requests go on to."""
+        own = self.plan.lines[line]
+        yield line
+        if self.serving.get(line) or own.route is None:
+            return
+        siblings = [other for other in self.plan.lines.values() if other.pipeline == own.pipeline]
+        after = sorted(siblings, key=lambda other: other.route is None)
+        for other in after[after.index(own) + 1 :]:
+            if _meet(own, other):
+                yield other.id
+
+    @cached_property
+    def unproved(self) -> frozenset[tuple[str, str]]:
+        """(line, release id) of what serves and has not yet passed a gated or baked milestone on that line.
+
+        What served at the start is proved; so is everything on a way back, which leads to what served before.
+        """
+        if self.back_from is not None:
+            return frozenset()
+        proved = {(share.line, share.release) for shares in self.plan.start.values() for share in shares}
+        for earlier in self.plan.milestones[: max(self.milestone, 0)]:
+            if earlier.gates or earlier.bake_min_s:
+                proved |= {(share.line, share.release) for shares in earlier.serving.values() for share in shares}
+        return frozenset({(share.line, share.release) for share in self.shares} - proved)
+
+    def affected(self, release: str) -> str:
+        """Who is served by a release now, in words."""
+        parts = [
+            f"{share.percent:g} % of {share.audience}" + (f" on line {share.line}" if len(self.serving) > 1 else "")
+            for share in self.shares
+            if share.release == release
+        ]
+        return " and ".join(parts) or "nobody"
+
+
+def _meet(one: Line, other: Line) -> bool:
+    """Whether some request of a line also matches the route of another."""
+    if other.route is None or one.route is None:
+        return True
+    return satisfiable([(parse(one.route), True), (parse(other.route), True)])
+
+
+def states_of(plan: Plan) -> Iterator[State]:
+    """The states that a plan may rest in, forwards and back, each derived when it is asked for."""
+    serving: Serving = dict(plan.start)
+    yield State(plan, "the start", serving)
+    for milestone in plan.milestones:
+        serving = {**serving, **milestone.serving}
+        yield State(plan, where_of(plan, milestone), serving, milestone.index)
+        yield from _back(plan, milestone, serving)
+
+
+def _back(plan: Plan, milestone: Milestone, serving: Serving) -> Iterator[State]:
+    way = plan.rollback_of(milestone.index)
+    for step in way.milestones if way else ():
+        serving = {**serving, **step.serving}
+        where = f'on the way back from {where_of(plan, milestone)}, after "{step.title}"'
+        yield State(plan, where, serving, milestone.index, milestone.index, step.index + 1)
+
+
+def where_of(plan: Plan, milestone: Milestone) -> str:
+    """A milestone in words."""
+    return f'milestone {milestone.index + 1} of {len(plan.milestones)}, "{milestone.title}"'
+
+
+__all__ = ["EVERYONE", "Instances", "State", "WorldState", "states_of", "where_of"]
