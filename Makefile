@@ -1,33 +1,48 @@
 # make demo: the main job, end to end. make test: everything. make check: the quick loop.
+# Each target sets up what it needs; the second time that is quick. Packages are cached by pip, the engine in ~/.pulumi.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Debian's packages that tests of a database, a metric store and a browser start for themselves.
+SERVERS := postgresql prometheus chromium
 
-.PHONY: demo test check lint engine clean
+.PHONY: demo test check lint bench validate docs engine servers clean
 
 $(READY): pyproject.toml
-	@echo "== setting up $(VENV) (a minute or two the first time; packages are cached by pip)"
+	@echo "== setting up $(VENV): about a minute the first time"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,lint]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,lint,docs]'
 	@touch $(READY)
 
 engine: $(READY)
+	@echo "== the Pulumi engine: built once, about five minutes on two cores"
 	@$(BIN)/rollcast engine install
+
+servers:
+	@sh tests/install-servers.sh $(SERVERS)
 
 demo: engine
 	@$(BIN)/python examples/rag-search/demo.py
 
-test: engine
+test: engine servers lint
 	$(BIN)/python -m pytest -q
 
 check: $(READY)
-	$(BIN)/python -m pytest -q -m "not engine and not slow"
+	HYPOTHESIS_PROFILE=check $(BIN)/python -m pytest -q -m "not engine and not slow"
 
 lint: $(READY)
 	$(BIN)/ruff check .
-	$(BIN)/mypy planner/rollcast/planner
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+bench: $(READY)
+	@for each in benchmarks/*.py; do $(BIN)/python $$each || exit 1; done
+
+validate: $(READY)
+	$(BIN)/python -m validation
 
 clean:
-	rm -rf $(VENV) .pytest_cache
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,14 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(PROJECT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dataplane import embedders, indexes, rerankers
 from dataplane.errors import BrokenMix
 from rollcast.stacks.artifacts import materialize
 from rollcast.stacks.project import Project
 
+PROJECT = Path(__file__).resolve().parent.parent
 FOUND = 5
 
 
