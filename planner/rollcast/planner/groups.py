@@ -52,11 +52,18 @@ class Group:
 
 
 def flow_order(slots: Slots) -> dict[str, int]:
-    """Each slot's place in the data flow: a topological order, ties by name."""
+    """Each slot's place in the data flow: as late as its consumers allow, what is attached to a slot just before it.
+
+    So an index comes before a reranker, and a reranker before the prompt of the generator that it feeds.
+    """
     graph = nx.DiGraph()
     graph.add_nodes_from(sorted(slots))
     graph.add_edges_from((u, v) for v in sorted(slots) for u in slots[v].upstream if u in slots)
-    return {name: place for place, name in enumerate(nx.lexicographical_topological_sort(graph))}
+    below: dict[str, int] = {}
+    for name in reversed(list(nx.topological_sort(graph))):
+        below[name] = 1 + max((below[v] for v in graph.successors(name)), default=0)
+    ordered = sorted(slots, key=lambda name: (-below[name], "." in name, name))
+    return {name: place for place, name in enumerate(ordered)}
 
 
 def changed_slots(old: Slots, new: Slots) -> list[str]:
