@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from reviews import DECLARED, RELEASED, TODAY
 
 from rollcast.planner.loading import load
 from rollcast.planner.planning import live_as_declared, make_plan
 from rollcast.policies import PolicyError, discover, judge
+from tests.policies.reviews import DECLARED, RELEASED, TODAY
 
 RULE = """\
 from rollcast.policies import policy

@@ -9,9 +9,9 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reviews import DECLARED, review_of
 
 from rollcast.policies import NotJudged, Policy, PolicyError, Review, Violation, evaluate, policy
+from tests.policies.reviews import DECLARED, review_of
 
 
 def judged(rule: Callable[[Review], object], **options: object) -> object:

@@ -1,8 +1,66 @@
-"""Guardrails to configure."""
+"""Guardrails to configure in a project's `policies/*.py`: calling one registers it.
 
-from rollcast.policies.rules import Policy
+    from rollcast.policies.library import max_exposure
+    max_exposure(percent=1, trusted=["internal"])
+
+A call makes the guardrail mandatory unless it says `level=`; it replaces the default one of the same name, and
+`level="disabled"` switches that off. Each function's docstring says what is asked and why.
+"""
+
+from rollcast.policies.library.cadence import all_at_once, max_exposure, min_bake, one_cadence, rollback_possible
+from rollcast.policies.library.calendar import change_freeze
+from rollcast.policies.library.forecasted import cost_budget, detection_power, forecast_within_limits, latency_budget
+from rollcast.policies.library.provenance import (
+    evaluation_fresh,
+    lineage_complete,
+    owner_approval,
+    pinned_digests,
+    safety_before_capability,
+)
+from rollcast.policies.library.residency import privacy_never_experimental, regulatory_domain, residency
+from rollcast.policies.rules import Policy, collecting
 
 
 def defaults() -> tuple[Policy, ...]:
-    """The guardrails that hold where a project says nothing else."""
-    return ()
+    """The guardrails that hold where a project says nothing else.
+
+    Mandatory is what no project wants otherwise; advisory is what depends on the project, and is shown so that it is
+    decided. What has no sensible value of its own (budgets, freezes, bakes, approvals, domains) is off until called.
+    """
+    with collecting() as found:
+        all_at_once()
+        residency()
+        one_cadence()
+        privacy_never_experimental()
+        rollback_possible(level="advisory")
+        safety_before_capability(level="advisory")
+        max_exposure(percent=10, level="advisory")
+        evaluation_fresh(level="advisory")
+        lineage_complete(level="advisory")
+        pinned_digests(level="advisory")
+        forecast_within_limits(level="advisory")
+        detection_power(level="advisory")
+    return tuple(found)
+
+
+__all__ = [
+    "all_at_once",
+    "change_freeze",
+    "cost_budget",
+    "defaults",
+    "detection_power",
+    "evaluation_fresh",
+    "forecast_within_limits",
+    "latency_budget",
+    "lineage_complete",
+    "max_exposure",
+    "min_bake",
+    "one_cadence",
+    "owner_approval",
+    "pinned_digests",
+    "privacy_never_experimental",
+    "regulatory_domain",
+    "residency",
+    "rollback_possible",
+    "safety_before_capability",
+]

@@ -1,0 +1,155 @@
+"""Guardrails over how traffic moves: how many meet what is unproved, for how long, and whether there is a way back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rollcast.planner.declaration import Strategy
+from rollcast.planner.plan import EVERYONE, Milestone, Plan
+from rollcast.policies.review import Review
+from rollcast.policies.rules import Level, Policy, Violation, register
+
+
+def all_at_once(*, level: Level = "mandatory", name: str = "all-at-once") -> Policy:
+    """Nobody is moved to a new release all at once outside development environments.
+
+    Why: a step from nothing to everyone has no concurrent baseline, so no gate can tell harm from a bad day, and
+    everyone meets the harm. A canary whose first step is 100 is all at once under another name, and is refused as well.
+    First releases, in-place changes (which can't be split) and blue-green (which keeps the old environment warm for
+    one switch back) are not.
+    """
+
+    def rule(review: Review) -> Iterator[Violation]:
+        if review.environment.development:
+            return
+        remedy = "Use 'canary' or 'staged', or mark the environment 'development: true'."
+        told: set[str] = set()
+        for milestone in review.plan.milestones:
+            for line in milestone.lines:
+                if line not in told and _jumps(review.plan, milestone, line):
+                    told.add(line)
+                    strategy = review.plan.lines[line].rollout.strategy
+                    key = "strategy" if strategy is Strategy.ALL_AT_ONCE else "percent"
+                    message = f"{milestone.step} meets all of line {line} at once in '{review.plan.environment}'."
+                    yield Violation(message, review.rollout_path(line, key), remedy)
+
+    return register(rule, name, level, "a step from nothing to everyone has no baseline to be judged against")
+
+
+def _jumps(plan: Plan, milestone: Milestone, line: str) -> bool:
+    """Whether a milestone takes a line from none of a release to all of it, of its own free will."""
+    if milestone.kind != "shift" or milestone.percent != 100.0 or plan.from_release.get(line) is None:
+        return False
+    if plan.lines[line].rollout.strategy is Strategy.BLUE_GREEN or _in_place(plan, milestone):
+        return False
+    new = {share.release for share in milestone.serving.get(line, ())}
+    earlier = [m for m in plan.milestones[: milestone.index] if m.step == milestone.step and line in m.serving]
+    seen = {share.release for m in earlier for share in m.serving[line]}
+    return bool(new - seen) and milestone.audience == EVERYONE
+
+
+def _in_place(plan: Plan, milestone: Milestone) -> bool:
+    steps = {m.index for m in plan.milestones if m.step == milestone.step}
+    return any(operation.in_place and operation.milestone in steps for operation in plan.operations)
+
+
+def max_exposure(
+    percent: float = 1.0,
+    *,
+    trusted: Sequence[str] = (),
+    level: Level = "mandatory",
+    name: str = "max-exposure",
+) -> Policy:
+    """At most `percent` of any audience meets a release that has passed no gate yet; `trusted` audiences may.
+
+    Why: until its first gate has passed, a release is a guess, and the number of people who meet a wrong guess is the
+    one thing that is known beforehand. Internal testers, who agreed to it, are the usual `trusted` audience.
+    """
+
+    def rule(review: Review) -> Iterator[Violation]:
+        told: set[tuple[str, str]] = set()
+        for state in review.states:
+            for share in state.shares:
+                key = (share.line, share.audience)
+                unproved = (share.line, share.release) in state.unproved
+                if not unproved or share.percent <= percent or share.audience in trusted or key in told:
+                    continue
+                if review.plan.from_release.get(share.line) is None:
+                    continue  # a first release takes nobody away from one that was proved
+                told.add(key)
+                message = (
+                    f"{share.percent:g} % of {share.audience} on line {share.line} would meet {share.release}, which "
+                    f"has passed no gate; at most {percent:g} % may."
+                )
+                remedy = f"Begin its steps at {percent:g} percent or less."
+                yield Violation(message, review.rollout_path(share.line), remedy, state)
+
+    return register(rule, name, level, "until its first gate has passed, a release is a guess")
+
+
+def min_bake(seconds: float, *, level: Level = "mandatory", name: str = "min-bake") -> Policy:
+    """Every step that has gates lasts at least `seconds`, whatever the evidence says.
+
+    Why: statistics can be sure within a minute about the minute; slow harm (leaks, caches that fill, habits of users)
+    needs time whatever the sample.
+    """
+
+    def rule(review: Review) -> Iterator[Violation]:
+        told: set[str] = set()
+        for milestone in review.plan.milestones:
+            for line in milestone.lines:
+                short = milestone.kind == "shift" and milestone.gates and milestone.bake_min_s < seconds
+                if short and line not in told:
+                    told.add(line)
+                    message = (
+                        f"'{milestone.title}' bakes for {milestone.bake_min_s:g} s; at least {seconds:g} s are asked."
+                    )
+                    remedy = f"Declare 'bake: {{min: {seconds:g}s}}'."
+                    yield Violation(message, review.rollout_path(line, "bake"), remedy)
+
+    return register(rule, name, level, "slow harm needs time, whatever the sample")
+
+
+def rollback_possible(*, level: Level = "mandatory", name: str = "rollback-possible") -> Policy:
+    """From every state in which traffic still has to move there is a way back to where the rollout began.
+
+    Why: evidence against a release may come at its last step. A plan that capacity cuts into waves retires old
+    instances before later steps are proved: from then on the way back is a new release.
+    """
+
+    def rule(review: Review) -> Iterator[Violation]:
+        plan = review.plan
+        shifts = [m.index for m in plan.milestones if m.kind == "shift" and m.lines]
+        last = max(shifts, default=-1)
+        for milestone in plan.milestones:
+            if milestone.index < last and plan.rollback_of(milestone.index) is None:
+                message = (
+                    f"after '{milestone.title}' the old release can't be brought back, and traffic still has to move."
+                )
+                remedy = "Give the environment room for all old and new instances at once, or release in two changes."
+                yield Violation(message, ("environments", plan.environment), remedy)
+
+    return register(rule, name, level, "evidence against a release may come at its last step")
+
+
+def one_cadence(*, level: Level = "mandatory", name: str = "one-cadence") -> Policy:
+    """Never two changes under analysis at once: a regression must have one suspect.
+
+    Why: with two changes in the air, a worse number accuses both, and rolling back the wrong one costs a day.
+    Components that are declared to ship together are one change.
+    """
+
+    def rule(review: Review) -> Iterator[Violation]:
+        for state in review.states:
+            serving = {line: {share.release for share in shares} for line, shares in state.serving.items()}
+            split = [line for line, releases in serving.items() if len(releases) > 1]
+            crowded = [line for line, releases in serving.items() if len(releases) > 2]
+            if len(split) > 1 or crowded:
+                message = f"two changes are under analysis at once on {', '.join(sorted({*split, *crowded}))}."
+                yield Violation(message, ("rollout",), "Release them one after another, or 'ship_together'.", state)
+                return
+
+    return register(rule, name, level, "a regression must have one suspect")
+
+
+__all__ = ["all_at_once", "max_exposure", "min_bake", "one_cadence", "rollback_possible"]

@@ -1,0 +1,123 @@
+"""Guardrails over where requests go and what may serve them: regions, regulatory domains, the privacy channel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rollcast.planner.audiences import Condition, Rule, parse, satisfiable
+from rollcast.planner.plan import Plan
+from rollcast.planner.releases import Line, Release, SlotVersion
+from rollcast.policies.review import Review
+from rollcast.policies.rules import Level, Policy, Violation, register
+from rollcast.policies.states import State
+
+
+def residency(*, level: Level = "mandatory", name: str = "residency") -> Policy:
+    """Requests of a line with `allowed_regions` are only served by components that run in one of them.
+
+    Why: where data may be processed is law, not preference. Judged in every state that the plan leads to; a channel
+    that is not released yet is judged by what its requests meet meanwhile. What the plan finds live is not its doing.
+    """
+
+    def rule(review: Review) -> Iterator[Violation]:
+        for state, line, release in _served(review):
+            allowed = set(line.allowed_regions)
+            for slot, version in release.slots.items():
+                if allowed and version.regions and not allowed.intersection(version.regions):
+                    message = (
+                        f"requests of line {line.id} would be served by {slot} {version.reference} in "
+                        f"{', '.join(version.regions)}, outside {', '.join(sorted(allowed))}."
+                    )
+                    remedy = "Run it in an allowed region, or route these requests to a channel of their own."
+                    yield Violation(message, review.component_path(line.id, slot), remedy, state)
+
+    return register(rule, name, level, "where data may be processed is law, not preference")
+
+
+def regulatory_domain(
+    attribute: str,
+    value: str,
+    *,
+    labels: Sequence[str],
+    level: Level = "mandatory",
+    name: str | None = None,
+) -> Policy:
+    """Requests whose `attribute` is `value` only meet components in regions that carry all of `labels`.
+
+    Why: a residency rule on a channel holds for those whom its route takes; this rule holds for the requests
+    themselves, whichever line takes them, and so finds a route that forgets some.
+    """
+
+    def rule(review: Review) -> Iterator[Violation]:
+        fit = {n for n, region in review.environment.regions.items() if set(labels) <= set(region.labels)}
+        asked: Rule = ("is", attribute, Condition.model_validate({"in": (value,)}))
+        lines = _lines_that_take(review.plan, asked)
+        for state, line, release in _served(review):
+            if line.id not in lines:
+                continue
+            for slot, version in release.slots.items():
+                if not fit.intersection(version.regions or review.environment.regions):
+                    yield _outside(review, state, line, slot, version)
+
+    def _outside(review: Review, state: State, line: Line, slot: str, version: SlotVersion) -> Violation:
+        where = ", ".join(version.regions) or "no declared region"
+        message = (
+            f"requests with {attribute}={value} may reach line {line.id}, where {slot} {version.reference} runs in "
+            f"{where}; regions labelled {', '.join(labels)} are asked."
+        )
+        remedy = f"Route {attribute}={value} to a channel that runs there, or label the regions that qualify."
+        return Violation(message, review.component_path(line.id, slot), remedy, state)
+
+    reason = "the rule holds for the requests themselves, whichever line takes them"
+    return register(rule, name or f"regulatory-domain-{value}", level, reason)
+
+
+def privacy_never_experimental(
+    channels: Sequence[str] = ("privacy",), *, level: Level = "mandatory", name: str = "privacy-never-experimental"
+) -> Policy:
+    """Requests of the privacy channels are never served by artifacts marked `experimental`.
+
+    Why: who asks for stricter handling of data has not agreed to be experimented on. A privacy channel that is not
+    released yet is judged by what its requests meet meanwhile.
+    """
+
+    def rule(review: Review) -> Iterator[Violation]:
+        for state, line, release in _served(review):
+            for slot, version in release.slots.items():
+                if line.channel in channels and version.artifact.experimental:
+                    message = (
+                        f"requests of channel {line.channel} would meet {version.reference}, which is experimental."
+                    )
+                    remedy = f"Give '{slot}' of channel '{line.channel}' an artifact that is not experimental."
+                    yield Violation(message, review.component_path(line.id, slot), remedy, state)
+
+    return register(rule, name, level, "who asks for stricter handling has not agreed to be experimented on")
+
+
+def _served(review: Review) -> Iterator[tuple[State, Line, Release]]:
+    """(state, line, release that its requests may meet), the first state for each pair; not what is live already."""
+    start = State(review.plan, "the start", review.plan.start)
+    told = {(line, release) for line in review.plan.lines for release in start.serves(line)}
+    for state in review.states:
+        for name, line in review.plan.lines.items():
+            for release_id, release in state.serves(name).items():
+                if (name, release_id) not in told:
+                    told.add((name, release_id))
+                    yield state, line, release
+
+
+def _lines_that_take(plan: Plan, asked: Rule) -> set[str]:
+    """Lines that some request of this kind reaches: their route matches it, and no earlier route always takes it."""
+    found: set[str] = set()
+    for pipeline in dict.fromkeys(line.pipeline for line in plan.lines.values()):
+        taken: list[tuple[Rule, bool]] = []
+        own = [line for line in plan.lines.values() if line.pipeline == pipeline]
+        for line in sorted(own, key=lambda line: line.route is None):
+            route: Rule = ("all", (), None) if line.route is None else parse(line.route)
+            if satisfiable([(asked, True), (route, True), *taken]):
+                found.add(line.id)
+            taken.append((route, False))
+    return found
+
+
+__all__ = ["privacy_never_experimental", "regulatory_domain", "residency"]

@@ -1,0 +1,302 @@
+"""Every guardrail of the library: what it refuses, what it lets pass, and that it points at the right line."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollcast.planner.plan import Serving
+from rollcast.policies import Judgement, Policy, PolicyError, Review, evaluate, library
+from rollcast.policies.strategies import plans
+from tests.policies.reviews import DECLARED, RELEASED, TODAY, review_of
+
+PRIVACY = """\
+channels:
+  privacy: {route: {domain: medical}, allowed_regions: [eu]}
+environments:
+  prod: {regions: {eu: {labels: [gdpr]}, us: {}}}
+"""
+
+
+def judged(one: Policy, review: Review) -> Judgement:
+    (judgement,) = evaluate(review, [one])
+    assert not judgement.broken, judgement.message
+    return judgement
+
+
+def refused(one: Policy, review: Review, *expected: str) -> Judgement:
+    judgement = judged(one, review)
+    assert not judgement.passed
+    assert judgement.findings
+    for text in expected:
+        assert text in judgement.message
+    return judgement
+
+
+def passes(one: Policy, review: Review) -> None:
+    judgement = judged(one, review)
+    assert judgement.passed, judgement.message
+
+
+# ---- how traffic moves --------------------------------------------------------------------------
+
+
+def rollout(text: str) -> str:
+    return DECLARED.replace("  percent: [1, 25, 100]\n", text)
+
+
+def test_all_at_once_is_refused_outside_development_and_only_there() -> None:
+    sudden = rollout("  strategy: all-at-once\n")
+    judgement = refused(library.all_at_once(), review_of(sudden), "rollcast.yaml:12:3", "Use 'canary' or 'staged'")
+    assert judgement.blocks("plan")
+    passes(library.all_at_once(), review_of(sudden + "environments: {local: {development: true}}\n"))
+    passes(library.all_at_once(), review_of(sudden, None))
+    passes(library.all_at_once(), review_of())
+    passes(library.all_at_once(), review_of(rollout("  strategy: blue-green\n")))
+
+
+def test_a_canary_of_one_step_is_all_at_once_under_another_name() -> None:
+    refused(library.all_at_once(), review_of(rollout("  percent: [100]\n")), "meets all of line default at once")
+
+
+def test_an_in_place_change_is_not_all_at_once_by_choice() -> None:
+    in_place = DECLARED.replace("{artifact: writer@2}", "{artifact: writer@2, in_place: true}")
+    released = RELEASED.replace("{artifact: writer@1}", "{artifact: writer@1, in_place: true}")
+    passes(library.all_at_once(), review_of(in_place, released))
+
+
+def test_exposure_of_an_unproved_release_is_limited_but_not_that_of_a_proved_one() -> None:
+    passes(library.max_exposure(1), review_of())
+    judgement = refused(library.max_exposure(0.5), review_of(), "1 % of everyone", "rollcast.yaml:11:1")
+    assert len(judgement.findings) == 1
+    assert 'milestone 2 of 5, "1 % of everyone: generator"' in judgement.message
+
+
+def test_trusted_audiences_may_meet_what_is_unproved() -> None:
+    staged = rollout(
+        "  strategy: staged\n  stages:\n    - {audience: staff, percent: [100]}\n"
+        "    - {audience: everyone, percent: [1, 100]}\n"
+    ) + "audiences: {staff: {segment: staff}}\n"  # fmt: skip
+    refused(library.max_exposure(1), review_of(staged), "100 % of staff")
+    passes(library.max_exposure(1, trusted=["staff"]), review_of(staged))
+
+
+def test_steps_with_gates_bake_as_long_as_asked() -> None:
+    passes(library.min_bake(60), review_of())
+    refused(library.min_bake(3600), review_of(), "bakes for 60 s", "rollcast.yaml:11:1")
+
+
+def test_a_plan_cut_into_waves_by_capacity_has_a_point_of_no_return_too_early() -> None:
+    both = DECLARED.replace("guard@1, up", "guard@2, up").replace("writer@2}", "writer@2, needs: {accelerators: 1}}")
+    both = both.replace("upstream: [generator]}", "upstream: [generator], needs: {accelerators: 1}}")
+    released = both.replace("writer@2,", "writer@1,").replace("guard@2,", "guard@1,")
+    narrow = "environments: {prod: {capacity: {accelerators: 3}}}\n"
+    refused(library.rollback_possible(), review_of(both + narrow, released), "can't be brought back", "rollcast.yaml")
+    passes(library.rollback_possible(), review_of(both, released))
+
+
+@given(plans())
+def test_no_plan_of_the_planner_has_two_changes_under_analysis(plan: object) -> None:
+    passes(library.one_cadence(), replace(review_of(), plan=plan))
+
+
+def test_two_lines_under_analysis_at_once_are_refused() -> None:
+    review = review_of()
+    shift = next(m for m in review.plan.milestones if m.percent == 25)
+    split = {"default": shift.serving["default"], "other": shift.serving["default"]}
+    milestones = [m.model_copy(update={"serving": split}) if m is shift else m for m in review.plan.milestones]
+    plan = review.plan.model_copy(update={"milestones": tuple(milestones)})
+    refused(library.one_cadence(), replace(review, plan=plan), "default, other")
+
+
+# ---- where requests go --------------------------------------------------------------------------
+
+
+def without_line(review: Review, line: str) -> Review:
+    """The review of the same plan had it never given the line a release of its own."""
+    plan = review.plan
+    milestones = [m.model_copy(update={"serving": _less(m.serving, line)}) for m in plan.milestones]
+    return replace(
+        review, plan=plan.model_copy(update={"milestones": tuple(milestones), "start": _less(plan.start, line)})
+    )
+
+
+def _less(serving: Serving, line: str) -> Serving:
+    return {name: shares for name, shares in serving.items() if name != line}
+
+
+def test_a_channel_that_is_not_released_yet_is_judged_by_what_its_requests_meet_meanwhile() -> None:
+    own = PRIVACY.replace("[eu]}", "[eu], components: {generator: {regions: [eu]}}}")
+    everywhere = "{artifact: writer@2, regions: [us]}"
+    review = review_of(DECLARED.replace("{artifact: writer@2}", everywhere) + own, RELEASED + own)
+    passes(library.residency(), review)
+    refused(library.residency(), without_line(review, "privacy"), "line privacy", "outside eu")
+
+
+def test_a_regulatory_domain_holds_whichever_line_takes_the_request() -> None:
+    rule = library.regulatory_domain("domain", "medical", labels=["gdpr"])
+    passes(rule, review_of(DECLARED + PRIVACY))
+    forgot = (DECLARED + PRIVACY).replace("domain: medical", "domain: banking").replace(", allowed_regions: [eu]", "")
+    elsewhere = forgot.replace("{artifact: writer@2}", "{artifact: writer@2, regions: [us]}")
+    refused(rule, review_of(elsewhere), "domain=medical may reach line default", "rollcast.yaml:9:15")
+
+
+def test_the_privacy_channel_meets_nothing_experimental_though_others_may() -> None:
+    rule = library.privacy_never_experimental()
+    trial = DECLARED.replace('"2", provides: {format: "1"}}', '"2", provides: {format: "1"}, experimental: true}')
+    passes(rule, review_of(trial))
+    refused(rule, review_of(trial + PRIVACY, RELEASED + PRIVACY), "channel privacy", "writer@2")
+    spared = PRIVACY.replace("[eu]}", "[eu], components: {generator: {artifact: writer@1}}}")
+    review = review_of(trial + spared, RELEASED + PRIVACY)
+    passes(rule, review)
+    refused(rule, without_line(review, "privacy"), "channel privacy", "writer@2")
+
+
+# ---- what a release is made of ------------------------------------------------------------------
+
+BOTH = DECLARED.replace("guard@1, up", "guard@2, up")
+
+
+def test_a_capability_does_not_ship_before_the_safety_policy_that_was_written_for_it() -> None:
+    judgement = refused(library.safety_before_capability(), review_of(BOTH), "writer@2 would meet 1 % of everyone")
+    assert judgement.findings[0].place == "rollcast.yaml:9:15"
+    passes(
+        library.safety_before_capability(),
+        review_of(BOTH.replace("rollout:\n", "rollout:\n  ship_together: [[generator, safety]]\n")),
+    )
+    stricter = BOTH.replace(
+        '"2", requires: {format: ">=1"}}', '"2", requires: {format: ">=1"}, provides: {strict: "2"}}'
+    )
+    asked = stricter.replace(
+        '"2", provides: {format: "1"}}', '"2", provides: {format: "1"}, requires: {strict: {value: ">=2", of: safety}}}'
+    )
+    passes(library.safety_before_capability(), review_of(asked))
+    passes(library.safety_before_capability(), review_of())
+
+
+def evaluated(measured: str) -> str:
+    counts = f"evaluations: {{error_rate: {{failures: 1, total: 90, measured: '{measured}'}}}}"
+    return DECLARED.replace('"2", provides: {format: "1"}}', f'"2", provides: {{format: "1"}}, {counts}}}')
+
+
+@given(st.integers(-5, 200))
+def test_an_evaluation_is_fresh_for_as_long_as_asked_and_never_from_the_future(age: int) -> None:
+    review = review_of(evaluated((TODAY - timedelta(days=age)).isoformat()))
+    assert judged(library.evaluation_fresh(90), review).passed is (0 <= age <= 90)
+
+
+def test_an_evaluation_must_be_there_dated_and_of_the_metrics_asked() -> None:
+    refused(library.evaluation_fresh(), review_of(), "writer@2 has no evaluation", "rollcast.yaml:5:5")
+    refused(
+        library.evaluation_fresh(metrics=["violation_rate"]), review_of(evaluated("2026-11-20")), "of violation_rate"
+    )
+    refused(library.evaluation_fresh(), review_of(evaluated("2026-02-31")), "a date of error_rate that is none")
+    suite = 'artifacts:\n  - {kind: evaluation-suite, name: cases, version: "1"}\n'
+    run = DECLARED.replace("artifacts:\n", suite) + "  evaluate: [{suite: cases@1, thresholds: {accuracy: 0.9}}]\n"
+    passes(library.evaluation_fresh(), review_of(run))
+
+
+def test_lineage_goes_down_to_a_dataset_that_can_be_found() -> None:
+    rule = library.lineage_complete(["model-weights"])
+    refused(rule, review_of(), "writer@2: no dataset is among its ancestors", "rollcast.yaml:5:5")
+    derived = DECLARED.replace(
+        '"2", provides: {format: "1"}}', '"2", provides: {format: "1"}, derived_from: [texts@1]}'
+    )
+    bare = derived.replace("artifacts:\n", 'artifacts:\n  - {kind: dataset, name: texts, version: "1"}\n')
+    refused(rule, review_of(bare), "texts@1 has neither source, build nor digest")
+    passes(rule, review_of(bare.replace("name: texts,", "name: texts, source: 'file:texts',")))
+
+
+def test_what_serves_is_pinned_and_pinned_alike() -> None:
+    rule = library.pinned_digests()
+    locked = {"writer@2": "sha256:" + "1" * 64, "guard@1": "sha256:" + "2" * 64}
+    refused(rule, review_of(), "writer@2 is not pinned", "rollcast lock")
+    passes(rule, replace(review_of(), digests=locked))
+    other = DECLARED.replace(
+        '"2", provides: {format: "1"}}', f'"2", provides: {{format: "1"}}, digest: "sha256:{"3" * 64}"}}'
+    )
+    refused(rule, replace(review_of(other), digests=locked), "another digest")
+
+
+def test_owners_approve_what_is_theirs() -> None:
+    rule = library.owner_approval(["model-weights"], owners=["ada"])
+    refused(rule, review_of(), "writer@2 has no approval", "rollcast.yaml:5:5")
+    by = '"2", provides: {format: "1"}, approved_by: %s}'
+    refused(
+        rule,
+        review_of(DECLARED.replace('"2", provides: {format: "1"}}', by % "bob")),
+        "approved by bob",
+        "Ask one of ada",
+    )
+    passes(rule, review_of(DECLARED.replace('"2", provides: {format: "1"}}', by % "ada")))
+
+
+# ---- when ---------------------------------------------------------------------------------------
+
+
+@given(st.dates(date(2026, 12, 1), date(2027, 1, 31)))
+def test_a_freeze_lasts_from_its_first_to_its_last_day(today: date) -> None:
+    rule = library.change_freeze([("2026-12-20", "2027-01-02")])
+    frozen = date(2026, 12, 20) <= today <= date(2027, 1, 2)
+    assert judged(rule, replace(review_of(), today=today)).passed is not frozen
+
+
+def test_nothing_changes_on_a_frozen_weekday_unless_nothing_changes() -> None:
+    rule = library.change_freeze(weekdays=["tuesday"])
+    refused(rule, review_of(), "Tuesday")
+    passes(rule, review_of(DECLARED, DECLARED))
+    passes(rule, review_of(DECLARED + "environments: {local: {development: true}}\n"))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"windows": [("2026-12-20", "soon")]}, "write YYYY-MM-DD"),
+        ({"windows": [("2027-01-02", "2026-12-20")]}, "exchange the two"),
+        ({"weekdays": ["freitag"]}, "Did you mean 'friday'"),
+    ],
+)
+def test_a_freeze_that_can_never_hold_is_refused_when_it_is_configured(
+    options: dict[str, object], expected: str
+) -> None:
+    with pytest.raises(PolicyError, match=expected):
+        library.change_freeze(**options)  # type: ignore[arg-type]
+
+
+# ---- the whole library --------------------------------------------------------------------------
+
+
+def factories() -> list[str]:
+    return [name for name in library.__all__ if name != "defaults"]
+
+
+@pytest.mark.parametrize("name", factories())
+def test_every_guardrail_says_why_it_is_there(name: str) -> None:
+    assert "Why:" in (inspect.getdoc(getattr(library, name)) or "")
+
+
+@given(plans())
+def test_the_default_guardrails_judge_every_plan_without_breaking(plan: object) -> None:
+    for judgement in evaluate(replace(review_of(), plan=plan), library.defaults()):
+        assert not judgement.broken, judgement.message
+
+
+def test_calling_a_guardrail_replaces_the_default_one_of_its_name() -> None:
+    assert {one.name for one in library.defaults()} >= {"all-at-once", "max-exposure", "residency"}
+    assert library.max_exposure().name == "max-exposure"
+
+
+@dataclass(frozen=True)
+class M:
+    name: str
+    audience: str = "everyone"
+    baseline: float = 1.0
+    rollout: float = 1.0
+    interval: tuple[float, float] | None = None
+    limit: float | None = None
+    ok: bool = True
