@@ -7,6 +7,7 @@ Howard, Ramdas, McAuliffe and Sekhon 2021, https://arxiv.org/abs/1810.08240, sec
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 _lgamma = math.lgamma
 
@@ -52,14 +53,13 @@ def rate_interval(successes: int, n: int, alpha: float) -> tuple[float, float]:
     return _edge(estimate, 1e-12, excluded), _edge(estimate, 1 - 1e-12, excluded)
 
 
-def _edge(inside: float, outside: float, excluded: object) -> float:
-    test = excluded
-    assert callable(test)
-    if not test(outside):
+def _edge(inside: float, outside: float, excluded: Callable[[float], bool]) -> float:
+    """Where exclusion begins between a rate that is not excluded and the end of the range."""
+    if not excluded(outside):
         return round(outside)
     good = min(max(inside, 1e-12), 1 - 1e-12)
     bad = outside
     for _ in range(40):
         middle = (good + bad) / 2
-        good, bad = (good, middle) if test(middle) else (middle, bad)
+        good, bad = (good, middle) if excluded(middle) else (middle, bad)
     return bad

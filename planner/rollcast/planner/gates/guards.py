@@ -2,13 +2,14 @@
 
 The sample-ratio test is any-time valid on its own: under the asked split the arm of each new user is Bernoulli, and
 the beta-binomial mixture against it is a martingale (Lindon and Malek 2020, https://arxiv.org/abs/2011.03567, for two
-arms).
+arms). The same test on the users whose outcome a gate knows finds outcomes that go missing in one arm only: what is
+left of that arm is then no fair sample. Each of these tests raises a false alarm with a chance of at most 0.001.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,91 +21,133 @@ from rollcast.planner.gates.spec import GateSpec
 from rollcast.planner.gates.units import FirstOfUser
 
 SPLIT_ALPHA = 0.001
+_ARMS = ("the new release", "the baseline")
 _BUCKETS = 1024
 _DOMINANT = 0.2
-_ENOUGH = 200  # requests before one user can be called dominant
+_ENOUGH = 50  # requests of an arm before one user can be called dominant
+_GAPS = 10  # telemetry of a rare arm is stale only after this many of its mean gaps
 
 
 class Guards:
-    """What the guards remember of a stage."""
+    """What the guards remember of a stage. Lists of two are candidate and baseline."""
 
     def __init__(self, split: float, started_s: float, min_sample: int, stale_s: float) -> None:
         self.split, self.started_s, self.min_sample, self.stale_s = split, started_s, min_sample, stale_s
         self.users = FirstOfUser()
-        self.arms = [0, 0]  # users: candidate, baseline
+        self.arms = [0, 0]  # users
         self.requests = [0, 0]
-        self.last_s: float | None = None
-        self.by_user = np.zeros(_BUCKETS, np.int64)
-        self.fields: dict[str, int] = {}
+        self.last_s: list[float | None] = [None, None]
+        self.by_user = np.zeros((2, _BUCKETS), np.int64)
+        self.fields: dict[str, list[int]] = {}
 
     def observe(self, outcomes: Outcomes) -> None:
-        own = np.ones(len(outcomes), np.bool_) if outcomes.is_label is None else ~outcomes.is_label
-        candidate, units = outcomes.candidate[own], outcomes.unit[own]
+        """Count requests, users and known fields. A label is no request of its own."""
+        own = slice(None) if outcomes.is_label is None else ~outcomes.is_label
+        candidate, units, times = outcomes.candidate[own], outcomes.unit[own], outcomes.time_s[own]
         first = candidate[self.users.mask(units)]
-        self.arms = [self.arms[0] + int(first.sum()), self.arms[1] + int((~first).sum())]
-        self.requests = [self.requests[0] + int(candidate.sum()), self.requests[1] + int((~candidate).sum())]
-        self.by_user += np.bincount((units % np.uint64(_BUCKETS)).astype(np.int64), minlength=_BUCKETS)
-        if len(outcomes):
-            latest = float(outcomes.time_s.max())
-            self.last_s = latest if self.last_s is None else max(self.last_s, latest)
+        new = int(np.count_nonzero(first))
+        self.arms = [self.arms[0] + new, self.arms[1] + len(first) - new]
+        places = (units % np.uint64(_BUCKETS)).astype(np.int64) + np.where(candidate, 0, _BUCKETS)
+        self.by_user += np.bincount(places, minlength=2 * _BUCKETS).reshape(2, _BUCKETS)
+        for arm, rows in enumerate((candidate, ~candidate)):
+            count = int(np.count_nonzero(rows))
+            if count:
+                self.requests[arm] += count
+                latest, known = float(times[rows].max()), self.last_s[arm]
+                self.last_s[arm] = latest if known is None else max(known, latest)
         for name, values in outcomes.values.items():
-            self.fields[name] = self.fields.get(name, 0) + int((~np.isnan(values)).sum())
+            known_c, known_b = self.fields.get(name, (0, 0))
+            present = ~np.isnan(values)
+            more = int(np.count_nonzero(present & outcomes.candidate))
+            self.fields[name] = [known_c + more, known_b + int(np.count_nonzero(present)) - more]
 
-    def look(self, now_s: float, specs: Sequence[GateSpec]) -> tuple[Guard, ...]:
+    def look(self, now_s: float, specs: Sequence[GateSpec], judged: Sequence[Sequence[int]]) -> tuple[Guard, ...]:
+        """Every finding. `judged` has the outcomes of both arms that the gate of each spec counted; empty at 100 %."""
         found = [self._telemetry(now_s), self._split_as_asked(), self._enough()]
-        found.extend(self._field(spec) for spec in specs if self.requests[0] and not self.fields.get(spec.reads))
+        for spec in specs:
+            found.extend(self._missing(spec, now_s))
+        for spec, (new, old) in zip(specs, judged, strict=False):
+            if spec.unit == "user" and self._off(new, new + old):
+                found.append(self._one_sided(spec, new, old))
         if any(spec.unit == "request" for spec in specs):
             found.append(self._dominant())
         return tuple(found)
 
+    def _compared(self) -> tuple[int, ...]:
+        return (0, 1) if self.split < 1.0 else (0,)
+
     def _telemetry(self, now_s: float) -> Guard:
-        if self.last_s is None:
-            waited = now_s - self.started_s
-            return Guard("telemetry", False, f"no telemetry since the stage began {waited:.0f} s ago")
-        age = now_s - self.last_s
-        if age > self.stale_s:
-            return Guard("telemetry", False, f"the last telemetry is {age:.0f} s old: it has stopped")
+        waited_s = now_s - self.started_s
+        if self.last_s == [None, None]:
+            return Guard("telemetry", False, f"no telemetry since the stage began {waited_s:.0f} s ago")
+        for arm in self._compared():
+            last = self.last_s[arm]
+            if last is None:
+                text = f"no telemetry of {_ARMS[arm]} since the stage began {waited_s:.0f} s ago"
+                return Guard("telemetry", False, text)
+            gap = (last - self.started_s) / self.requests[arm]
+            if now_s - last > max(self.stale_s, _GAPS * gap):
+                text = f"the last telemetry of {_ARMS[arm]} is {now_s - last:.0f} s old: it has stopped"
+                return Guard("telemetry", False, text)
         return Guard("telemetry", True, "telemetry flows")
+
+    def _off(self, new: int, total: int) -> bool:
+        return total > 0 and log_mixture(new, total, self.split, 0.5, 0.5) >= -math.log(SPLIT_ALPHA)
 
     def _split_as_asked(self) -> Guard:
         if self.split >= 1.0:
             return Guard("sample_ratio", True, "all traffic is on the new release")
         new, total = self.arms[0], sum(self.arms)
-        log_e = log_mixture(new, total, self.split, 0.5, 0.5) if total else 0.0
         share = f"{new} of {total} users are on the new release, {self.split * 100:g} % was asked"
-        if log_e >= -math.log(SPLIT_ALPHA):
+        if self._off(new, total):
             return Guard("sample_ratio", False, f"the split is not what was asked: {share}")
         return Guard("sample_ratio", True, share)
 
     def _enough(self) -> Guard:
-        if self.requests[0] < self.min_sample:
-            return Guard(
-                "min_sample", False, f"{self.requests[0]} of {self.min_sample} requests seen on the new release"
-            )
-        return Guard("min_sample", True, f"{self.requests[0]} requests seen on the new release")
+        seen = self.requests[0]
+        if seen < self.min_sample:
+            return Guard("min_sample", False, f"{seen} of {self.min_sample} requests seen on the new release")
+        return Guard("min_sample", True, f"{seen} requests seen on the new release")
 
-    def _field(self, spec: GateSpec) -> Guard:
-        return Guard("missing_metric", False, f"telemetry flows, but no record has '{spec.reads}' for {spec.metric}")
+    def _missing(self, spec: GateSpec, now_s: float) -> Iterator[Guard]:
+        if now_s - self.started_s < spec.label_delay_s:
+            return  # no label can be expected yet; the gate itself does not pass before
+        known = self.fields.get(spec.reads, (0, 0))
+        absent = [arm for arm in self._compared() if self.requests[arm] and not known[arm]]
+        if absent:
+            whose = "" if len(absent) == len(self._compared()) else f" of {_ARMS[absent[0]]}"
+            text = f"telemetry flows, but no record{whose} has '{spec.reads}' for {spec.metric}"
+            yield Guard("missing_metric", False, text)
+
+    def _one_sided(self, spec: GateSpec, new: int, old: int) -> Guard:
+        text = (
+            f"{spec.metric} is known for {new} users of the new release and {old} of the baseline, which does not fit"
+            f" the split of {self.split * 100:g} %: outcomes go missing in one arm"
+        )
+        return Guard("missing_outcomes", False, text)
 
     def _dominant(self) -> Guard:
-        total = int(self.by_user.sum())
-        share = float(self.by_user.max()) / total if total else 0.0
-        if total >= _ENOUGH and share > _DOMINANT:
-            text = f"one user sends {share * 100:.0f} % of the requests, which are not independent; use 'unit: user'"
-            return Guard("dominant_user", False, text)
+        for arm in self._compared():
+            total = int(self.by_user[arm].sum())
+            share = float(self.by_user[arm].max()) / total if total else 0.0
+            if total >= _ENOUGH and share > _DOMINANT:
+                text = f"one user sends {share * 100:.0f} % of the requests of {_ARMS[arm]}, which are not independent"
+                return Guard("dominant_user", False, f"{text}; use 'unit: user'")
         return Guard("dominant_user", True, "no user dominates")
 
     def to_json(self) -> dict[str, Any]:
         return {
             "split": self.split, "started_s": self.started_s, "min_sample": self.min_sample, "stale_s": self.stale_s,
-            "users": self.users.to_json(), "arms": self.arms, "requests": self.requests, "last_s": self.last_s,
-            "by_user": pack(self.by_user), "fields": self.fields,
+            "users": self.users.to_json(), "arms": list(self.arms), "requests": list(self.requests),
+            "last_s": list(self.last_s), "by_user": [pack(arm) for arm in self.by_user],
+            "fields": {name: list(known) for name, known in self.fields.items()},
         }  # fmt: skip
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Guards:
         guards = cls(data["split"], data["started_s"], data["min_sample"], data["stale_s"])
         guards.users = FirstOfUser.from_json(data["users"])
-        guards.arms, guards.requests, guards.last_s = list(data["arms"]), list(data["requests"]), data["last_s"]
-        guards.by_user, guards.fields = unpack(data["by_user"]), dict(data["fields"])
+        guards.arms, guards.requests, guards.last_s = list(data["arms"]), list(data["requests"]), list(data["last_s"])
+        guards.by_user = np.stack([unpack(arm) for arm in data["by_user"]])
+        guards.fields = {name: list(known) for name, known in data["fields"].items()}
         return guards

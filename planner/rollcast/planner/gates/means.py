@@ -3,82 +3,106 @@
 Outcomes are scaled to [0, 1] so that higher is worse. A block's difference of means D lies in [-1, 1]. The capital of
 a gambler who stakes lambda, chosen before the block, on `E D > 0` is the product of `1 + lambda D`: a test martingale
 against harm-free (Waudby-Smith and Ramdas 2020, https://arxiv.org/abs/2010.09686). Against `E D >= margin` it is the
-product of `1 + lambda (margin - D)`. Stakes are a grid of effect sizes over the standard deviation so far; the
-e-process is their mixture.
+product of `1 + lambda (margin - D)`. Nothing is assumed but the bounds: means and spreads may drift. Stakes are a grid
+of effect sizes over the standard deviation of earlier blocks; the e-process is their mixture.
+
+Sums run strictly in order, so no bit depends on how outcomes were cut into batches.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from rollcast.planner.gates.blocks import Pairing
 from rollcast.planner.gates.outcomes import Floats
-from rollcast.planner.gates.rates import _log_mean
+from rollcast.planner.gates.rates import mixed
 
 EFFECTS = np.array([0.03, 0.06, 0.12, 0.25, 0.5])
 WEIGHTS = np.array([0.15, 0.25, 0.25, 0.2, 0.15])
+_LOG_WEIGHTS = np.log(WEIGHTS)
 _MOST = 0.9  # of the stake at which one block could take everything
 
 
 class MeanTest:
-    """Both e-processes of one bounded mean. `margin` is in scaled units."""
+    """Both e-processes of one bounded mean. `margin` is in scaled units; `runs` streams advance in step."""
 
-    def __init__(self, split: float, margin: float) -> None:
+    def __init__(self, margin: float, runs: int = 1) -> None:
         self.margin = min(margin, 0.999)
-        self.pairing = Pairing(split)
         self.blocks = 0
-        self.sums = [0.0, 0.0]  # of D and of its square
+        self.sums: Floats = np.zeros((runs, 2))  # of D and of its square
         self.refresh_at = 1
-        self.spread = 0.5
-        self.logs = np.zeros((2, len(EFFECTS)))
+        self.spread: Floats = np.full((runs, 1), 0.5)
+        self.logs: Floats = np.zeros((runs, 2 * len(EFFECTS)))
 
-    def observe(self, candidate: Floats, baseline: Floats) -> None:
-        """Scaled outcomes of both arms in order, 0 best and 1 worst."""
-        c, b = self.pairing.add(candidate, baseline)
-        differences = c.mean(axis=1) - b.mean(axis=1) if len(c) else np.empty(0)
-        done = 0
-        while done < len(differences):
-            upto = min(len(differences), done + self.refresh_at - self.blocks)
-            part = differences[done:upto]
-            self._bet(part)
-            self.blocks += len(part)
-            self.sums = [self.sums[0] + float(part.sum()), self.sums[1] + float((part * part).sum())]
+    def advance(self, differences: Floats) -> None:
+        """Take further blocks: their differences of means [runs, blocks], candidate less baseline."""
+        for _ in self._segments(differences):
+            pass
+
+    def paths(self, differences: Floats) -> tuple[Floats, Floats]:
+        """`advance`, and the logs of both e-processes after each of those blocks, [runs, blocks] each."""
+        parts = [self._mixed(logs) for logs in self._segments(differences)]
+        return np.concatenate([h for h, _ in parts], axis=1), np.concatenate([n for _, n in parts], axis=1)
+
+    def log_harm(self) -> Floats:
+        """Log of the e-process against `E D <= 0`, [runs]."""
+        return self._mixed(self.logs)[0]
+
+    def log_no_worse(self) -> Floats:
+        """Log of the e-process against `E D >= margin`, [runs]."""
+        return self._mixed(self.logs)[1]
+
+    def _segments(self, differences: Floats) -> Iterator[Floats]:
+        """Advances from refresh to refresh; yields the log e-values [runs, n, stakes] on the way there."""
+        done, total = 0, differences.shape[1]
+        while done < total:
+            stop = min(total, done + self.refresh_at - self.blocks)
+            part = differences[:, done:stop]
+            logs = np.concatenate([self.logs[:, None, :], self._bet(part)], axis=1).cumsum(axis=1)
+            sums = np.concatenate([self.sums[:, None, :], np.stack([part, part * part], axis=2)], axis=1).cumsum(axis=1)
+            self.logs, self.sums = logs[:, -1], sums[:, -1]
+            self.blocks += stop - done
             if self.blocks == self.refresh_at:
-                self.refresh_at = self.blocks + max(1, self.blocks // 16)
-                mean = self.sums[0] / (self.blocks + 1)
-                self.spread = math.sqrt(max((self.sums[1] + 0.25) / (self.blocks + 1) - mean * mean, 1e-6))
-            done = upto
+                self.refresh_at = self.blocks + max(1, self.blocks // 8)
+                mean = self.sums[:, :1] / (self.blocks + 1)
+                variance = (self.sums[:, 1:] + 0.25) / (self.blocks + 1) - mean * mean
+                self.spread = np.sqrt(np.maximum(variance, 1e-6))
+            yield logs[:, 1:]
+            done = stop
 
-    def _bet(self, differences: Floats) -> None:
-        stakes = EFFECTS / self.spread
-        harm = np.minimum(stakes, _MOST)
-        no_worse = np.minimum(stakes, _MOST / (1 - self.margin))
-        self.logs[0] += np.log1p(np.outer(differences, harm)).sum(axis=0)
-        self.logs[1] += np.log1p(np.outer(self.margin - differences, no_worse)).sum(axis=0)
+    def _bet(self, differences: Floats) -> Floats:
+        """Logs of what each stake makes of each block, [runs, blocks, stakes]."""
+        harm, no_worse = stakes(self.spread, self.margin)
+        d = differences[..., None]
+        made: Floats = np.log1p(np.concatenate([d * harm[:, None], (self.margin - d) * no_worse[:, None]], axis=2))
+        return made
 
-    def log_harm(self) -> float:
-        return _log_mean(self.logs[0], WEIGHTS)
-
-    def log_no_worse(self) -> float:
-        return _log_mean(self.logs[1], WEIGHTS)
+    @staticmethod
+    def _mixed(logs: Floats) -> tuple[Floats, Floats]:
+        half = len(EFFECTS)
+        return mixed(logs[..., :half], _LOG_WEIGHTS), mixed(logs[..., half:], _LOG_WEIGHTS)
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "margin": self.margin, "pairing": self.pairing.to_json(), "blocks": self.blocks, "sums": self.sums,
-            "refresh_at": self.refresh_at, "spread": self.spread, "logs": self.logs.tolist(),
+            "margin": self.margin, "blocks": self.blocks, "sums": self.sums.tolist(),
+            "refresh_at": self.refresh_at, "spread": self.spread.tolist(), "logs": self.logs.tolist(),
         }  # fmt: skip
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> MeanTest:
-        test = cls(0.5, data["margin"])
-        test.pairing = Pairing.from_json(data["pairing"])
-        test.blocks, test.sums = data["blocks"], list(data["sums"])
-        test.refresh_at, test.spread = data["refresh_at"], data["spread"]
-        test.logs = np.array(data["logs"])
+        test = cls(data["margin"])
+        test.blocks, test.sums, test.refresh_at = data["blocks"], np.array(data["sums"]), data["refresh_at"]
+        test.spread, test.logs = np.array(data["spread"]), np.array(data["logs"])
         return test
+
+
+def stakes(spread: Floats, margin: float) -> tuple[Floats, Floats]:
+    """Stakes on harm and on no worse, [runs, effects]. None can lose everything in one block."""
+    wished = EFFECTS / spread
+    return np.minimum(wished, _MOST), np.minimum(wished, _MOST / (1 - margin))
 
 
 class BoundedMean:
@@ -92,24 +116,21 @@ class BoundedMean:
         self.n = 0
         self.sum = 0.0
         self.squares = 0.0  # of deviations from the running mean
-        self.weighted = [0.0, 0.0, 0.0]  # sum of lambda x, of lambda, of v psi(lambda)
+        self.weighted = (0.0, 0.0, 0.0)  # sum of lambda x, of lambda, of v psi(lambda)
 
     def observe(self, values: Floats) -> None:
         if not len(values):
             return
-        count = self.n + np.arange(1, len(values) + 1)
-        totals = self.sum + np.cumsum(values)
+        count = np.arange(self.n, self.n + len(values) + 1)
+        totals = np.concatenate([[self.sum], values]).cumsum()
         means = (0.5 + totals) / (count + 1)
-        before = np.concatenate([[(0.5 + self.sum) / (self.n + 1)], means[:-1]])
-        squares = self.squares + np.cumsum((values - means) ** 2)
+        squares = np.concatenate([[self.squares], (values - means[1:]) ** 2]).cumsum()
         variances = (0.25 + squares) / (count + 1)
-        earlier = np.concatenate([[(0.25 + self.squares) / (self.n + 1)], variances[:-1]])
-        stake = np.sqrt(2 * math.log(2 / self.alpha) / (earlier * count * np.log(1 + count)))
+        stake = np.sqrt(2 * math.log(2 / self.alpha) / (variances[:-1] * count[1:] * np.log1p(count[1:])))
         stake = np.minimum(stake, 0.5)
-        v = 4 * (values - before) ** 2
-        psi = (-np.log1p(-stake) - stake) / 4
-        for i, part in enumerate((stake * values, stake, v * psi)):
-            self.weighted[i] += float(part.sum())
+        psi = 4 * (values - means[:-1]) ** 2 * (-np.log1p(-stake) - stake) / 4
+        w = self.weighted
+        self.weighted = (_run(w[0], stake * values), _run(w[1], stake), _run(w[2], psi))
         self.n, self.sum, self.squares = int(count[-1]), float(totals[-1]), float(squares[-1])
 
     @property
@@ -118,11 +139,7 @@ class BoundedMean:
 
     def interval(self) -> tuple[float, float]:
         """Lower and upper bound, valid at all times together with probability 1 - alpha."""
-        if not self.n:
-            return 0.0, 1.0
-        centre = self.weighted[0] / self.weighted[1]
-        width = (math.log(2 / self.alpha) + self.weighted[2]) / self.weighted[1]
-        return max(0.0, centre - width), min(1.0, centre + width)
+        return mean_interval(self.n, self.weighted, self.alpha)
 
     def to_json(self) -> dict[str, Any]:
         return {"alpha": self.alpha, "n": self.n, "sum": self.sum, "squares": self.squares, "weighted": self.weighted}
@@ -130,5 +147,20 @@ class BoundedMean:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> BoundedMean:
         arm = cls(data["alpha"])
-        arm.n, arm.sum, arm.squares, arm.weighted = data["n"], data["sum"], data["squares"], list(data["weighted"])
+        arm.n, arm.sum, arm.squares = data["n"], data["sum"], data["squares"]
+        arm.weighted = (data["weighted"][0], data["weighted"][1], data["weighted"][2])
         return arm
+
+
+def mean_interval(n: int, weighted: tuple[float, float, float], alpha: float) -> tuple[float, float]:
+    """The confidence sequence from its running sums."""
+    if not n:
+        return 0.0, 1.0
+    centre = weighted[0] / weighted[1]
+    width = (math.log(2 / alpha) + weighted[2]) / weighted[1]
+    return max(0.0, centre - width), min(1.0, centre + width)
+
+
+def _run(start: float, terms: Floats) -> float:
+    """Sum in order, from where an earlier batch ended."""
+    return float(np.concatenate([[start], terms]).cumsum()[-1])

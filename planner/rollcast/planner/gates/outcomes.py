@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,9 +30,10 @@ class Verdict(StrEnum):
 class Outcomes:
     """A batch of outcomes of a stage's two arms, in the order in which they became known.
 
-    time_s [n] seconds on the driver's clock; unit [n] hashed targeting keys; candidate [n] true for the new
-    release; values: field -> [n], NaN where a row does not know it; is_label [n] marks delayed labels of earlier
-    requests, which are judged but not counted again as requests.
+    time_s [n] when the request was made, seconds on the driver's clock; unit [n] hashed targeting keys; candidate [n]
+    true where the new release answered; values: field -> [n], NaN where a row does not know it; is_label [n] marks
+    delayed labels of earlier requests, which are judged but not counted again as requests: such a row has the time,
+    the unit and the arm of the request that it belongs to.
     """
 
     time_s: Floats
@@ -42,26 +45,48 @@ class Outcomes:
     def __len__(self) -> int:
         return len(self.time_s)
 
+    def rows(self, chosen: Bools | slice) -> Outcomes:
+        """Some of them, in the same order."""
+        values = {name: column[chosen] for name, column in self.values.items()}
+        label = None if self.is_label is None else self.is_label[chosen]
+        return Outcomes(self.time_s[chosen], self.unit[chosen], self.candidate[chosen], values, label)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Evidence:
-    """One gate at one look. Estimates are in the metric's unit; `difference` is new minus baseline."""
+    """One gate at one look. Estimates are in the metric's unit; `difference` is new minus baseline.
+
+    The e-value decides. `interval` is a confidence sequence of the difference for reading: wider than what the tests
+    can prove. It and the sentence are worked out when they are first asked for.
+    """
 
     metric: str
     verdict: Verdict
     candidate_estimate: float | None
     baseline_estimate: float | None
     difference: float | None
-    interval: tuple[float, float] | None
     e_value_harm: float | None
     n_candidate: int
     n_baseline: int
     alpha: float
     margin: float
-    sentence: str
+    find_interval: Callable[[], tuple[float, float]] | None = field(default=None, repr=False, compare=False)
+    word: Callable[[Evidence], str] | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def interval(self) -> tuple[float, float] | None:
+        """Bounds of the difference, valid at all times together; None while an arm has no outcome."""
+        return None if self.find_interval is None else self.find_interval()
+
+    @cached_property
+    def sentence(self) -> str:
+        """The evidence in a sentence for people."""
+        return "" if self.word is None else self.word(self)
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "verdict": self.verdict.value}
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.compare}
+        bounds = None if self.interval is None else [x if math.isfinite(x) else None for x in self.interval]
+        return {**own, "verdict": self.verdict.value, "interval": bounds, "sentence": self.sentence}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +98,19 @@ class Guard:
     sentence: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StageVerdict:
-    """All gates and guards of a stage at one look."""
+    """All gates and guards of a stage at one look. `decisive` names what the verdict rests on, in sentences."""
 
     verdict: Verdict
     evidences: tuple[Evidence, ...]
     guards: tuple[Guard, ...]
-    sentence: str
+    decisive: tuple[Evidence | Guard | str, ...] = ()
+
+    @cached_property
+    def sentence(self) -> str:
+        """Why, for people."""
+        return "; ".join(part if isinstance(part, str) else part.sentence for part in self.decisive)
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -2,154 +2,182 @@
 
 Per block of k_c candidate and k_b baseline outcomes the e-variable is the likelihood ratio of an alternative (a, b) to
 its reverse information projection on the null (Turner, Ly and Grünwald 2021, https://arxiv.org/abs/2106.02693; for
-nulls about the difference, Turner and Grünwald 2022, https://arxiv.org/abs/2203.09785). Both nulls are convex:
+nulls about the difference, Turner and Grünwald 2022, https://arxiv.org/abs/2203.09785). Both nulls are convex sets of
+(p_c, p_b), and the logarithm of a block's expected e-value is concave in (p_c, p_b) with its greatest value, zero, at
+the projection: the expectation is at most one all over the null, not only at its edge, and the rates may drift.
 
 - harm: H0 `p_c <= p_b`. Alternatives have log odds ratios from a fixed grid, around the pooled rate so far; their
   projection is the pooled rate itself. The e-process is the mixture over the grid.
 - no worse: H0 `p_c >= p_b + margin`. Alternatives are no difference at the pooled rate, and the two rates so far; the
-  projection is the nearest point (t + margin, t), found by bisection of the derivative.
+  projection is the nearest point (t + margin, t), the constrained maximum likelihood estimate of Farrington and
+  Manning 1990 (https://doi.org/10.1002/sim.4780091208, appendix).
 
 Estimates are refreshed at fixed block counts from earlier blocks only, so that the products stay martingales. Between
-two refreshes only counts are kept: the value doesn't depend on how outcomes were cut into batches.
+two refreshes only counts matter: the value doesn't depend on how outcomes were cut into batches.
+
+A test may hold many independent streams that advance in step (`runs`); a gate has one. Memory is constant.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from rollcast.planner.gates.blocks import Pairing
 from rollcast.planner.gates.outcomes import Floats
+
+Ints = npt.NDArray[np.int64]
 
 LOG_ODDS_RATIOS = np.array([0.2, 0.35, 0.6, 1.0, 1.8, 3.0])
 WEIGHTS = np.array([0.2, 0.25, 0.25, 0.15, 0.1, 0.05])
+NO_WORSE_WEIGHTS = np.array([0.7, 0.3])
+_HARM, _NO_WORSE = slice(0, len(LOG_ODDS_RATIOS)), slice(len(LOG_ODDS_RATIOS), None)
+_LOG_WEIGHTS, _LOG_NO_WORSE_WEIGHTS = np.log(WEIGHTS), np.log(NO_WORSE_WEIGHTS)
+_ODDS_RATIOS = np.exp(LOG_ODDS_RATIOS)
 _PRIOR_FAILURES, _PRIOR_TOTAL = 0.5, 5.0
 _TINY = 1e-9
 
 
 class RateTest:
-    """Both e-processes of one rate. Memory is constant."""
+    """Both e-processes of one rate, for blocks of `sizes` (candidate, baseline) outcomes."""
 
-    def __init__(self, split: float, margin: float) -> None:
-        self.margin = margin
-        self.pairing = Pairing(split)
+    def __init__(self, sizes: tuple[int, int], margin: float, runs: int = 1) -> None:
+        self.sizes, self.margin = sizes, margin
         self.blocks = 0
-        self.failures = [0, 0]  # candidate, baseline, in whole blocks
-        self.at_refresh = [0, 0, 0]  # blocks, candidate failures, baseline failures
-        self.refresh_at = 1
-        self.closed = np.zeros(len(LOG_ODDS_RATIOS) + 2)  # log e-values up to the last refresh
-        self._terms = self._refresh()
+        self.failures: Ints = np.zeros((runs, 2), np.int64)  # candidate, baseline
+        self.blocks_at_refresh, self.refresh_at = 0, 1
+        self.failures_at_refresh = self.failures.copy()
+        self.closed: Floats = np.zeros((runs, len(LOG_ODDS_RATIOS) + 2))  # log e-values up to the last refresh
+        self._slopes = self._refresh()
 
-    def observe(self, candidate: Floats, baseline: Floats) -> None:
-        """Outcomes of both arms, 1 for a failure, in order."""
-        c, b = self.pairing.add(candidate, baseline)
-        failed_c, failed_b = np.cumsum(c.sum(axis=1)), np.cumsum(b.sum(axis=1))
-        start, done, total = [self.blocks, *self.failures], 0, len(c)
-        while done < total:
-            done = min(total, self.refresh_at - start[0])
-            self.blocks = start[0] + done
-            self.failures = [start[1] + int(failed_c[done - 1]), start[2] + int(failed_b[done - 1])]
+    def advance(self, candidate: Ints, baseline: Ints) -> None:
+        """Take further blocks: failures [runs, blocks] of each arm in each block."""
+        for _ in self._segments(candidate, baseline):
+            pass
+
+    def paths(self, candidate: Ints, baseline: Ints) -> tuple[Floats, Floats]:
+        """`advance`, and the logs of both e-processes after each of those blocks, [runs, blocks] each."""
+        parts = []
+        for failures, blocks in self._segments(candidate, baseline):
+            log_e = self._log_e(failures, blocks)
+            parts.append((mixed(log_e[..., _HARM], _LOG_WEIGHTS), mixed(log_e[..., _NO_WORSE], _LOG_NO_WORSE_WEIGHTS)))
+        return np.concatenate([h for h, _ in parts], axis=1), np.concatenate([n for _, n in parts], axis=1)
+
+    def log_harm(self) -> Floats:
+        """Log of the e-process against `p_c <= p_b`, [runs]."""
+        return mixed(self._log_e(self.failures, self.blocks)[:, _HARM], _LOG_WEIGHTS)
+
+    def log_no_worse(self) -> Floats:
+        """Log of the e-process against `p_c >= p_b + margin`, [runs]."""
+        return mixed(self._log_e(self.failures, self.blocks)[:, _NO_WORSE], _LOG_NO_WORSE_WEIGHTS)
+
+    def _segments(self, candidate: Ints, baseline: Ints) -> Iterator[tuple[Ints, Ints]]:
+        """Advances from refresh to refresh; yields failures [runs, n, 2] and block counts [n] on the way there."""
+        totals = np.stack([np.cumsum(candidate, axis=1), np.cumsum(baseline, axis=1)], axis=2)
+        totals += self.failures[:, None, :]
+        first, done = self.blocks, 0
+        while done < totals.shape[1]:
+            stop = min(totals.shape[1], self.refresh_at - first)
+            yield totals[:, done:stop], np.arange(first + done + 1, first + stop + 1)
+            self.blocks, self.failures = first + stop, totals[:, stop - 1]
             if self.blocks == self.refresh_at:
-                self.closed = self._log_e()
-                self.at_refresh = [self.blocks, *self.failures]
-                self.refresh_at = self.blocks + max(1, self.blocks // 16)
-                self._terms = self._refresh()
+                self.closed = self._log_e(self.failures, self.blocks)
+                self.blocks_at_refresh, self.failures_at_refresh = self.blocks, self.failures
+                self.refresh_at = self.blocks + max(1, self.blocks // 8)
+                self._slopes = self._refresh()
+            done = stop
 
-    def log_harm(self) -> float:
-        """Log of the e-process against `p_c <= p_b`."""
-        return _log_mean(self._log_e()[:-2], WEIGHTS)
-
-    def log_no_worse(self) -> float:
-        """Log of the e-process against `p_c >= p_b + margin`."""
-        return _log_mean(self._log_e()[-2:], np.array([0.7, 0.3]))
-
-    def _log_e(self) -> Floats:
-        blocks = self.blocks - self.at_refresh[0]
-        if blocks == 0:
-            return self.closed
-        fail_c, fail_b = self.failures[0] - self.at_refresh[1], self.failures[1] - self.at_refresh[2]
-        pass_c = blocks * self.pairing.candidate_size - fail_c
-        pass_b = blocks * self.pairing.baseline_size - fail_b
-        value: Floats = self.closed + np.array([fail_c, pass_c, fail_b, pass_b], float) @ self._terms
+    def _log_e(self, failures: Ints, blocks: Ints | int) -> Floats:
+        """Logs of the components [..., alternatives] at counts since the start, not before the last refresh."""
+        lift = failures.ndim == 3
+        origin, closed, slopes = self.failures_at_refresh, self.closed, self._slopes
+        if lift:
+            origin, closed, slopes = origin[:, None], closed[:, None], slopes[:, :, None]
+        more = failures - origin
+        passed = np.asarray(blocks - self.blocks_at_refresh)[..., None]
+        value: Floats = closed + more[..., :1] * slopes[0] + more[..., 1:] * slopes[1] + passed * slopes[2]
         return value
 
     def _refresh(self) -> Floats:
-        """[4, alternatives] log likelihood ratios of a failure and a pass in each arm."""
-        k_c, k_b = self.pairing.candidate_size, self.pairing.baseline_size
+        """[3, runs, alternatives]: what a candidate failure, a baseline failure and a block add to log e-values."""
+        k_c, k_b = self.sizes
         n_c, n_b = self.blocks * k_c, self.blocks * k_b
-        f_c, f_b = self.failures
-        pooled = (f_c + f_b + _PRIOR_FAILURES) / (n_c + n_b + _PRIOR_TOTAL)
-        base = _around(pooled, k_c, k_b)
-        harm = _log_ratios(_expit(_logit(base) + LOG_ODDS_RATIOS), base, pooled, pooled)
+        f_c, f_b = self.failures[:, :1], self.failures[:, 1:]
+        pooled: Floats = np.asarray((f_c + f_b + _PRIOR_FAILURES) / (n_c + n_b + _PRIOR_TOTAL), np.float64)
+        worse, base = around(pooled, self.sizes)
         own_c = (f_c + pooled * _PRIOR_TOTAL) / (n_c + _PRIOR_TOTAL)
         own_b = (f_b + pooled * _PRIOR_TOTAL) / (n_b + _PRIOR_TOTAL)
-        if own_c - own_b >= self.margin:
-            own_c = own_b = pooled
-        c, b = np.array([pooled, own_c]), np.array([pooled, own_b])
-        null = _nearest(c, b, k_c, k_b, self.margin)
-        return np.concatenate([harm, _log_ratios(c, b, null + self.margin, null)], axis=1)
+        beyond = own_c - own_b >= self.margin
+        own_c, own_b = np.where(beyond, pooled, own_c), np.where(beyond, pooled, own_b)
+        c, b = np.concatenate([pooled, own_c], axis=1), np.concatenate([pooled, own_b], axis=1)
+        nearest = nearest_worse(c, b, self.sizes, self.margin)
+        harm = log_ratios(worse, base, pooled, pooled, self.sizes)
+        return np.concatenate([harm, log_ratios(c, b, nearest + self.margin, nearest, self.sizes)], axis=2)
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "margin": self.margin, "pairing": self.pairing.to_json(), "blocks": self.blocks,
-            "failures": self.failures, "at_refresh": self.at_refresh, "refresh_at": self.refresh_at,
-            "closed": self.closed.tolist(), "terms": self._terms.tolist(),
+            "sizes": list(self.sizes), "margin": self.margin, "blocks": self.blocks,
+            "failures": self.failures.tolist(), "blocks_at_refresh": self.blocks_at_refresh,
+            "failures_at_refresh": self.failures_at_refresh.tolist(), "refresh_at": self.refresh_at,
+            "closed": self.closed.tolist(), "slopes": self._slopes.tolist(),
         }  # fmt: skip
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> RateTest:
-        test = cls(0.5, data["margin"])
-        test.pairing = Pairing.from_json(data["pairing"])
-        test.blocks, test.failures = data["blocks"], list(data["failures"])
-        test.at_refresh, test.refresh_at = list(data["at_refresh"]), data["refresh_at"]
-        test.closed, test._terms = np.array(data["closed"]), np.array(data["terms"])
+        test = cls((data["sizes"][0], data["sizes"][1]), data["margin"])
+        test.blocks, test.failures = data["blocks"], np.array(data["failures"], np.int64)
+        test.blocks_at_refresh, test.refresh_at = data["blocks_at_refresh"], data["refresh_at"]
+        test.failures_at_refresh = np.array(data["failures_at_refresh"], np.int64)
+        test.closed, test._slopes = np.array(data["closed"]), np.array(data["slopes"])
         return test
 
 
-def _log_ratios(c: Floats, b: Floats, null_c: Floats | float, null_b: Floats | float) -> Floats:
-    null_c, null_b = np.broadcast_to(null_c, c.shape), np.broadcast_to(null_b, b.shape)
-    return np.stack(
-        [np.log(c / null_c), np.log((1 - c) / (1 - null_c)), np.log(b / null_b), np.log((1 - b) / (1 - null_b))]
-    )
+def log_ratios(c: Floats, b: Floats, null_c: Floats, null_b: Floats, sizes: tuple[int, int]) -> Floats:
+    """Log likelihood ratios as what one more failure in each arm, and a block without failures, contribute."""
+    pass_c, pass_b = np.log1p(-c) - np.log1p(-null_c), np.log1p(-b) - np.log1p(-null_b)
+    return np.stack([np.log(c / null_c) - pass_c, np.log(b / null_b) - pass_b, sizes[0] * pass_c + sizes[1] * pass_b])
 
 
-def _around(pooled: float, k_c: int, k_b: int) -> Floats:
-    """Baseline rates such that both arms' mean is the pooled rate, for each log odds ratio."""
-    low = np.full(len(LOG_ODDS_RATIOS), _TINY)
-    high = np.full(len(LOG_ODDS_RATIOS), pooled)
-    for _ in range(50):
-        middle = (low + high) / 2
-        mean = (k_c * _expit(_logit(middle) + LOG_ODDS_RATIOS) + k_b * middle) / (k_c + k_b)
-        above = mean > pooled
-        low, high = np.where(above, low, middle), np.where(above, middle, high)
-    base: Floats = (low + high) / 2
-    return base
+def around(pooled: Floats, sizes: tuple[int, int]) -> tuple[Floats, Floats]:
+    """Candidate and baseline rates for each log odds ratio, such that their mean over a block is the pooled rate.
+
+    With `r` the odds ratio, the baseline rate solves `k_b (r-1) b² + (k_c r + k_b - k p (r-1)) b - k p = 0`.
+    """
+    k_c, k_b = sizes
+    sum_p = (k_c + k_b) * pooled
+    square, linear = k_b * (_ODDS_RATIOS - 1), k_c * _ODDS_RATIOS + k_b - sum_p * (_ODDS_RATIOS - 1)
+    base = 2 * sum_p / (linear + np.sqrt(linear * linear + 4 * square * sum_p))
+    worse: Floats = (sum_p - k_b * base) / k_c
+    return worse, base
 
 
-def _nearest(c: Floats, b: Floats, k_c: int, k_b: int, margin: float) -> Floats:
-    """t that minimizes k_c KL(c || t + margin) + k_b KL(b || t): the derivative rises through zero."""
-    low, high = np.full(len(c), _TINY), np.full(len(c), 1 - margin - _TINY)
-    for _ in range(50):
-        t = (low + high) / 2
-        u = t + margin
-        slope = k_c * ((1 - c) / (1 - u) - c / u) + k_b * ((1 - b) / (1 - t) - b / t)
-        low, high = np.where(slope < 0, t, low), np.where(slope < 0, high, t)
-    nearest: Floats = (low + high) / 2
+def nearest_worse(c: Floats, b: Floats, sizes: tuple[int, int], margin: float) -> Floats:
+    """t that minimizes `k_c KL(c || t + margin) + k_b KL(b || t)`: Farrington and Manning's cubic in closed form."""
+    k_c, k_b = sizes
+    theta = k_b / k_c
+    a = 1 + theta
+    two = -(a + c + theta * b + margin * (theta + 2))
+    one = margin * margin + margin * (2 * c + a) + c + theta * b
+    zero = -c * margin * (1 + margin)
+    v = (two / (3 * a)) ** 3 - two * one / (6 * a * a) + zero / (2 * a)
+    u = np.copysign(np.sqrt(np.maximum((two / (3 * a)) ** 2 - one / (3 * a), 1e-300)), v)
+    w = (math.pi + np.arccos(np.clip(v / u**3, -1.0, 1.0))) / 3
+    t = np.clip(2 * u * np.cos(w) - two / (3 * a) - margin, _TINY, 1 - margin - _TINY)
+    for _ in range(2):  # Newton: the closed form loses digits where rates are small
+        up = t + margin
+        slope = k_c * (up - c) / (up * (1 - up)) + k_b * (t - b) / (t * (1 - t))
+        bend = k_c * (c / up**2 + (1 - c) / (1 - up) ** 2) + k_b * (b / t**2 + (1 - b) / (1 - t) ** 2)
+        t = np.clip(t - slope / bend, t / 2, (t + 1 - margin) / 2)
+    nearest: Floats = t
     return nearest
 
 
-def _logit(p: Floats) -> Floats:
-    odds: Floats = np.log(p / (1 - p))
-    return odds
-
-
-def _expit(x: Floats) -> Floats:
-    p: Floats = 1 / (1 + np.exp(-x))
-    return p
-
-
-def _log_mean(logs: Floats, weights: Floats) -> float:
-    top = float(np.max(logs))
-    return top + math.log(float(np.sum(weights * np.exp(logs - top))))
+def mixed(logs: Floats, log_weights: Floats) -> Floats:
+    """Log of the weighted mean of e-values along the last axis."""
+    weighted = logs + log_weights
+    top = weighted.max(axis=-1)
+    value: Floats = top + np.log(np.exp(weighted - top[..., None]).sum(axis=-1))
+    return value

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rollcast.planner.gates.gate import Gate, open_gate, restore_gate
+from rollcast.planner.gates.gate import Gate
 from rollcast.planner.gates.guards import Guards
+from rollcast.planner.gates.opening import open_gate, restore_gate
 from rollcast.planner.gates.outcomes import Evidence, Guard, Outcomes, StageVerdict, Verdict
 from rollcast.planner.gates.spec import GateSpec
 
@@ -48,7 +49,10 @@ class StageGates:
         return cls(gates, Guards(split, started_s, min_sample, stale_s), specs)
 
     def observe(self, outcomes: Outcomes) -> None:
-        """Take outcomes that became known, oldest first."""
+        """Take outcomes that became known. Requests made before the stage began belong to another comparison."""
+        early = outcomes.time_s < self.guards.started_s
+        if early.any():
+            outcomes = outcomes.rows(~early)
         if not len(outcomes):
             return
         self.guards.observe(outcomes)
@@ -59,28 +63,30 @@ class StageGates:
         """The verdict on everything observed so far. Looking often costs nothing in error rates."""
         baked_s = now_s - self.guards.started_s
         evidences = tuple(gate.look(baked_s) for gate in self.gates)
-        guards = self.guards.look(now_s, self.specs)
-        failed = [guard for guard in guards if not guard.ok]
-        harmful = [e for e in evidences if e.verdict is Verdict.ROLL_BACK]
-        open_ = [e for e in evidences if e.verdict is Verdict.CONTINUE]
-        if harmful:
-            return StageVerdict(Verdict.ROLL_BACK, evidences, guards, _join(harmful))
-        broken = [guard for guard in failed if guard.name != "min_sample"]
-        if broken:
-            return StageVerdict(Verdict.HOLD, evidences, guards, "; ".join(g.sentence for g in broken))
-        if failed:
-            return StageVerdict(Verdict.CONTINUE, evidences, guards, "; ".join(g.sentence for g in failed))
-        if open_:
-            return StageVerdict(Verdict.CONTINUE, evidences, guards, _join(open_))
-        return StageVerdict(Verdict.ADVANCE, evidences, guards, self._proved(evidences, guards))
+        guards = self.guards.look(now_s, self.specs, [gate.n for gate in self.gates])
+        verdict, decisive = self._decide(evidences, guards)
+        return StageVerdict(verdict, evidences, guards, decisive)
 
-    def _proved(self, evidences: tuple[Evidence, ...], guards: tuple[Guard, ...]) -> str:
-        if evidences:
-            return _join(evidences)
-        seen = next(guard.sentence for guard in guards if guard.name == "min_sample")
+    def _decide(
+        self, evidences: tuple[Evidence, ...], guards: tuple[Guard, ...]
+    ) -> tuple[Verdict, tuple[Evidence | Guard | str, ...]]:
+        """Harm first; then a broken guard, missing requests, missing proof."""
+        harmful = tuple(e for e in evidences if e.verdict is Verdict.ROLL_BACK)
+        if harmful:
+            return Verdict.ROLL_BACK, harmful
+        failed = tuple(guard for guard in guards if not guard.ok)
+        broken = tuple(guard for guard in failed if guard.name != "min_sample")
+        if broken:
+            return Verdict.HOLD, broken
+        unproved = tuple(e for e in evidences if e.verdict is Verdict.CONTINUE)
+        if failed or unproved:
+            return Verdict.CONTINUE, failed or unproved
+        return Verdict.ADVANCE, evidences or (self._uncompared(), *(g for g in guards if g.name == "min_sample"))
+
+    def _uncompared(self) -> str:
         if self.specs:
-            return f"no concurrent baseline is left at 100 %, so nothing is compared; telemetry flows, {seen}"
-        return f"no gates are declared; telemetry flows, {seen}"
+            return "no concurrent baseline is left at 100 %, so nothing is compared; telemetry flows"
+        return "no gates are declared; telemetry flows"
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -93,7 +99,3 @@ class StageGates:
     def from_json(cls, data: dict[str, Any]) -> StageGates:
         specs = [GateSpec.model_validate(spec) for spec in data["specs"]]
         return cls([restore_gate(gate) for gate in data["gates"]], Guards.from_json(data["guards"]), specs)
-
-
-def _join(evidences: Sequence[Evidence]) -> str:
-    return "; ".join(evidence.sentence for evidence in evidences)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from rollcast.planner.gates.outcomes import Evidence, Verdict
 from rollcast.planner.gates.spec import GateSpec, MetricKind
@@ -25,25 +24,22 @@ def amount(spec: GateSpec, value: float | None, signed: bool = False) -> str:
     return f"{value:{sign}.3f}"
 
 
-def sentence(spec: GateSpec, evidence: Evidence) -> Evidence:
-    """The evidence with its sentence."""
+def sentence(spec: GateSpec, evidence: Evidence) -> str:
+    """What the evidence says."""
     if min(evidence.n_candidate, evidence.n_baseline) == 0:
         missing = "the new release" if evidence.n_candidate == 0 else "the baseline"
-        text = f"{spec.metric}: no outcome of {missing} yet; no data is never a pass"
-        return replace(evidence, sentence=text)
+        return f"{spec.metric}: no outcome of {missing} yet; no data is never a pass"
     new, old = amount(spec, evidence.candidate_estimate), amount(spec, evidence.baseline_estimate)
     unit = "users" if spec.unit == "user" else "requests"
     seen = f"{new} against {old} ({evidence.n_candidate} and {evidence.n_baseline} {unit})"
     margin = amount(spec, spec.margin)
     if evidence.verdict is Verdict.ROLL_BACK:
         by = f", e-value {evidence.e_value_harm:.3g}" if evidence.e_value_harm is not None else ""
-        text = f"{spec.metric} is proved worse than the baseline: {seen}{by}, false alarm below {evidence.alpha:.2g}"
-    elif evidence.verdict is Verdict.ADVANCE:
-        text = f"{spec.metric} is proved no more than {margin} worse: {seen}"
-    else:
-        text = f"{spec.metric} can't tell yet: {seen}, the difference may be {_range(spec, evidence)}"
-        text += f"; the margin is {margin}"
-    return replace(evidence, sentence=text)
+        return f"{spec.metric} is proved worse than the baseline: {seen}{by}, false alarm below {evidence.alpha:.2g}"
+    if evidence.verdict is Verdict.ADVANCE:
+        return f"{spec.metric} is proved no more than {margin} worse: {seen}"
+    text = f"{spec.metric} can't tell yet: {seen}, the difference may be {_range(spec, evidence)}"
+    return f"{text}; the margin is {margin}"
 
 
 def _range(spec: GateSpec, evidence: Evidence) -> str:
