@@ -12,6 +12,10 @@ MODULES = (
     "schema",
     "lock",
     "plan",
+    "simulate",
+    "apply",
+    "status",
+    "engine",
 )
 
 

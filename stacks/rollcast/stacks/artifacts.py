@@ -13,14 +13,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from rollcast.planner.releases import digest_of
+from rollcast.stacks import whole_files
 from rollcast.stacks.errors import StackError
 
 BUILD_TIMEOUT_S = 1800
+_TELL_S = 5.0  # how often a long build says that it is still at work
+Progress = Callable[[str], None]
+Stopped = Callable[[], bool]
 Definitions = Mapping[str, Mapping[str, Any]]  # artifact reference -> its definition as JSON
 
 
@@ -66,33 +71,55 @@ def _tree(path: Path) -> list[list[str]]:
     return [[str(f.relative_to(root)), hashlib.sha256(f.read_bytes()).hexdigest()] for f in files]
 
 
-def materialize(reference: str, definitions: Definitions, digests: Mapping[str, str], project: Path) -> Path:
+def recipe_of(references: Iterable[str], definitions: Definitions, digests: Mapping[str, str]) -> dict[str, Any]:
+    """Everything that some artifacts are made from, and no more: definitions and digests, lineage included."""
+    needed: dict[str, Mapping[str, Any]] = {}
+    pending = list(references)
+    while pending:
+        reference = pending.pop()
+        if reference not in needed:
+            needed[reference] = definitions[reference]
+            pending.extend(definitions[reference].get("derived_from") or ())
+    return {"definitions": dict(sorted(needed.items())), "digests": {name: digests[name] for name in sorted(needed)}}
+
+
+def materialize(
+    reference: str,
+    definitions: Definitions,
+    digests: Mapping[str, str],
+    project: Path,
+    *,
+    progress: Progress = lambda text: None,
+    stopped: Stopped = lambda: False,
+    timeout_s: float = BUILD_TIMEOUT_S,
+) -> Path:
     """The folder with an artifact's content and its manifest, made once and kept. Raises StackError."""
     digest = digests[reference]
     folder = project / ".rollcast" / "artifacts" / f"{reference}-{digest[7:19]}"
-    if (folder / "manifest.json").is_file():
-        return folder
-    item = definitions[reference]
-    sources = [
-        {"artifact": s, "folder": str(materialize(s, definitions, digests, project).resolve())}
-        for s in item.get("derived_from") or ()
-    ]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=folder.parent))
-    try:
-        if str(item.get("source") or "").startswith("file:"):
-            _copy(_source(item["source"], project, item), staging)
-        if item.get("build"):
-            _build(reference, item, sources, staging, project)
-        manifest = {k: item.get(k) for k in ("kind", "name", "version", "parameters")}
-        manifest.update(digest=digest, content=digest_of(_tree(staging)))
-        (staging / "manifest.json").write_text(json.dumps(manifest, sort_keys=True) + "\n", "utf-8")
-        staging.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(staging, folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    with whole_files.locked(folder.with_name(f".{folder.name}.lock")):
+        if (folder / "manifest.json").is_file():
+            return folder
+        item = definitions[reference]
+        found = {
+            source: materialize(
+                source, definitions, digests, project, progress=progress, stopped=stopped, timeout_s=timeout_s
+            )
+            for source in item.get("derived_from") or ()
+        }
+        sources = [{"artifact": name, "folder": str(path.resolve())} for name, path in found.items()]
+        staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=folder.parent))
+        try:
+            if str(item.get("source") or "").startswith("file:"):
+                _copy(_source(item["source"], project, item), staging)
+            if item.get("build"):
+                _Build(reference, item, sources, staging, project).run(progress, stopped, timeout_s)
+            manifest = {k: item.get(k) for k in ("kind", "name", "version", "parameters")}
+            manifest.update(digest=digest, content=digest_of(_tree(staging)))
+            (staging / "manifest.json").write_text(json.dumps(manifest, sort_keys=True) + "\n", "utf-8")
+            staging.chmod(0o755)
+            whole_files.place(staging, folder)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
     return folder
 
 
@@ -103,31 +130,58 @@ def _copy(path: Path, staging: Path) -> None:
         shutil.copytree(path, staging, dirs_exist_ok=True, symlinks=False)
 
 
-def _build(
-    reference: str, item: Mapping[str, Any], sources: list[dict[str, str]], staging: Path, project: Path
-) -> None:
-    task = {k: item.get(k) for k in ("kind", "name", "version", "parameters")} | {"derived_from": sources}
-    with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as described:
-        json.dump(task, described)
-        described.flush()
-        environment = {
-            **os.environ,
-            "ROLLCAST_ARTIFACT_OUT": str(staging.resolve()),
-            "ROLLCAST_ARTIFACT": described.name,
-        }
-        argv = [sys.executable if word == "python" else word for word in item["build"]]
-        try:
-            done = subprocess.run(
-                argv,
-                cwd=project,
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=BUILD_TIMEOUT_S,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise StackError(f"{reference}: its build can't be run ({error}). Correct 'build'.") from None
-    if done.returncode:
-        tail = " ".join(done.stderr.strip().splitlines()[-1:]) or "no message"
-        raise StackError(f"{reference}: its build ended with {done.returncode}: {tail}. Correct 'build'.")
+class _Build:
+    """One run of an artifact's `build`: a program and its arguments, never a shell."""
+
+    def __init__(
+        self, reference: str, item: Mapping[str, Any], sources: list[dict[str, str]], staging: Path, project: Path
+    ) -> None:
+        self.reference, self.item, self.staging, self.project = reference, item, staging, project
+        self.task = {k: item.get(k) for k in ("kind", "name", "version", "parameters")} | {"derived_from": sources}
+
+    def run(self, progress: Progress, stopped: Stopped, timeout_s: float) -> None:
+        """Raises StackError when the program can't be run, fails, takes too long or is cancelled."""
+        with (
+            tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as described,
+            tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
+        ):
+            json.dump(self.task, described)
+            described.flush()
+            environment = {
+                **os.environ,
+                "ROLLCAST_ARTIFACT_OUT": str(self.staging.resolve()),
+                "ROLLCAST_ARTIFACT": described.name,
+            }
+            argv = [sys.executable if word == "python" else word for word in self.item["build"]]
+            try:
+                process = subprocess.Popen(
+                    argv, cwd=self.project, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                    stderr=errors,
+                )  # fmt: skip
+            except OSError as error:
+                raise StackError(f"{self.reference}: its build can't be run ({error}). Correct 'build'.") from None
+            try:
+                self._watch(process, progress, stopped, timeout_s)
+            finally:
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
+            if process.returncode:
+                errors.seek(0)
+                tail = " ".join(errors.read().strip().splitlines()[-1:]) or "no message"
+                code = process.returncode
+                raise StackError(f"{self.reference}: its build ended with {code}: {tail}. Correct 'build'.")
+
+    def _watch(self, process: subprocess.Popen[bytes], progress: Progress, stopped: Stopped, timeout_s: float) -> None:
+        began = told = time.monotonic()
+        progress(f"building {self.reference}")
+        while process.poll() is None:
+            now = time.monotonic()
+            if stopped():
+                raise StackError(f"{self.reference}: its build was cancelled. Run 'rollcast apply --resume'.")
+            if now - began > timeout_s:
+                raise StackError(f"{self.reference}: its build took more than {timeout_s:g} s. Make it faster.")
+            if now - told >= _TELL_S:
+                told = now
+                progress(f"building {self.reference}: {now - began:.0f} s")
+            time.sleep(0.02)

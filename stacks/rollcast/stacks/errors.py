@@ -12,8 +12,20 @@ class EngineError(StackError):
 
 
 class StaleError(StackError):
-    """Something newer has written: exit code 6."""
+    """Something newer has written, or what a plan was made from has moved: exit code 6."""
+
+
+class DriftError(StaleError):
+    """The live state was changed by someone else: exit code 6."""
 
 
 class LockedError(StackError):
     """Another rollout holds the lease: exit code 7."""
+
+
+class FenceError(LockedError):
+    """A write came late: a newer holder of the lease has written since. Nothing was changed: exit code 7."""
+
+
+class LedgerError(StackError):
+    """The ledger can't be reached, or its chain is broken."""

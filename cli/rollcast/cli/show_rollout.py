@@ -1,0 +1,87 @@
+"""What a rollout tells while it runs: plain lines, or one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rollcast.cli import terminal
+from rollcast.cli.terminal import clean, paint
+
+Event = Mapping[str, Any]
+
+
+def tell_json(event: Event) -> None:
+    """One JSON object a line on standard output."""
+    sys.stdout.write(json.dumps(finite(event), ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def finite(value: Any) -> Any:
+    """JSON without numbers that JSON does not have: an unbounded interval ends in null."""
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class Lines:
+    """Plain lines on standard output: every milestone, every change of a verdict, nothing twice."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def tell(self, event: Event) -> None:
+        text = sentence(event)
+        if text and text != self._said:
+            self._said = text
+            terminal.out(text)
+            sys.stdout.flush()
+
+
+def sentence(event: Event) -> str:
+    """An event in one line; empty for one that needs no words."""
+    kind = event["event"]
+    if kind == "started":
+        return f"{event['rollout']}: {event['milestones']} milestones"
+    if kind in ("working", "reached"):
+        way = "back, " if event["rollback"] else ""
+        head = paint("reached", "green") if kind == "reached" else "working"
+        return f"  {head}  {way}milestone {event['milestone']}: {clean(event['title'])}"
+    if kind == "look":
+        word = {"advance": "green", "roll_back": "red", "hold": "yellow"}.get(event["verdict"])
+        return f"    {paint(event['verdict'].replace('_', ' '), word)}: {_shortened(event)}"
+    if kind == "evaluated":
+        found = ", ".join(f"{name} {value:.3g}" for name, value in sorted(event["metrics"].items()))
+        return f"    {clean(event['operation'])}: {found or 'nothing reported'}"
+    if kind == "progress":
+        return paint(f"    {event['text']}", dim=True)
+    return _ending(event)
+
+
+def _shortened(event: Event) -> str:
+    """The sentence of a look, without the figures that change with each request while nothing is decided."""
+    if event["verdict"] == "continue":
+        waits = [gate["metric"] for gate in event["gates"] if gate["verdict"] == "continue"]
+        few = [guard["name"] for guard in event["guards"] if not guard["ok"]]
+        return f"waiting for evidence ({', '.join(waits or few)})"
+    return clean(event["sentence"])
+
+
+def _ending(event: Event) -> str:
+    kind = event["event"]
+    if kind == "rollback":
+        return paint(f"  rolling back: {event['reason']}", "red")
+    if kind == "held":
+        return paint(f"  held: {event['reason']}", "yellow")
+    if kind == "drift":
+        return paint(f"  drift: {'; '.join(event['moved'])}", "yellow")
+    if kind == "failed":
+        return paint(f"  failed: {event['error']}", "red")
+    if kind == "order":
+        return f"  order: {clean(event['order'])} {clean(event['reason'])}".rstrip()
+    return ""

@@ -1,0 +1,163 @@
+"""Beginning a rollout, going on with one, leading one back: what `apply`, `rollback` and `abort` do.
+
+One process acts at a time: it holds the lease, renews it while it works, and its token is claimed at the target before
+anything is written, so that whoever held the lease before can write nothing more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from rollcast.planner.plan import Plan
+from rollcast.stacks.driver import Driver, Ended, Exit, Tell
+from rollcast.stacks.engine.update import World
+from rollcast.stacks.errors import LedgerError, LockedError, StackError, StaleError
+from rollcast.stacks.evidence import Tally
+from rollcast.stacks.ledger import Lease, Ledger, Record, open_ledger
+from rollcast.stacks.ledger.lease import TTL_S
+from rollcast.stacks.live import read, target_at
+from rollcast.stacks.metrics import source_of
+from rollcast.stacks.project import Project
+from rollcast.stacks.rollouts import Work, begin, load, scope_of, serial_of, under_way
+from rollcast.stacks.steps import Steps
+
+
+@dataclass(frozen=True)
+class Held:
+    """A lease in use, and the way to notice that a person wants to stop."""
+
+    lease: Lease
+    stopping: Callable[[], bool]
+    on_second: list[Callable[[], None]]
+
+
+def ledger_of(project: Project) -> Ledger:
+    """The ledger of a project's environment."""
+    return open_ledger(project.folder, scope_of(project.declaration, project.environment_name))
+
+
+def start(project: Project, plan: Plan, tell: Tell, *, once: bool = False, reason: str = "") -> Ended:
+    """Carries out a plan. Raises StaleError, LockedError, StackError; what was reached stays reached."""
+    ledger = ledger_of(project)
+    _refuse_second(under_way(ledger))
+    with holding(ledger, take_over=True) as held:
+        _refuse_second(under_way(ledger))
+        target = target_at(project.folder, plan.settings)
+        live = read(target, project.declaration.each_pipeline())
+        _refuse_stale(project, plan, live.state.digest, serial_of(ledger))
+        if plan.empty:
+            return Ended(Exit.DONE, "the live state is as declared", Tally(), "nothing_to_do")
+        target.claim(held.lease.token)
+        about = {"reason": reason, "by": getpass.getuser()}
+        work = begin(ledger, held.lease, plan, project.declaration, project.digests, live, about)
+        tell({"event": "started", "rollout": work.id, "milestones": len(plan.milestones)})
+        return _drive(project, work, ledger, held, tell, recover=False, once=once)
+
+
+def resume(project: Project, tell: Tell, *, once: bool = False, order: Mapping[str, Any] | None = None) -> Ended:
+    """Goes on with the rollout under way, after an order where one is given. Raises as `start` does."""
+    ledger = ledger_of(project)
+    if under_way(ledger) is None:
+        raise StackError("No rollout is under way, so there is nothing to go on with. Run 'rollcast apply'.")
+    with holding(ledger, take_over=True) as held:
+        started = under_way(ledger)
+        if started is None:
+            raise StackError("The rollout ended just now. See 'rollcast status'.")
+        work = load(ledger, started)
+        target_at(project.folder, work.plan.settings).claim(held.lease.token)
+        ledger.append("order", work.id, dict(order or {"order": "resume"}), held.lease)
+        return _drive(project, work, ledger, held, tell, recover=True, once=once)
+
+
+def _drive(project: Project, work: Work, ledger: Ledger, held: Held, tell: Tell, *, recover: bool, once: bool) -> Ended:
+    world = World(project.folder, project.declaration.pipeline, project.environment_name, held.lease.token)
+    held.on_second.append(world.end)
+    if recover:
+        world.recover()
+    source = source_of(work.plan.settings.telemetry, project.folder)
+    steps = Steps(project.folder, world)
+    return Driver(work, ledger, held.lease, steps, source, tell, held.stopping).run(once)
+
+
+def _refuse_second(started: Record | None) -> None:
+    if started is not None:
+        raise LockedError(
+            f"Rollout {started.rollout} is under way here, and a second one does not mix with it. Go on with it "
+            "('rollcast apply --resume'), lead it back ('rollcast abort'), or replace it (--supersede)."
+        )
+
+
+def _refuse_stale(project: Project, plan: Plan, live_digest: str, serial: int) -> None:
+    """A plan is carried out only in the world that it was made for, and once."""
+    moved = []
+    if plan.live_state_digest != live_digest:
+        moved.append("the live state")
+    if plan.binding.declaration_digest and plan.binding.declaration_digest != project.declaration_digest:
+        moved.append(project.file)
+    if plan.binding.lock_digest != project.lock_digest and plan.binding.declaration_digest:
+        moved.append("rollcast.lock")
+    if plan.binding.declaration_digest and plan.binding.serial != serial:
+        moved.append(f"the ledger ({serial} rollouts have begun, {plan.binding.serial} when the plan was made)")
+    if moved:
+        raise StaleError(
+            f"The plan is stale: {' and '.join(moved)} moved since it was made. Run 'rollcast plan' again."
+        )
+
+
+@contextlib.contextmanager
+def holding(ledger: Ledger, *, take_over: bool) -> Iterator[Held]:
+    """Holds the lease and renews it. SIGINT or SIGTERM asks to stop at a safe state; a second one stops now."""
+    lease = ledger.acquire(take_over)
+    over = threading.Event()
+    stop = threading.Event()
+    second: list[Callable[[], None]] = []
+
+    def renew() -> None:
+        while not over.wait(TTL_S / 3):
+            try:
+                ledger.renew(lease)
+            except LockedError:
+                stop.set()
+                for call in second:
+                    call()
+                return
+            except LedgerError:
+                continue  # out of reach for a while: the next write of the driver says so, and stops it
+
+    def signalled(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            for call in second:
+                call()
+            raise KeyboardInterrupt
+        stop.set()
+
+    thread = threading.Thread(target=renew, daemon=True)
+    thread.start()
+    try:
+        with _signals(signalled):
+            yield Held(lease, stop.is_set, second)
+    finally:
+        over.set()
+        with contextlib.suppress(LedgerError):
+            ledger.release(lease)
+
+
+@contextlib.contextmanager
+def _signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handles SIGINT and SIGTERM; elsewhere than in the main thread nothing is handled."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -1,0 +1,347 @@
+"""The driver: the planner's own state machine in real time, with Pulumi for hands and telemetry for eyes.
+
+It decides nothing. It asks the rollout what is next, writes the intent to the ledger, does it, checks the world, writes
+the result and where the rollout now stands, and so on. Killed between any two of these, another driver goes on from the
+ledger and the live state: every step may be done again, and a step that was done is found done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from rollcast.planner.gates import StageVerdict, Verdict
+from rollcast.planner.plan import Milestone, Operation
+from rollcast.planner.rollout import Finished, Hold, Observe, Outcome, Position, Reach, Rollout
+from rollcast.planner.split import Router
+from rollcast.stacks.clock import Clock
+from rollcast.stacks.errors import DriftError, StackError
+from rollcast.stacks.evidence import Collector, Tally, Watch
+from rollcast.stacks.ledger import Lease, Ledger
+from rollcast.stacks.metrics import Source
+from rollcast.stacks.rollouts import FINISHED, Work
+from rollcast.stacks.steps import Stand, Steps
+
+Tell = Callable[[Mapping[str, Any]], None]
+_POLL_S = 0.25
+_TELEMETRY_LAG_S = 0.0
+
+
+class Exit(IntEnum):
+    """What a rollout's end means to a script."""
+
+    DONE = 0
+    ROLLED_BACK = 4
+    HELD = 5
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How far a driver came, and why it stopped there."""
+
+    exit: Exit
+    reason: str
+    tally: Tally
+    outcome: str | None = None
+
+
+class Driver:
+    """Carries one rollout on. `stopping` turns true when a person wants the driver to stop at a safe state."""
+
+    def __init__(
+        self, work: Work, ledger: Ledger, lease: Lease, steps: Steps, source: Source, tell: Tell,
+        stopping: Callable[[], bool] = lambda: False, clock: Clock | None = None,
+    ) -> None:  # fmt: skip
+        self.work, self.ledger, self.lease = work, ledger, lease
+        self.steps, self.source, self.tell, self.stopping = steps, source, tell, stopping
+        kept = Kept.of(ledger.position(work.id))
+        self.kept = kept
+        self.clock = clock or Clock(kept.elapsed_s, kept.left_s)
+        self.rollout = Rollout(work.plan, kept.position)
+        if kept.full_from is not None:
+            self._skip_bakes(kept.full_from)
+        self.collector = Collector(work.plan.releases, self.clock, kept.tally)
+        if kept.cursor is None:
+            kept.cursor = kept.stage_cursor = source.end()
+        self._remember()
+
+    # ---- the loop -----------------------------------------------------------------------------
+
+    def run(self, once: bool = False) -> Ended:
+        """Goes on until the rollout ends, is held, or `stopping`; with `once` as far as the evidence allows now."""
+        looked = False
+        while True:
+            self._orders()
+            action = self.rollout.next(self.clock.now_s())
+            if isinstance(action, Finished):
+                return self._finish(action)
+            if isinstance(action, Hold):
+                return self._hold(action.reason)
+            if self.stopping():
+                return Ended(Exit.INTERRUPTED, self.stand(), self.kept.tally)
+            if isinstance(action, Reach):
+                self._reach(action)
+                looked = False
+            elif once and looked:
+                return Ended(Exit.HELD, f"more evidence is needed: {self.stand()}", self.kept.tally)
+            else:
+                self._observe(action, once)
+                looked = True
+
+    def stand(self) -> str:
+        """Where the rollout stands, in words."""
+        index = self.rollout.position.milestone
+        if self.rollout.position.rollback_from is not None:
+            return f"on the way back from milestone {self.rollout.position.rollback_from}"
+        if index < 0:
+            return "before the first milestone"
+        milestone = self.work.plan.milestones[index]
+        return f"at milestone {index} of {len(self.work.plan.milestones) - 1}, {milestone.title}"
+
+    def _finish(self, action: Finished) -> Ended:
+        tally = self._poll()
+        body = {"outcome": action.outcome.value, "reason": action.reason, "tally": tally.to_json()}
+        self._save(FINISHED, body)
+        self.tell({"event": "finished", **body})
+        code = Exit.ROLLED_BACK if action.outcome is Outcome.ROLLED_BACK else Exit.DONE
+        return Ended(code, action.reason, tally, action.outcome.value)
+
+    def _hold(self, reason: str) -> Ended:
+        if self.kept.told_hold != reason:
+            self.kept.told_hold = reason
+            self._save("held", {"reason": reason, "milestone": self.rollout.position.milestone})
+        self.tell({"event": "held", "reason": reason})
+        return Ended(Exit.HELD, reason, self.kept.tally)
+
+    # ---- milestones ---------------------------------------------------------------------------
+
+    def _reach(self, action: Reach) -> None:
+        position = self.rollout.position
+        step = Step(action.milestone, action.operations, action.rollback, position.rollback_from)
+        again = self.kept.intent == step.key
+        stand = Stand(self.work, position.milestone, position.rollback_from, position.rollback_step, again)
+        gone = self.steps.drift(stand)
+        if gone:
+            self.ledger.append("drift", self.work.id, {"moved": gone}, self.lease)
+            self.tell({"event": "drift", "moved": gone})
+            if not action.rollback:
+                raise DriftError(
+                    f"The live state was changed by someone else: {'; '.join(gone)}. "
+                    "Put it back and run 'rollcast apply --resume', or lead back with 'rollcast abort'."
+                )
+        self.kept.intent = step.key
+        self._save("intent", step.to_json())
+        self.tell({"event": "working", **step.to_json()})
+        try:
+            results = self.steps.carry_out(stand, action, self._progress)
+        except StackError as error:
+            self.ledger.append("failed", self.work.id, {**step.to_json(), "error": str(error)}, self.lease)
+            self.tell({"event": "failed", "error": str(error)})
+            raise
+        refused = self._refused(action.operations, results)
+        if refused and not action.rollback:
+            self._refuse(refused)
+            return
+        self._reached(step)
+
+    def _reached(self, step: Step) -> None:
+        self.rollout.reached(self.clock.now_s())
+        self.kept.intent = None
+        self.kept.told_hold = None
+        if not step.rollback:
+            self._poll()
+            self.kept.since_s = self.clock.wall_s()
+            self.kept.stage_cursor = self.kept.cursor
+            self.collector.new_stage()
+        shares = [s.model_dump(mode="json") for line in step.milestone.serving.values() for s in line]
+        self._save("reached", {**step.to_json(), "serving": shares})
+        self.tell({"event": "reached", **step.to_json(), "serving": shares})
+
+    def _refused(self, operations: tuple[Operation, ...], results: Mapping[str, Mapping[str, float]]) -> str:
+        """Why an evaluation forbids to go on; empty when all are passed."""
+        found = []
+        for operation in operations:
+            if operation.evaluate is None:
+                continue
+            metrics = results.get(operation.id, {})
+            self.tell({"event": "evaluated", "operation": operation.id, "metrics": dict(metrics)})
+            for metric, least in sorted(operation.evaluate.thresholds.items()):
+                value = metrics.get(metric)
+                if value is None or not value >= least:
+                    shown = "is not reported" if value is None else f"is {value:.3g}"
+                    found.append(f"{metric} {shown} on {operation.evaluate.suite}, at least {least:g} is wanted")
+        return "; ".join(found)
+
+    def _refuse(self, reason: str) -> None:
+        self.rollout.roll_back_unfinished(reason)
+        self.kept.intent = None
+        self._save("rollback", {"reason": reason, "milestone": self.rollout.position.rollback_from})
+        self.tell({"event": "rollback", "reason": reason})
+
+    def _progress(self, text: str) -> None:
+        self.tell({"event": "progress", "text": text})
+
+    # ---- evidence -----------------------------------------------------------------------------
+
+    def _observe(self, action: Observe, once: bool) -> None:
+        while not once and self.clock.now_s() < action.until_s:
+            self._poll()
+            if self.stopping() or self._orders():
+                return
+            time.sleep(max(0.0, min(_POLL_S, action.until_s - self.clock.now_s())))
+        self._poll()
+        verdict = self.rollout.look(self.clock.now_s())
+        if verdict is not None:
+            self._judged(verdict)
+
+    def _judged(self, verdict: StageVerdict) -> None:
+        position = self.rollout.position
+        body = {**verdict.to_json(), "milestone": position.milestone, "tally": self.kept.tally.to_json()}
+        self.tell({"event": "look", **body, "cleared": position.cleared})
+        self.kept.verdict = body
+        if position.rollback_from is not None:
+            self._save("rollback", {**body, "reason": position.reason})
+            self.tell({"event": "rollback", "reason": position.reason})
+        elif position.cleared or verdict.verdict is Verdict.HOLD:
+            self._save("verdict", body)
+        else:
+            self._save()
+
+    def _poll(self) -> Tally:
+        """Takes what became known, and gives the gates their part of it."""
+        jump = self.clock.jumped_s()
+        if jump and self.kept.since_s is not None:
+            self.kept.since_s += jump
+            self.tell(
+                {"event": "progress", "text": f"the machine's clock jumped by {jump:+.0f} s; this stage follows it"}
+            )
+        watch = self._watch()
+        more = True
+        while more:
+            batch = self.source.read(self.kept.cursor or {})
+            outcomes = self.collector.take(batch, watch)
+            self.kept.cursor, more = batch.cursor, batch.more
+            if outcomes is not None:
+                self.rollout.observe(outcomes)
+        return self.kept.tally
+
+    def _watch(self) -> Watch:
+        plan, index = self.work.plan, self.rollout.position.milestone
+        since_s = self.kept.since_s if self.kept.since_s is not None else float("inf")
+        if index < 0:
+            return Watch(None, {}, since_s)
+        serving = plan.state_at(index).serving
+        pipelines = {line.pipeline for line in plan.lines.values()}
+        routers = {name: Router(name, plan.lines, serving, plan.audiences) for name in pipelines}
+        return Watch(self.rollout.arms(), routers, since_s)
+
+    def _remember(self) -> None:
+        """Requests that an earlier driver counted in this stage, so that a repeat of them is still a repeat."""
+        cursor, until = dict(self.kept.stage_cursor or {}), self.kept.cursor or {}
+        while cursor != until:
+            batch = self.source.read(cursor)
+            self.collector.remember(batch.requests)
+            if batch.cursor == cursor or not batch.more:
+                return
+            cursor = batch.cursor
+
+    # ---- orders and position ------------------------------------------------------------------
+
+    def _orders(self) -> bool:
+        """Does what people asked for since the last time: pause, promote, abort, roll back. True when there was any."""
+        orders = [r for r in self.ledger.records(self.kept.heard, self.work.id) if r.kind == "order"]
+        for record in orders:
+            self.kept.heard = record.seq
+            self.obey(str(record.body["order"]), bool(record.body.get("full")), str(record.body.get("reason", "")))
+        if orders:
+            self._save()
+        return bool(orders)
+
+    def obey(self, order: str, full: bool = False, reason: str = "") -> None:
+        """One order of a person. Raises StackError where it can't be done any more."""
+        rollout = self.rollout
+        try:
+            if order == "pause":
+                rollout.pause()
+            elif order == "resume":
+                rollout.resume()
+            elif order == "promote":
+                rollout.promote(full)
+                if full:
+                    self.kept.full_from = rollout.position.milestone
+            elif self.kept.intent is not None and rollout.position.rollback_from is None:
+                rollout.roll_back_unfinished(reason or "aborted by hand")
+                self.kept.intent = None
+            else:
+                rollout.roll_back(reason or "aborted by hand")
+        except ValueError as error:
+            raise StackError(f"{str(error)[0].upper()}{str(error)[1:]}.") from None
+        self.tell({"event": "order", "order": order, "reason": reason})
+
+    def _skip_bakes(self, milestone: int) -> None:
+        milestones = tuple(
+            m if m.index <= milestone else m.model_copy(update={"gates": (), "bake_min_s": 0.0})
+            for m in self.rollout.plan.milestones
+        )
+        self.rollout.plan = self.rollout.plan.model_copy(update={"milestones": milestones})
+
+    def _save(self, kind: str = "", record: Mapping[str, Any] | None = None) -> None:
+        self.kept.position = self.rollout.snapshot()
+        self.kept.elapsed_s, self.kept.left_s = self.clock.now_s(), self.clock.wall_s()
+        self.ledger.save(self.lease, self.work.id, self.kept.to_json(), kind, dict(record or {}))
+
+
+@dataclass(frozen=True)
+class Step:
+    """A milestone on its way, with a key that tells it from every other one of the rollout."""
+
+    milestone: Milestone
+    operations: tuple[Operation, ...]
+    rollback: bool
+    rollback_from: int | None
+
+    @property
+    def key(self) -> str:
+        return f"back-{self.rollback_from}/{self.milestone.index}" if self.rollback else str(self.milestone.index)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "milestone": self.milestone.index,
+            "title": self.milestone.title,
+            "rollback": self.rollback,
+            "operations": [operation.id for operation in self.operations],
+        }
+
+
+@dataclass
+class Kept:
+    """Everything that a driver keeps between two of its steps, and another driver goes on from."""
+
+    position: Position | None = None
+    tally: Tally = None  # type: ignore[assignment]
+    cursor: dict[str, Any] | None = None
+    stage_cursor: dict[str, Any] | None = None
+    since_s: float | None = None
+    elapsed_s: float = 0.0
+    left_s: float | None = None
+    intent: str | None = None
+    heard: int = -1
+    full_from: int | None = None
+    told_hold: str | None = None
+    verdict: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any] | None) -> Kept:
+        """From what `to_json` gave; a fresh one where nothing was kept."""
+        if data is None:
+            return cls(tally=Tally())
+        fields = {**data, "position": Position.model_validate(data["position"]), "tally": Tally(**data["tally"])}
+        return cls(**fields)
+
+    def to_json(self) -> dict[str, Any]:
+        position = self.position.model_dump(mode="json") if self.position else None
+        return {**self.__dict__, "position": position, "tally": self.tally.to_json()}

@@ -1,0 +1,231 @@
+"""One `up` of the Pulumi engine: a program in, the outputs of its steps out.
+
+The backend is a folder of the project (`.rollcast/pulumi/state`), or what PULUMI_BACKEND_URL names. Secrets of the
+stack are encrypted with a passphrase from PULUMI_CONFIG_PASSPHRASE, else from a file that only its owner can read.
+The engine runs in a session of its own, so that Ctrl-C reaches the driver alone, which then ends at a safe state.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pulumi import automation
+from pulumi.automation.events import EngineEvent
+
+from rollcast.stacks import engine
+from rollcast.stacks.errors import EngineError, FenceError, StackError
+from rollcast.stacks.program import Node, program_of
+
+_MARK = "ROLLCAST_WORLD"
+Progress = Callable[[str], None]
+
+
+class _Engine(automation.PulumiCommand):
+    """The engine as a child in its own session, which can be ended by its number."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(str(root))
+        self.process: subprocess.Popen[str] | None = None
+
+    def run(
+        self,
+        args: list[str],
+        cwd: str,
+        additional_env: Mapping[str, str],
+        on_output: Callable[[str], Any] | None = None,
+        on_error: Callable[[str], Any] | None = None,
+    ) -> automation.CommandResult:
+        """Runs a command of the engine to its end. Raises CommandError."""
+        environment = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
+        command = [self.command, "--non-interactive", *args]
+        with subprocess.Popen(
+            command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, encoding="utf-8", start_new_session=True,
+        ) as process:  # fmt: skip
+            self.process = process
+            try:
+                stdout, stderr = process.communicate()
+            except BaseException:
+                self.end()
+                raise
+            finally:
+                self.process = None
+        result = automation.CommandResult(stdout=stdout, stderr=stderr, code=process.returncode)
+        if process.returncode:
+            raise automation.errors.create_command_error(result)
+        return result
+
+    def end(self) -> None:
+        """Kills the engine; its provider notices."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+
+class _Stack(automation.Stack):
+    """A stack that is not asked for outputs and history after each `up`: what is needed comes with its events."""
+
+    def outputs(self) -> automation.OutputMap:
+        return {}
+
+    def info(self, show_secrets: bool = True) -> automation.UpdateSummary:
+        now = datetime.now(UTC)
+        return automation.UpdateSummary("update", now, "", {}, {}, "succeeded", end_time=now)
+
+
+class World:
+    """The stack of one environment. `fence` is the token that every write carries."""
+
+    def __init__(self, root: Path, project: str, environment: str, fence: int) -> None:
+        self._root = root.resolve()
+        self._folder = self._root / ".rollcast" / "pulumi"
+        self._project, self._name, self._fence = project, environment, fence
+        self._engine = _Engine(engine.require().parent.parent)
+        self._stack: automation.Stack | None = None
+
+    def up(self, nodes: Sequence[Node], progress: Progress) -> dict[str, dict[str, Any]]:
+        """Makes the world so. Gives the outputs of resources that changed, by name. Raises StackError."""
+        events = _Events(progress)
+        stack = self._open()
+        stack.workspace.program = program_of(nodes)
+        try:
+            stack.up(on_event=events.take, color="never", parallel=16)
+        except automation.errors.CommandError as error:
+            raise events.error(error) from None
+        return events.outputs
+
+    def recover(self) -> None:
+        """Makes the stack usable after an `up` that was killed: its lock and pending operations are dropped.
+
+        Every resource reads the world before it acts, so what a pending operation did or did not do is found again.
+        """
+        _end_orphans(self._mark(), self._fence)
+        stack = self._open()
+        with contextlib.suppress(automation.errors.CommandError):
+            stack.cancel()
+        state = stack.export_stack()
+        deployment = dict(state.deployment or {})
+        if deployment.pop("pending_operations", None):
+            stack.import_stack(automation.Deployment(version=state.version, deployment=deployment))
+
+    def end(self) -> None:
+        """Stops the engine at once."""
+        self._engine.end()
+
+    def _mark(self) -> str:
+        return f"{self._root}|{self._project}|{self._name}"
+
+    def _open(self) -> automation.Stack:
+        if self._stack is None:
+            state = self._folder / "state"
+            state.mkdir(parents=True, exist_ok=True, mode=0o700)
+            url = os.environ.get("PULUMI_BACKEND_URL") or f"file://{state}"
+            settings = automation.ProjectSettings(
+                name=self._project, runtime="python", backend=automation.ProjectBackend(url)
+            )
+            workspace = automation.LocalWorkspace(
+                work_dir=str(self._folder),
+                pulumi_command=self._engine,
+                project_settings=settings,
+                env_vars=self._environment(url),
+            )
+            with contextlib.suppress(FileNotFoundError):
+                os.chmod(self._folder / "Pulumi.yaml", 0o600)
+            try:
+                self._stack = _Stack.create_or_select(self._name, workspace)
+            except automation.errors.CommandError as error:
+                raise EngineError(f"The Pulumi stack can't be opened: {_last_line(str(error))}") from None
+        return self._stack
+
+    def _environment(self, url: str) -> dict[str, str]:
+        own = Path(sys.executable).parent
+        path = os.pathsep.join([str(own), os.environ.get("PATH", "")])
+        return {
+            "PATH": path,
+            "PULUMI_BACKEND_URL": url,
+            "PULUMI_CONFIG_PASSPHRASE": os.environ.get("PULUMI_CONFIG_PASSPHRASE") or self._passphrase(),
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_HOME": os.environ.get("PULUMI_HOME") or str(self._folder / "home"),
+            "ROLLCAST_ROOT": str(self._root),
+            "ROLLCAST_FENCE": str(self._fence),
+            _MARK: self._mark(),
+        }
+
+    def _passphrase(self) -> str:
+        path = self._folder / "passphrase"
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+                file.write(secrets.token_urlsafe(32))
+        except FileExistsError:
+            pass
+        return path.read_text("ascii")
+
+
+class _Events:
+    """What the engine tells while it works."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.outputs: dict[str, dict[str, Any]] = {}
+        self.errors: list[str] = []
+        self._lock = threading.Lock()
+
+    def take(self, event: EngineEvent) -> None:
+        done, told = event.res_outputs_event, event.diagnostic_event
+        with self._lock:
+            if done is not None and done.metadata.new is not None:
+                name = done.metadata.urn.rsplit("::", 1)[-1]
+                self.outputs[name] = dict(done.metadata.new.outputs or {})
+            if told is not None and told.severity == "error":
+                self.errors.append(_plain(told.message))
+            elif told is not None and told.urn and told.severity == "info":
+                self._progress(_plain(told.message))
+
+    def error(self, error: Exception) -> StackError:
+        """What went wrong, in the provider's own words where it said something."""
+        told = [text for text in self.errors if text and not text.startswith(("update failed", "Resource monitor"))]
+        if not told:
+            return EngineError(f"The Pulumi engine failed: {_last_line(str(error))}")
+        kind = FenceError if any("fencing token" in text for text in told) else StackError
+        return kind(" ".join(dict.fromkeys(told)))
+
+
+def _plain(message: str) -> str:
+    """A message without colour marks and the engine's own preface."""
+    text = message
+    while "<{%" in text and "%}>" in text:
+        before, _, rest = text.partition("<{%")
+        text = before + rest.partition("%}>")[2]
+    text = " ".join(text.split())
+    for mark in ("rpc error: code = FailedPrecondition desc = ", "rpc error: code = Internal desc = "):
+        text = text.rpartition(mark)[2]
+    return text
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"
+
+
+def _end_orphans(mark: str, fence: int) -> None:
+    """Ends engines and providers that a dead driver of this very world left on this machine."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError):
+            pairs = (entry / "environ").read_bytes().split(b"\0")
+            own = dict(pair.decode("utf-8", "replace").split("=", 1) for pair in pairs if b"=" in pair)
+            if own.get(_MARK) == mark and int(own.get("ROLLCAST_FENCE", "0")) < fence:
+                os.kill(int(entry.name), signal.SIGKILL)
+
+
+__all__ = ["World"]

@@ -1,0 +1,70 @@
+"""The lease: one process acts in one environment, and its fencing token says which.
+
+A token is larger than every one before it. A lease left by a process that is gone, or that has not renewed it in time,
+can be taken over explicitly; the old holder's writes are refused from then on, by the ledger and by the target. Time is
+the database's own, so machines that share a ledger need not agree on the hour.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+TTL_S = 30.0
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process, told apart from a later one with the same number by when it began."""
+
+    host: str
+    boot: str
+    pid: int
+    began: str
+    user: str
+
+    @classmethod
+    def this(cls) -> Holder:
+        """The process that runs."""
+        user = os.environ.get("USER") or str(os.getuid())
+        return cls(socket.gethostname(), _boot(), os.getpid(), _began(os.getpid()) or "", user)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether this is certain to be dead: it ran on this machine, and is not there any more."""
+        if self.host != socket.gethostname():
+            return False
+        return self.boot != _boot() or _began(self.pid) != self.began
+
+    def __str__(self) -> str:
+        return f"process {self.pid} of {self.user} on {self.host}"
+
+    def to_json(self) -> dict[str, str | int]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to act in a scope, while `token` is the newest."""
+
+    scope: str
+    token: int
+    holder: Holder
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
+def _began(pid: int) -> str | None:
+    """When a process began, in clock ticks since boot; None when there is none, or only its remains."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in ("Z", "X") else fields[19]

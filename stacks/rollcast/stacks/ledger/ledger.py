@@ -1,0 +1,241 @@
+"""Reading and writing the ledger. One `Ledger` is about one scope: a pipeline in an environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, select, text, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from rollcast.planner.releases import canonical, digest_of
+from rollcast.stacks.errors import LedgerError, LockedError
+from rollcast.stacks.ledger.lease import TTL_S, Holder, Lease
+from rollcast.stacks.ledger.records import Record, link
+from rollcast.stacks.ledger.schema import DOCUMENTS, LEASES, POSITIONS, RECORDS, migrate
+
+URL = "ROLLCAST_LEDGER_URL"
+_BUSY_S = 15.0
+
+
+class Ledger:
+    """Records, documents, positions and the lease of one scope. Raises LedgerError when the database fails."""
+
+    def __init__(self, engine: Engine, scope: str, clock: Callable[[], float] = time.time) -> None:
+        self._engine, self.scope, self._clock = engine, scope, clock
+
+    @contextmanager
+    def _write(self, lease: Lease | None = None) -> Iterator[Connection]:
+        """A transaction that sees and changes everything at once, refused when `lease` was taken over."""
+        try:
+            with self._engine.begin() as connection:
+                if connection.dialect.name == "postgresql":
+                    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:scope))"), {"scope": self.scope})
+                if lease is not None:
+                    self._require(connection, lease)
+                yield connection
+        except SQLAlchemyError as error:
+            raise LedgerError(
+                f"The ledger can't be written ({_first_line(error)}). Make the database reachable and writable; "
+                "then 'rollcast apply --resume' goes on."
+            ) from None
+
+    # ---- records and documents ----------------------------------------------------------------
+
+    def append(self, kind: str, rollout: str, body: dict[str, Any], lease: Lease | None = None) -> Record:
+        """Adds a record. With a lease it is refused when the lease was taken over."""
+        with self._write(lease) as connection:
+            return self._append(connection, kind, rollout, body)
+
+    def _append(self, connection: Connection, kind: str, rollout: str, body: dict[str, Any]) -> Record:
+        query = select(RECORDS).where(RECORDS.c.scope == self.scope).order_by(RECORDS.c.seq.desc()).limit(1)
+        row = connection.execute(query).first()
+        record = link(self.scope, _record(row) if row else None, self._clock(), kind, rollout, body)
+        connection.execute(insert(RECORDS).values({**record.model_dump(), "body": canonical(record.body)}))
+        return record
+
+    def records(self, after: int = -1, rollout: str | None = None) -> list[Record]:
+        """Records in order, those after a sequence number."""
+        query = select(RECORDS).where(RECORDS.c.scope == self.scope, RECORDS.c.seq > after).order_by(RECORDS.c.seq)
+        if rollout is not None:
+            query = query.where(RECORDS.c.rollout == rollout)
+        with self._write() as connection:
+            return [_record(row) for row in connection.execute(query)]
+
+    def last(self, *kinds: str) -> Record | None:
+        """The newest record of these kinds."""
+        query = select(RECORDS).where(RECORDS.c.scope == self.scope, RECORDS.c.kind.in_(kinds))
+        with self._write() as connection:
+            row = connection.execute(query.order_by(RECORDS.c.seq.desc()).limit(1)).first()
+        return _record(row) if row else None
+
+    def put(self, value: Any) -> str:
+        """Stores a JSON value under its digest, once."""
+        digest = digest_of(value)
+        with self._write() as connection:
+            if connection.execute(select(DOCUMENTS.c.digest).where(DOCUMENTS.c.digest == digest)).first() is None:
+                connection.execute(insert(DOCUMENTS).values(digest=digest, body=canonical(value)))
+        return digest
+
+    def get(self, digest: str) -> Any:
+        """A stored value. Raises LedgerError when it is absent or was edited."""
+        with self._write() as connection:
+            row = connection.execute(select(DOCUMENTS.c.body).where(DOCUMENTS.c.digest == digest)).first()
+        if row is None:
+            raise LedgerError(f"The ledger has no document {digest}. Restore it from a backup.")
+        value = json.loads(row.body)
+        if digest_of(value) != digest:
+            raise LedgerError(f"Document {digest} was edited. Restore the ledger from a backup.")
+        return value
+
+    # ---- positions ----------------------------------------------------------------------------
+
+    def save(self, lease: Lease, rollout: str, body: dict[str, Any], kind: str = "", record: Any = None) -> None:
+        """Keeps where a rollout stands, with a record in the same transaction when a kind is given."""
+        content = canonical(body)
+        where = (POSITIONS.c.scope == self.scope, POSITIONS.c.rollout == rollout)
+        with self._write(lease) as connection:
+            moved = connection.execute(update(POSITIONS).where(*where).values(token=lease.token, body=content))
+            if not moved.rowcount:
+                row = {"scope": self.scope, "rollout": rollout, "token": lease.token, "body": content}
+                connection.execute(insert(POSITIONS).values(row))
+            if kind:
+                self._append(connection, kind, rollout, record)
+
+    def position(self, rollout: str) -> dict[str, Any] | None:
+        """Where a rollout stands; None when it never began."""
+        query = select(POSITIONS.c.body).where(POSITIONS.c.scope == self.scope, POSITIONS.c.rollout == rollout)
+        with self._write() as connection:
+            row = connection.execute(query).first()
+        return json.loads(row.body) if row else None
+
+    def forget_position(self, lease: Lease, rollout: str) -> None:
+        """Drops the position of a rollout that is over; its records stay."""
+        with self._write(lease) as connection:
+            connection.execute(delete(POSITIONS).where(POSITIONS.c.scope == self.scope, POSITIONS.c.rollout == rollout))
+
+    # ---- lease --------------------------------------------------------------------------------
+
+    def acquire(self, take_over: bool = False, ttl_s: float = TTL_S) -> Lease:
+        """The lease with a new token. Raises LockedError naming the holder and what to do."""
+        holder = Holder.this()
+        with self._write() as connection:
+            row = connection.execute(select(LEASES).where(LEASES.c.scope == self.scope)).first()
+            now = _now(connection)
+            if row is not None and row.held:
+                self._may_take(Holder(**json.loads(row.holder)), row.expires_s - now, take_over)
+            token = row.token + 1 if row else 1
+            values = {"token": token, "holder": canonical(holder.to_json()), "expires_s": now + ttl_s, "held": True}
+            if row is None:
+                connection.execute(insert(LEASES).values(scope=self.scope, **values))
+            else:
+                connection.execute(update(LEASES).where(LEASES.c.scope == self.scope).values(**values))
+        return Lease(self.scope, token, holder)
+
+    @staticmethod
+    def _may_take(held_by: Holder, left_s: float, take_over: bool) -> None:
+        if left_s > 0 and not held_by.is_gone:
+            raise LockedError(
+                f"{held_by} is at work here and holds the lease for {left_s:.0f} s more. "
+                "Wait for it, or steer it with 'rollcast pause', 'promote', 'abort' or 'rollback'."
+            )
+        if not take_over:
+            why = "is gone" if held_by.is_gone else f"has not renewed it for {-left_s:.0f} s"
+            raise LockedError(
+                f"The lease is still that of {held_by}, which {why}. "
+                "Take it over with 'rollcast apply --resume', or lead back with 'rollcast abort'."
+            )
+
+    def renew(self, lease: Lease, ttl_s: float = TTL_S) -> None:
+        """Keeps the lease for another while. Raises LockedError when it was taken over."""
+        with self._write(lease) as connection:
+            until = _now(connection) + ttl_s
+            connection.execute(update(LEASES).where(LEASES.c.scope == self.scope).values(expires_s=until))
+
+    def release(self, lease: Lease) -> None:
+        """Gives the lease back. Nothing happens when it was taken over."""
+        with self._write() as connection:
+            where = (LEASES.c.scope == self.scope, LEASES.c.token == lease.token)
+            connection.execute(update(LEASES).where(*where).values(held=False))
+
+    def holder(self) -> tuple[Holder, float] | None:
+        """Who holds the lease, and for how many seconds more; None when nobody does."""
+        with self._write() as connection:
+            row = connection.execute(select(LEASES).where(LEASES.c.scope == self.scope)).first()
+            if row is None or not row.held:
+                return None
+            return Holder(**json.loads(row.holder)), row.expires_s - _now(connection)
+
+    def _require(self, connection: Connection, lease: Lease) -> None:
+        row = connection.execute(select(LEASES).where(LEASES.c.scope == self.scope)).first()
+        if row is None or row.token != lease.token:
+            newer = Holder(**json.loads(row.holder)) if row else "nobody"
+            raise LockedError(
+                f"This process lost its lease: {newer} has taken over. Nothing more was done here; "
+                "see 'rollcast status'."
+            )
+
+
+def existing_ledger(folder: Path, scope: str) -> Ledger | None:
+    """The ledger of a project; None, and nothing is made, where there is none yet."""
+    return open_ledger(folder, scope) if os.environ.get(URL) or _file(folder).exists() else None
+
+
+def _file(folder: Path) -> Path:
+    return folder / ".rollcast" / "ledger.db"
+
+
+def open_ledger(folder: Path, scope: str) -> Ledger:
+    """The ledger of a project: the database that ROLLCAST_LEDGER_URL names, else a file of the project."""
+    url = os.environ.get(URL)
+    try:
+        engine = create_engine(url, pool_pre_ping=True) if url else _sqlite(_file(folder))
+        with engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('rollcast-migrations'))"))
+            migrate(connection)
+    except (SQLAlchemyError, OSError, ImportError) as error:
+        raise LedgerError(
+            f"The ledger can't be opened ({_first_line(error)}). Correct {URL}, or make the database reachable."
+        ) from None
+    return Ledger(engine, scope)
+
+
+def _sqlite(path: Path) -> Engine:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_S, "check_same_thread": False})
+
+    # The driver would begin a transaction only at the first write; two readers could then both decide to write.
+    @event.listens_for(engine, "connect")
+    def _plain(connection: Any, _: Any) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _now(connection: Connection) -> float:
+    """The database's time, in seconds."""
+    if connection.dialect.name == "postgresql":
+        return float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
+    return float(connection.execute(text("SELECT (julianday('now') - 2440587.5) * 86400.0")).scalar_one())
+
+
+def _record(row: Any) -> Record:
+    return Record(**{**row._mapping, "body": json.loads(row.body)})
+
+
+def _first_line(error: Exception) -> str:
+    """What a database said, without the statement and its values."""
+    origin = getattr(error, "orig", None) or error
+    return str(origin).strip().splitlines()[0] if str(origin).strip() else type(error).__name__

@@ -1,0 +1,80 @@
+"""Telemetry files: one JSON object a line, appended by the data plane; one file or all `*.jsonl` of a folder.
+
+Read incrementally. A line without its end is left for the next read; a file that was truncated or replaced is read from
+its beginning; a line that is no telemetry is counted and skipped. The cursor is file name -> [inode, offset].
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rollcast.planner.declaration import Telemetry
+from rollcast.stacks.errors import StackError
+from rollcast.stacks.metrics import Batch, Cursor
+from rollcast.stacks.metrics.records import request_of
+
+_MOST_BYTES = 8 * 1024 * 1024
+_LONGEST_LINE = 1024 * 1024
+
+
+class JsonLines:
+    """A file or folder of telemetry."""
+
+    def __init__(self, settings: Telemetry, root: Path) -> None:
+        self._path = root / settings.path
+
+    def _files(self) -> list[Path]:
+        if self._path.is_file():
+            return [self._path]
+        return sorted(self._path.glob("*.jsonl")) if self._path.is_dir() else []
+
+    def end(self) -> Cursor:
+        cursor: Cursor = {}
+        for file in self._files():
+            status = file.stat()
+            with file.open("rb") as lines:
+                lines.seek(max(0, status.st_size - _LONGEST_LINE))
+                tail = lines.read()
+            unfinished = len(tail) - (tail.rfind(b"\n") + 1)
+            cursor[file.name] = [status.st_ino, status.st_size - unfinished]
+        return cursor
+
+    def read(self, cursor: Cursor) -> Batch:
+        batch = Batch(cursor=dict(cursor))
+        for file in self._files():
+            try:
+                self._read(file, batch)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise StackError(f"{file} can't be read ({error.strerror}). Correct its permissions.") from None
+        return batch
+
+    def _read(self, file: Path, batch: Batch) -> None:
+        with file.open("rb") as lines:
+            status = file.stat()
+            inode, offset = batch.cursor.get(file.name, [status.st_ino, 0])
+            if inode != status.st_ino or offset > status.st_size:
+                offset = 0
+            lines.seek(offset)
+            data = lines.read(_MOST_BYTES)
+        whole = data.rfind(b"\n") + 1
+        if not whole and len(data) >= _LONGEST_LINE:
+            batch.unreadable += 1
+            whole = len(data)
+        for line in data[:whole].splitlines():
+            self._take(line, batch)
+        batch.cursor[file.name] = [status.st_ino, offset + whole]
+        batch.more = batch.more or len(data) == _MOST_BYTES
+
+    @staticmethod
+    def _take(line: bytes, batch: Batch) -> None:
+        try:
+            found = request_of(json.loads(line)) if line.strip() else None
+        except (ValueError, RecursionError):
+            found = None
+        if found is not None:
+            batch.requests.append(found)
+        elif line.strip():
+            batch.unreadable += 1

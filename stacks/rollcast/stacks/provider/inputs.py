@@ -1,0 +1,131 @@
+"""What each resource type takes, checked before anything is done.
+
+Long JSON travels as text: Pulumi's property maps drop nulls and turn integers into floats, and a flag or a definition
+must arrive byte for byte as the planner wrote it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+_DIGEST = r"^sha256:[0-9a-f]{64}$"
+_FOLDER = r"^[A-Za-z0-9][A-Za-z0-9._+@/-]*$"
+
+
+def _json(text: str) -> str:
+    try:
+        json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"is not JSON: {error}") from None
+    return text
+
+
+def _inside(text: str) -> str:
+    if ".." in text.split("/"):
+        raise ValueError("may not lead out of the instances folder")
+    return text
+
+
+JsonText = Annotated[str, AfterValidator(_json)]
+Folder = Annotated[str, Field(pattern=_FOLDER), AfterValidator(_inside)]
+
+
+class Inputs(BaseModel):
+    """Shared by all types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    timeout_s: float = Field(gt=0, description="after this many seconds the operation fails")
+
+
+class TargetInputs(BaseModel):
+    """Where to write; relative paths are below the project folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    kind: str = Field(min_length=1)
+    definition: str = Field(min_length=1)
+    instances: str = Field(min_length=1)
+
+
+class InstanceInputs(Inputs):
+    """An instance: an artifact's content in a folder of the target."""
+
+    target: TargetInputs
+    folder: Folder
+    reference: str = Field(min_length=1)
+    digest: str = Field(pattern=_DIGEST)
+    slot: str = Field(min_length=1)
+    release: str = Field(min_length=1)
+    document: str = Field(pattern=_DIGEST, description="digest of the release's full definition")
+    documents: JsonText = Field("{}", description="definitions to store: digest -> canonical JSON")
+    recipe: JsonText = Field(description="artifact definitions and digests: all that the content is made from")
+
+
+class FlagInputs(Inputs):
+    """A flag: what the data plane evaluates for one pipeline."""
+
+    target: TargetInputs
+    key: str = Field(min_length=1)
+    flag: JsonText
+    documents: JsonText = "{}"
+
+
+class WarmInputs(Inputs):
+    """An instance answers its first request warm."""
+
+    endpoint: str = Field(pattern="^https?://")
+    run: str = Field(description="the rollout and operation that asked; another one does it again")
+    instance: Folder
+
+
+class EvaluateInputs(Inputs):
+    """A whole release is tried on an evaluation suite. The result is an output; what it means is decided elsewhere."""
+
+    endpoint: str = Field(pattern="^https?://")
+    run: str
+    release: JsonText
+    suite: str = Field(min_length=1)
+    recipe: JsonText
+    thresholds: dict[str, float]
+
+
+class DrainInputs(Inputs):
+    """No request is on the drained releases any more."""
+
+    endpoint: str = Field("", description="without one the drain is the wait alone")
+    run: str
+    releases: tuple[str, ...]
+    least_s: float = Field(ge=0)
+
+
+Kind = Literal["Instance", "Flag", "Warm", "Evaluate", "Drain"]
+MODELS: dict[str, type[Inputs]] = {
+    "Instance": InstanceInputs,
+    "Flag": FlagInputs,
+    "Warm": WarmInputs,
+    "Evaluate": EvaluateInputs,
+    "Drain": DrainInputs,
+}
+
+
+def failures(kind: str, values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every mistake in the inputs of a type: its property path, and what is wrong there."""
+    model = MODELS.get(kind)
+    if model is None:
+        yield "", f"there is no resource type '{kind}'; known types: {', '.join(MODELS)}"
+        return
+    try:
+        model.model_validate(values)
+    except ValidationError as error:
+        for item in error.errors():
+            yield _path(item["loc"]), item["msg"]
+
+
+def _path(location: tuple[str | int, ...]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text

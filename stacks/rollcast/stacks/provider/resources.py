@@ -1,0 +1,186 @@
+"""What each resource type does: plain functions of inputs, a context, and the world."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from rollcast.stacks.provider.inputs import (
+    DrainInputs,
+    EvaluateInputs,
+    FlagInputs,
+    InstanceInputs,
+    TargetInputs,
+    WarmInputs,
+)
+from rollcast.stacks.targets import Placed, Target, target_of
+
+Plain = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an operation may use: the project folder, its fencing token, how to say and to notice things."""
+
+    root: Path
+    fence: int
+    progress: Callable[[str], None]
+    stopped: Callable[[], bool]
+
+    def target(self, inputs: TargetInputs) -> Target:
+        return target_of(inputs.kind, self.root, inputs.model_dump())
+
+
+class Resource(Protocol):
+    """One resource type."""
+
+    def is_current(self, inputs: Plain, old: Plain, context: Context) -> bool:
+        """Whether the world is already as `inputs` say. `old` is what Pulumi remembers of it."""
+
+    def make(self, inputs: Plain, context: Context) -> Plain:
+        """Makes it so, whatever was there before. Gives the outputs."""
+
+    def remove(self, state: Plain, context: Context) -> None:
+        """Takes it away; it may be gone already."""
+
+    def read(self, state: Plain, context: Context) -> Plain | None:
+        """The state as the world has it; None when it isn't there."""
+
+
+class Instance:
+    """Content in a folder."""
+
+    def is_current(self, inputs: Plain, old: Plain, context: Context) -> bool:
+        wanted = InstanceInputs.model_validate(inputs)
+        return context.target(wanted.target).placed().get(wanted.folder) == _placed(wanted)
+
+    def make(self, inputs: Plain, context: Context) -> Plain:
+        from rollcast.stacks.artifacts import materialize
+
+        wanted = InstanceInputs.model_validate(inputs)
+        target = context.target(wanted.target)
+        for digest, body in json.loads(wanted.documents).items():
+            target.put_document(context.fence, digest, body)
+        if target.placed().get(wanted.folder) != _placed(wanted):
+            recipe = json.loads(wanted.recipe)
+            content = materialize(
+                wanted.reference, recipe["definitions"], recipe["digests"], context.root,
+                progress=context.progress, stopped=context.stopped, timeout_s=wanted.timeout_s,
+            )  # fmt: skip
+            target.put_instance(context.fence, _placed(wanted), content)
+        return inputs
+
+    def remove(self, state: Plain, context: Context) -> None:
+        target = TargetInputs.model_validate(state["target"])
+        context.target(target).remove_instance(context.fence, state["folder"])
+
+    def read(self, state: Plain, context: Context) -> Plain | None:
+        target = TargetInputs.model_validate(state["target"])
+        found = context.target(target).placed().get(state["folder"])
+        if found is None:
+            return None
+        return {**state, **found.model_dump(include={"digest", "release", "slot", "document"})}
+
+
+def _placed(inputs: InstanceInputs) -> Placed:
+    return Placed(
+        folder=inputs.folder,
+        digest=inputs.digest,
+        release=inputs.release,
+        slot=inputs.slot,
+        document=inputs.document,
+    )
+
+
+class Flag:
+    """What the data plane evaluates."""
+
+    def is_current(self, inputs: Plain, old: Plain, context: Context) -> bool:
+        wanted = FlagInputs.model_validate(inputs)
+        return bool(context.target(wanted.target).flag(wanted.key) == json.loads(wanted.flag))
+
+    def make(self, inputs: Plain, context: Context) -> Plain:
+        wanted = FlagInputs.model_validate(inputs)
+        target = context.target(wanted.target)
+        for digest, body in json.loads(wanted.documents).items():
+            target.put_document(context.fence, digest, body)
+        target.put_flag(context.fence, wanted.key, json.loads(wanted.flag))
+        return inputs
+
+    def remove(self, state: Plain, context: Context) -> None:
+        target = TargetInputs.model_validate(state["target"])
+        context.target(target).put_flag(context.fence, state["key"], None)
+
+    def read(self, state: Plain, context: Context) -> Plain | None:
+        target = TargetInputs.model_validate(state["target"])
+        found = context.target(target).flag(state["key"])
+        return None if found is None else {**state, "flag": json.dumps(found, sort_keys=True, separators=(",", ":"))}
+
+
+class _Step:
+    """Something that is done, and leaves nothing to take away. Done again only when another operation asks."""
+
+    def is_current(self, inputs: Plain, old: Plain, context: Context) -> bool:
+        return bool(old.get("run") == inputs["run"])
+
+    def remove(self, state: Plain, context: Context) -> None:
+        return None
+
+    def read(self, state: Plain, context: Context) -> Plain | None:
+        return state
+
+
+class Warm(_Step):
+    """An instance is loaded before the first user's request meets it."""
+
+    def make(self, inputs: Plain, context: Context) -> Plain:
+        from rollcast.stacks.targets.control import Control
+
+        wanted = WarmInputs.model_validate(inputs)
+        Control(wanted.endpoint).warm(wanted.instance, wanted.timeout_s)
+        return inputs
+
+
+class Evaluate(_Step):
+    """A whole release against an evaluation suite."""
+
+    def make(self, inputs: Plain, context: Context) -> Plain:
+        from rollcast.stacks.artifacts import materialize
+        from rollcast.stacks.targets.control import Control
+
+        wanted = EvaluateInputs.model_validate(inputs)
+        recipe = json.loads(wanted.recipe)
+        suite = materialize(
+            wanted.suite, recipe["definitions"], recipe["digests"], context.root,
+            progress=context.progress, stopped=context.stopped, timeout_s=wanted.timeout_s,
+        )  # fmt: skip
+        context.progress(f"evaluating on {wanted.suite}")
+        release = json.loads(wanted.release)
+        found = Control(wanted.endpoint).evaluate(release, str(suite.resolve()), wanted.timeout_s)
+        return {**inputs, "result": json.dumps(found, sort_keys=True)}
+
+
+class Drain(_Step):
+    """Waits until nobody is on the old releases."""
+
+    def make(self, inputs: Plain, context: Context) -> Plain:
+        from rollcast.stacks.targets.control import Control, pause
+
+        wanted = DrainInputs.model_validate(inputs)
+        if wanted.endpoint:
+            Control(wanted.endpoint).drain(wanted.releases, wanted.least_s, wanted.timeout_s, context.stopped)
+        else:
+            pause(wanted.least_s, context.stopped)
+        return inputs
+
+
+RESOURCES: dict[str, Resource] = {
+    "Instance": Instance(),
+    "Flag": Flag(),
+    "Warm": Warm(),
+    "Evaluate": Evaluate(),
+    "Drain": Drain(),
+}

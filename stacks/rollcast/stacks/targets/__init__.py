@@ -1,0 +1,67 @@
+"""Targets: where releases are put and read back from. One file for each kind, and one line in `KINDS`.
+
+A target refuses a write whose fencing token is older than one that it has seen. So a process that lost its lease and
+wakes up later can't undo what its successor did, whatever it believes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from rollcast.stacks.errors import StackError
+
+KINDS = {"flagd": "rollcast.stacks.targets.flagd:FlagdTarget"}
+
+
+class Placed(BaseModel):
+    """An instance that exists: what it holds, and the release and slot that it was provisioned for."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    folder: str
+    digest: str
+    release: str = ""
+    slot: str = ""
+    document: str = ""
+
+
+class Target(Protocol):
+    """What rollcast asks of a place where releases run."""
+
+    def claim(self, fence: int) -> None:
+        """Refuses every older token from now on. Raises FenceError when this one is older itself."""
+
+    def flag(self, key: str) -> dict[str, Any] | None:
+        """The flag that the data plane evaluates now."""
+
+    def put_flag(self, fence: int, key: str, flag: Mapping[str, Any] | None) -> None:
+        """Replaces a flag in one step; None takes it away. Raises FenceError, StackError."""
+
+    def placed(self) -> dict[str, Placed]:
+        """The instances that exist, by folder."""
+
+    def put_instance(self, fence: int, placed: Placed, content: Path) -> None:
+        """Makes an instance from a folder's content, whole or not at all. Raises FenceError, StackError."""
+
+    def remove_instance(self, fence: int, folder: str) -> None:
+        """Takes an instance away. Nothing happens when it is absent. Raises FenceError, StackError."""
+
+    def document(self, digest: str) -> Any:
+        """A stored definition. Raises StackError when it is absent or not what its digest says."""
+
+    def put_document(self, fence: int, digest: str, body: str) -> None:
+        """Stores canonical JSON under its digest. Raises FenceError, StackError."""
+
+
+def target_of(kind: str, root: Path, settings: Mapping[str, Any]) -> Target:
+    """The target of a kind. `root` is the project folder that relative paths are below. Raises StackError."""
+    place = KINDS.get(kind)
+    if place is None:
+        raise StackError(f"There is no target of kind '{kind}'. Known kinds: {', '.join(sorted(KINDS))}.")
+    module, name = place.split(":")
+    made: Target = getattr(import_module(module), name)(root, settings)
+    return made

@@ -1,0 +1,186 @@
+"""The default target: a flagd definition file, and a folder of instances beside it, both read by the data plane.
+
+Everything is written whole or not at all, under one lock, and only with a current fencing token. Full definitions of
+releases are kept beside the definition file under their digests, so that what is live can be read back and planned from
+anywhere that the target can be read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rollcast.stacks import whole_files
+from rollcast.stacks.errors import FenceError, StackError
+from rollcast.stacks.targets import Placed
+
+_DEEPEST = 3  # pipeline / slot / instance
+_MANIFEST = "manifest.json"
+
+
+class FlagdTarget:
+    """Flags in a definition file, instances in a folder."""
+
+    def __init__(self, root: Path, settings: Mapping[str, Any]) -> None:
+        self.definition = root / str(settings["definition"])
+        self.instances = root / str(settings["instances"])
+        self._documents = self.definition.parent / "releases"
+        self._fence = self.definition.parent / ".rollcast-fence"
+
+    # ---- fence --------------------------------------------------------------------------------
+
+    def claim(self, fence: int) -> None:
+        with self._fenced(fence):
+            pass
+
+    @contextlib.contextmanager
+    def _fenced(self, fence: int) -> Iterator[None]:
+        """Holds the target's lock for one short write that is not late."""
+        try:
+            with whole_files.locked(self._fence.with_suffix(".lock")):
+                newest = self._newest()
+                if fence < newest:
+                    raise FenceError(
+                        f"This write carries fencing token {fence}, but {newest} has written since, so it is refused. "
+                        "Another process has taken over: see 'rollcast status'."
+                    )
+                if fence > newest:
+                    whole_files.write(self._fence, f"{fence}\n", 0o600)
+                yield
+        except OSError as error:
+            raise StackError(
+                f"{self.definition.parent} can't be written ({error.strerror}). Make room or correct its permissions, "
+                "then run 'rollcast apply --resume'."
+            ) from None
+
+    def _newest(self) -> int:
+        try:
+            return int(self._fence.read_text("utf-8"))
+        except FileNotFoundError:
+            return 0
+        except ValueError:
+            raise StackError(f"{self._fence} holds no number. Remove it when no rollout is running.") from None
+
+    # ---- flags --------------------------------------------------------------------------------
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            data = json.loads(self.definition.read_text("utf-8"))
+        except FileNotFoundError:
+            return {"flags": {}}
+        except (OSError, ValueError) as error:
+            raise StackError(f"{self.definition} can't be read as JSON ({error}). Restore it.") from None
+        if not isinstance(data, dict) or not isinstance(data.get("flags"), dict):
+            raise StackError(f'{self.definition} is no flag definition: it needs {{"flags": {{…}}}}. Restore it.')
+        return data
+
+    def flag(self, key: str) -> dict[str, Any] | None:
+        found = self._read()["flags"].get(key)
+        return found if isinstance(found, dict) else None
+
+    def put_flag(self, fence: int, key: str, flag: Mapping[str, Any] | None) -> None:
+        with self._fenced(fence):
+            data = self._read()
+            flags = {name: value for name, value in data["flags"].items() if name != key}
+            if flag is not None:
+                flags[key] = dict(flag)
+            text = json.dumps({**data, "flags": flags}, indent=1, ensure_ascii=False) + "\n"
+            whole_files.write(self.definition, text)
+
+    # ---- instances ----------------------------------------------------------------------------
+
+    def placed(self) -> dict[str, Placed]:
+        found = {}
+        for manifest in self._manifests(self.instances, 0):
+            folder = manifest.parent.relative_to(self.instances).as_posix()
+            try:
+                data = json.loads(manifest.read_text("utf-8"))
+                found[folder] = Placed(folder=folder, digest=data["digest"], **data.get("provisioned", {}))
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise StackError(f"{manifest} can't be read ({error}). Remove its folder and apply again.") from None
+        return dict(sorted(found.items()))
+
+    def _manifests(self, folder: Path, depth: int) -> Iterator[Path]:
+        if depth > _DEEPEST or not folder.is_dir():
+            return
+        if (folder / _MANIFEST).is_file() and depth > 1:
+            yield folder / _MANIFEST
+            return
+        for child in sorted(folder.iterdir()):
+            if child.is_dir() and not child.name.startswith("."):
+                yield from self._manifests(child, depth + 1)
+
+    def _folder(self, name: str) -> Path:
+        folder: Path = (self.instances / name).resolve()
+        if not folder.is_relative_to(self.instances.resolve()) or folder == self.instances.resolve():
+            raise StackError(f"Instance '{name}' is not below {self.instances}. Correct the plan.")
+        return folder
+
+    def put_instance(self, fence: int, placed: Placed, content: Path) -> None:
+        folder = self._folder(placed.folder)
+        try:
+            self.instances.mkdir(parents=True, exist_ok=True)
+            staged = Path(tempfile.mkdtemp(prefix=f".staging-{fence}-", dir=self.instances))
+        except OSError as error:
+            raise StackError(f"{self.instances} can't be written ({error.strerror}). Correct it.") from None
+        try:
+            shutil.copytree(content, staged, dirs_exist_ok=True)
+            manifest = json.loads((content / _MANIFEST).read_text("utf-8"))
+            manifest["provisioned"] = placed.model_dump(include={"release", "slot", "document"})
+            (staged / _MANIFEST).write_text(json.dumps(manifest, sort_keys=True) + "\n", "utf-8")
+            staged.chmod(0o755)
+            with self._fenced(fence):
+                self._sweep(fence)
+                whole_files.place(staged, folder)
+        except (OSError, shutil.Error) as error:
+            raise StackError(f"Instance {placed.folder} can't be written ({error}). Make room and resume.") from None
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+
+    def _sweep(self, fence: int) -> None:
+        """Removes what processes with older tokens left half written."""
+        for left in self.instances.glob(".staging-*-*"):
+            token = left.name.split("-")[1]
+            if token.isdigit() and int(token) < fence:
+                shutil.rmtree(left, ignore_errors=True)
+
+    def remove_instance(self, fence: int, folder: str) -> None:
+        place = self._folder(folder)
+        with self._fenced(fence):
+            whole_files.remove(place)
+            self._prune(place.parent)
+
+    def _prune(self, folder: Path) -> None:
+        while folder != self.instances.resolve():
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+            folder = folder.parent
+
+    # ---- definitions --------------------------------------------------------------------------
+
+    def document(self, digest: str) -> Any:
+        path = self._documents / f"{digest.removeprefix('sha256:')}.json"
+        try:
+            text = path.read_text("utf-8")
+        except OSError as error:
+            raise StackError(f"{path} can't be read ({error.strerror}). Restore it from a backup.") from None
+        if "sha256:" + hashlib.sha256(text.encode()).hexdigest() != digest:
+            raise StackError(f"{path} was changed: it is not what its name says. Restore it from a backup.")
+        return json.loads(text)
+
+    def put_document(self, fence: int, digest: str, body: str) -> None:
+        path = self._documents / f"{digest.removeprefix('sha256:')}.json"
+        if path.exists():
+            return
+        with self._fenced(fence):
+            whole_files.write(path, body)
