@@ -72,6 +72,7 @@ class Position(Model):
     cleared: bool = Field(True, description="what the milestone asked for is proved")
     held: str | None = None
     paused: bool = False
+    full: bool = Field(False, description="promoted in full: no later stage bakes or waits for gates")
     reason: str = ""
     outcome: Outcome | None = None
     evidence: dict[str, Json] | None = Field(None, description="the stage's gates, exactly as they stood")
@@ -104,6 +105,8 @@ class Rollout:
         evidence = self.position.evidence
         self.gates = StageGates.from_json(evidence) if evidence is not None else None
         self._move(evidence=None)
+        if self.position.full:
+            self._skip_later_bakes()
 
     def snapshot(self) -> Position:
         """The position with the evidence of the stage under way: what to keep, to go on from later."""
@@ -230,14 +233,17 @@ class Rollout:
 
     def promote(self, full: bool = False) -> None:
         """Go on to the next milestone without waiting for proof; `full` skips every later bake as well."""
-        last = len(self.plan.milestones) - 1
-        self._move(cleared=True, held=None, paused=False, reason="promoted by hand" + (" in full" if full else ""))
-        if full and self.position.milestone < last:
-            milestones = tuple(
-                m if m.index <= self.position.milestone else m.model_copy(update={"gates": (), "bake_min_s": 0.0})
-                for m in self.plan.milestones
-            )
-            self.plan = self.plan.model_copy(update={"milestones": milestones})
+        reason = "promoted by hand" + (" in full" if full else "")
+        self._move(cleared=True, held=None, paused=False, reason=reason, full=full or self.position.full)
+        if full:
+            self._skip_later_bakes()
+
+    def _skip_later_bakes(self) -> None:
+        milestones = tuple(
+            m if m.index <= self.position.milestone else m.model_copy(update={"gates": (), "bake_min_s": 0.0})
+            for m in self.plan.milestones
+        )
+        self.plan = self.plan.model_copy(update={"milestones": milestones})
 
     def pause(self) -> None:
         """Stay at the milestone until told otherwise."""
