@@ -15,6 +15,7 @@ MODULES = (
     "simulate",
     "apply",
     "status",
+    "steer",
     "engine",
 )
 

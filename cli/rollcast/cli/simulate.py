@@ -1,0 +1,117 @@
+"""`rollcast simulate`: recorded traffic, replayed through a plan before it is applied."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from rollcast.cli import terminal
+from rollcast.cli.options import project_of
+
+if TYPE_CHECKING:
+    from rollcast.planner.plan import Plan
+    from rollcast.simulator.simulate import Progress
+
+Format = Literal["text", "json"]
+
+
+def simulate(
+    context: typer.Context,
+    plan: Annotated[Path | None, typer.Argument(metavar="[PLAN]", help="A saved plan; else plan now.")] = None,
+    traffic: Annotated[
+        list[Path] | None,
+        typer.Option("--traffic", metavar="FILE", help="Recorded traffic; again for more. Else all in traffic/."),
+    ] = None,
+    runs: Annotated[int, typer.Option("--runs", metavar="N", help="Monte Carlo runs.", min=1)] = 1,
+    seed: Annotated[int, typer.Option("--seed", metavar="S", help="Of all random numbers.", min=0)] = 0,
+    scale: Annotated[float, typer.Option("--scale", metavar="X", help="Multiplies the arrival rate.")] = 1.0,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="DECLARATION", help="Plan from this declaration, not from live.")
+    ] = None,
+    format_: Annotated[Format, typer.Option("--format", help="How to write the forecast.")] = "text",
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the forecast as JSON too.")] = None,
+) -> None:
+    """Forecast a rollout: replay recorded traffic through the plan, its gates in the loop."""
+    from rollcast.cli.show_forecast import text_of
+    from rollcast.simulator import simulate as simulator
+    from rollcast.simulator.traffic import read_traffic
+
+    made, files = _plan_and_traffic(context, plan, traffic, from_)
+    recorded = read_traffic(files, seed=seed, scale=scale)
+    forecast = simulator.simulate(made, recorded, runs=runs, seed=seed, progress=_progress(runs))
+    if out is not None:
+        _save(forecast.to_json(), out)
+    if format_ == "json":
+        terminal.out_json(forecast.to_json())
+    else:
+        terminal.out(text_of(forecast))
+
+
+def _plan_and_traffic(
+    context: typer.Context, plan: Path | None, traffic: list[Path] | None, from_: str | None
+) -> tuple[Plan, list[Path]]:
+    from rollcast.cli.options import options_of
+    from rollcast.cli.plan import plan_of
+
+    folder = options_of(context).directory
+    files = traffic or sorted(path for path in (folder / "traffic").glob("*") if path.suffix in (".csv", ".jsonl"))
+    if plan is not None:
+        return read_plan(plan), files
+    return plan_of(project_of(context), from_), files
+
+
+def read_plan(path: Path) -> Plan:
+    """A saved plan. Raises StackError."""
+    import json
+
+    from rollcast.planner.plan import Plan
+    from rollcast.stacks.errors import StackError
+    from rollcast.stacks.project import read_text
+
+    text = read_text(path, "Save one with 'rollcast plan --out FILE'.")
+    try:
+        return Plan.from_json(json.loads(text))
+    except (ValueError, KeyError, TypeError) as error:
+        first = str(error).splitlines()[0]
+        raise StackError(f"{path} is not a saved plan ({first}). Save one with 'rollcast plan --out FILE'.") from None
+
+
+def _progress(runs: int) -> Progress | None:
+    import sys
+
+    if runs < 2 or not sys.stderr.isatty():
+        return None
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    bar = Progress(
+        "simulating", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True),
+        transient=True,
+    )  # fmt: skip
+    task = bar.add_task("", total=runs)
+    bar.start()
+
+    def report(finished: int, asked: int) -> None:
+        bar.update(task, completed=finished)
+        if finished == asked:
+            bar.stop()
+
+    return report
+
+
+def _save(forecast: dict[str, object], path: Path) -> None:
+    import json
+
+    from rollcast.stacks.errors import StackError
+
+    try:
+        path.write_text(json.dumps(forecast, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    except OSError as error:
+        text = f"The forecast can't be saved to {path} ({error.strerror}). Choose another place."
+        raise StackError(text) from None
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(simulate)

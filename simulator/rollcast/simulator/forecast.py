@@ -1,0 +1,163 @@
+"""The forecast: what is expected to happen if a plan is applied, with intervals, and what it rests on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FORMAT_VERSION = "1.0"
+Interval = tuple[float, float]
+
+
+class Part(BaseModel):
+    """A frozen part of a forecast. Readers ignore fields that they don't know."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Outcome(Part):
+    """Probabilities of the three ends of a rollout."""
+
+    promoted: float
+    rolled_back: float
+    held: float
+
+
+class OutcomeIntervals(Part):
+    """95 % intervals of those probabilities, for this many runs."""
+
+    promoted: Interval
+    rolled_back: Interval
+    held: Interval
+
+
+class Duration(Part):
+    """Seconds from the start of the rollout to its end."""
+
+    p50: float
+    p95: float
+
+
+class MetricForecast(Part):
+    """One metric of one audience: without the rollout (`baseline`) and with it, over the same requests.
+
+    `interval` holds the difference with probability 95 %. `limit` is the baseline and the margin of its gate; None
+    where no gate watches the metric. None stands for a value that does not exist.
+    """
+
+    name: str
+    audience: str
+    baseline: float | None
+    rollout: float | None
+    difference: float | None
+    interval: Interval | None
+    limit: float | None = None
+    ok: bool = True
+
+
+class Exposure(Part):
+    """Who meets a new release while it is not yet proved: mean over runs, and 95 % of runs."""
+
+    requests: float
+    users: float
+    requests_interval: Interval | None = None
+    users_interval: Interval | None = None
+
+
+class Detection(Part):
+    """How this rollout would catch a regression of this size: with what probability, after how long, at what cost."""
+
+    metric: str
+    regression: float
+    probability: float
+    seconds: float | None
+    requests_exposed: float | None
+    users_exposed: float | None = None
+    probability_interval: Interval | None = None
+    component: str = ""
+
+
+class StageForecast(Part):
+    """One milestone: how likely it is reached, how long it lasts, how its audience fares against no rollout."""
+
+    milestone: int
+    title: str
+    reached: float
+    seconds: float | None
+    seconds_interval: Interval | None = None
+    requests: float
+    exposed: float
+    metrics: tuple[MetricForecast, ...] = ()
+
+
+class StationForecast(Part):
+    """One instance: how busy it is, and since when it can't keep up where it can't."""
+
+    station: str
+    component: str
+    artifact: str
+    utilization: float
+    requests: float
+    longest_queue: float
+    behind_since_s: float | None = None
+
+
+class Reason(Part):
+    """Why a rollout did not end with a promotion, and how often."""
+
+    metric: str
+    probability: float
+    example: str
+
+
+class Forecast(Part):
+    """What `rollcast simulate` says. `to_json` is the public form."""
+
+    format_version: str = FORMAT_VERSION
+    plan_digest: str
+    seed: int
+    runs: int
+    engine: str
+    outcome: Outcome
+    duration_s: Duration
+    requests: int
+    metrics: tuple[MetricForecast, ...]
+    exposure: Exposure
+    detection: tuple[Detection, ...] = ()
+    stages: tuple[StageForecast, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    outcome_interval: OutcomeIntervals | None = None
+    duration_interval_s: Interval | None = None
+    requests_replayed: float = 0.0
+    traffic: str = ""
+    pipeline: str = ""
+    environment: str = ""
+    reasons: tuple[Reason, ...] = ()
+    stations: tuple[StationForecast, ...] = ()
+    warnings: tuple[str, ...] = Field((), description="what makes a number of this forecast doubtful")
+    runs_asked: int = 0
+    interrupted: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The public JSON form: numbers are finite, what does not exist is null."""
+        plain: dict[str, Any] = _finite(self.model_dump(mode="json"))
+        return plain
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Forecast:
+        """A forecast in its public form. Unknown fields are ignored. Raises ValueError on another major version."""
+        major = str(data.get("format_version", "")).split(".")[0]
+        if major != FORMAT_VERSION.split(".")[0]:
+            raise ValueError(f"forecast format {data.get('format_version')!r} is not {FORMAT_VERSION}; simulate again")
+        return cls.model_validate(data)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,71 @@
+"""Metrics of many requests: what gates watch, and what a reader of a forecast wants to know besides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rollcast.planner.audiences import matches, parse
+from rollcast.planner.gates import GateSpec, MetricKind
+from rollcast.planner.plan import EVERYONE, Plan
+from rollcast.simulator.draws import Floats, Ints
+from rollcast.simulator.ledger import Ledger, Scene
+
+_ALWAYS = ("latency_p50_s", "latency_p95_s", "latency_p99_s", "error_rate", "cost_usd")
+_STREAMED = ("ttft_p50_s", "ttft_p95_s", "ttft_p99_s")
+BATCHES = 20
+
+
+def specs_of(plan: Plan, streams: bool) -> tuple[GateSpec, ...]:
+    """What is measured: every gate of the plan first, then what is always shown."""
+    gates = {gate.metric: gate for line in plan.lines.values() for gate in line.rollout.gates}
+    shown = (*_ALWAYS, *(_STREAMED if streams else ()))
+    return (*gates.values(), *(GateSpec(metric=name, margin=0.5) for name in shown if name not in gates))
+
+
+def guarded(plan: Plan) -> frozenset[str]:
+    """Metrics that a gate watches."""
+    return frozenset(gate.metric for line in plan.lines.values() for gate in line.rollout.gates)
+
+
+def audiences_of(plan: Plan) -> tuple[str, ...]:
+    """Everyone, and every audience of a milestone."""
+    named = (milestone.audience for milestone in plan.milestones if milestone.audience)
+    return tuple(dict.fromkeys((EVERYONE, *named)))
+
+
+def members(scene: Scene, audience: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which rows of the trace belong to an audience."""
+    if audience == EVERYONE:
+        return np.ones(len(scene.traffic), np.bool_)
+    rule = parse(scene.plan.audiences[audience])
+    inside = np.array([matches(rule, attributes) for attributes in scene.traffic.classes], np.bool_)
+    return inside[scene.traffic.attributes]
+
+
+def measure(spec: GateSpec, values: Floats) -> float:
+    """One metric of values as gates read them; NaN of none."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return float("nan")
+    if spec.kind is MetricKind.QUANTILE:
+        assert spec.quantile is not None
+        return float(np.quantile(known, spec.quantile))
+    if spec.kind is MetricKind.SLO:
+        assert spec.slo_s is not None
+        return float((known <= spec.slo_s).mean())
+    return float(known.mean())
+
+
+def table_of(ledger: Ledger, requests: Ints, specs: Sequence[GateSpec]) -> dict[str, Floats]:
+    """The values of all fields that the metrics read."""
+    return dict(ledger.values(requests, dict.fromkeys(spec.reads for spec in specs)))
+
+
+def batch_differences(spec: GateSpec, baseline: Floats, rollout: Floats) -> Floats:
+    """Paired differences of a metric in successive batches of requests, for the method of batch means."""
+    if len(rollout) < 2 * BATCHES:
+        return np.full(0, np.nan)
+    pairs = zip(np.array_split(baseline, BATCHES), np.array_split(rollout, BATCHES), strict=True)
+    return np.array([measure(spec, after) - measure(spec, before) for before, after in pairs])

@@ -1,0 +1,132 @@
+"""One Monte Carlo run: the rollout and its counterfactual on the same luck, and what is kept of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rollcast.planner.gates import GateSpec
+from rollcast.simulator.draws import Floats, Ints, Purpose, uniform
+from rollcast.simulator.engine import Demand, Engine
+from rollcast.simulator.ledger import Ledger, Scene
+from rollcast.simulator.measures import batch_differences, measure, table_of
+from rollcast.simulator.outcomes import Beliefs
+from rollcast.simulator.replay import Ending, Replay, counterfactual, replay
+
+Pair = tuple[float, float]  # without the rollout, with it
+
+
+@dataclass(frozen=True)
+class StageOutcome:
+    """One milestone of one run."""
+
+    milestone: int
+    title: str
+    seconds: float
+    requests: int
+    exposed: int
+    metrics: Mapping[str, Pair]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is kept of a run: a few numbers, whatever the number of requests."""
+
+    ending: Ending
+    reason: str
+    metric: str
+    duration_s: float
+    requests: int
+    metrics: Mapping[tuple[str, str], Pair]  # (audience, metric)
+    batches: Mapping[tuple[str, str], Floats]
+    exposed_requests: int
+    exposed_users: int
+    stages: tuple[StageOutcome, ...]
+    demand: tuple[Demand, ...]
+    last_s: float
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What runs need of a forecast: the scene, what is known of outcomes, what is measured, how an engine is made."""
+
+    scene: Scene
+    beliefs: Beliefs
+    specs: tuple[GateSpec, ...]
+    audiences: Mapping[str, np.ndarray[tuple[int], np.dtype[np.bool_]]]
+    engine: Callable[[int, bool], Engine]  # seed, with the rollout's faults and injected slowness
+
+
+def seed_of(seed: int, run: int) -> int:
+    """The seed of one run."""
+    return int(uniform(seed, run, 0, Purpose.RUN) * 2**53)
+
+
+def one_run(stage: Stage, seed: int, run: int) -> Run:
+    """Run `run` of a forecast: the same numbers whichever process makes it, and in whatever order."""
+    own = seed_of(seed, run)
+    rates = stage.beliefs.rates(own)
+    engine = stage.engine(own, True)
+    rollout = replay(stage.scene, engine, own, rates)
+    baseline = counterfactual(stage.scene, stage.engine(own, False), own, rates, rollout.requests)
+    return summary(stage, rollout, baseline, engine.demand(), keep_batches=run == 0)
+
+
+def summary(stage: Stage, rollout: Replay, baseline: Ledger, demand: tuple[Demand, ...], *, keep_batches: bool) -> Run:
+    """The numbers of a run."""
+    requests = np.arange(rollout.requests, dtype=np.int64)
+    before = table_of(baseline, requests, stage.specs)
+    after = table_of(rollout.ledger, requests, stage.specs)
+    metrics: dict[tuple[str, str], Pair] = {}
+    batches: dict[tuple[str, str], Floats] = {}
+    rows = rollout.ledger.row(requests)
+    for audience, members in stage.audiences.items():
+        inside = members[rows]
+        for spec in stage.specs:
+            b, a = before[spec.reads][inside], after[spec.reads][inside]
+            metrics[audience, spec.metric] = (measure(spec, b), measure(spec, a))
+            if keep_batches:
+                batches[audience, spec.metric] = batch_differences(spec, b, a)
+    exposed = _exposed(rollout)
+    return Run(
+        rollout.ending, rollout.reason, rollout.metric, rollout.duration_s, rollout.requests, metrics, batches,
+        len(exposed), len(np.unique(stage.scene.traffic.key[rollout.ledger.row(exposed)])),
+        tuple(_stages(stage.specs, rollout, before, after)), demand,
+        float(np.nanmax(rollout.ledger.done_s[requests])) if len(requests) else 0.0,
+    )  # fmt: skip
+
+
+def _exposed(rollout: Replay) -> Ints:
+    """Requests that a new release served while it was compared with another."""
+    found = [
+        rollout.ledger.sides(np.arange(stage.first, stage.last, dtype=np.int64), stage.arms)
+        for stage in rollout.stages
+        if stage.arms is not None and stage.arms.baseline is not None
+    ]
+    return np.concatenate([mine[new] for mine, new in found]) if found else np.zeros(0, np.int64)
+
+
+def _stages(
+    specs: Sequence[GateSpec], rollout: Replay, before: Mapping[str, Floats], after: Mapping[str, Floats]
+) -> list[StageOutcome]:
+    found = []
+    for record in rollout.stages:
+        if record.milestone < 0:
+            continue
+        requests = np.arange(record.first, record.last, dtype=np.int64)
+        exposed = 0
+        if record.arms is not None:
+            requests_of, new = rollout.ledger.sides(requests, record.arms)
+            requests, exposed = requests_of, int(new.sum())
+        metrics = {
+            spec.metric: (measure(spec, before[spec.reads][requests]), measure(spec, after[spec.reads][requests]))
+            for spec in specs
+        }
+        found.append(
+            StageOutcome(
+                record.milestone, record.title, record.left_s - record.entered_s, len(requests), exposed, metrics
+            )
+        )
+    return found

@@ -1,0 +1,206 @@
+"""From runs to a forecast: probabilities, intervals, and everything that the result rests on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import get_args
+
+import numpy as np
+from scipy.special import betaincinv, stdtrit
+
+from rollcast.planner.gates import GateSpec
+from rollcast.simulator.durations import Durations
+from rollcast.simulator.engine import Demand
+from rollcast.simulator.forecast import (
+    Detection,
+    Duration,
+    Exposure,
+    Forecast,
+    Interval,
+    MetricForecast,
+    Outcome,
+    OutcomeIntervals,
+    Reason,
+    StageForecast,
+    StationForecast,
+)
+from rollcast.simulator.measures import guarded
+from rollcast.simulator.replay import Ending
+from rollcast.simulator.runs import Pair, Run, Stage, StageOutcome
+
+ENOUGH_RUNS = 20  # for intervals from the runs themselves
+_BUSY = 0.95
+
+
+def forecast_of(
+    stage: Stage,
+    runs: Sequence[Run],
+    *,
+    seed: int,
+    engine: str,
+    asked: int,
+    detection: tuple[Detection, ...] = (),
+    said: Iterable[str] = (),
+    interrupted: bool = False,
+) -> Forecast:
+    """The forecast that the finished runs make."""
+    plan = stage.scene.plan
+    endings = Counter(run.ending for run in runs)
+    share = {ending: endings[ending] / len(runs) for ending in get_args(Ending)}
+    intervals = {ending: _share_interval(endings[ending], len(runs)) for ending in get_args(Ending)}
+    durations = np.array([run.duration_s for run in runs])
+    stations = tuple(_stations(stage, runs))
+    return Forecast(
+        plan_digest=plan.digest, seed=seed, runs=len(runs), engine=engine,
+        outcome=Outcome(**share), outcome_interval=OutcomeIntervals(**intervals),
+        duration_s=Duration(p50=float(np.quantile(durations, 0.5)), p95=float(np.quantile(durations, 0.95))),
+        duration_interval_s=_spread(durations), requests=len(stage.scene.traffic),
+        requests_replayed=float(np.mean([run.requests for run in runs])), metrics=tuple(_metrics(stage, runs)),
+        exposure=_exposure(runs), detection=detection, stages=tuple(_stages(stage, runs)),
+        assumptions=(*_assumptions(stage, runs), *said), traffic=stage.scene.traffic.source,
+        pipeline=plan.pipeline, environment=plan.environment, reasons=tuple(_reasons(runs)), stations=stations,
+        warnings=tuple(_warnings(stage, stations)), runs_asked=asked, interrupted=interrupted,
+    )  # fmt: skip
+
+
+def _share_interval(count: int, total: int) -> Interval:
+    """Jeffreys' 95 % interval of a probability (Brown, Cai and DasGupta 2001)."""
+    low = float(betaincinv(count + 0.5, total - count + 0.5, 0.025)) if count else 0.0
+    high = float(betaincinv(count + 0.5, total - count + 0.5, 0.975)) if count < total else 1.0
+    return low, high
+
+
+def _spread(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Interval | None:
+    """Where 95 % of runs are; None of too few runs."""
+    known = values[~np.isnan(values)]
+    if len(known) < ENOUGH_RUNS:
+        return None
+    return float(np.quantile(known, 0.025)), float(np.quantile(known, 0.975))
+
+
+def _metrics(stage: Stage, runs: Sequence[Run]) -> Iterable[MetricForecast]:
+    watched = guarded(stage.scene.plan)
+    for audience in stage.audiences:
+        for spec in stage.specs:
+            key = (audience, spec.metric)
+            yield _metric(spec, audience, [run.metrics[key] for run in runs], spec.metric in watched, runs[0], key)
+
+
+def _metric(
+    spec: GateSpec, audience: str, pairs: Sequence[Pair], watched: bool, first: Run | None, key: tuple[str, str]
+) -> MetricForecast:
+    values = np.array(pairs, np.float64)
+    known = values[~np.isnan(values).any(axis=1)]
+    if not len(known):
+        return MetricForecast(
+            name=spec.metric, audience=audience, baseline=None, rollout=None, difference=None, interval=None
+        )
+    baseline, rollout = (float(column.mean()) for column in known.T)
+    differences = known[:, 1] - known[:, 0]
+    interval = _spread(differences)
+    if interval is None and first is not None:
+        interval = _batch_interval(float(differences.mean()), first.batches.get(key))
+    worse = -spec.margin if spec.better == "higher" else spec.margin
+    limit = baseline + worse if watched else None
+    ok = limit is None or (rollout >= limit if spec.better == "higher" else rollout <= limit)
+    return MetricForecast(
+        name=spec.metric, audience=audience, baseline=baseline, rollout=rollout, difference=rollout - baseline,
+        interval=interval, limit=limit, ok=ok,
+    )  # fmt: skip
+
+
+def _batch_interval(difference: float, batches: np.ndarray[tuple[int], np.dtype[np.float64]] | None) -> Interval | None:
+    """Batch means (Law, Simulation Modeling and Analysis, section 9.5): Student's t over successive batches."""
+    known = batches[~np.isnan(batches)] if batches is not None else np.zeros(0)
+    if len(known) < 3:
+        return None
+    half = float(stdtrit(len(known) - 1, 0.975) * known.std(ddof=1) / np.sqrt(len(known)))
+    return difference - half, difference + half
+
+
+def _exposure(runs: Sequence[Run]) -> Exposure:
+    requests = np.array([run.exposed_requests for run in runs], np.float64)
+    users = np.array([run.exposed_users for run in runs], np.float64)
+    return Exposure(
+        requests=float(requests.mean()), users=float(users.mean()), requests_interval=_spread(requests),
+        users_interval=_spread(users),
+    )  # fmt: skip
+
+
+def _stages(stage: Stage, runs: Sequence[Run]) -> Iterable[StageForecast]:
+    watched = guarded(stage.scene.plan)
+    for milestone in stage.scene.plan.milestones:
+        found: list[StageOutcome] = [
+            outcome for run in runs for outcome in run.stages if outcome.milestone == milestone.index
+        ]
+        seconds = np.array([outcome.seconds for outcome in found])
+        audience = milestone.audience or "everyone"
+        metrics = [
+            _metric(spec, audience, [o.metrics[spec.metric] for o in found], spec.metric in watched, None, ("", ""))
+            for spec in stage.specs
+            if found
+        ]
+        yield StageForecast(
+            milestone=milestone.index, title=milestone.title, reached=len(found) / len(runs),
+            seconds=float(seconds.mean()) if len(seconds) else None, seconds_interval=_spread(seconds),
+            requests=float(np.mean([o.requests for o in found])) if found else 0.0,
+            exposed=float(np.mean([o.exposed for o in found])) if found else 0.0,
+            metrics=tuple(metric for metric in metrics if metric.rollout is not None),
+        )  # fmt: skip
+
+
+def _reasons(runs: Sequence[Run]) -> Iterable[Reason]:
+    stopped = [run for run in runs if run.ending != "promoted"]
+    names = Counter(run.metric or run.ending for run in stopped)
+    for name, count in names.most_common():
+        example = next(run.reason for run in stopped if (run.metric or run.ending) == name)
+        yield Reason(metric=name, probability=count / len(runs), example=example)
+
+
+def _stations(stage: Stage, runs: Sequence[Run]) -> Iterable[StationForecast]:
+    for i, spec in enumerate(stage.scene.network.stations):
+        own: list[Demand] = [run.demand[i] for run in runs]
+        lasted = [max(run.duration_s, stage.scene.traffic.span_s) for run in runs]
+        used = np.mean([d.busy_s / (d.servers * t) if t else 0.0 for d, t in zip(own, lasted, strict=True)])
+        behind = [d.behind_since_s for d in own if d.behind_since_s == d.behind_since_s]
+        yield StationForecast(
+            station=spec.id, component=spec.slot, artifact=spec.reference, utilization=float(used),
+            requests=float(np.mean([d.requests for d in own])),
+            longest_queue=float(np.mean([d.longest_queue for d in own])),
+            behind_since_s=float(np.median(behind)) if 2 * len(behind) >= len(own) and behind else None,
+        )  # fmt: skip
+
+
+def _warnings(stage: Stage, stations: Sequence[StationForecast]) -> Iterable[str]:
+    for station in stations:
+        if station.utilization > _BUSY:
+            since = f" since {station.behind_since_s:.0f} s" if station.behind_since_s is not None else ""
+            yield (
+                f"{station.component} ({station.artifact}) can't keep up{since}: it is {station.utilization:.0%} busy. "
+                "Its latencies grow for as long as this traffic lasts; give it replicas, or lower --scale."
+            )
+    for audience, inside in stage.audiences.items():
+        if not inside.any():
+            yield f"no request of the traffic belongs to the audience '{audience}': its stages see no evidence"
+
+
+def _assumptions(stage: Stage, runs: Sequence[Run]) -> Iterable[str]:
+    scene = stage.scene
+    yield from scene.traffic.assumptions
+    if any(run.requests > len(scene.traffic) for run in runs):
+        yield f"the rollout lasts longer than the trace ({scene.traffic.span_s:.0f} s), which is repeated"
+    for belief in stage.beliefs.beliefs:
+        yield belief.sentence()
+    durations = Durations(scene.plan)
+    for milestone in scene.plan.milestones:
+        durations.of(scene.plan.operations_of(milestone.index))
+    yield from durations.assumptions()
+    unprofiled = sorted({slot for path in scene.network.paths for slot in path.unprofiled})
+    if unprofiled:
+        yield f"no profile for {', '.join(unprofiled)}: these take no time"
+    if len(runs) < ENOUGH_RUNS:
+        yield (
+            f"{len(runs)} run{'s' if len(runs) > 1 else ''}: intervals are from batches of requests of the first run, "
+            "so they leave out what is uncertain about rates; ask for more with --runs"
+        )

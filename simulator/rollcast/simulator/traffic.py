@@ -1,0 +1,168 @@
+"""Recorded traffic: the requests that a forecast replays, as arrays.
+
+`read_traffic` reads files (see `formats` for the forms), puts them one after another on one clock that starts at 0, and
+derives by a seeded rule what a trace does not have. What is derived is said in `assumptions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from rollcast.simulator.draws import Floats, Ints
+from rollcast.simulator.errors import TrafficError
+from rollcast.simulator.formats import Columns, Rows, read_rows
+from rollcast.simulator.synthetic import attributes_of_users, queries_of, users_of
+
+Attributes = Mapping[str, str | int | float | bool]
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """n requests in order of arrival.
+
+    arrival_s [n] seconds from 0; input_tokens, output_tokens [n]; key [n] index into `keys` (targeting keys);
+    attributes [n] index into `classes`; query [n] what caches take for the same question; prefix blocks of request i
+    are `blocks[block_start[i]:block_start[i + 1]]`, each `block_tokens` long; `span_s` is the time from the start of
+    the trace to the start of its repetition.
+    """
+
+    arrival_s: Floats
+    input_tokens: Ints
+    output_tokens: Ints
+    key: Ints
+    keys: tuple[str, ...]
+    attributes: Ints
+    classes: tuple[Attributes, ...]
+    query: Ints
+    span_s: float
+    source: str = ""
+    block_start: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    blocks: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    block_tokens: int = 0
+    assumptions: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.arrival_s)
+
+    def scaled(self, factor: float) -> Traffic:
+        """The same requests, `factor` times as fast one after another. Raises TrafficError."""
+        if not 0 < factor < float("inf"):
+            raise TrafficError(f"The scale {factor:g} is not a rate. Give a number above 0, for example 2.")
+        if factor == 1.0:
+            return self
+        said = f"arrivals come {factor:g} times as fast as recorded"
+        return replace(
+            self, arrival_s=self.arrival_s / factor, span_s=self.span_s / factor, assumptions=(*self.assumptions, said)
+        )
+
+
+def read_traffic(
+    paths: str | Path | Sequence[str | Path],
+    *,
+    seed: int = 0,
+    scale: float = 1.0,
+    columns: Columns | Mapping[str, str] | None = None,
+) -> Traffic:
+    """The requests of one or more files, one file after another.
+
+    Raises TrafficError naming the file, the line, and what to do.
+    """
+    files = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+    if not files:
+        raise TrafficError("No traffic is given. Name a recorded file with --traffic FILE.")
+    mapping = columns if columns is None or isinstance(columns, Columns) else Columns.of(columns)
+    parts = [traffic_of(read_rows(path, mapping), path.name, seed) for path in files]
+    return spliced(parts).scaled(scale)
+
+
+def traffic_of(rows: Rows, source: str, seed: int = 0) -> Traffic:
+    """Traffic from rows; users, attributes and queries that are not recorded are derived."""
+    count = len(rows.arrival_s)
+    if not count:
+        raise TrafficError(f"{source} holds no requests. Record some, or name another file with --traffic.")
+    order = np.argsort(rows.arrival_s, kind="stable")
+    arrival = rows.arrival_s[order] - rows.arrival_s.min()
+    said = list(rows.remarks)
+    keys, key = (users_of(seed, count)) if rows.key is None else _indexed(rows.key, order)
+    if rows.key is None:
+        said.append(f"users are synthetic: {len(keys):,} of them, drawn from seed {seed} and the row")
+    classes: tuple[Attributes, ...]
+    if rows.attributes is None:
+        classes, of_user = attributes_of_users(seed, len(keys))
+        attributes = of_user[key]
+        said.append(f"regions and segments are synthetic: drawn from seed {seed} and the user")
+    else:
+        classes, attributes = _classes(rows.attributes, order)
+    if rows.query is None:
+        query = queries_of(seed, count)
+    else:
+        query = np.unique(np.array(rows.query, dtype=str), return_inverse=True)[1].astype(np.int64)[order]
+    starts, blocks = _blocks(rows, order)
+    return Traffic(
+        arrival_s=arrival, input_tokens=rows.input_tokens[order], output_tokens=rows.output_tokens[order],
+        key=key, keys=keys, attributes=attributes, classes=classes, query=query,
+        span_s=float(arrival[-1]) * count / max(count - 1, 1) or 1.0, source=source,
+        block_start=starts, blocks=blocks, block_tokens=rows.block_tokens, assumptions=tuple(said),
+    )  # fmt: skip
+
+
+def _indexed(values: Sequence[str], order: npt.NDArray[np.intp]) -> tuple[tuple[str, ...], Ints]:
+    names, index = np.unique(np.array(values, dtype=str), return_inverse=True)
+    return tuple(str(name) for name in names), index.astype(np.int64)[order]
+
+
+def _classes(values: Sequence[Attributes], order: npt.NDArray[np.intp]) -> tuple[tuple[Attributes, ...], Ints]:
+    """Distinct attribute sets, and which of them each request has."""
+    found: dict[tuple[tuple[str, object], ...], int] = {}
+    kept: list[Attributes] = []
+    index = np.empty(len(values), np.int64)
+    for i, attributes in enumerate(values):
+        identity = tuple(sorted(attributes.items()))
+        if identity not in found:
+            found[identity] = len(kept)
+            kept.append(attributes)
+        index[i] = found[identity]
+    return tuple(kept), index[order]
+
+
+def _blocks(rows: Rows, order: npt.NDArray[np.intp]) -> tuple[Ints, Ints]:
+    if rows.blocks is None:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    listed = [rows.blocks[i] for i in order]
+    starts = np.concatenate([[0], np.cumsum([len(blocks) for blocks in listed])]).astype(np.int64)
+    return starts, np.fromiter((block for blocks in listed for block in blocks), np.int64, int(starts[-1]))
+
+
+def spliced(parts: Iterable[Traffic]) -> Traffic:
+    """Several traces as one: each begins where the one before ends. Users of the same key are the same user."""
+    listed = list(parts)
+    if len(listed) == 1:
+        return listed[0]
+    keys = {name: i for i, name in enumerate(dict.fromkeys(name for part in listed for name in part.keys))}
+    starts = np.concatenate([[0.0], np.cumsum([part.span_s for part in listed])])
+    classes = tuple(attributes for part in listed for attributes in part.classes)
+    before = np.cumsum([0, *(len(part.classes) for part in listed)])
+    prefixed = all(len(part.block_start) for part in listed)
+    block_starts = np.cumsum([0, *(len(part.blocks) for part in listed)])
+    return Traffic(
+        arrival_s=np.concatenate([part.arrival_s + at for part, at in zip(listed, starts, strict=False)]),
+        input_tokens=np.concatenate([part.input_tokens for part in listed]),
+        output_tokens=np.concatenate([part.output_tokens for part in listed]),
+        key=np.concatenate([np.array([keys[name] for name in part.keys])[part.key] for part in listed]),
+        keys=tuple(keys),
+        attributes=np.concatenate([part.attributes + n for part, n in zip(listed, before, strict=False)]),
+        classes=classes,
+        query=np.concatenate([part.query for part in listed]),
+        span_s=float(starts[-1]),
+        source=", ".join(part.source for part in listed),
+        block_start=np.concatenate([*(part.block_start[:-1] + n for part, n in zip(listed, block_starts, strict=False)),
+                                    block_starts[-1:]]) if prefixed else np.zeros(0, np.int64),
+        blocks=np.concatenate([part.blocks for part in listed]) if prefixed else np.zeros(0, np.int64),
+        block_tokens=listed[0].block_tokens,
+        assumptions=tuple(dict.fromkeys(said for part in listed for said in part.assumptions)),
+    )  # fmt: skip

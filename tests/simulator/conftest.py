@@ -1,0 +1,24 @@
+"""The plans of the shipped example, and its recorded traffic at thirty times its rate."""
+
+from __future__ import annotations
+
+import pytest
+from recorded import TRACE, plan_between
+
+from rollcast.planner.plan import Plan
+from rollcast.simulator.traffic import Traffic, read_traffic
+
+
+@pytest.fixture(scope="session")
+def good_plan() -> Plan:
+    return plan_between("released.yaml", "rollcast.yaml")
+
+
+@pytest.fixture(scope="session")
+def harmful_plan() -> Plan:
+    return plan_between("rollcast.yaml", "harmful.yaml")
+
+
+@pytest.fixture(scope="session")
+def azure_hour() -> Traffic:
+    return read_traffic(TRACE, seed=0, scale=30.0)
