@@ -24,7 +24,7 @@ from rollcast.planner.gates.wording import sentence
 class Comparison:
     """What a gate finds at one look: estimates of both arms, logs of e-values, and how to bound the difference.
 
-    A log e-value of None was not worked out, because it can't reach what is needed.
+    A log e-value of None is below what is needed for a proof.
     """
 
     candidate: float
@@ -59,30 +59,34 @@ class Gate:
         self.take(candidate, values[rows])
 
     def look(self, baked_s: float) -> Evidence:
-        """What is proved now. Proof of no worse, once reached, stays."""
+        """What is proved now.
+
+        Proof of no worse, once reached, stays, but does not shield from harm: a release that is worse and not, by all
+        the evidence up to now, within the margin is rolled back. Worse and within the margin is what the margin allows.
+        """
         found = self.compare()
         harm = found.log_harm is not None and found.log_harm >= self.harm_limit
-        if found.log_no_worse is not None and found.log_no_worse >= self.advance_limit:
-            self.proved_no_worse = True
+        within = found.log_no_worse is not None and found.log_no_worse >= self.advance_limit
+        self.proved_no_worse = self.proved_no_worse or within
         enough = min(self.n) >= self.spec.min_samples and baked_s >= self.spec.label_delay_s
         verdict = Verdict.CONTINUE
-        if harm:
+        if harm and not within:
             verdict = Verdict.ROLL_BACK
         elif self.proved_no_worse and enough:
             verdict = Verdict.ADVANCE
-        known = min(self.n) > 0
+        candidate, baseline = _known(found.candidate), _known(found.baseline)
         return Evidence(
             metric=self.spec.metric,
             verdict=verdict,
-            candidate_estimate=found.candidate if self.n[0] else None,
-            baseline_estimate=found.baseline if self.n[1] else None,
-            difference=found.candidate - found.baseline if known else None,
+            candidate_estimate=candidate,
+            baseline_estimate=baseline,
+            difference=None if candidate is None or baseline is None else candidate - baseline,
             e_value_harm=None if found.log_harm is None else math.exp(min(found.log_harm, 700.0)),
             n_candidate=self.n[0],
             n_baseline=self.n[1],
             alpha=self.alpha,
             margin=self.spec.margin,
-            find_interval=found.find_interval if known else None,
+            find_interval=found.find_interval if min(self.n) > 0 else None,
             word=partial(sentence, self.spec),
         )
 
@@ -108,3 +112,7 @@ class Gate:
             "advance_alpha": self.advance_alpha, "users": self.users.to_json(), "n": list(self.n),
             "proved_no_worse": self.proved_no_worse, "state": self.state(),
         }  # fmt: skip
+
+
+def _known(estimate: float) -> float | None:
+    return None if math.isnan(estimate) else estimate

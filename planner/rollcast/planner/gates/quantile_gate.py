@@ -23,13 +23,16 @@ class QuantileGate(Gate):
         self.test.observe(candidate, values)
 
     def compare(self) -> Comparison:
-        harm = self.test.log_harm(self.harm_limit)
+        harm: float | None = self.test.log_harm(self.harm_limit)
+        if harm is not None and harm < self.harm_limit:
+            harm = None
+        ask = harm is not None or not self.proved_no_worse
         candidate, baseline = self.test.estimates()
         return Comparison(
             candidate=candidate,
             baseline=baseline,
-            log_harm=harm if harm >= self.harm_limit else None,
-            log_no_worse=None if self.proved_no_worse else self.test.log_no_worse(self.advance_limit),
+            log_harm=harm,
+            log_no_worse=self.test.log_no_worse(self.advance_limit) if ask else None,
             find_interval=partial(difference_interval, self.test.counts, self.test.quantile, self.alpha),
         )
 
