@@ -91,6 +91,17 @@ class StageForecast(Part):
     requests: float
     exposed: float
     metrics: tuple[MetricForecast, ...] = ()
+    entered_s: float | None = Field(None, description="seconds from the start of the rollout to this milestone")
+    entered_interval_s: Interval | None = None
+
+
+class Moment(Part):
+    """A slice of time of the first run: requests that arrived, in all and by the release that they were sent to."""
+
+    start_s: float
+    seconds: float
+    requests: int
+    releases: dict[str, int] = Field(default_factory=dict)
 
 
 class StationForecast(Part):
@@ -138,6 +149,7 @@ class Forecast(Part):
     reasons: tuple[Reason, ...] = ()
     stations: tuple[StationForecast, ...] = ()
     warnings: tuple[str, ...] = Field((), description="what makes a number of this forecast doubtful")
+    timeline: tuple[Moment, ...] = Field((), description="traffic over time in the first run")
     runs_asked: int = 0
     interrupted: bool = False
 

@@ -10,10 +10,12 @@ import numpy as np
 from rollcast.planner.gates import GateSpec
 from rollcast.simulator.draws import Floats, Ints, Purpose, uniform
 from rollcast.simulator.engine import Demand, Engine
+from rollcast.simulator.forecast import Moment
 from rollcast.simulator.ledger import Ledger, Scene
 from rollcast.simulator.measures import batch_differences, measure, table_of
 from rollcast.simulator.outcomes import Beliefs
 from rollcast.simulator.replay import Ending, Replay, counterfactual, replay
+from rollcast.simulator.timeline import timeline
 
 Pair = tuple[float, float]  # without the rollout, with it
 
@@ -28,6 +30,7 @@ class StageOutcome:
     requests: int
     exposed: int
     metrics: Mapping[str, Pair]
+    entered_s: float
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Run:
     stages: tuple[StageOutcome, ...]
     demand: tuple[Demand, ...]
     last_s: float
+    timeline: tuple[Moment, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,7 @@ def summary(stage: Stage, rollout: Replay, baseline: Ledger, demand: tuple[Deman
         len(exposed), len(np.unique(stage.scene.traffic.key[rollout.ledger.row(exposed)])),
         tuple(_stages(stage.specs, rollout, before, after)), demand,
         float(np.nanmax(rollout.ledger.done_s[requests])) if len(requests) else 0.0,
+        timeline(rollout.ledger, rollout.requests, rollout.duration_s) if keep_batches else (),
     )  # fmt: skip
 
 
@@ -126,7 +131,13 @@ def _stages(
         }
         found.append(
             StageOutcome(
-                record.milestone, record.title, record.left_s - record.entered_s, len(requests), exposed, metrics
+                record.milestone,
+                record.title,
+                record.left_s - record.entered_s,
+                len(requests),
+                exposed,
+                metrics,
+                record.entered_s,
             )
         )
     return found

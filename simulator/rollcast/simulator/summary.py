@@ -61,6 +61,7 @@ def forecast_of(
         assumptions=(*_assumptions(stage, runs), *said), traffic=stage.scene.traffic.source,
         pipeline=plan.pipeline, environment=plan.environment, reasons=tuple(_reasons(runs)), stations=stations,
         warnings=tuple(_warnings(stage, stations)), runs_asked=asked, interrupted=interrupted,
+        timeline=runs[0].timeline,
     )  # fmt: skip
 
 
@@ -135,6 +136,7 @@ def _stages(stage: Stage, runs: Sequence[Run]) -> Iterable[StageForecast]:
             outcome for run in runs for outcome in run.stages if outcome.milestone == milestone.index
         ]
         seconds = np.array([outcome.seconds for outcome in found])
+        entered = np.array([outcome.entered_s for outcome in found])
         audience = milestone.audience or "everyone"
         metrics = [
             _metric(spec, audience, [o.metrics[spec.metric] for o in found], spec.metric in watched, None, ("", ""))
@@ -147,6 +149,7 @@ def _stages(stage: Stage, runs: Sequence[Run]) -> Iterable[StageForecast]:
             requests=float(np.mean([o.requests for o in found])) if found else 0.0,
             exposed=float(np.mean([o.exposed for o in found])) if found else 0.0,
             metrics=tuple(metric for metric in metrics if metric.rollout is not None),
+            entered_s=float(entered.mean()) if len(entered) else None, entered_interval_s=_spread(entered),
         )  # fmt: skip
 
 
