@@ -7,14 +7,16 @@ a data-flow edge declares anything about the other, the worst is assumed: the tw
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from rollcast.planner.releases import SlotVersion
 from rollcast.planner.values import satisfies
 
 Slots = Mapping[str, SlotVersion]
 Edge = tuple[str, str]
+SESSION_STATE = "session-state"  # a contract between successive versions of one slot, not between slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,8 @@ class Clash:
     found: str | None
 
     def __str__(self) -> str:
-        has = f"provides {self.contract} {self.found}" if self.found else f"does not provide {self.contract}"
-        return f"{self.consumer} requires {self.contract} {self.wanted}, and {self.provider} {has}"
+        has = f" (it provides {self.found})" if self.found else ""
+        return f"{self.consumer} requires {self.contract} {self.wanted}, which {self.provider} does not provide{has}"
 
 
 class ContractGraph:
@@ -42,7 +44,7 @@ class ContractGraph:
     def __init__(self, old: Slots, new: Slots) -> None:
         self.old, self.new = old, new
         self.names = sorted({*old, *new})
-        self.flow = {(u, v) for slots in (old, new) for v, slot in slots.items() for u in slot.upstream}
+        self.flow = {edge for slots in (old, new) for edge in _flow(slots)}
         self.providers = self._providers()
         self.bound: dict[Edge, set[str]] = {}
         for side in (old, new):
@@ -50,7 +52,15 @@ class ContractGraph:
                 for contract, requirement in slot.requires.items():
                     for provider in self.resolve(side, name, contract, requirement.of):
                         self.bound.setdefault((provider, name), set()).add(contract)
+                        self._bind_fallback(provider, name, contract)
         self.open_edges = {edge for edge in self.flow if not self._declared(edge)}
+
+    def _bind_fallback(self, provider: str, consumer: str, contract: str) -> None:
+        """What may answer in a provider's place must keep the provider's contracts."""
+        for side in (self.old, self.new):
+            substitute = side[provider].fallback if provider in side else None
+            if substitute and substitute != consumer:
+                self.bound.setdefault((substitute, consumer), set()).add(contract)
 
     def _providers(self) -> dict[str, set[str]]:
         providers: dict[str, set[str]] = {}
@@ -62,6 +72,8 @@ class ContractGraph:
 
     def resolve(self, side: Slots, name: str, contract: str, of: str | None) -> list[str]:
         """The slots that a requirement of `name` concerns, nearest upstream first; empty when nothing provides it."""
+        if contract == SESSION_STATE:
+            return []
         if of is not None:
             return [of]
         providing = self.providers.get(contract, set()) - {name}
@@ -85,14 +97,31 @@ class ContractGraph:
                 return True
         return False
 
-    def edges(self) -> list[Edge]:
-        """Every pair of slots that constrain each other, each once, in data-flow direction where there is one."""
+    @cached_property
+    def _edges(self) -> list[Edge]:
         pairs: dict[Edge, Edge] = {}
         for edge in sorted({*self.flow, *self.bound}):
             pairs.setdefault((min(edge), max(edge)), edge)
             if edge in self.flow:
                 pairs[(min(edge), max(edge))] = edge
         return sorted(edge for edge in pairs.values() if edge[0] != edge[1])
+
+    def edges(self) -> list[Edge]:
+        """Every pair of slots that constrain each other, each once, in data-flow direction where there is one."""
+        return self._edges
+
+    def edges_of(self, slots: Iterable[str]) -> list[Edge]:
+        """The edges that touch any of these slots."""
+        found = dict.fromkeys(edge for slot in slots for edge in self._edges_at.get(slot, ()))
+        return list(found)
+
+    @cached_property
+    def _edges_at(self) -> dict[str, list[Edge]]:
+        at: dict[str, list[Edge]] = {}
+        for edge in self._edges:
+            for slot in edge:
+                at.setdefault(slot, []).append(edge)
+        return at
 
     def clashes(self, u: str, a: SlotVersion | None, v: str, b: SlotVersion | None) -> Iterator[Clash]:
         """Unmet requirements when version `a` of slot u meets version `b` of slot v on one request's path."""
@@ -109,16 +138,35 @@ class ContractGraph:
                     yield Clash(*names, contract, wanted.value, found)
 
     def compatible(self, u: str, a: SlotVersion | None, v: str, b: SlotVersion | None) -> bool:
-        """Whether the two versions may meet. On an open edge only versions of one generation may.
+        """Whether the two versions may meet; `why_not` says how this is decided."""
+        return not self.why_not(u, a, v, b)
 
-        A slot that exists on one side only changes the wiring of its neighbours, so on a data-flow edge it
-        meets only its own generation.
+    def why_not(self, u: str, a: SlotVersion | None, v: str, b: SlotVersion | None) -> str:
+        """Why two versions (None: the slot is not there) may not meet; empty when they may.
+
+        Versions of one generation always may: a declared release is checked as a whole. On an edge about which nothing
+        is declared only they may. A slot that exists on one side only changes the wiring of its neighbours, so on a
+        data-flow edge it meets only its own generation; elsewhere, what is required of it must be there.
         """
-        if (a is None or b is None) and ((u, v) in self.flow or (v, u) in self.flow):
-            return self._same_generation(u, a, v, b)
-        if ((u, v) in self.open_edges or (v, u) in self.open_edges) and not self._same_generation(u, a, v, b):
-            return False
-        return next(self.clashes(u, a, v, b), None) is None
+        if self._same_generation(u, a, v, b):
+            return ""
+        flows = (u, v) in self.flow or (v, u) in self.flow
+        if flows and (a is None or b is None):
+            return f"{u if a is None else v} is added or removed, which rewires its neighbours"
+        if (u, v) in self.open_edges or (v, u) in self.open_edges:
+            return f"no contract is declared between {u} and {v}, so their versions only meet within one release"
+        if a is None or b is None:
+            return self._absent(u, a, v, b)
+        clash = next(self.clashes(u, a, v, b), None)
+        return str(clash) if clash else ""
+
+    def _absent(self, u: str, a: SlotVersion | None, v: str, b: SlotVersion | None) -> str:
+        (missing, name, there) = (u, v, b) if a is None else (v, u, a)
+        for contract in sorted(self.bound.get((missing, name), ())) if there else ():
+            if there and contract in there.requires:
+                wanted = there.requires[contract].value
+                return str(Clash(f"{name} {there.reference}", missing, contract, wanted, None))
+        return ""
 
     def _same_generation(self, u: str, a: SlotVersion | None, v: str, b: SlotVersion | None) -> bool:
         return any(_same(side.get(u), a) and _same(side.get(v), b) for side in (self.old, self.new))
@@ -126,17 +174,37 @@ class ContractGraph:
     def broken(self, slots: Slots) -> list[Clash]:
         """Every unmet requirement within one configuration."""
         found = [c for u, v in self.edges() for c in self.clashes(u, slots.get(u), v, slots.get(v))]
+        known = {(c.contract, c.consumer) for c in found}
+        return found + [c for c in self.unprovided(slots) if (c.contract, c.consumer) not in known]
+
+    def unprovided(self, slots: Slots) -> list[Clash]:
+        """Requirements of a configuration that no slot of it provides at all."""
+        found = []
         for name, slot in slots.items():
             for contract, requirement in slot.requires.items():
+                if contract == SESSION_STATE:
+                    continue
                 providers = self.resolve(slots, name, contract, requirement.of)
                 if not any(contract in slots[p].provides for p in providers if p in slots):
-                    missing = Clash(f"{name} {slot.reference}", "the pipeline", contract, requirement.value, None)
-                    if not any(c.contract == contract and c.consumer == missing.consumer for c in found):
-                        found.append(missing)
+                    who = f"{name} {slot.reference}"
+                    found.append(Clash(who, "the pipeline", contract, requirement.value, None))
         return found
+
+
+def _flow(slots: Slots) -> Iterator[Edge]:
+    """Data-flow edges, those of fallbacks included: what answers late requests flows where its principal does."""
+    for name, slot in slots.items():
+        for up in slot.upstream:
+            yield up, name
+            substitute = slots[up].fallback if up in slots else None
+            if substitute and substitute != name:
+                yield substitute, name
 
 
 def _same(one: SlotVersion | None, other: SlotVersion | None) -> bool:
     if one is None or other is None:
         return one is other
     return one is other or one.identity == other.identity
+
+
+__all__ = ["SESSION_STATE", "Clash", "ContractGraph", "Edge", "Slots"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -25,6 +25,13 @@ class Model(BaseModel):
     """A frozen model that refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy; what was computed from the fields is computed anew."""
+        copy = super().model_copy(update=update, deep=deep)
+        for name in [name for name in copy.__dict__ if name not in type(self).model_fields]:
+            del copy.__dict__[name]
+        return copy
 
 
 class ArtifactKind(StrEnum):
@@ -183,6 +190,7 @@ class Stage(Model):
     percent: tuple[float, ...] = Field(min_length=1)
     bake: Bake | None = None
     min_sample: int | None = Field(None, ge=1)
+    gates: tuple[GateSpec, ...] | None = Field(None, description="gates of this stage, in place of the rollout's")
 
 
 class Evaluate(Model):

@@ -10,15 +10,15 @@ constraints of all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import networkx as nx
 
 from rollcast.planner.contracts import ContractGraph, Slots
-from rollcast.planner.declaration import Strategy
-from rollcast.planner.releases import Line, Release
+from rollcast.planner.declaration import Rollout, Strategy
+from rollcast.planner.releases import Line, Release, default_of
 
 Node = tuple[str, str]  # (line, slot); (IN_PLACE + pipeline, slot) for a slot that exists once
 IN_PLACE = "="
@@ -100,8 +100,13 @@ def group(
     declared: Mapping[str, Release],
     lines: Mapping[str, Line],
     in_place: frozenset[Node],
+    begins: Sequence[str] = (),
 ) -> list[Group]:
-    """The synchronization groups of everything that changes, in the order in which they switch."""
+    """The synchronization groups of everything that changes, in the order in which they switch.
+
+    `live` holds what each line comes from. Lines that `begins` names are new channels: they come from what their
+    default line goes to, and follow it.
+    """
     constraints: list[Constraint] = []
     nodes: dict[Node, tuple[int, int, str]] = {}
     members: dict[Node, list[str]] = {}
@@ -117,8 +122,20 @@ def group(
             nodes[node] = min(nodes.get(node, key), key)
             members.setdefault(node, []).append(name)
         constraints.extend(_constraints(name, release, old, set(changed), lines[name], in_place))
+    for line in begins:
+        constraints.extend(_follows(line, nodes, members))
     first = [_first(line, release) for line, release in declared.items() if line not in live]
     return [*_order(nodes, members, constraints), *first]
+
+
+def _follows(
+    line: str, nodes: Mapping[Node, tuple[int, int, str]], members: Mapping[Node, list[str]]
+) -> Iterable[Constraint]:
+    default = default_of(line)
+    for node in nodes:
+        for other in nodes if default in members[node] else ():
+            if members[other] == [line]:
+                yield Constraint(node, other, f"channel {line} begins where {default} arrives")
 
 
 def _first(line: str, release: Release) -> Group:
@@ -139,31 +156,25 @@ def _constraints(
     for u, v in graph.edges():
         if u not in changed or v not in changed:
             continue
-        up_first = graph.compatible(u, release.slots.get(u), v, old.get(v))
-        down_first = graph.compatible(u, old.get(u), v, release.slots.get(v))
-        if not down_first:
-            yield Constraint(node(u), node(v), _why(graph, u, v, old, release.slots))
-        if not up_first:
-            yield Constraint(node(v), node(u), _why(graph, u, v, release.slots, old))
-    together = [tuple(s for s in names if s in changed) for names in rules.rollout.ship_together]
-    if rules.rollout.strategy is Strategy.BLUE_GREEN:
-        together = [tuple(sorted(changed))]
-    for names in together:
+        down_first = graph.why_not(u, old.get(u), v, release.slots.get(v))
+        up_first = graph.why_not(u, release.slots.get(u), v, old.get(v))
+        if down_first:
+            yield Constraint(node(u), node(v), down_first)
+        if up_first:
+            yield Constraint(node(v), node(u), up_first)
+    for names, reason in _declared_together(release, changed, rules.rollout):
         for first, then in pairwise(names):
-            yield Constraint(node(first), node(then), "declared to ship together")
-            yield Constraint(node(then), node(first), "declared to ship together")
+            yield Constraint(node(first), node(then), reason)
+            yield Constraint(node(then), node(first), reason)
 
 
-def _why(graph: ContractGraph, u: str, v: str, left: Slots, right: Slots) -> str:
-    """Why slot u of `left` may not meet slot v of `right`."""
-    a, b = left.get(u), right.get(v)
-    clash = next(graph.clashes(u, a, v, b), None)
-    if clash:
-        return str(clash)
-    if a is None or b is None:
-        missing = u if a is None else v
-        return f"{missing} is added or removed, which rewires its neighbours"
-    return f"no contract is declared between {u} and {v}, so their versions only meet within one release"
+def _declared_together(release: Release, changed: set[str], rule: Rollout) -> Iterable[tuple[list[str], str]]:
+    """Changed slots that the declaration switches together. What exists once keeps its own turn in a single switch."""
+    for names in rule.ship_together:
+        yield [slot for slot in names if slot in changed], "declared to ship together"
+    if rule.strategy in (Strategy.BLUE_GREEN, Strategy.ALL_AT_ONCE):
+        twice = [s for s in sorted(changed) if s not in release.slots or not release.slots[s].in_place]
+        yield twice, f"strategy {rule.strategy.value}: one switch"
 
 
 def _order(
@@ -193,7 +204,12 @@ def _group(
 ) -> Group:
     ordered = sorted(found, key=nodes.__getitem__)
     inside = [reasons[e] for e in sorted(graph.subgraph(found).edges)]
-    before = [reasons[(u, v)] for v in ordered for u in sorted(graph.predecessors(v)) if u not in found]
+    before = [
+        f"{u[1]} before {v[1]}: {reasons[(u, v)]}"
+        for v in ordered
+        for u in sorted(graph.predecessors(v))
+        if u not in found
+    ]
     lines = dict.fromkeys(line for node in ordered for line in members[node])
     return Group(
         members=tuple(ordered),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import Field
@@ -63,10 +64,12 @@ class Milestone(Model):
     index: int
     title: str
     kind: MilestoneKind
+    wave: int = Field(0, description="rollbacks lead to the start of the wave")
     step: str = Field("", description="the group under analysis")
     lines: tuple[str, ...] = ()
     audience: str | None = None
     percent: float | None = None
+    stage: int | None = Field(None, description="place of its stage in the rollout's stages")
     serving: Serving = Field(default_factory=dict, description="shares of the lines that this milestone changes")
     gates: tuple[str, ...] = ()
     bake_min_s: float = 0.0
@@ -82,6 +85,15 @@ class Rollback(Model):
     from_milestone: int
     milestones: tuple[Milestone, ...]
     operations: tuple[Operation, ...]
+    loses: tuple[str, ...] = Field((), description="what can't be taken back, such as state that sessions wrote")
+
+    @cached_property
+    def _by_milestone(self) -> dict[int, list[Operation]]:
+        return _grouped(self.operations)
+
+    def operations_of(self, milestone: int) -> list[Operation]:
+        """The operations of one of this way's own milestones."""
+        return list(self._by_milestone.get(milestone, ()))
 
 
 class Binding(Model):
@@ -135,8 +147,17 @@ class Plan(Model):
     def digest(self) -> str:
         return digest_of(self.model_dump(mode="json", by_alias=True, exclude={"binding", "guardrails"}))
 
+    @cached_property
+    def _by_milestone(self) -> dict[int, list[Operation]]:
+        return _grouped(self.operations)
+
+    @cached_property
+    def _ways_back(self) -> dict[int, Rollback]:
+        return {way.from_milestone: way for way in self.rollback}
+
     def operations_of(self, milestone: int) -> list[Operation]:
-        return [operation for operation in self.operations if operation.milestone == milestone]
+        """The operations that lead to a milestone."""
+        return list(self._by_milestone.get(milestone, ()))
 
     def state_at(self, milestone: int) -> WorldState:
         """The state once a milestone is reached; -1 is the start."""
@@ -146,7 +167,7 @@ class Plan(Model):
 
     def rollback_of(self, milestone: int) -> Rollback | None:
         """The way back from a milestone that was reached, or was being worked towards."""
-        return next((r for r in self.rollback if r.from_milestone == milestone), None)
+        return self._ways_back.get(milestone)
 
     def to_json(self) -> dict[str, Any]:
         """The public JSON form: complete servings, and rollbacks as operation ids with their steps beside them."""
@@ -182,6 +203,13 @@ class Plan(Model):
             for entry in data["rollback"]
         ]
         return cls.model_validate(plain)
+
+
+def _grouped(operations: Iterable[Operation]) -> dict[int, list[Operation]]:
+    found: dict[int, list[Operation]] = {}
+    for operation in operations:
+        found.setdefault(operation.milestone, []).append(operation)
+    return found
 
 
 def _delta(milestone: Any, milestones: Any, index: int, start: Any) -> dict[str, Any]:

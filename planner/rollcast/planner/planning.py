@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rollcast.planner.build import WaveBuilder
-from rollcast.planner.capacity import excess, limits_of, need_of, sentence
+from rollcast.planner.build import Draft
 from rollcast.planner.changes import diff
-from rollcast.planner.declaration import Declaration, Environment
-from rollcast.planner.errors import CapacityError, MixedLiveState, NoSafeOrder, PlannerError
+from rollcast.planner.declaration import Declaration
+from rollcast.planner.errors import MixedLiveState, NoSafeOrder, PlannerError
 from rollcast.planner.groups import group, in_place_slots
-from rollcast.planner.plan import EVERYONE, LiveState, Plan, Serving, Share
-from rollcast.planner.releases import Digests, Line, Release, SlotVersion, lines_of, releases_of
+from rollcast.planner.plan import LiveState, Operation, Plan, Serving, Share
+from rollcast.planner.releases import Digests, Line, Release, default_of, lines_of, releases_of
+from rollcast.planner.retreat import retreat
 from rollcast.planner.safety import assert_safe
 from rollcast.planner.steps import Step, instances_of, steps_of
+from rollcast.planner.waves import add_wave, waves_of
 
 
 def live_as_declared(declaration: Declaration, digests: Digests | None = None) -> LiveState:
@@ -48,15 +49,15 @@ def make_plan(
     lines, declared = lines_of(declaration), releases_of(declaration, digests)
     before = _live_releases(live, declared)
     in_place = in_place_slots(before, declared)
-    groups = group(before, declared, lines, in_place)
+    begins = [line for line in declared if line in before and not live.serving.get(line)]
+    groups = group(before, declared, lines, in_place, begins)
     steps = steps_of(groups, before, declared, lines)
     _refuse_impossible(steps, lines)
     start = {line: live.serving.get(line, ()) for line in {**declared, **live.serving}}
-    builder = WaveBuilder(lines, settings, start, live.instances, live.releases)
-    for wave in _waves(steps, builder, settings, lines):
-        builder.wave(wave)
-    gone = [line for line in live.serving if line not in declared and live.serving[line]]
-    builder.remove_lines(gone)
+    draft = Draft(lines, settings, start, live.instances, live.releases)
+    _remove_lines(draft, [line for line in live.serving if line not in declared and live.serving[line]])
+    for wave, narrowed in waves_of(steps, draft):
+        add_wave(draft, wave, narrowed)
     plan = Plan(
         pipeline=declaration.pipeline,
         environment=name,
@@ -66,13 +67,13 @@ def make_plan(
         live_state_digest=live.digest,
         changes=tuple(diff(before, declared)),
         groups=tuple(g.slots for g in groups),
-        operations=tuple(builder.operations),
-        milestones=tuple(builder.milestones),
-        rollback=tuple(builder.rollbacks),
-        notes=tuple(dict.fromkeys(builder.notes)),
+        operations=tuple(draft.operations),
+        milestones=tuple(draft.milestones),
+        rollback=tuple(draft.rollbacks),
+        notes=tuple(dict.fromkeys(draft.notes)),
         lines=lines,
         audiences={key: predicate.root for key, predicate in declaration.audiences.items()},
-        releases=dict(sorted(builder.releases.items())),
+        releases=dict(sorted(draft.releases.items())),
         start=start,
         start_instances=dict(live.instances),
     )
@@ -81,20 +82,28 @@ def make_plan(
 
 
 def _live_releases(live: LiveState, declared: Mapping[str, Release]) -> dict[str, Release]:
-    """The release that serves each declared line now; a new channel is served by its pipeline's default line."""
+    """The release that each declared line comes from.
+
+    A new channel of a pipeline that is served comes from the declared release of its default line: until the channel
+    begins, the default line takes its requests.
+    """
     found: dict[str, Release] = {}
-    for line in declared:
-        source = line if live.serving.get(line) else line.rsplit("/", 1)[0] + "/default" if "/" in line else "default"
+    for line in [*declared, *live.serving]:
         try:
-            release = live.release_of(source)
+            release = live.release_of(line)
         except LookupError:
-            ids = ", ".join(sorted({share.release for share in live.serving[source]}))
+            ids = ", ".join(sorted({share.release for share in live.serving[line]}))
             raise MixedLiveState(
-                f"line '{source}' is split between {ids}: a rollout is under way there. "
+                f"line '{line}' is split between {ids}: a rollout is under way there. "
                 "Finish it with 'rollcast apply --resume', or lead it back with 'rollcast abort'."
             ) from None
+        default = default_of(line)
+        if line not in declared:
+            continue
         if release is not None:
             found[line] = release
+        elif live.serving.get(default) and default in declared:
+            found[line] = declared[default]
     return found
 
 
@@ -117,53 +126,25 @@ def _refuse_impossible(steps: list[Step], lines: Mapping[str, Line]) -> None:
                 )
 
 
-def _waves(
-    steps: list[Step], builder: WaveBuilder, environment: Environment, lines: Mapping[str, Line]
-) -> list[list[Step]]:
-    """Steps packed into waves, in order, as many in each as capacity allows while old and new run side by side."""
-    limits = limits_of(environment)
-    releases = dict(builder.releases)
-    existing: dict[str, SlotVersion] = {
-        path: releases[release].slots[slot]
-        for path, (release, slot) in builder.instances.items()
-        if release in releases
-    }
-    waves: list[list[Step]] = []
-    wave: list[Step] = []
-    for step in steps:
-        fresh = {p: r.slots[s] for r in step.after.values() for p, (_, s) in instances_of(r).items()}
-        together = {**existing, **fresh}
-        over = excess(need_of(together.values(), environment), limits)
-        if over and wave:
-            waves.append(wave)
-            existing = _after_contract(existing, steps, step, builder)
-            wave, together = [], {**existing, **fresh}
-            over = excess(need_of(together.values(), environment), limits)
-        if over:
-            remedy = "Raise the capacity for the time of the rollout, declare smaller 'needs', or 'in_place: true'."
-            raise CapacityError(f"{step.name} does not fit beside what runs: {sentence(over)}. {remedy}")
-        existing = together
-        wave.append(step)
-        builder.narrowed = len(waves) > 0
-    return [*waves, wave] if wave else waves
+def _remove_lines(draft: Draft, gone: list[str]) -> None:
+    """Lines that are no longer declared: their requests are served by the default line from then on."""
+    if not gone:
+        return
+    first = len(draft.milestones)
+    operations = [
+        Operation(
+            id=draft.id(f"shift/{line}/remove", line), kind="shift", milestone=first, line=line,
+            why="the line is no longer declared: the default line takes its requests",
+        )
+        for line in gone
+    ]  # fmt: skip
+    origin: Serving = {line: draft.serving[line] for line in gone}
+    details = {"step": "remove", "lines": tuple(gone)}
+    draft.milestone("shift", "remove " + ", ".join(gone), operations, dict.fromkeys(gone, ()), **details)
+    way = retreat(draft, (), origin, ())
+    draft.rollbacks.append(way)
+    draft.contract("+".join(gone), gone)
+    draft.wave += 1
 
 
-def _after_contract(
-    existing: Mapping[str, SlotVersion], steps: list[Step], upto: Step, builder: WaveBuilder
-) -> dict[str, SlotVersion]:
-    """What is left once everything that no line uses before step `upto` is retired."""
-    current = {line: next((s.release for s in shares), None) for line, shares in builder.serving.items()}
-    used: dict[str, SlotVersion] = {}
-    latest: dict[str, Release] = {
-        line: builder.releases[release] for line, release in current.items() if release is not None
-    }
-    for step in steps:
-        if step is upto:
-            break
-        latest.update(step.after)
-    for release in latest.values():
-        used.update({path: release.slots[slot] for path, (_, slot) in instances_of(release).items()})
-    return {path: slot for path, slot in used.items() if path in existing}
-
-
-__all__ = ["EVERYONE", "LiveState", "Serving", "live_as_declared", "make_plan"]
+__all__ = ["LiveState", "Serving", "live_as_declared", "make_plan"]

@@ -130,6 +130,12 @@ class Line(Model):
     rollout: Rollout = Rollout()
 
 
+def default_of(line: str) -> str:
+    """The default line of a line's pipeline."""
+    pipeline, several, _ = line.rpartition("/")
+    return f"{pipeline}/default" if several else "default"
+
+
 def lines_of(declaration: Declaration) -> dict[str, Line]:
     """Every line of a declaration by id, routed channels first, in the order in which routes are tried."""
     lines: dict[str, Line] = {}

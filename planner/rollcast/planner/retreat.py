@@ -2,31 +2,29 @@
 
 Steps that ran side by side are undone by one shift, however many they are, because their old instances still exist. A
 slot that changed in place is overwritten with its old version only after a drain, in the reverse of the order in which
-it was changed, so that no request ever meets a pair that the order was to avoid.
+it was changed, so that no request ever meets a pair that the order was to avoid. The milestones of one step share one
+way back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from rollcast.planner.build import Draft
 from rollcast.planner.plan import EVERYONE, Milestone, Operation, Rollback, Serving, Share
 from rollcast.planner.releases import Release
-from rollcast.planner.steps import Instances, Step, instances_of
-
-if TYPE_CHECKING:
-    from rollcast.planner.build import WaveBuilder
+from rollcast.planner.steps import Step, instances_of
 
 
-def retreat(milestone: int, done: Sequence[Step], origin: Serving, instances: Instances, plan: WaveBuilder) -> Rollback:
-    """The rollback from a milestone to the start of its wave. `done` are the steps begun since then."""
-    way = _Way(milestone, plan)
+def retreat(draft: Draft, done: Sequence[Step], origin: Serving, fresh: Sequence[str]) -> Rollback:
+    """The rollback to the start of a wave: `done` are the steps begun since then, `fresh` the folders made since."""
+    way = _Way(draft, done)
     pending: dict[str, Release | None] = {}
     for step in reversed(done):
-        pending.update(step.before)
+        pending.update({line: old if origin.get(line) else None for line, old in step.before.items()})
         if step.kind in ("in-place", "pause"):
             if step.kind == "pause":
-                way.shift(dict.fromkeys(step.before), "pause")
+                way.shift({**pending, **dict.fromkeys(step.before)}, "pause")
                 way.overwrite(step)
                 way.shift(pending, "resume")
             else:
@@ -36,55 +34,45 @@ def retreat(milestone: int, done: Sequence[Step], origin: Serving, instances: In
     if pending:
         way.shift(pending, "traffic back")
     way.restore(origin)
-    way.retire_new(instances)
-    return Rollback(from_milestone=milestone, milestones=tuple(way.milestones), operations=tuple(way.operations))
+    way.retire(fresh)
+    return Rollback(
+        from_milestone=len(draft.milestones) - 1, milestones=tuple(way.milestones), operations=tuple(way.operations)
+    )
 
 
 class _Way:
     """Collects the milestones of one rollback."""
 
-    def __init__(self, milestone: int, plan: WaveBuilder) -> None:
-        self.start, self.plan = milestone, plan
+    def __init__(self, draft: Draft, done: Sequence[Step]) -> None:
+        self.draft, self.done = draft, done
+        self.name = f"rollback-{len(draft.milestones) - 1}"
         self.milestones: list[Milestone] = []
         self.operations: list[Operation] = []
         self.serving: Serving = {}
-        self.left: set[str] = set()
+        self.sinks: tuple[str, ...] = ()
 
     def _add(self, title: str, operations: list[Operation], serving: Serving) -> None:
-        index = len(self.milestones)
         waited = {name for op in operations for name in op.after}
-        before = self.operations
-        taken = {name for op in before for name in op.after}
-        last = self.milestones[-1].index if self.milestones else -1
-        sinks = tuple(sorted(op.id for op in before if op.milestone == last and op.id not in taken))
-        tied = [
-            op.model_copy(update={"milestone": index, "after": op.after or (sinks if index else ())})
-            for op in operations
-        ]
-        assert waited <= {op.id for op in operations}
-        self.operations.extend(tied)
-        self.milestones.append(Milestone(index=index, title=title, kind="restore", serving=serving))
+        self.operations.extend(op if op.after else op.model_copy(update={"after": self.sinks}) for op in operations)
+        self.sinks = tuple(sorted(op.id for op in operations if op.id not in waited))
+        self.milestones.append(Milestone(index=len(self.milestones), title=title, kind="restore", serving=serving))
         self.serving.update(serving)
 
-    def _name(self, text: str) -> str:
-        return f"rollback-{self.start}/{len(self.milestones)}/{text}"
+    def _id(self, text: str) -> str:
+        return f"{self.name}/{len(self.milestones)}/{text}"
+
+    def _shift(self, line: str, release: Release | None, why: str) -> Operation:
+        return Operation(
+            id=self._id(f"shift/{line}"), kind="shift", milestone=len(self.milestones), line=line,
+            release=release.id if release else None, why=why,
+        )  # fmt: skip
 
     def shift(self, targets: dict[str, Release | None], title: str) -> None:
-        serving: Serving = {}
-        operations = []
-        for line, release in targets.items():
-            shares = (Share(line=line, audience=EVERYONE, percent=100.0, release=release.id),) if release else ()
-            serving[line] = shares
-            operations.append(
-                Operation(
-                    id=self._name(f"shift/{line}"),
-                    kind="shift",
-                    milestone=0,
-                    line=line,
-                    release=release.id if release else None,
-                    why="rollback moves traffic first",
-                )
-            )
+        serving: Serving = {
+            line: (Share(line=line, audience=EVERYONE, percent=100.0, release=release.id),) if release else ()
+            for line, release in targets.items()
+        }
+        operations = [self._shift(line, release, "rollback moves traffic first") for line, release in targets.items()]
         self._add(title, operations, serving)
 
     def overwrite(self, step: Step) -> None:
@@ -97,9 +85,9 @@ class _Way:
                     seen.add(folder)
                     operations.append(
                         Operation(
-                            id=self._name(f"provision/{slot}"),
+                            id=self._id(f"provision/{slot}"),
                             kind="provision",
-                            milestone=0,
+                            milestone=len(self.milestones),
                             component=slot,
                             artifact=release.slots[slot].reference,
                             instance=folder,
@@ -113,27 +101,28 @@ class _Way:
 
     def restore(self, origin: Serving) -> None:
         """The exact shares of the start, where a shift left other ones (a new channel, an audience)."""
-        wrong = {line: shares for line, shares in origin.items() if self.serving.get(line, shares) != shares}
+        now = {**{line: self.draft.serving.get(line, ()) for line in origin}, **self.serving}
+        wrong = {line: shares for line, shares in origin.items() if now[line] != shares}
         if wrong:
-            operations = [
-                Operation(id=self._name(f"shift/{line}"), kind="shift", milestone=0, line=line, why="as it was before")
-                for line in wrong
-            ]
-            self._add("as it was", operations, wrong)
+            self._add("as it was", [self._shift(line, None, "as it was before") for line in wrong], wrong)
 
-    def retire_new(self, instances: Instances) -> None:
-        idle = [folder for folder in self.plan.instances if folder not in instances]
-        if not idle:
+    def retire(self, fresh: Sequence[str]) -> None:
+        """Drain, and retire what this wave made."""
+        if not fresh:
             return
         drain = self._drain("no request may still be on what is about to be retired")
-        retires = self.plan.retires(idle, (drain.id,), 0, self._name(""))
+        prefix = self._id("")
+        retires = self.draft.retires(fresh, (drain.id,), len(self.milestones), prefix)
         self._add("retire the new instances", [drain, *retires], {})
 
     def _drain(self, why: str) -> Operation:
-        plan = self.plan
-        wait_s = max((line.rollout.timeout for line in plan.lines.values()), default=0.0)
-        keep = {share.release for shares in self.serving.values() for share in shares}
-        gone = {r.id for step in plan._done for r in step.after.values()} - keep
+        kept = {share.release for shares in self.serving.values() for share in shares}
+        begun = {r.id for step in self.done for side in (step.before, step.after) for r in side.values() if r}
+        gone = {name for name in begun - kept if not self.draft.served_elsewhere(name, self.serving)}
         return Operation(
-            id=self._name("drain"), kind="drain", milestone=0, wait_s=wait_s, drained=tuple(sorted(gone)), why=why
-        )
+            id=self._id("drain"), kind="drain", milestone=len(self.milestones), why=why,
+            wait_s=self.draft.longest_request_s, drained=tuple(sorted(gone)),
+        )  # fmt: skip
+
+
+__all__ = ["retreat"]

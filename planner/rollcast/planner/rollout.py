@@ -279,10 +279,12 @@ class Rollout:
 
 
 def specs_of(plan: Plan, milestone: Milestone) -> tuple[GateSpec, ...]:
-    """The gates that a milestone names."""
+    """The gates that a milestone names: its stage's own, or the rollout's."""
     if not milestone.lines:
         return ()
-    return tuple(gate for gate in plan.lines[milestone.lines[0]].rollout.gates if gate.metric in milestone.gates)
+    rule = plan.lines[milestone.lines[0]].rollout
+    own = rule.stages[milestone.stage].gates if milestone.stage is not None else None
+    return tuple(gate for gate in (rule.gates if own is None else own) if gate.metric in milestone.gates)
 
 
 def stage_alpha(plan: Plan, milestone: Milestone) -> float:

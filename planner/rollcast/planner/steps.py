@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rollcast.planner.contracts import ContractGraph
 from rollcast.planner.groups import Group
 from rollcast.planner.releases import Line, Release, SlotVersion, instance_path
 
@@ -55,20 +56,69 @@ def _slot_steps(
     lines: Mapping[str, Line],
 ) -> list[Step]:
     steps = []
-    for group in groups:
+    contracts: dict[str, ContractGraph] = {}
+    for line, release in current.items():
+        if release is not None:
+            contracts[line] = ContractGraph(release.slots, declared[line].slots)
+    waiting = list(reversed(groups))
+    while waiting:
+        group = waiting.pop()
         before = {line: current[line] for line in group.lines}
-        after = {line: _switch(group, line, current[line], declared[line]) for line in group.lines}
+        while True:
+            after = {line: _switch(group, line, current[line], declared[line]) for line in group.lines}
+            broken = _broken(group, after, contracts)
+            following = (
+                next((g for g in reversed(waiting) if set(g.lines) & set(group.lines)), None) if broken else None
+            )
+            if following is None:
+                break
+            waiting.remove(following)
+            group = _merged(group, following, broken)
+            before = {line: current[line] for line in group.lines}
         current.update(after)
-        steps.append(Step(group, _kind(group, before, lines), before, after))
+        steps.append(Step(group, _kind(group, before, after), before, after))
     return steps
 
 
-def _kind(group: Group, before: Mapping[str, Release | None], lines: Mapping[str, Line]) -> str:
-    if not group.in_place or not any(before.values()):
+def _broken(group: Group, after: Mapping[str, Release], contracts: Mapping[str, ContractGraph]) -> str:
+    """What would be broken if only this group switched: pairwise orders do not see what takes three to mend."""
+    for line, release in after.items():
+        graph = contracts.get(line)
+        for u, v in graph.edges_of(group.slots) if graph else ():
+            why = graph.why_not(u, release.slots.get(u), v, release.slots.get(v)) if graph else ""
+            if why:
+                return why
+    return ""
+
+
+def _merged(one: Group, other: Group, reason: str) -> Group:
+    return Group(
+        members=(*one.members, *other.members),
+        lines=tuple(dict.fromkeys((*one.lines, *other.lines))),
+        slots=tuple(dict.fromkeys((*one.slots, *other.slots))),
+        in_place=one.in_place or other.in_place,
+        together=tuple(dict.fromkeys((*one.together, reason, *other.together))),
+        after=tuple(dict.fromkeys((*one.after, *other.after))),
+    )
+
+
+def _kind(group: Group, before: Mapping[str, Release | None], after: Mapping[str, Release]) -> str:
+    """What exists once is overwritten only where something else is there already."""
+    if not any(_overwrites(group, before[line], release) for line, release in after.items()):
         return "side-by-side"
-    if len(group.slots) == 1:
-        return "in-place"
-    return "pause"
+    return "in-place" if len(group.slots) == 1 else "pause"
+
+
+def _overwrites(group: Group, before: Release | None, after: Release) -> bool:
+    if before is None:
+        return False
+    old = instances_of(before)
+    for folder, (_, slot) in instances_of(after).items():
+        if slot not in group.slots or not after.slots[slot].in_place or folder not in old:
+            continue
+        if before.slots[old[folder][1]].instance_id != after.slots[slot].instance_id:
+            return True
+    return False
 
 
 def _switch(group: Group, line: str, old: Release | None, declared: Release) -> Release:

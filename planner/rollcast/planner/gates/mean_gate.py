@@ -14,7 +14,7 @@ from rollcast.planner.gates.means import BoundedMean, MeanTest, mean_interval
 from rollcast.planner.gates.outcomes import Bools, Floats
 from rollcast.planner.gates.spec import GateSpec
 
-_WARM_UP = 20  # outcomes that only scale a cost gate
+WARM_UP = 20  # outcomes that only scale a cost gate
 _MEANS = 10  # a cost is cut at this many times their mean
 
 
@@ -39,13 +39,12 @@ class MeanGate(Gate):
 
     def take(self, candidate: Bools, values: Floats) -> None:
         if self.bounds is None:
-            room = _WARM_UP - len(self.waiting)
+            room = WARM_UP - len(self.waiting)
             self.waiting.extend(values[:room].tolist())
             candidate, values = candidate[room:], values[room:]
-            if len(self.waiting) < _WARM_UP:
+            if len(self.waiting) < WARM_UP:
                 return
-            top = _MEANS * math.fsum(self.waiting) / _WARM_UP
-            self.bounds, self.waiting = (0.0, max(top, self.spec.margin * 2)), []
+            self.bounds, self.waiting = (0.0, float(cost_bound(np.array(self.waiting), self.spec.margin))), []
             self.test = self._open(self.bounds)
         assert self.test is not None
         scaled = self._scaled(values, self.bounds)
@@ -85,6 +84,12 @@ class MeanGate(Gate):
         self.waiting, self.pairing = list(state["waiting"]), Pairing.from_json(state["pairing"])
         self.test = MeanTest.from_json(state["test"]) if state["test"] else None
         self.arms = (BoundedMean.from_json(state["arms"][0]), BoundedMean.from_json(state["arms"][1]))
+
+
+def cost_bound(first: Floats, margin: float) -> Floats:
+    """Where a cost is cut, from its first outcomes [..., outcomes]."""
+    bound: Floats = np.maximum(_MEANS * first.mean(axis=-1), 2 * margin)
+    return bound
 
 
 _Arm = tuple[int, tuple[float, float, float]]

@@ -27,10 +27,10 @@ _MOST = 0.9  # of the stake at which one block could take everything
 
 
 class MeanTest:
-    """Both e-processes of one bounded mean. `margin` is in scaled units; `runs` streams advance in step."""
+    """Both e-processes of one bounded mean. `margin` is in scaled units, one or [runs]; streams advance in step."""
 
-    def __init__(self, margin: float, runs: int = 1) -> None:
-        self.margin = min(margin, 0.999)
+    def __init__(self, margin: float | Floats, runs: int = 1) -> None:
+        self.margin: Floats = np.minimum(np.broadcast_to(np.asarray(margin, np.float64), runs), 0.999)[:, None]
         self.blocks = 0
         self.sums: Floats = np.zeros((runs, 2))  # of D and of its square
         self.refresh_at = 1
@@ -77,7 +77,9 @@ class MeanTest:
         """Logs of what each stake makes of each block, [runs, blocks, stakes]."""
         harm, no_worse = stakes(self.spread, self.margin)
         d = differences[..., None]
-        made: Floats = np.log1p(np.concatenate([d * harm[:, None], (self.margin - d) * no_worse[:, None]], axis=2))
+        made: Floats = np.log1p(
+            np.concatenate([d * harm[:, None], (self.margin[:, None] - d) * no_worse[:, None]], axis=2)
+        )
         return made
 
     @staticmethod
@@ -87,19 +89,19 @@ class MeanTest:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "margin": self.margin, "blocks": self.blocks, "sums": self.sums.tolist(),
+            "margin": self.margin[:, 0].tolist(), "blocks": self.blocks, "sums": self.sums.tolist(),
             "refresh_at": self.refresh_at, "spread": self.spread.tolist(), "logs": self.logs.tolist(),
         }  # fmt: skip
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> MeanTest:
-        test = cls(data["margin"])
+        test = cls(np.array(data["margin"]))
         test.blocks, test.sums, test.refresh_at = data["blocks"], np.array(data["sums"]), data["refresh_at"]
         test.spread, test.logs = np.array(data["spread"]), np.array(data["logs"])
         return test
 
 
-def stakes(spread: Floats, margin: float) -> tuple[Floats, Floats]:
+def stakes(spread: Floats, margin: Floats) -> tuple[Floats, Floats]:
     """Stakes on harm and on no worse, [runs, effects]. None can lose everything in one block."""
     wished = EFFECTS / spread
     return np.minimum(wished, _MOST), np.minimum(wished, _MOST / (1 - margin))

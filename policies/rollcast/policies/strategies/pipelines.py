@@ -175,7 +175,7 @@ def _contract(draw: st.DrawFn, slots: list[Slot], provider: int, consumer: int) 
     if not sides or (len(sides) == 1 and not _may_differ(giver, taker)):
         return
     change = draw(contract_changes(giver.changes, taker.changes))
-    contract = f"c-{giver.name}-{taker.name}"
+    contract = f"c~{giver.name}~{taker.name}"
     provides = (dict(giver.provides[0]), dict(giver.provides[1]))
     requires = (dict(taker.requires[0]), dict(taker.requires[1]))
     of = giver.name if draw(st.booleans()) else None

@@ -1,0 +1,111 @@
+"""Which versions break each other when they meet on one request's path. Answers are remembered; plans ask often.
+
+Contracts are those between what a line comes from and what it goes to, so that an edge about which nothing is declared
+binds the versions of one generation together.
+"""
+
+from __future__ import annotations
+
+from rollcast.planner.contracts import ContractGraph
+from rollcast.planner.plan import Plan
+from rollcast.planner.releases import SlotVersion, default_of, instance_path
+
+Content = tuple[str, str]  # (release id, slot): the version that fills this slot of this release
+
+
+class Meetings:
+    """Decides, for the releases of one plan, what may meet what."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._graphs: dict[tuple[str, str], ContractGraph] = {}
+        self._graph_of: dict[str, ContractGraph] = {}
+        self._whole: dict[tuple[int, str], str] = {}
+        self._pairs: dict[tuple[int, str, Content, str, Content], str] = {}
+        self._folders: dict[str, dict[str, str]] = {}
+        self._once: dict[str, dict[str, str]] = {}
+        self._lines: dict[str, list[str]] = {}
+        self._everywhere = list(dict.fromkeys([*plan.lines, *plan.start]))
+        for line in self._everywhere:
+            self._lines.setdefault(self._pipeline(line), []).append(line)
+
+    def _pipeline(self, line: str) -> str:
+        if line in self.plan.lines:
+            return self.plan.lines[line].pipeline
+        shares = self.plan.start.get(line, ())
+        return self.plan.releases[shares[0].release].pipeline if shares else ""
+
+    def content(self, content: Content) -> SlotVersion:
+        """The version that a content stands for."""
+        return self.plan.releases[content[0]].slots[content[1]]
+
+    def folders(self, release: str) -> dict[str, str]:
+        """Slot -> folder of the instance that serves it."""
+        if release not in self._folders:
+            whole = self.plan.releases[release]
+            self._folders[release] = {n: instance_path(whole.pipeline, n, s) for n, s in whole.slots.items()}
+        return self._folders[release]
+
+    def once(self, release: str) -> dict[str, str]:
+        """Folder -> slot of those slots whose versions share one folder."""
+        if release not in self._once:
+            slots = self.plan.releases[release].slots
+            self._once[release] = {f: n for n, f in self.folders(release).items() if slots[n].in_place}
+        return self._once[release]
+
+    def lines_of(self, folder: str) -> list[str]:
+        """Lines whose requests may use an instance: those of its pipeline, or all when it is shared."""
+        owner = folder.split("/", 1)[0]
+        return self._everywhere if owner == "shared" else self._lines.get(owner, [])
+
+    def lines_serving(self, release: str) -> list[str]:
+        """Lines that may serve a release."""
+        return self._lines.get(self.plan.releases[release].pipeline, [])
+
+    def graph(self, line: str) -> ContractGraph:
+        """Contracts between what a line comes from and goes to; the default line takes over from one that goes."""
+        if line not in self._graph_of:
+            heir = line if line in self.plan.to_release else default_of(line)
+            ids = [name for name in (self.plan.from_release.get(line), self.plan.to_release.get(heir)) if name]
+            if line not in self.plan.to_release:
+                ids = [*(share.release for share in self.plan.start.get(line, ())), *ids]
+            ends = (ids[0], ids[-1])
+            if ends not in self._graphs:
+                self._graphs[ends] = ContractGraph(*(self.plan.releases[name].slots for name in ends))
+            self._graph_of[line] = self._graphs[ends]
+        return self._graph_of[line]
+
+    def whole(self, line: str, release: str) -> str:
+        """What is broken within a release that a line serves, or nothing."""
+        graph = self.graph(line)
+        key = (id(graph), release)
+        if key not in self._whole:
+            slots = self.plan.releases[release].slots
+            found = [why for u, v in graph.edges() if (why := graph.why_not(u, slots.get(u), v, slots.get(v)))]
+            found = found or [str(clash) for clash in graph.unprovided(slots)]
+            self._whole[key] = "; ".join(found)
+        return self._whole[key]
+
+    def pair(self, line: str, slot: str, content: Content, other: str, its: Content) -> str:
+        """Why a request of a line may not meet these contents in these two slots, or nothing."""
+        graph = self.graph(line)
+        key = (id(graph), slot, content, other, its)
+        if key not in self._pairs:
+            self._pairs[key] = graph.why_not(slot, self.content(content), other, self.content(its))
+        return self._pairs[key]
+
+    def leads(self, release: str, slot: str, other: str) -> bool:
+        """Whether a request surely passes `slot` before it reaches `other`."""
+        slots = self.plan.releases[release].slots
+        pending, seen = [other], set[str]()
+        while pending:
+            for up in slots[pending.pop()].upstream:
+                if up == slot:
+                    return True
+                if up not in seen and up in slots:
+                    seen.add(up)
+                    pending.append(up)
+        return False
+
+
+__all__ = ["Content", "Meetings"]

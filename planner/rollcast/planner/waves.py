@@ -1,0 +1,161 @@
+"""Waves: which steps expand together, and the milestones of each wave with the way back from every one of them.
+
+Pipelines that share nothing have waves of their own, one after another: a regression in one never undoes the other.
+Within a pipeline, all steps share one wave while capacity allows, so that the way back stays open as long as possible.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from rollcast.planner.build import Draft, label_of
+from rollcast.planner.capacity import Need, excess, limits_of, need_of, sentence
+from rollcast.planner.declaration import Environment
+from rollcast.planner.errors import CapacityError
+from rollcast.planner.expanding import expand
+from rollcast.planner.plan import Rollback, Serving
+from rollcast.planner.releases import Line, SlotVersion
+from rollcast.planner.retreat import retreat
+from rollcast.planner.shifting import shift
+from rollcast.planner.steps import Step, instances_of
+
+
+def clusters(steps: Sequence[Step], lines: Mapping[str, Line]) -> list[list[Step]]:
+    """Steps of pipelines that share something, together and in order; clusters in the order of their first step."""
+    leader: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while leader.setdefault(name, name) != name:
+            name = leader[name]
+        return name
+
+    for step in steps:
+        pipelines = [lines[line].pipeline for line in step.group.lines]
+        for other in pipelines[1:]:
+            leader[find(other)] = find(pipelines[0])
+    found: dict[str, list[Step]] = {}
+    for step in steps:
+        found.setdefault(find(lines[step.group.lines[0]].pipeline), []).append(step)
+    return list(found.values())
+
+
+class Room:
+    """Which instances there are while a plan goes on, and whether more of them fit."""
+
+    def __init__(self, draft: Draft, environment: Environment) -> None:
+        self.environment, self.limits = environment, limits_of(environment)
+        self.there: dict[str, SlotVersion] = {}
+        self.need: Need = Counter()
+        self.users: Counter[str] = Counter()
+        if self.limits:
+            for folder, (release, slot) in draft.instances.items():
+                self._put(folder, draft.releases[release].slots[slot])
+            for shares in draft.serving.values():
+                for release in dict.fromkeys(share.release for share in shares):
+                    self.users.update(instances_of(draft.releases[release]).keys())
+
+    def _put(self, folder: str, version: SlotVersion) -> None:
+        old = self.there.get(folder)
+        if old is not None:
+            self.need.subtract(need_of([old], self.environment))
+        self.there[folder] = version
+        self.need.update(need_of([version], self.environment))
+
+    def add(self, step: Step) -> str:
+        """Make room for a step's instances beside what is there: nothing, or what is missing, and nothing is added."""
+        if not self.limits:
+            return ""
+        fresh = {p: r.slots[s] for r in step.after.values() for p, (_, s) in instances_of(r).items()}
+        before = {folder: self.there.get(folder) for folder in fresh}
+        for folder, version in fresh.items():
+            if before[folder] is not version:
+                self._put(folder, version)
+        over = excess(self.need, self.limits)
+        if not over:
+            for line, release in step.after.items():
+                old = step.before[line]
+                self.users.update(instances_of(release).keys())
+                self.users.subtract(instances_of(old).keys() if old else ())
+            return ""
+        for folder, held in before.items():
+            if held is not None:
+                self._put(folder, held)
+            else:
+                self._drop(folder)
+        return sentence(over)
+
+    def contract(self) -> None:
+        """Retire what no line is served by."""
+        for folder in [folder for folder in self.there if self.users[folder] <= 0] if self.limits else ():
+            self._drop(folder)
+
+    def _drop(self, folder: str) -> None:
+        self.need.subtract(need_of([self.there.pop(folder)], self.environment))
+
+
+def waves_of(steps: Sequence[Step], draft: Draft) -> Iterator[tuple[list[Step], bool]]:
+    """(steps of a wave, whether capacity made it narrower). Raises CapacityError when one step alone has no room."""
+    room = Room(draft, draft.environment)
+    for cluster in clusters(steps, draft.lines):
+        wave: list[Step] = []
+        narrowed = False
+        for step in cluster:
+            missing = room.add(step)
+            if missing and wave:
+                narrowed = True
+                yield wave, narrowed
+                room.contract()
+                wave = []
+                missing = room.add(step)
+            if missing:
+                remedy = "Raise the capacity for the time of the rollout, declare smaller 'needs', or 'in_place: true'."
+                raise CapacityError(f"{step.name} does not fit beside what runs: {missing}. {remedy}")
+            wave.append(step)
+        yield wave, narrowed
+        room.contract()
+
+
+def add_wave(draft: Draft, steps: Sequence[Step], narrowed: bool) -> None:
+    """Expand, shift, contract for these steps, with a rollback for every milestone up to contract."""
+    for step in steps:
+        draft.releases.update({release.id: release for release in step.after.values()})
+    if narrowed:
+        draft.notes.append(
+            "Capacity does not let all new instances run beside the old ones: the plan is cut into narrower "
+            "waves, and each wave's contract milestone is a point of no return."
+        )
+    lines = tuple(dict.fromkeys(line for step in steps for line in step.group.lines))
+    origin: Serving = {line: draft.serving.get(line, ()) for line in lines}
+    first, before = len(draft.milestones), set(draft.instances)
+    expand(draft, steps)
+    fresh = [folder for folder in draft.instances if folder not in before]
+    _ways_back(draft, first, retreat(draft, (), origin, fresh))
+    for number, step in enumerate(steps, 1):
+        first = len(draft.milestones)
+        shift(draft, step)
+        _ways_back(draft, first, retreat(draft, steps[:number], origin, fresh))
+    _keep_warm(draft, steps)
+    draft.contract(label_of(steps), lines)
+    draft.wave += 1
+
+
+def _ways_back(draft: Draft, first: int, way: Rollback) -> None:
+    """The milestones of one step share one way back."""
+    for milestone in draft.milestones[first:]:
+        draft.rollbacks.append(
+            Rollback.model_construct(
+                from_milestone=milestone.index, milestones=way.milestones, operations=way.operations, loses=way.loses
+            )
+        )
+
+
+def _keep_warm(draft: Draft, steps: Sequence[Step]) -> None:
+    warm = max(draft.lines[line].rollout.keep_warm for step in steps for line in step.group.lines)
+    last = draft.milestones[-1]
+    if warm > last.bake_min_s:
+        update = {"bake_min_s": warm, "bake_max_s": max(warm, last.bake_max_s)}
+        draft.milestones[-1] = last.model_copy(update=update)
+
+
+__all__ = ["add_wave", "clusters", "waves_of"]

@@ -1,0 +1,247 @@
+"""Brute force: every state that a plan can reach, and every request that can be in flight in it.
+
+Knows nothing of how the planner decides. It runs the operations of a milestone in every order that `after` allows, lets
+a crash turn any such state into a rollback, lets requests begin wherever traffic is routed, be as slow as they like
+until a drain ends them, and pass the slots in every order that the data flow allows. What a request meets is compared
+pair by pair with what the versions themselves require. For small plans only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from rollcast.planner.plan import Milestone, Operation, Plan
+from rollcast.planner.releases import SlotVersion, instance_path
+from rollcast.planner.values import satisfies
+
+Done = frozenset[str]  # ids of finished operations; "begun:ID" for a drain under way
+
+
+@dataclass(frozen=True)
+class Flight:
+    """A request under way: its line, the release that it carries, what it met, and drains that it is older than."""
+
+    line: str
+    release: str
+    met: frozenset[tuple[str, tuple[str, str]]] = frozenset()  # (slot that exists once, content)
+    older_than: frozenset[str] = frozenset()
+
+
+@dataclass
+class State:
+    """What serves, what exists, who is in flight."""
+
+    serving: dict[str, frozenset[str]]
+    instances: dict[str, tuple[str, str]]
+    flights: set[Flight] = field(default_factory=set)
+
+
+class Oracle:
+    """Collects everything that goes wrong in any reachable state of a plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.found: set[str] = set()
+        self.states = 0
+        self._judged: dict[tuple[object, ...], str] = {}
+
+    def run(self) -> set[str]:
+        """Everything that is wrong, in words that begin with the invariant."""
+        plan = self.plan
+        serving = {line: frozenset(s.release for s in shares) for line, shares in plan.start.items()}
+        state = State(serving, dict(plan.start_instances))
+        for milestone in plan.milestones:
+            state = self._milestone(state, milestone, plan.operations_of(milestone.index), forward=True)
+        return self.found
+
+    # ---- states of one milestone --------------------------------------------------------------
+
+    def _milestone(self, start: State, milestone: Milestone, operations: Sequence[Operation], forward: bool) -> State:
+        """Every state between two milestones; the last one is given back."""
+        known = {o.id for o in operations}
+        states: dict[Done, State] = {frozenset(): start}
+        pending: list[Done] = [frozenset()]
+        while pending:
+            pending.sort(key=len)
+            done = pending.pop(0)
+            state = states[done]
+            self._observe(state)
+            if forward:
+                self._back_from(milestone, state)
+            for after, following in self._next(state, done, milestone, operations, known):
+                if after not in states:
+                    states[after] = following
+                    pending.append(after)
+                else:
+                    states[after].flights |= following.flights
+        last = max(states, key=len)
+        assert {o.id for o in operations} <= last, "operations wait for each other"
+        return states[last]
+
+    def _next(
+        self, state: State, done: Done, milestone: Milestone, operations: Sequence[Operation], known: set[str]
+    ) -> Iterator[tuple[Done, State]]:
+        for operation in operations:
+            name = operation.id
+            if name in done or not all(a in done for a in operation.after if a in known):
+                continue
+            if operation.kind == "drain":
+                begun = f"begun:{name}"
+                if begun not in done:
+                    older = {_older(f, name) for f in state.flights}
+                    yield done | {begun}, State(state.serving, state.instances, older)
+                else:
+                    left = {_forget(f, name) for f in state.flights if name not in f.older_than}
+                    yield done | {name}, State(state.serving, state.instances, left)
+                continue
+            yield done | {name}, self._apply(state, operation, milestone)
+
+    def _apply(self, state: State, operation: Operation, milestone: Milestone) -> State:
+        serving, instances = dict(state.serving), dict(state.instances)
+        if operation.kind in ("shift", "flag") and operation.line in milestone.serving:
+            serving[operation.line] = frozenset(s.release for s in milestone.serving[operation.line])
+        elif operation.kind == "provision":
+            assert operation.instance
+            assert operation.release
+            assert operation.component
+            instances[operation.instance] = (operation.release, operation.component)
+        elif operation.kind == "retire":
+            instances.pop(operation.instance or "", None)
+        return State(serving, instances, set(state.flights))
+
+    def _back_from(self, milestone: Milestone, state: State) -> None:
+        way = self.plan.rollback_of(milestone.index)
+        if way is None:
+            return
+        back = State(dict(state.serving), dict(state.instances), set(state.flights))
+        for step in way.milestones:
+            back = self._milestone(back, step, way.operations_of(step.index), forward=False)
+
+    # ---- what can be seen in a state ------------------------------------------------------------
+
+    def _observe(self, state: State) -> None:
+        self.states += 1
+        for line, releases in state.serving.items():
+            for release in releases:
+                state.flights.add(Flight(line, release))
+                self._residency(line, release)
+        pending = list(state.flights)
+        while pending:
+            flight = pending.pop()
+            self._exists(flight, state)
+            for moved in self._moves(flight, state):
+                if moved not in state.flights:
+                    state.flights.add(moved)
+                    pending.append(moved)
+        for flight in state.flights:
+            self._consistent(flight)
+        self._capacity(state)
+
+    def _moves(self, flight: Flight, state: State) -> Iterator[Flight]:
+        release = self.plan.releases[flight.release]
+        passed = {slot for slot, _ in flight.met}
+        for slot, version in release.slots.items():
+            folder = instance_path(release.pipeline, slot, version)
+            if not version.in_place or slot in passed or folder not in state.instances:
+                continue
+            if all(up in passed for up in _once_above(release.slots, slot)):
+                met = flight.met | {(slot, state.instances[folder])}
+                yield Flight(flight.line, flight.release, met, flight.older_than)
+
+    def _exists(self, flight: Flight, state: State) -> None:
+        release = self.plan.releases[flight.release]
+        passed = {slot for slot, _ in flight.met}
+        for slot, version in release.slots.items():
+            if slot not in passed and instance_path(release.pipeline, slot, version) not in state.instances:
+                self.found.add(f"consistency: {flight.release} finds no {slot}")
+
+    def _consistent(self, flight: Flight) -> None:
+        key = (flight.line, flight.release, flight.met)
+        if key not in self._judged:
+            self._judged[key] = self._clash(flight)
+        if self._judged[key]:
+            self.found.add(self._judged[key])
+
+    def _clash(self, flight: Flight) -> str:
+        met = dict(flight.met)
+        slots = self.plan.releases[flight.release].slots
+        contents: dict[str, SlotVersion] = {}
+        for name, version in slots.items():
+            if name in met:
+                owner, slot = met[name]
+                contents[name] = self.plan.releases[owner].slots[slot]
+            elif not version.in_place:
+                contents[name] = version
+        for name, version in contents.items():
+            for contract, wanted in version.requires.items():
+                provider = contract.split("~")[1] if "~" in contract else None
+                if provider is None or (provider in slots and provider not in contents):
+                    continue
+                found = contents[provider].provides.get(contract) if provider in contents else None
+                if found is None or not satisfies(found, wanted.value):
+                    return f"consistency: {name} {version.reference} meets {provider} with {contract} {found}"
+            for up in slots[name].upstream:
+                if up not in contents or not self._undeclared(flight.line, up, name):
+                    continue
+                if not self._one_generation(flight.line, up, contents[up], name, version):
+                    return f"consistency: {up} {contents[up].reference} meets {name} {version.reference} undeclared"
+        return ""
+
+    def _sides(self, line: str) -> list[dict[str, SlotVersion]]:
+        plan = self.plan
+        ids = [plan.from_release.get(line), plan.to_release.get(line)]
+        if line not in plan.to_release:  # the default line takes its requests over
+            heir = f"{line.rpartition('/')[0]}/default".lstrip("/")
+            ids = [share.release for share in plan.start.get(line, ())] + [plan.to_release.get(heir)]
+        return [plan.releases[name].slots for name in ids if name]
+
+    def _undeclared(self, line: str, up: str, down: str) -> bool:
+        for side in self._sides(line):
+            for here, there in ((up, down), (down, up)):
+                if here in side and there in side[here].independent_of:
+                    return False
+                if here in side and any(c.split("~")[1:2] == [there] for c in side[here].requires):
+                    return False
+        return True
+
+    def _one_generation(self, line: str, up: str, a: SlotVersion, down: str, b: SlotVersion) -> bool:
+        for side in self._sides(line):
+            if up in side and down in side and (side[up].identity, side[down].identity) == (a.identity, b.identity):
+                return True
+        return False
+
+    def _residency(self, line: str, release: str) -> None:
+        allowed = set(self.plan.lines[line].allowed_regions) if line in self.plan.lines else set()
+        for slot, version in self.plan.releases[release].slots.items():
+            if allowed and version.regions and not allowed & set(version.regions):
+                self.found.add(f"residency: {slot}")
+
+    def _capacity(self, state: State) -> None:
+        for resource, limit in self.plan.settings.capacity.items():
+            versions = [self.plan.releases[owner].slots[slot] for owner, slot in state.instances.values()]
+            if sum(v.demand.get(resource, 0.0) for v in versions) > limit:
+                self.found.add(f"capacity: {resource}")
+
+
+def _once_above(slots: dict[str, SlotVersion], slot: str) -> set[str]:
+    """Slots that exist once and that every request passes before this one."""
+    found: set[str] = set()
+    pending, seen = list(slots[slot].upstream), set[str]()
+    while pending:
+        up = pending.pop()
+        if up in seen or up not in slots:
+            continue
+        seen.add(up)
+        if slots[up].in_place:
+            found.add(up)
+        pending.extend(slots[up].upstream)
+    return found
+
+
+def _older(flight: Flight, drain: str) -> Flight:
+    return Flight(flight.line, flight.release, flight.met, flight.older_than | {drain})
+
+
+def _forget(flight: Flight, drain: str) -> Flight:
+    return Flight(flight.line, flight.release, flight.met, flight.older_than - {drain})
