@@ -24,6 +24,7 @@ from tools.questions import questions, share
 
 TRACE = Path(__file__).parent / "traffic" / "AzureLLMInferenceTrace_conv.csv"
 USERS = 20_000
+WAITING = 256
 REGIONS = ("eu", "us", "asia")
 PROBING = 1 / 6
 
@@ -80,6 +81,10 @@ async def replay(endpoint: str, speedup: float, seconds: float, seed: int) -> di
                     break
                 if (wait := due - time.monotonic()) > 0:
                     await asyncio.sleep(wait)
+                if len(tasks) >= WAITING:  # the client's own queue would take all of the processor, and send nothing
+                    statuses["not sent: too many are waiting"] += 1
+                    await asyncio.sleep(0)
+                    continue
                 task = asyncio.create_task(send(body))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)

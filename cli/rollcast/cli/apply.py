@@ -37,7 +37,8 @@ def apply(
         raise StackError("--resume goes on with the plan under way. Leave out the plan, or leave out --resume.")
     tell = teller(format_)
     if resume or (once and plan is None and _under_way(project)):
-        close(project, applying.resume(project, tell, once=once), format_)
+        order = {"order": "resume"} if resume else None
+        close(project, applying.resume(project, tell, once=once, order=order), format_)
     made = _read(plan) if plan else _planned(context)
     if format_ == "text":
         _show(made)

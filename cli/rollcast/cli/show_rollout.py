@@ -33,14 +33,23 @@ class Lines:
     """Plain lines on standard output: every milestone, every change of a verdict, nothing twice."""
 
     def __init__(self) -> None:
-        self._said = ""
+        self._said: object = None
 
     def tell(self, event: Event) -> None:
         text = sentence(event)
-        if text and text != self._said:
-            self._said = text
+        said = _matter(event) or text
+        if text and said != self._said:
+            self._said = said
             terminal.out(text)
             sys.stdout.flush()
+
+
+def _matter(event: Event) -> object:
+    """What a look says once its figures are left out; None for other events."""
+    if event["event"] != "look":
+        return None
+    open_ = [gate["metric"] for gate in event["gates"] if gate["verdict"] == "continue"]
+    return event["milestone"], event["verdict"], open_, [guard["name"] for guard in event["guards"] if not guard["ok"]]
 
 
 def sentence(event: Event) -> str:
@@ -54,7 +63,7 @@ def sentence(event: Event) -> str:
         return f"  {head}  {way}milestone {event['milestone']}: {clean(event['title'])}"
     if kind == "look":
         word = {"advance": "green", "roll_back": "red", "hold": "yellow"}.get(event["verdict"])
-        return f"    {paint(event['verdict'].replace('_', ' '), word)}: {_shortened(event)}"
+        return f"    {paint(event['verdict'].replace('_', ' '), word)}: {_shortened(event)}{_share(event)}"
     if kind == "evaluated":
         found = ", ".join(f"{name} {value:.3g}" for name, value in sorted(event["metrics"].items()))
         return f"    {clean(event['operation'])}: {found or 'nothing reported'}"
@@ -70,6 +79,17 @@ def _shortened(event: Event) -> str:
         few = [guard["name"] for guard in event["guards"] if not guard["ok"]]
         return f"waiting for evidence ({', '.join(waits or few)})"
     return clean(event["sentence"])
+
+
+def _share(event: Event) -> str:
+    """The share that was asked for and the one that telemetry measured; told when something is decided."""
+    seen = event["tally"]["stage"]
+    total = sum(seen.values())
+    if event["verdict"] == "continue" or not total:
+        return ""
+    parts = [f"{asked * 100:g} % asked, {seen.get(release, 0) / total * 100:.2f} % measured"
+             for release, asked in event["asked"].items()]  # fmt: skip
+    return f"; {'; '.join(parts)} of {total} requests" if parts else ""
 
 
 def _ending(event: Event) -> str:

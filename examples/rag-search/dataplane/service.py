@@ -120,9 +120,13 @@ class Service:
             found += case["relevant"] in {hit.passage.id for hit in hits}
         return 200, {"cases": len(cases), "metrics": {"recall_at_5": found / len(cases)}}
 
-    def inflight(self) -> dict[str, int]:
+    def inflight(self) -> dict[str, Any]:
+        """Requests on each release, and what the flag evaluator has read: its definition's digest."""
+        found = self._flags.get_object_details(FLAG, {}, EvaluationContext("rollcast"))
+        content = found.flag_metadata.get("rollcast_content")
         with self._lock:
-            return {release: count for release, count in self._inflight.items() if count}
+            counts = {release: count for release, count in self._inflight.items() if count}
+        return {"releases": counts, "definitions": {FLAG: content}}
 
 
 def application(service: Service) -> Starlette:
@@ -145,7 +149,7 @@ def application(service: Service) -> Starlette:
         return JSONResponse({"ok": True})
 
     async def inflight(_: Request) -> JSONResponse:
-        return JSONResponse({"releases": service.inflight()})
+        return JSONResponse(service.inflight())
 
     return Starlette(
         routes=[

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+from rollcast.planner.declaration import Declaration
 from rollcast.planner.plan import Plan
 from rollcast.stacks.driver import Driver, Ended, Exit, Tell
 from rollcast.stacks.engine.update import World
@@ -43,8 +44,19 @@ def ledger_of(project: Project) -> Ledger:
     return open_ledger(project.folder, scope_of(project.declaration, project.environment_name))
 
 
-def start(project: Project, plan: Plan, tell: Tell, *, once: bool = False, reason: str = "") -> Ended:
-    """Carries out a plan. Raises StaleError, LockedError, StackError; what was reached stays reached."""
+def start(
+    project: Project,
+    plan: Plan,
+    tell: Tell,
+    *,
+    once: bool = False,
+    reason: str = "",
+    declared: tuple[Declaration, Mapping[str, str]] | None = None,
+) -> Ended:
+    """Carries out a plan. `declared`: what it was made from, with digests, where that is not the project's own.
+
+    Raises StaleError, LockedError, StackError; what was reached stays reached.
+    """
     ledger = ledger_of(project)
     _refuse_second(under_way(ledger))
     with holding(ledger, take_over=True) as held:
@@ -56,7 +68,8 @@ def start(project: Project, plan: Plan, tell: Tell, *, once: bool = False, reaso
             return Ended(Exit.DONE, "the live state is as declared", Tally(), "nothing_to_do")
         target.claim(held.lease.token)
         about = {"reason": reason, "by": getpass.getuser()}
-        work = begin(ledger, held.lease, plan, project.declaration, project.digests, live, about)
+        declaration, digests = declared or (project.declaration, project.digests)
+        work = begin(ledger, held.lease, plan, declaration, digests, live, about)
         tell({"event": "started", "rollout": work.id, "milestones": len(plan.milestones)})
         return _drive(project, work, ledger, held, tell, recover=False, once=once)
 
@@ -72,7 +85,8 @@ def resume(project: Project, tell: Tell, *, once: bool = False, order: Mapping[s
             raise StackError("The rollout ended just now. See 'rollcast status'.")
         work = load(ledger, started)
         target_at(project.folder, work.plan.settings).claim(held.lease.token)
-        ledger.append("order", work.id, dict(order or {"order": "resume"}), held.lease)
+        if order is not None:
+            ledger.append("order", work.id, dict(order), held.lease)
         return _drive(project, work, ledger, held, tell, recover=True, once=once)
 
 

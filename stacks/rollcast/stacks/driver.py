@@ -15,7 +15,7 @@ from typing import Any
 
 from rollcast.planner.gates import StageVerdict, Verdict
 from rollcast.planner.plan import Milestone, Operation
-from rollcast.planner.rollout import Finished, Hold, Observe, Outcome, Position, Reach, Rollout
+from rollcast.planner.rollout import Arms, Finished, Hold, Observe, Outcome, Position, Reach, Rollout
 from rollcast.planner.split import Router
 from rollcast.stacks.clock import Clock
 from rollcast.stacks.errors import DriftError, StackError
@@ -27,7 +27,6 @@ from rollcast.stacks.steps import Stand, Steps
 
 Tell = Callable[[Mapping[str, Any]], None]
 _POLL_S = 0.25
-_TELEMETRY_LAG_S = 0.0
 
 
 class Exit(IntEnum):
@@ -65,6 +64,7 @@ class Driver:
         if kept.full_from is not None:
             self._skip_bakes(kept.full_from)
         self.collector = Collector(work.plan.releases, self.clock, kept.tally)
+        self._judged_arms: Arms | None = None
         if kept.cursor is None:
             kept.cursor = kept.stage_cursor = source.end()
         self._remember()
@@ -194,13 +194,20 @@ class Driver:
                 return
             time.sleep(max(0.0, min(_POLL_S, action.until_s - self.clock.now_s())))
         self._poll()
+        self._judged_arms = self.rollout.arms()
         verdict = self.rollout.look(self.clock.now_s())
         if verdict is not None:
             self._judged(verdict)
 
     def _judged(self, verdict: StageVerdict) -> None:
         position = self.rollout.position
-        body = {**verdict.to_json(), "milestone": position.milestone, "tally": self.kept.tally.to_json()}
+        arms = self.rollout.arms() or self._judged_arms
+        body = {
+            **verdict.to_json(),
+            "milestone": position.milestone,
+            "asked": {arms.candidate: arms.split} if arms else {},
+            "tally": self.kept.tally.to_json(),
+        }
         self.tell({"event": "look", **body, "cleared": position.cleared})
         self.kept.verdict = body
         if position.rollback_from is not None:
@@ -269,6 +276,8 @@ class Driver:
                 rollout.pause()
             elif order == "resume":
                 rollout.resume()
+            elif order == "go on":
+                return
             elif order == "promote":
                 rollout.promote(full)
                 if full:

@@ -16,7 +16,7 @@ from rollcast.planner.plan import Operation, WorldState
 from rollcast.planner.releases import Line, Release, canonical, digest_of
 from rollcast.planner.split import flag_key
 from rollcast.stacks.artifacts import BUILD_TIMEOUT_S, Definitions, recipe_of
-from rollcast.stacks.definitions import Audiences, compiled, document_of
+from rollcast.stacks.definitions import Audiences, compiled, content_digest, document_of
 
 _WRITE_S = 60.0
 _WARM_S = 600.0
@@ -177,6 +177,8 @@ class _Builder:
             "target": self._target(),
             "key": flag_key(pipeline),
             "flag": canonical(flag),
+            "content": content_digest(flag),
+            "endpoint": self.goal.settings.target.endpoint or "",
             "documents": canonical(documents),
             "timeout_s": _WRITE_S,
         }

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pulumi import automation
+from pulumi.automation._stack import StackInitMode
 from pulumi.automation.events import EngineEvent
 
 from rollcast.stacks import engine
@@ -142,7 +143,7 @@ class World:
             with contextlib.suppress(FileNotFoundError):
                 os.chmod(self._folder / "Pulumi.yaml", 0o600)
             try:
-                self._stack = _Stack.create_or_select(self._name, workspace)
+                self._stack = _Stack(self._name, workspace, StackInitMode.CREATE_OR_SELECT)
             except automation.errors.CommandError as error:
                 raise EngineError(f"The Pulumi stack can't be opened: {_last_line(str(error))}") from None
         return self._stack

@@ -70,6 +70,8 @@ class FlagInputs(Inputs):
     target: TargetInputs
     key: str = Field(min_length=1)
     flag: JsonText
+    content: str = Field(pattern=_DIGEST, description="what the data plane says it evaluates, once it does")
+    endpoint: str = ""
     documents: JsonText = "{}"
 
 

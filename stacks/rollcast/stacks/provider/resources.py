@@ -108,7 +108,16 @@ class Flag:
         for digest, body in json.loads(wanted.documents).items():
             target.put_document(context.fence, digest, body)
         target.put_flag(context.fence, wanted.key, json.loads(wanted.flag))
+        self._await(wanted, context)
         return inputs
+
+    @staticmethod
+    def _await(wanted: FlagInputs, context: Context) -> None:
+        """A shift is done when the data plane evaluates it: the drain and the stage that follow begin then."""
+        from rollcast.stacks.targets.control import Control
+
+        if wanted.endpoint and not Control(wanted.endpoint).confirm(wanted.key, wanted.content, context.stopped):
+            context.progress("the data plane does not tell which definition it evaluates; it is taken to be current")
 
     def remove(self, state: Plain, context: Context) -> None:
         target = TargetInputs.model_validate(state["target"])

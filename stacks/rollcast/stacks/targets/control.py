@@ -18,6 +18,7 @@ from rollcast.stacks.errors import StackError
 
 Stopped = Callable[[], bool]
 _POLL_S = 0.1
+CONFIRM_S = 15.0
 
 
 class Control:
@@ -54,6 +55,28 @@ class Control:
                         "then run 'rollcast apply --resume'."
                     )
             _nap(min(_POLL_S, max(least_s - waited, 0.01)) if waited < least_s else _POLL_S, stopped)
+
+    def confirm(self, key: str, content: str, stopped: Stopped) -> bool:
+        """Whether the data plane evaluates this content of a flag; waits for it up to `CONFIRM_S`.
+
+        False where it can't be reached or does not tell. Raises StackError when it tells of another content still.
+        """
+        until = time.monotonic() + CONFIRM_S
+        while True:
+            try:
+                told = self._ask("GET", "/rollcast/inflight", 5.0).get("definitions")
+            except StackError:
+                return False
+            if not isinstance(told, dict) or key not in told:
+                return False
+            if told[key] == content:
+                return True
+            if time.monotonic() > until:
+                raise StackError(
+                    f"The data plane at {self._endpoint} still evaluates an older {key} after {CONFIRM_S:.0f} s. "
+                    "See that it reads the target's definition, then run 'rollcast apply --resume'."
+                )
+            _nap(_POLL_S, stopped)
 
     def _ask(self, method: str, path: str, timeout_s: float, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         try:

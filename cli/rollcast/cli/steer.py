@@ -1,0 +1,74 @@
+"""`rollcast pause`, `promote`, `abort`, `rollback`: a person's orders."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rollcast.cli import terminal
+from rollcast.cli.apply import FormatOption, close, teller
+from rollcast.cli.options import project_of
+
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the ledger.")]
+
+
+def pause(context: typer.Context, reason: Reason = "") -> None:
+    """Stay at the milestone that is reached until 'rollcast apply --resume' or 'rollcast promote'."""
+    from rollcast.stacks.steering import give
+
+    give(project_of(context), "pause", reason=reason)
+    terminal.out("Ordered: pause. 'rollcast apply --resume' goes on.")
+
+
+def promote(
+    context: typer.Context,
+    full: Annotated[bool, typer.Option("--full", help="Skip every later gate and bake as well.")] = False,
+    reason: Reason = "",
+) -> None:
+    """Go on to the next milestone without waiting for proof."""
+    from rollcast.stacks.steering import give
+
+    give(project_of(context), "promote", full=full, reason=reason)
+    terminal.out(f"Ordered: promote{' in full' if full else ''}. See 'rollcast status'.")
+
+
+def abort(context: typer.Context, reason: Reason = "", format_: FormatOption = "text") -> None:
+    """Lead the rollout under way back to where it began."""
+    from rollcast.stacks.steering import lead_back
+
+    project = project_of(context)
+    close(project, lead_back(project, teller(format_), reason or "aborted by hand"), format_)
+
+
+def rollback(
+    context: typer.Context,
+    to: Annotated[str | None, typer.Option("--to", metavar="RELEASE", help="An earlier release by its id.")] = None,
+    auto_approve: Annotated[bool, typer.Option("--auto-approve", help="Do not ask.")] = False,
+    reason: Reason = "",
+    format_: FormatOption = "text",
+) -> None:
+    """Go back to the last release that was promoted before, or to another one: traffic first, no gates to wait for."""
+    from rollcast.cli.show_plan import text_of
+    from rollcast.stacks import applying, rollouts
+    from rollcast.stacks.steering import lead_back, plan_back
+
+    project, tell = project_of(context), teller(format_)
+    if rollouts.under_way(applying.ledger_of(project)) is not None:
+        ended = lead_back(project, tell, reason or "rolled back by hand")
+        if to is None or int(ended.exit) not in (0, 4):
+            close(project, ended, format_)
+    way = plan_back(project, to)
+    if format_ == "text":
+        terminal.out(text_of(way.plan))
+    if not way.plan.empty and not auto_approve and not terminal.confirm("Go back?"):
+        terminal.note("Nothing was changed.")
+        raise typer.Exit(1)
+    why = reason or f"rolled back by hand to {to or 'the release before'}"
+    ended = applying.start(project, way.plan, tell, reason=why, declared=(way.declaration, way.digests))
+    close(project, ended, format_)
+
+
+def register(app: typer.Typer) -> None:
+    for command in (pause, promote, abort, rollback):
+        app.command()(command)

@@ -1,0 +1,146 @@
+"""A person's orders: pause, promote, abort, roll back. One at work hears them; where nobody is, they are done here."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rollcast.planner.declaration import Bake, Declaration, Rollout, Strategy
+from rollcast.planner.errors import did_you_mean
+from rollcast.planner.plan import Plan
+from rollcast.planner.planning import make_plan
+from rollcast.stacks import applying
+from rollcast.stacks.applying import ledger_of
+from rollcast.stacks.driver import Ended, Exit, Tell
+from rollcast.stacks.errors import StackError
+from rollcast.stacks.evidence import Tally
+from rollcast.stacks.ledger import Ledger, Record
+from rollcast.stacks.live import read_live
+from rollcast.stacks.project import Project
+from rollcast.stacks.rollouts import FINISHED, STARTED, under_way
+
+Order = Literal["pause", "promote", "abort"]
+_POLL_S = 0.2
+
+
+def give(project: Project, order: Order, *, full: bool = False, reason: str = "") -> Record:
+    """Leaves an order for whoever carries the rollout on. Raises StackError when none is under way."""
+    ledger = ledger_of(project)
+    started = under_way(ledger)
+    if started is None:
+        raise StackError(f"No rollout is under way, so there is nothing to {order}. See 'rollcast status'.")
+    body = {"order": order, "full": full, "reason": reason, "by": getpass.getuser()}
+    return ledger.append("order", started.rollout, body)
+
+
+def lead_back(project: Project, tell: Tell, reason: str) -> Ended:
+    """Leads the rollout under way back to where it began: by the process at work, else by this one."""
+    ledger = ledger_of(project)
+    if not _at_work(ledger):
+        body = {"order": "abort", "reason": reason, "by": getpass.getuser()}
+        return applying.resume(project, tell, order=body)
+    given = give(project, "abort", reason=reason)
+    tell({"event": "progress", "text": "the process at work was told; waiting for it"})
+    return _await_end(project, ledger, given, tell)
+
+
+def _at_work(ledger: Ledger) -> bool:
+    holder = ledger.holder()
+    return holder is not None and holder[1] > 0 and not holder[0].is_gone
+
+
+def _await_end(project: Project, ledger: Ledger, given: Record, tell: Tell) -> Ended:
+    """Tells what another process does until its rollout is over; takes over when that process dies."""
+    seen = given.seq
+    while True:
+        for record in ledger.records(seen, given.rollout):
+            seen = record.seq
+            tell({"event": record.kind, **record.body})
+            if record.kind == FINISHED:
+                code = Exit.ROLLED_BACK if record.body["outcome"] == "rolled_back" else Exit.DONE
+                return Ended(code, record.body["reason"], Tally(**record.body["tally"]), record.body["outcome"])
+        if not _at_work(ledger):
+            return applying.resume(project, tell, order={"order": "go on", "by": getpass.getuser()})
+        time.sleep(_POLL_S)
+
+
+@dataclass(frozen=True)
+class WayBack:
+    """A plan to an earlier release, and what it was made from."""
+
+    plan: Plan
+    declaration: Declaration
+    digests: Mapping[str, str]
+
+
+def plan_back(project: Project, to: str | None) -> WayBack:
+    """The way from what is live to an earlier release, without gates to wait for. Raises StackError."""
+    ledger = ledger_of(project)
+    live = read_live(project)
+    now = {line: {share.release for share in shares} for line, shares in live.serving.items()}
+    started = _release_record(ledger, to, {name for names in now.values() for name in names})
+    documents = started.body["documents"]
+    declaration = Declaration.model_validate(ledger.get(documents["declaration"]))
+    digests = ledger.get(documents["digests"])
+    at_once = without_gates(declaration, project)
+    return WayBack(make_plan(at_once, live, project.environment_name, digests), declaration, digests)
+
+
+def _release_record(ledger: Ledger, to: str | None, live: set[str]) -> Record:
+    """The rollout that brought the release to go back to."""
+    promoted = {r.rollout for r in ledger.records() if r.kind == FINISHED and r.body["outcome"] == "promoted"}
+    brought = [r for r in reversed(ledger.records()) if r.kind == STARTED and r.rollout in promoted]
+    if to is None:
+        earlier = [r for r in brought if not live & set(r.body["to_release"].values())]
+        if not earlier:
+            raise StackError("The ledger knows no earlier release to go back to. See 'rollcast history'.")
+        return earlier[0]
+    found = [r for r in brought if to in r.body["to_release"].values()]
+    if not found:
+        known = {name for r in brought for name in r.body["to_release"].values()}
+        raise StackError(f"The ledger knows no release '{to}' that was promoted here. {did_you_mean(to, known)}")
+    return found[0]
+
+
+def without_gates(declaration: Declaration, project: Project) -> Declaration:
+    """A declaration that is reached at once: no gates, no bakes, no evaluations; in the environment as it is now."""
+    data: dict[str, Any] = {
+        "rollout": _at_once(declaration.rollout),
+        "environments": {project.environment_name: project.environment},
+        "channels": {
+            name: channel.model_copy(update={"rollout": _at_once(channel.rollout) if channel.rollout else None})
+            for name, channel in declaration.channels.items()
+        },
+        "pipelines": {
+            name: pipeline.model_copy(
+                update={
+                    "rollout": _at_once(pipeline.rollout) if pipeline.rollout else None,
+                    "channels": {
+                        key: channel.model_copy(
+                            update={"rollout": _at_once(channel.rollout) if channel.rollout else None}
+                        )
+                        for key, channel in pipeline.channels.items()
+                    },
+                }
+            )
+            for name, pipeline in declaration.pipelines.items()
+        },
+    }
+    return declaration.model_copy(update=data)
+
+
+def _at_once(rule: Rollout) -> Rollout:
+    """The same buckets and drains, and nothing to wait for."""
+    return rule.model_copy(
+        update={
+            "strategy": Strategy.ALL_AT_ONCE,
+            "stages": (),
+            "gates": (),
+            "evaluate": (),
+            "bake": Bake(min=0.0, max=0.0),
+            "keep_warm": 0.0,
+        }
+    )
