@@ -16,13 +16,13 @@ from rollcast.cli.terminal import clean
 
 LONGEST = 300
 ZERO_WIDTH_SPACE = "\N{ZERO WIDTH SPACE}"
-# All of ASCII punctuation that Markdown, its tables or raw HTML give a meaning to, as character references
+# What Markdown, its tables, its formulas or raw HTML give a meaning to inside a line, as character references
 # (CommonMark 0.31, section 2.5: a reference can't stand for a character that makes structure).
-_MARKUP = re.compile(r"[\\`*_{}\[\]<>()#+!|~$&\"'^=:]")
-# Mentions and references that code hosts make of text after rendering: @user, #12, !12, %milestone, ~label.
-_REFERENCE = re.compile(r"([@#!%~$&])(?=\w)")
+_MARKUP = re.compile(r"[\\`*{}\[\]<>#!|~$&\"^]|(?<!\w)_|_(?!\w)")
+# What code hosts make of text after rendering: @user, #12, !12, %milestone, ~label, :emoji:.
+_REFERENCE = re.compile(r"([@#!%~$&])(?=\w)|(:)(?=[\w+-]+:)")
 _LINK = re.compile(r"(?i)\b(www)(?=\.)|(?<=\w)(://)|\b(GH)(?=-\d)")
-_MERMAID_PLAIN = re.compile(r"[^\w .,:+\-/@()→]")
+_MERMAID_PLAIN = re.compile(r"[^\w .,:+\-/@()→·]")
 
 
 def one_line(text: object, longest: int = LONGEST) -> str:
@@ -34,7 +34,7 @@ def one_line(text: object, longest: int = LONGEST) -> str:
 def markdown(text: object, longest: int = LONGEST) -> str:
     """Text as plain words in Markdown, inside a sentence, a list or a table cell."""
     broken = _LINK.sub(_split, one_line(text, longest))
-    marked = _REFERENCE.sub(rf"\1{ZERO_WIDTH_SPACE}", broken)
+    marked = _REFERENCE.sub(rf"\g<0>{ZERO_WIDTH_SPACE}", broken)
     return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", marked)
 
 
@@ -44,9 +44,14 @@ def _split(found: re.Match[str]) -> str:
 
 
 def code(text: object, longest: int = LONGEST) -> str:
-    """A name in Markdown, set as code. Code hosts make no mention and no link of what stands in `<code>`."""
+    """A name in Markdown, set as code: nothing in a code span is markup, a link or a mention.
+
+    A backtick would end the span and a bar the table cell, so a name with one of them is written as references.
+    """
     plain = one_line(text, longest)
-    return f"<code>{_MARKUP.sub(lambda found: f'&#{ord(found[0])};', plain)}</code>"
+    if plain and not set("`|") & set(plain):
+        return f"`{plain}`"
+    return f"<code>{markdown(plain, longest)}</code>"
 
 
 def mermaid(text: object, longest: int = 80) -> str:

@@ -1,0 +1,145 @@
+"""A report as Markdown for a pull request: under the code host's limit, readable without a picture, the same bytes
+for the same input.
+
+Every value that a template prints is escaped as Markdown unless it is `Written`, the mark of text made here. Where the
+report would be too long, its tables are cut to fewer rows and its texts to fewer characters, and say so; the verdict is
+never cut away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from rollcast.cli.reports import facts
+from rollcast.cli.reports.diagram import mermaid_of
+from rollcast.cli.reports.escaping import code, markdown
+from rollcast.cli.reports.facts import Facts
+from rollcast.cli.reports.graph import frames_of
+from rollcast.cli.reports.page import Tone
+from rollcast.cli.reports.subject import Subject
+from rollcast.cli.reports.verdict import verdict_of
+from rollcast.cli.terminal import clean
+from rollcast.simulator.forecast import Forecast
+
+LIMIT = 65_536  # characters of a comment on GitHub; GitLab takes more
+_RESERVE = 536  # for the mark of a sticky comment, and a line about what is left out
+MARKS: dict[Tone, str] = {"good": "✅", "warn": "⚠️", "bad": "❌", "plain": "➖"}
+# (most rows of a table, longest text of a cell): tried in turn until the report fits
+_SIZES = ((60, 300), (30, 200), (15, 120), (8, 80), (4, 50), (2, 30))
+
+
+class Written(str):
+    """Text that is Markdown already."""
+
+    __slots__ = ()
+
+
+def markdown_of(subject: Subject) -> str:
+    """The report, shorter than LIMIT in characters and in UTF-8 bytes."""
+    parts = _parts(subject)
+    text = ""
+    for rows, longest in _SIZES:
+        text = _environment(rows, longest).get_template("report.md.j2").render(**parts)
+        if len(text.encode()) <= LIMIT - _RESERVE:
+            break
+    return text
+
+
+def _parts(subject: Subject) -> dict[str, Any]:
+    plan, forecast = subject.plan, subject.forecast
+    rules = facts.guardrails(subject)
+    passing = [tone == "good" for tone in rules.tones]
+    found: dict[str, Any] = {
+        "plan": plan,
+        "verdict": verdict_of(subject),
+        "mark": {tone: Written(mark) for tone, mark in MARKS.items()},
+        "changes": facts.changes(plan),
+        "notes": plan.notes,
+        "guardrails": rules,
+        "failing": _some(rules, [not passes for passes in passing]),
+        "passing": _some(rules, passing),
+        "exposure": facts.exposure(plan, forecast),
+        "diagram": Written(mermaid_of(frames_of(plan))),
+        "compared": facts.comparison(subject) if len(subject.forecasts) > 1 else None,
+        "command": Written(_fenced(subject.command)),
+        "foot": _foot(subject),
+        **_forecast_parts(forecast),
+    }
+    return found
+
+
+def _forecast_parts(forecast: Forecast | None) -> dict[str, Any]:
+    if forecast is None:
+        return dict.fromkeys(("metrics", "detection", "costs", "stations"), None) | {"warnings": (), "assumptions": ()}
+    metrics = facts.metrics(forecast)
+    costs = [row[0].endswith("_usd") for row in metrics.rows]
+    return {
+        "metrics": metrics,
+        "detection": facts.detection(forecast),
+        "costs": _some(metrics, costs),
+        "stations": facts.stations(forecast),
+        "warnings": forecast.warnings,
+        "assumptions": forecast.assumptions,
+    }
+
+
+def _some(table: Facts, chosen: Sequence[bool]) -> Facts:
+    rows = [row for row, kept in zip(table.rows, chosen, strict=True) if kept]
+    return replace(table, rows=rows, tones=[t for t, kept in zip(table.tones, chosen, strict=True) if kept])
+
+
+def _fenced(command: str) -> str:
+    """A command that can't end its fence. No shell command of ours has a backtick."""
+    return clean(command).replace("`", "")
+
+
+def _foot(subject: Subject) -> str:
+    plan, forecast = subject.plan, subject.forecast
+    said = [f"plan {plan.digest[:19]}", f"live state {plan.live_state_digest[:19]}"]
+    if forecast is not None:
+        runs = f"{forecast.runs:,} run{'s' if forecast.runs != 1 else ''}"
+        said.append(f"{forecast.requests:,} recorded requests, {runs}, seed {forecast.seed}, engine {forecast.engine}")
+    said.append(f"rollcast {plan.binding.tool_version}".strip())
+    return " · ".join(said)
+
+
+@cache
+def _environment(rows: int, longest: int) -> Environment:
+    loaded = Environment(
+        loader=PackageLoader("rollcast.cli.reports"),
+        autoescape=False,  # HTML escapes mean nothing here: `finalize` escapes every value, as Markdown
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=lambda value: value if isinstance(value, Written) else markdown(value, longest),
+    )
+    loaded.filters["code"] = lambda text: Written(code(text, longest))
+    loaded.filters["table"] = lambda table: Written(_table(table, rows, longest))
+    return loaded
+
+
+def _table(table: Facts, most: int, longest: int) -> str:
+    """A pipe table. Rows beyond `most` are counted, not shown."""
+    marked = any(table.tones)
+    head = [*([""] if marked else []), *(markdown(name) for name in table.head)]
+    shift = int(marked)
+    rule = ["--:" if i - shift in table.numbers else "---" for i in range(len(head))]
+    lines = [_line(head), _line(rule)]
+    for position, row in enumerate(table.rows[:most]):
+        cells = [code(t, longest) if i in table.names and t else markdown(t, longest) for i, t in enumerate(row)]
+        tone = table.tones[position] if marked else None
+        lines.append(_line([*([MARKS[tone] if tone else ""] if marked else []), *cells]))
+    left = len(table.rows) - most
+    if left > 0:
+        lines.append(_line([*([""] if marked else []), f"… and {left:,} more", *([""] * (len(table.head) - 1))]))
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

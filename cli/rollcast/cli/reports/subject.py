@@ -1,0 +1,140 @@
+"""What a report is about: a plan, forecasts of it, what guardrails say, what the ledger says really happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import ConfigDict
+
+from rollcast.planner.declaration import Model
+from rollcast.planner.plan import Plan
+from rollcast.simulator.forecast import Forecast
+from rollcast.stacks.ledger import Record
+
+
+class Guardrail(Model):
+    """One entry of a plan's `guardrails`. `extra` fields of later versions are ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    policy: str
+    level: str
+    passed: bool
+    message: str = ""
+    judged: bool = True
+    override: Mapping[str, Any] | None = None
+    reason: str = ""
+
+    @property
+    def blocks(self) -> bool:
+        """Whether it forbids the plan as things stand."""
+        return self.level == "mandatory" and not self.passed and self.judged and self.override is None
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A forecast with the name that a comparison gives it."""
+
+    name: str
+    forecast: Forecast
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A milestone that was really reached, in seconds since the rollout began."""
+
+    milestone: int
+    seconds: float
+    rollback: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a gate really said at the end of a stage."""
+
+    milestone: int
+    metric: str
+    verdict: str
+    sentence: str
+    low: float | None
+    high: float | None
+    estimate: float | None
+
+
+@dataclass(frozen=True)
+class Reality:
+    """What the ledger says of one rollout."""
+
+    rollout: str
+    reached: Sequence[Reached]
+    gates: Sequence[Judged]
+    outcome: str | None
+    reason: str
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """All that one report shows. The first forecast is the one that the verdict is of; others are what-ifs."""
+
+    plan: Plan
+    forecasts: Sequence[Named] = ()
+    reality: Reality | None = None
+    command: str = ""
+
+    @property
+    def forecast(self) -> Forecast | None:
+        return self.forecasts[0].forecast if self.forecasts else None
+
+    @property
+    def guardrails(self) -> list[Guardrail]:
+        """Those that fail first, the mandatory before the advisory."""
+        found = [Guardrail.model_validate(dict(entry)) for entry in self.plan.guardrails]
+        return sorted(found, key=lambda one: (one.passed, not one.blocks, one.level != "mandatory"))
+
+
+def reality_of(records: Iterable[Record], rollout: str) -> Reality | None:
+    """One rollout as its records tell it; None where the ledger does not know it."""
+    own = [record for record in records if record.rollout == rollout]
+    started = next((record for record in own if record.kind == "started"), None)
+    if started is None:
+        return None
+    reached = [
+        Reached(int(r.body["milestone"]), r.time_s - started.time_s, bool(r.body["rollback"]))
+        for r in own
+        if r.kind == "reached"
+    ]
+    finished = next((record for record in own if record.kind == "finished"), None)
+    return Reality(
+        rollout=rollout,
+        reached=reached,
+        gates=[judged for r in own if r.kind in ("verdict", "rollback") for judged in _judged(r)],
+        outcome=str(finished.body["outcome"]) if finished else None,
+        reason=str(finished.body["reason"]) if finished else "",
+        seconds=finished.time_s - started.time_s if finished else None,
+    )
+
+
+def _judged(record: Record) -> Iterable[Judged]:
+    gates: Sequence[Mapping[str, Any]] = record.body.get("gates", ())
+    for gate in gates:
+        low, high = gate.get("interval") or (None, None)
+        new, old = gate.get("candidate_estimate"), gate.get("baseline_estimate")
+        yield Judged(
+            milestone=int(record.body["milestone"]),
+            metric=str(gate["metric"]),
+            verdict=str(gate["verdict"]),
+            sentence=str(gate["sentence"]),
+            low=_number(low),
+            high=_number(high),
+            estimate=new - old if isinstance(new, int | float) and isinstance(old, int | float) else None,
+        )
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+ReportFormat = Literal["markdown", "html"]

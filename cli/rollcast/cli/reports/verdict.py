@@ -1,0 +1,113 @@
+"""The verdict of a report: what to think of a plan, first a word, then the reasons. Pure wording; nothing is decided.
+
+The order is that of what forbids most: a guardrail that blocks, then an outcome that is not a promotion, then metrics
+beyond their limits and a promotion that is not sure, then what is not known at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rollcast.cli.reports.amounts import amount, count, duration, percent
+from rollcast.cli.reports.page import Tone
+from rollcast.cli.reports.subject import Subject
+from rollcast.simulator.forecast import Detection, Forecast
+
+SURE = 0.9
+_WORDS = {"promoted": "promoted", "rolled_back": "rolled back", "held": "held"}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A tone, one headline, and the reasons in the order of their weight."""
+
+    tone: Tone
+    headline: str
+    reasons: tuple[str, ...]
+
+
+def verdict_of(subject: Subject) -> Verdict:
+    """What a reader must know first."""
+    blocking = [rule for rule in subject.guardrails if rule.blocks]
+    forecast = subject.forecast
+    reasons = tuple(_reasons(subject))
+    if subject.plan.empty:
+        return Verdict("plain", "Nothing changes: what is live is what is declared", reasons)
+    if blocking:
+        names = ", ".join(rule.policy for rule in blocking[:3])
+        more = f" and {len(blocking) - 3} more" if len(blocking) > 3 else ""
+        return Verdict(
+            "bad", f"Blocked by {'a guardrail' if len(blocking) == 1 else 'guardrails'}: {names}{more}", reasons
+        )
+    if forecast is None:
+        return Verdict("warn", "Not simulated: nothing is known of how this rollout ends", reasons)
+    return Verdict(*_outcome(forecast), reasons)
+
+
+def _outcome(forecast: Forecast) -> tuple[Tone, str]:
+    chances = {name: float(getattr(forecast.outcome, name)) for name in _WORDS}
+    likely = max(chances, key=lambda name: chances[name])
+    beyond = [metric for metric in forecast.metrics if not metric.ok]
+    runs = "the one run" if forecast.runs == 1 else f"{count(forecast.runs)} runs"
+    if likely != "promoted":
+        tone: Tone = "bad" if likely == "rolled_back" else "warn"
+        return tone, f"Expected to be {_WORDS[likely]}: {_chance(forecast, likely)} of {runs}"
+    if chances["promoted"] < SURE:
+        return "warn", f"Promotion is not sure: {_chance(forecast, 'promoted')} of {runs}"
+    if beyond:
+        return "warn", f"Promoted in {_chance(forecast, 'promoted')} of {runs}, with {beyond[0].name} beyond its limit"
+    return "good", f"Expected to be promoted: {_chance(forecast, 'promoted')} of {runs}"
+
+
+def _chance(forecast: Forecast, name: str) -> str:
+    value = float(getattr(forecast.outcome, name))
+    known = getattr(forecast.outcome_interval, name) if forecast.outcome_interval else None
+    if known is None:
+        return percent(value)
+    return f"{percent(value)} ({percent(known[0])} to {percent(known[1])})"
+
+
+def _reasons(subject: Subject) -> Iterator[str]:
+    for rule in subject.guardrails:
+        if rule.blocks:
+            yield f"Guardrail {rule.policy}: {rule.message}"
+    forecast = subject.forecast
+    if forecast is None:
+        if not subject.plan.empty:
+            yield "Replay recorded traffic through the plan with 'rollcast simulate' to learn how it ends."
+        return
+    for reason in forecast.reasons[:2]:
+        ended = "late" if reason.metric == "overdue" else f"by {reason.metric}"
+        yield f"{percent(reason.probability)} of runs stop {ended}: {reason.example}"
+    for metric in forecast.metrics:
+        if not metric.ok:
+            values = f"{amount(metric.name, metric.rollout)}, limit {amount(metric.name, metric.limit)}"
+            yield f"{metric.name} of {metric.audience} is beyond its limit: {values}"
+    if not subject.plan.empty:
+        yield _lasts(forecast)
+    weakest = min(forecast.detection, key=lambda found: found.probability, default=None)
+    if weakest is not None:
+        yield caught(weakest)
+    if forecast.runs < 20:
+        yield "Few runs: the chances have wide intervals. Ask for 200 with --runs 200."
+
+
+def _lasts(forecast: Forecast) -> str:
+    lasts = f"It lasts {duration(forecast.duration_s.p50)}"
+    if forecast.duration_s.p95 > 1.02 * forecast.duration_s.p50:
+        lasts += f" (95 % of runs at most {duration(forecast.duration_s.p95)})"
+    exposed = forecast.exposure
+    return f"{lasts}; {count(exposed.requests)} requests of {count(exposed.users)} users meet what is not yet proved."
+
+
+def caught(found: Detection) -> str:
+    """A detection in one sentence."""
+    where = f" in {found.component}" if found.component else ""
+    text = f"A regression of {found.metric} by {amount(found.metric, found.regression, signed=True)}{where} is caught"
+    text += f" with {percent(found.probability)}"
+    if found.seconds is not None:
+        text += f", after {duration(found.seconds)}"
+    if found.requests_exposed is not None:
+        text += f" and {count(found.requests_exposed)} exposed requests"
+    return text + "."
