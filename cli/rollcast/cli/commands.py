@@ -13,6 +13,7 @@ MODULES = (
     "lock",
     "plan",
     "simulate",
+    "report",
     "apply",
     "status",
     "steer",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rollcast.planner.plan import Plan
     from rollcast.simulator.simulate import Progress
 
-Format = Literal["text", "json"]
+Format = Literal["text", "json", "markdown", "html"]
 
 
 def simulate(
@@ -31,7 +31,10 @@ def simulate(
         str | None, typer.Option("--from", metavar="DECLARATION", help="Plan from this declaration, not from live.")
     ] = None,
     format_: Annotated[Format, typer.Option("--format", help="How to write the forecast.")] = "text",
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the forecast as JSON too.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write it there; with text, the forecast as JSON beside it."),
+    ] = None,
 ) -> None:
     """Forecast a rollout: replay recorded traffic through the plan, its gates in the loop."""
     from rollcast.cli.show_forecast import text_of
@@ -41,6 +44,13 @@ def simulate(
     made, files = _plan_and_traffic(context, plan, traffic, from_)
     recorded = read_traffic(files, seed=seed, scale=scale)
     forecast = simulator.simulate(made, recorded, runs=runs, seed=seed, progress=_progress(runs))
+    if format_ == "markdown" or format_ == "html":
+        from rollcast.cli.reports.reproducing import command_of
+        from rollcast.cli.reports.subject import Named, Subject
+        from rollcast.cli.reports.writing import give
+
+        give(Subject(made, [Named("forecast", forecast)], command=command_of(context)), format_, out)
+        return
     if out is not None:
         _save(forecast.to_json(), out)
     if format_ == "json":
