@@ -42,8 +42,8 @@ def between(metric: str, interval: tuple[float, float] | None, *, signed: bool =
 def latency(seconds: float, *, signed: bool = False) -> str:
     """A short time, in milliseconds below one second."""
     sign = "+" if signed else ""
-    if abs(seconds) >= 1:
-        return f"{seconds:{sign}.2f} s"
+    if seconds == 0 or abs(seconds) >= 1:
+        return f"{seconds:{sign}.2f} s" if seconds else "0 s"
     return f"{seconds * 1000:{sign}.0f} ms" if abs(seconds) >= 0.1 else f"{seconds * 1000:{sign}.2f} ms"
 
 

@@ -169,7 +169,9 @@ def _series(one: Series, across: Scale, along: Scale) -> Iterator[Markup]:
         floor = along(0.0)
         closed = f"{line}L{across(one.points[-1][0]):.1f},{floor:.1f}L{across(one.points[0][0]):.1f},{floor:.1f}Z"
         yield Markup('<path class="area c{}" d="{}"/>').format(one.colour, closed)
-    yield Markup('<path class="line c{}{}" d="{}"/>').format(one.colour, " dashed" if one.dashed else "", line)
+    yield Markup('<path class="line c{}{}" d="{}"/>').format(
+        one.colour, " dashed" if one.dashed else " flat" if one.filled else "", line
+    )
     if len(one.points) <= MOST_DOTS and not one.steps:
         dot = Markup('<circle class="dot-on c{}" cx="{:.1f}" cy="{:.1f}" r="3"/>')
         yield from (dot.format(one.colour, across(x), along(y)) for x, y in one.points)

@@ -68,13 +68,14 @@ def _sections(subject: Subject) -> Iterator[Section]:
     plan, forecast = subject.plan, subject.forecast
     if subject.reality is not None:
         yield Section("reality", "Reality", list(_reality(subject)), _how_it_ended(subject))
-    if len(subject.forecasts) > 1:
-        yield Section("what-if", "What if", list(_what_if(subject)), "The same plan under other conditions.")
     yield Section("changes", "What changes", [_table(facts.changes(plan)), *_words(plan.notes)] if plan.changes else [])
     if forecast is not None:
         yield Section(
             "metrics", "Now and after", [_table(facts.metrics(forecast)), *_range(pictures.margins(subject), "margins")]
         )
+        if len(subject.forecasts) > 1:
+            lead = "The same plan under other conditions; the first forecast is the one of the verdict."
+            yield Section("what-if", "What if", list(_what_if(subject)), lead)
         yield Section("traffic", "Traffic and latency", list(_traffic(plan, forecast)))
     yield Section("exposure", "Exposure", list(_exposure(subject)))
     if forecast is not None and forecast.detection:
@@ -127,7 +128,7 @@ def _exposure(subject: Subject) -> Iterator[Block]:
     if subject.plan.empty:
         return
     if forecast is not None:
-        yield from _chart(pictures.exposure(forecast), "exposed")
+        yield from _chart(pictures.exposure(subject.plan, forecast), "exposed")
         if subject.reality is None:
             yield from _chart(pictures.progress(subject.plan, forecast, None), "progress")
     table = facts.exposure(subject.plan, forecast)

@@ -97,7 +97,7 @@ def _is_reached(stage: StageForecast | None) -> bool:
 def _bake(milestone: Milestone) -> str:
     if not milestone.gates and not milestone.bake_min_s:
         return ""
-    return f"{duration(milestone.bake_min_s)} to {duration(milestone.bake_max_s)}, then {milestone.bake_then}"
+    return f"{duration(milestone.bake_min_s)} to {duration(milestone.bake_max_s)}, {milestone.bake_then}"
 
 
 def _stage(stage: StageForecast | None) -> list[str]:

@@ -18,7 +18,11 @@ from rollcast.planner.plan import Operation, Plan
 
 MOST = 60
 COLUMNS = 5
-BOX_W, BOX_H, GAP_X, GAP_Y, FRAME_PAD, HEAD = 168, 40, 20, 22, 14, 30
+BOX_W, BOX_H, GAP_X, GAP_Y, FRAME_PAD, HEAD = 168, 52, 20, 24, 14, 30
+_TIP = Markup(
+    '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+    '<path class="tip" d="M0,0L8,4L0,8Z"/></marker></defs>'
+)
 WIDTH = COLUMNS * BOX_W + (COLUMNS - 1) * GAP_X + 2 * FRAME_PAD
 
 
@@ -137,7 +141,7 @@ def graph_svg(frames: Sequence[Frame], rows: Mapping[str, int]) -> Markup:
         y += height + 16
     head = Markup('<svg class="graph" viewBox="0 0 {} {:.0f}" width="{}" role="group" aria-label="{}">')
     label = "The plan as a graph: every box is an operation and leads to its row in the table below"
-    return head.format(WIDTH + 8, y, WIDTH + 8, label) + Markup("").join(parts) + Markup("</svg>")
+    return head.format(WIDTH + 8, y, WIDTH + 8, label) + _TIP + Markup("").join(parts) + Markup("</svg>")
 
 
 def _draw(frame: Frame, top: float, numbers: dict[str, int], rows: Mapping[str, int]) -> tuple[Markup, float]:
@@ -191,7 +195,9 @@ def _arrow(tail: tuple[float, float], head: tuple[float, float], from_: int, to:
         bend = max(12.0, (end[1] - start[1]) / 2)
         path = f"M{start[0]:.0f},{start[1]:.0f}C{start[0]:.0f},{start[1] + bend:.0f} "
         path += f"{end[0]:.0f},{end[1] - bend:.0f} {end[0]:.0f},{end[1]:.0f}"
-    return Markup('<path class="arrow" d="{}" data-from="{}" data-to="{}"/>').format(path, from_, to)
+    return Markup('<path class="arrow" marker-end="url(#tip)" d="{}" data-from="{}" data-to="{}"/>').format(
+        path, from_, to
+    )
 
 
 def _link(box: Box, place: tuple[float, float], numbers: dict[str, int], rows: Mapping[str, int]) -> Markup:
@@ -202,16 +208,16 @@ def _link(box: Box, place: tuple[float, float], numbers: dict[str, int], rows: M
         '<a class="box {kind}" href="#{target}" data-key="{key}" data-after="{after}">'
         '<title>{words}</title><rect x="{x:.0f}" y="{y:.0f}" width="{w}" height="{h}" rx="6"/>'
         '<text class="kind" x="{tx:.0f}" y="{ky:.0f}">{kind}</text><text class="name" x="{tx:.0f}" y="{ny:.0f}">{label}'
-        "</text></a>"
+        '</text><text class="of" x="{tx:.0f}" y="{sy:.0f}">{sub}</text></a>'
     )
-    label = f"{box.label} {box.sub}".strip()
+    words = f"{box.kind} {box.label} {box.sub}".strip()
     return form.format(
-        kind=box.kind, target=target, key=numbers[box.key], after=waits, x=x, y=y, w=BOX_W, h=BOX_H,
-        tx=x + 9, ky=y + 14, ny=y + 30, label=_cut(label), words=f"{box.kind} {label}: {box.why}",
+        kind=box.kind, target=target, key=numbers[box.key], after=waits, x=x, y=y, w=BOX_W, h=BOX_H, tx=x + 9,
+        ky=y + 14, ny=y + 30, sy=y + 44, label=_cut(box.label), sub=_cut(box.sub), words=f"{words}: {box.why}",
     )  # fmt: skip
 
 
-def _cut(text: str, longest: int = 25) -> str:
+def _cut(text: str, longest: int = 23) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 

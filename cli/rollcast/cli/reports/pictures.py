@@ -75,7 +75,7 @@ def progress(plan: Plan, forecast: Forecast | None, reality: Reality | None) -> 
         return None
     return Chart(
         title="When each milestone is reached" if reality is None else "What really happened, over the forecast",
-        summary=f"{len(plan.milestones)} milestones; seconds since the rollout began.",
+        summary=f"{len(plan.milestones)} milestones. The forecast is the mean of the runs that reach the milestone.",
         x_label="milestone",
         y_label="time since the start",
         write_x=lambda value: f"{value:.0f}",
@@ -159,11 +159,12 @@ def in_margins(metric: MetricForecast) -> Point | None:
     return Point(0, metric.difference / margin, ends[0], ends[1])
 
 
-def exposure(forecast: Forecast) -> Chart | None:
+def exposure(plan: Plan, forecast: Forecast) -> Chart | None:
     """Requests that meet what is not yet proved, added up over time."""
     total, points = 0.0, [(0.0, 0.0)]
+    compared = {m.index for m in plan.milestones if m.percent is not None and m.percent < 100}
     for stage in forecast.stages:
-        if stage.entered_s is None or stage.seconds is None or not stage.exposed:
+        if stage.entered_s is None or stage.seconds is None or stage.milestone not in compared:
             continue
         points.append((max(stage.entered_s, points[-1][0]), total))
         total += stage.exposed * stage.reached
