@@ -11,18 +11,17 @@ from rollcast.planner.steps import Step, instances_of
 from rollcast.planner.upstream import nearest_upstream
 
 Made = dict[str, tuple[str, ...]]  # folder -> ids of the operations that make it, the last one last
+Above = dict[str, frozenset[str]]  # operation -> every operation that it waits for, through others too
 
 
 def expand(draft: Draft, steps: Sequence[Step]) -> None:
     """One milestone that provisions everything of a wave that runs beside what serves now."""
     operations: list[Operation] = []
     made: Made = {}
+    above: Above = {}
     for step in steps:
         for release in step.after.values():
-            operations.extend(_provisions(draft, step, release, made))
-    above: dict[str, frozenset[str]] = {}
-    for operation in operations:
-        above[operation.id] = frozenset().union(*({name} | above[name] for name in operation.after))
+            operations.extend(_provisions(draft, step, release, made, above))
     for step in steps:
         operations.extend(_evaluations(draft, step, made, above))
     if operations:
@@ -34,7 +33,7 @@ def _lines(steps: Sequence[Step]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(line for step in steps for line in step.group.lines))
 
 
-def _provisions(draft: Draft, step: Step, release: Release, made: Made) -> list[Operation]:
+def _provisions(draft: Draft, step: Step, release: Release, made: Made, above: Above) -> list[Operation]:
     operations = []
     members = set(step.group.slots)
     folders = {slot: folder for folder, (_, slot) in instances_of(release).items()}
@@ -43,7 +42,8 @@ def _provisions(draft: Draft, step: Step, release: Release, made: Made) -> list[
         version, folder = release.slots[slot], folders[slot]
         if folder in made or _there(draft, folder, version):
             continue
-        waits = tuple(dict.fromkeys(i for up in upstream.of[slot] for i in made.get(folders.get(up, ""), ())[-1:]))
+        nearest_first = sorted(upstream.above[slot], key=upstream.order.index, reverse=True)
+        waits = _waits([made[folders[up]][-1] for up in nearest_first if folders.get(up) in made], above)
         name = draft.id(f"provision/{draft.slot_name(release, slot)}@{version.artifact.version}", folder)
         operation = Operation(
             id=name, kind="provision", milestone=len(draft.milestones), component=slot, after=waits,
@@ -52,12 +52,25 @@ def _provisions(draft: Draft, step: Step, release: Release, made: Made) -> list[
         )  # fmt: skip
         operations.append(operation)
         made[folder] = (name,)
+        above[name] = frozenset().union(waits, *(above[earlier] for earlier in waits))
         if draft.environment.target.endpoint:
             warm = draft.id(name.replace("provision/", "warm/", 1), folder)
             text = f"{slot} {version.reference} answers its first request warm"
             operations.append(operation.model_copy(update={"id": warm, "kind": "warm", "after": (name,), "why": text}))
             made[folder] = (name, warm)
+            above[warm] = above[name] | {name}
     return operations
+
+
+def _waits(nearest_first: Sequence[str], above: Above) -> tuple[str, ...]:
+    """Those that no other one waits for. What an earlier step made need not have waited for what is upstream of it."""
+    found: list[str] = []
+    covered: set[str] = set()
+    for name in nearest_first:
+        if name not in covered:
+            found.append(name)
+            covered |= above[name]
+    return tuple(reversed(found))
 
 
 def _there(draft: Draft, folder: str, version: SlotVersion) -> bool:
@@ -75,7 +88,7 @@ def _why(step: Step, slot: str, reference: str, upstream: Sequence[str]) -> str:
     return f"{why}; after {', '.join(upstream)}: the data flows that way" if upstream else why
 
 
-def _evaluations(draft: Draft, step: Step, made: Made, above: dict[str, frozenset[str]]) -> list[Operation]:
+def _evaluations(draft: Draft, step: Step, made: Made, above: Above) -> list[Operation]:
     operations = []
     for line, release in step.after.items():
         rule = draft.lines[line].rollout

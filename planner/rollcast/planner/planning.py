@@ -55,7 +55,7 @@ def make_plan(
     _refuse_impossible(steps, lines)
     start = {line: live.serving.get(line, ()) for line in {**declared, **live.serving}}
     draft = Draft(lines, settings, start, live.instances, live.releases)
-    _remove_lines(draft, [line for line in live.serving if line not in declared and live.serving[line]])
+    _remove_lines(draft, [line for line in sorted(live.serving) if line not in declared and live.serving[line]])
     for wave, narrowed in waves_of(steps, draft):
         add_wave(draft, wave, narrowed)
     plan = Plan(

@@ -11,10 +11,11 @@ from rollcast.planner.groups import flow_order
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """`order`: the chosen slots in data-flow order. `of`: the nearest chosen upstream slots of each slot."""
+    """`order`: chosen slots in data-flow order. `of`: the nearest chosen upstream of each; `above`: all of them."""
 
     order: list[str]
     of: dict[str, list[str]]
+    above: dict[str, set[str]]
 
 
 def nearest_upstream(slots: Slots, chosen: Set[str]) -> Upstream:
@@ -33,4 +34,4 @@ def nearest_upstream(slots: Slots, chosen: Set[str]) -> Upstream:
         nearest[name] = {one for one in found if not any(one in above[other] for other in found)}
         above[name] = every
     order = [name for name in sorted(places, key=places.__getitem__) if name in chosen]
-    return Upstream(order, {name: sorted(nearest[name], key=places.__getitem__) for name in order})
+    return Upstream(order, {name: sorted(nearest[name], key=places.__getitem__) for name in order}, above)
