@@ -17,6 +17,7 @@ MODULES = (
     "apply",
     "status",
     "steer",
+    "serve",
     "engine",
 )
 

@@ -41,7 +41,7 @@ def _subject(context: typer.Context, plan: Path | None, forecasts: list[str], ro
     from rollcast.cli.simulate import read_plan
     from rollcast.stacks.errors import StackError
 
-    named = [_read(text) for text in forecasts]
+    named = [read_forecast(text) for text in forecasts]
     if rollout is None:
         if plan is None:
             raise StackError("Of what plan? Name a saved plan, or a rollout with --rollout ID.")
@@ -59,7 +59,7 @@ def _subject(context: typer.Context, plan: Path | None, forecasts: list[str], ro
     return Subject(read_plan(plan) if plan else of_ledger, named, reality, command_of(context))
 
 
-def _read(text: str) -> Named:
+def read_forecast(text: str) -> Named:
     """A saved forecast with its name: `calm=forecast.json`, or the file's own. Raises StackError."""
     import json
 

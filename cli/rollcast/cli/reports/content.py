@@ -68,10 +68,14 @@ def _sections(subject: Subject) -> Iterator[Section]:
     plan, forecast = subject.plan, subject.forecast
     if subject.reality is not None:
         yield Section("reality", "Reality", list(_reality(subject)), _how_it_ended(subject))
-    yield Section("changes", "What changes", [_table(facts.changes(plan)), *_words(plan.notes)] if plan.changes else [])
+    yield Section(
+        "changes", "What changes", [table_of(facts.changes(plan)), *_words(plan.notes)] if plan.changes else []
+    )
     if forecast is not None:
         yield Section(
-            "metrics", "Now and after", [_table(facts.metrics(forecast)), *_range(pictures.margins(subject), "margins")]
+            "metrics",
+            "Now and after",
+            [table_of(facts.metrics(forecast)), *_range(pictures.margins(subject), "margins")],
         )
         if len(subject.forecasts) > 1:
             lead = "The same plan under other conditions; the first forecast is the one of the verdict."
@@ -82,14 +86,14 @@ def _sections(subject: Subject) -> Iterator[Section]:
         lead = (
             "How large a regression of each guarded metric this very rollout would catch, after how long, at what cost."
         )
-        yield Section("detection", "Detection power", [_table(facts.detection(forecast))], lead)
+        yield Section("detection", "Detection power", [table_of(facts.detection(forecast))], lead)
     rules = facts.guardrails(subject)
-    yield Section("guardrails", "Guardrails", [_table(rules)] if rules.rows else [])
+    yield Section("guardrails", "Guardrails", [table_of(rules)] if rules.rows else [])
     if not plan.empty:
         yield Section("plan", "Plan", list(_plan(plan)))
     if forecast is not None:
         stations = facts.stations(forecast)
-        yield Section("capacity", "Capacity", [_table(stations)] if stations.rows else [])
+        yield Section("capacity", "Capacity", [table_of(stations)] if stations.rows else [])
         rests = [*(f"Warning: {text}" for text in forecast.warnings), *forecast.assumptions]
         yield Section("assumptions", "What it rests on", _words(rests))
     yield Section("reproduce", "Reproduce", [Words(command=subject.command)] if subject.command else [])
@@ -97,10 +101,10 @@ def _sections(subject: Subject) -> Iterator[Section]:
 
 def _reality(subject: Subject) -> Iterator[Block]:
     yield from _chart(pictures.progress(subject.plan, subject.forecast, subject.reality), "real-progress")
-    yield _table(facts.reality(subject))
+    yield table_of(facts.reality(subject))
     evidence = facts.evidence(subject)
     if evidence.rows:
-        yield _table(evidence)
+        yield table_of(evidence)
 
 
 def _how_it_ended(subject: Subject) -> str:
@@ -112,7 +116,7 @@ def _how_it_ended(subject: Subject) -> str:
 
 
 def _what_if(subject: Subject) -> Iterator[Block]:
-    yield _table(facts.comparison(subject))
+    yield table_of(facts.comparison(subject))
     yield ranges_figure(pictures.outcomes(subject.forecasts), "outcomes")
     for position, chart in enumerate(pictures.differences(subject.forecasts)):
         yield ranges_figure(chart, f"difference-{position}")
@@ -206,7 +210,8 @@ def _way_back(plan: Plan) -> Iterator[Block]:
 # ---- from facts and charts to blocks ------------------------------------------------------------
 
 
-def _table(table: Facts) -> Table:
+def table_of(table: Facts) -> Table:
+    """Facts as a table of the page."""
     rows = []
     for position, row in enumerate(table.rows[:MOST_ROWS]):
         tone = table.tones[position] if table.tones else None

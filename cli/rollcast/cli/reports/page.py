@@ -18,13 +18,17 @@ SIGNS: dict[Tone, str] = {"good": "✓", "warn": "!", "bad": "✕", "plain": "·
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A table's cell. `tone` adds a sign and a colour; `code` sets a name as code; `end` aligns numbers."""
+    """A table's cell. `tone` adds a sign and a colour; `code` sets a name as code; `end` aligns numbers.
+
+    `link` is an address of our own making.
+    """
 
     text: str
     tone: Tone | None = None
     code: bool = False
     end: bool = False
     picture: Markup | None = None
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)

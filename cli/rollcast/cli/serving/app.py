@@ -1,0 +1,142 @@
+"""The web application of the live view: one page, its updates as server-sent events, and three orders.
+
+Reading needs no token; an order needs it in the `Authorization` header, which no other site's page can send. Requests
+that name another host than those given are refused, so that a foreign name can't be pointed at this address. Nothing
+is cached, nothing is fetched from elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from typing import cast
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from rollcast.cli.reports.page import Page
+from rollcast.cli.reports.rendering import asset, environment, html_of, source
+from rollcast.cli.serving.live import Live
+from rollcast.cli.terminal import clean
+from rollcast.planner.errors import PlannerError
+from rollcast.stacks.errors import StackError
+from rollcast.stacks.steering import Order, give
+
+ORDERS = ("pause", "promote", "abort")
+MOST_READERS = 32
+LONGEST_BODY = 4096
+
+
+class Site:
+    """Handlers that share one reader of the project. `token` None: no orders are taken."""
+
+    def __init__(self, live: Live, token: str | None, every_s: float) -> None:
+        self._live, self._token, self._every_s = live, token, every_s
+        self._readers = 0
+        self.closing = False
+
+    async def page(self, request: Request) -> Response:
+        """The page as it is now."""
+        page = await run_in_threadpool(self._live.page)
+        template = environment().get_template("live.html.j2")
+        return _html(template.render(page=page, orders=self._token is not None, orders_of=ORDERS))
+
+    async def past(self, request: Request) -> Response:
+        """The report of one rollout."""
+        page = await run_in_threadpool(self._live.past, request.path_params["rollout"])
+        if page is None:
+            return Response("There is no such rollout.\n", 404, media_type="text/plain")
+        style, script = source(asset("page.css")), source(asset("page.js"))
+        policy = (
+            f"default-src 'none'; style-src '{style}'; script-src '{script}'; img-src data:; frame-ancestors 'none'"
+        )
+        return _html(html_of(page), policy)
+
+    async def events(self, request: Request) -> Response:
+        """Parts of the page that changed, for as long as the reader stays."""
+        if self._readers >= MOST_READERS:
+            return Response("Too many readers.\n", 503, media_type="text/plain")
+        return StreamingResponse(self._changes(request), media_type="text/event-stream", headers=_HEADERS)
+
+    async def _changes(self, request: Request) -> AsyncIterator[str]:
+        self._readers += 1
+        sent: dict[str, str] = {}
+        try:
+            while not self.closing and not await request.is_disconnected():
+                parts = await run_in_threadpool(self._parts)
+                changed = {name: html for name, html in parts.items() if sent.get(name) != html}
+                gone = [name for name in sent if name not in parts]
+                if changed or gone:
+                    yield f"event: parts\ndata: {json.dumps({'parts': changed, 'gone': gone})}\n\n"
+                    sent = parts
+                else:
+                    yield ": still here\n\n"
+                await asyncio.sleep(self._every_s)
+        finally:
+            self._readers -= 1
+
+    def _parts(self) -> dict[str, str]:
+        page: Page = self._live.page()
+        template = environment().get_template("parts.html.j2").module
+        parts = {"summary": str(template.summary_of(page))}  # type: ignore[attr-defined]
+        parts |= {one.anchor: str(template.section_of(one)) for one in page.sections}  # type: ignore[attr-defined]
+        return parts
+
+    async def order(self, request: Request) -> Response:
+        """Leaves an order for the process that carries the rollout on."""
+        order = request.path_params["order"]
+        if self._token is None:
+            return JSONResponse({"error": "This view only reads. Start it without --read-only."}, 403)
+        given = request.headers.get("authorization", "")
+        if not secrets.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
+            return JSONResponse({"error": "The token is wrong. It was shown where 'rollcast serve' runs."}, 401)
+        if order not in ORDERS:
+            return JSONResponse({"error": f"There is no order '{order}'."}, 404)
+        reason = clean((await request.body())[:LONGEST_BODY].decode("utf-8", "replace"))[:300]
+        try:
+            record = await run_in_threadpool(
+                lambda: give(self._live.project, cast(Order, order), reason=reason or "ordered in the live view")
+            )
+        except (StackError, PlannerError) as error:
+            return JSONResponse({"error": str(error)}, 409)
+        return JSONResponse({"ordered": order, "record": record.seq})
+
+    async def asset(self, request: Request) -> Response:
+        """The page's own style and scripts."""
+        name = request.path_params["name"]
+        kinds = {"page.css": "text/css", "page.js": "text/javascript", "live.js": "text/javascript"}
+        if name not in kinds:
+            return Response("There is no such file.\n", 404, media_type="text/plain")
+        return Response(asset(name), media_type=kinds[name], headers=_HEADERS)
+
+
+_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
+_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+
+
+def _html(text: str, policy: str = _POLICY) -> HTMLResponse:
+    return HTMLResponse(text, headers={**_HEADERS, "content-security-policy": policy})
+
+
+def application(live: Live, token: str | None, hosts: Sequence[str], every_s: float = 1.0) -> tuple[Starlette, Site]:
+    """The application, and the site whose `closing` ends its open streams."""
+    site = Site(live, token, every_s)
+    routes = [
+        Route("/", site.page),
+        Route("/events", site.events),
+        Route("/rollouts/{rollout}", site.past),
+        Route("/orders/{order}", site.order, methods=["POST"]),
+        Route("/assets/{name}", site.asset),
+    ]
+    middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)]
+    return Starlette(routes=routes, middleware=middleware), site
