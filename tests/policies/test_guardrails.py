@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollcast.planner.plan import Serving
 from rollcast.policies import Judgement, Policy, PolicyError, Review, evaluate, library
 from rollcast.policies.strategies import plans
+from rollcast.simulator.forecast import Detection, Duration, Exposure, Forecast, MetricForecast, Outcome
 from tests.policies.reviews import DECLARED, RELEASED, TODAY, review_of
 
 PRIVACY = """\
@@ -100,6 +102,7 @@ def test_a_plan_cut_into_waves_by_capacity_has_a_point_of_no_return_too_early() 
     passes(library.rollback_possible(), review_of(both, released))
 
 
+@settings(max_examples=40)
 @given(plans())
 def test_no_plan_of_the_planner_has_two_changes_under_analysis(plan: object) -> None:
     passes(library.one_cadence(), replace(review_of(), plan=plan))
@@ -280,6 +283,7 @@ def test_every_guardrail_says_why_it_is_there(name: str) -> None:
     assert "Why:" in (inspect.getdoc(getattr(library, name)) or "")
 
 
+@settings(max_examples=40)
 @given(plans())
 def test_the_default_guardrails_judge_every_plan_without_breaking(plan: object) -> None:
     for judgement in evaluate(replace(review_of(), plan=plan), library.defaults()):
@@ -291,12 +295,68 @@ def test_calling_a_guardrail_replaces_the_default_one_of_its_name() -> None:
     assert library.max_exposure().name == "max-exposure"
 
 
-@dataclass(frozen=True)
-class M:
-    name: str
-    audience: str = "everyone"
-    baseline: float = 1.0
-    rollout: float = 1.0
-    interval: tuple[float, float] | None = None
-    limit: float | None = None
-    ok: bool = True
+# ---- the forecast -------------------------------------------------------------------------------
+
+
+def forecast_of(review: Review, *metrics: MetricForecast, detection: Sequence[Detection] = ()) -> Review:
+    """The review with a forecast of its plan."""
+    forecast = Forecast(
+        plan_digest=review.plan.digest, seed=1, runs=1, engine="simpy", metrics=metrics, detection=tuple(detection),
+        outcome=Outcome(promoted=1, rolled_back=0, held=0), duration_s=Duration(p50=1, p95=1), requests=1,
+        exposure=Exposure(requests=1, users=1),
+    )  # fmt: skip
+    return replace(review, forecast=forecast)
+
+
+def metric(name: str, rollout: float | None, upper: float = 0.0, ok: bool = True) -> MetricForecast:
+    return MetricForecast(
+        name=name, audience="everyone", baseline=1.0, rollout=rollout, difference=0.0, interval=(0.0, upper), ok=ok
+    )
+
+
+def caught(regression: float, probability: float) -> Detection:
+    return Detection(metric="error_rate", regression=regression, probability=probability, seconds=1, requests_exposed=1)
+
+
+NEED_A_FORECAST = (
+    library.forecast_within_limits(),
+    library.latency_budget(most_s=1),
+    library.cost_budget(most_usd=1),
+    library.detection_power(),
+)
+
+
+@pytest.mark.parametrize("rule", NEED_A_FORECAST, ids=lambda rule: rule.name)
+def test_without_a_forecast_of_this_plan_nothing_is_judged_and_apply_is_forbidden(rule: Policy) -> None:
+    other = replace(forecast_of(review_of()), plan=review_of(BOTH).plan)
+    for review in (review_of(), other):
+        judgement = judged(rule, review)
+        assert not judgement.judged
+        assert not judgement.passed
+        assert judgement.message.startswith("not judged: ")
+        assert [judgement.blocks(command) for command in ("plan", "simulate", "apply")] == [False, False, True]
+
+
+def test_what_is_forecast_beyond_its_limit_is_refused() -> None:
+    rule = library.forecast_within_limits()
+    passes(rule, forecast_of(review_of(), metric("error_rate", 1.0)))
+    refused(rule, forecast_of(review_of(), metric("error_rate", 1.5, ok=False)), "error_rate of everyone", "1.5")
+
+
+def test_a_budget_holds_for_the_upper_end_of_the_interval_and_for_a_metric_that_is_there() -> None:
+    rule = library.latency_budget(most_s=1.5)
+    passes(rule, forecast_of(review_of(), metric("latency_p95_s", 1.2, upper=0.4)))
+    refused(rule, forecast_of(review_of(), metric("latency_p95_s", 1.2, upper=0.6)), "up to 1.6 s")
+    refused(rule, forecast_of(review_of(), metric("cost_usd", 1.0)), "has no latency_p95_s", "cost_usd")
+    refused(rule, forecast_of(review_of(), metric("latency_p95_s", None)), "has no value")
+    refused(library.cost_budget(most_usd=0.5), forecast_of(review_of(), metric("cost_usd", 1.0)), "0.5 is the budget")
+
+
+def test_a_rollout_that_would_not_see_a_regression_is_refused() -> None:
+    known = [caught(0.01, 0.4), caught(0.05, 0.95)]
+    passes(library.detection_power(), forecast_of(review_of(), detection=known))
+    refused(library.detection_power(regression=0.01), forecast_of(review_of(), detection=known), "by 0.01", "0.40")
+    refused(library.detection_power(regression=0.1), forecast_of(review_of(), detection=known), "as large as 0.1")
+    refused(
+        library.detection_power(metrics=["satisfaction"]), forecast_of(review_of(), detection=known), "satisfaction"
+    )

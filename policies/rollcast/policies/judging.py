@@ -11,9 +11,9 @@ from rollcast.planner.declaration import Declaration
 from rollcast.planner.plan import LiveState, Plan
 from rollcast.policies.discovery import discover
 from rollcast.policies.evaluation import Command, Judgement, evaluate
-from rollcast.policies.forecasts import Forecast
 from rollcast.policies.places import Places
 from rollcast.policies.review import Review
+from rollcast.simulator.forecast import Forecast
 
 
 @dataclass(frozen=True, slots=True)

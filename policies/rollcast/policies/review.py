@@ -12,10 +12,10 @@ from rollcast.planner.plan import LiveState, Plan
 from rollcast.planner.releases import Release, SlotVersion
 from rollcast.policies import paths
 from rollcast.policies.errors import NotJudged
-from rollcast.policies.forecasts import Forecast
 from rollcast.policies.places import Place, Places
 from rollcast.policies.rules import Path
 from rollcast.policies.states import State, states_of
+from rollcast.simulator.forecast import Forecast
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,14 @@ class Review:
 
     @property
     def forecast_or_not_judged(self) -> Forecast:
-        """The forecast. Raises NotJudged where there is none: a rule that needs one neither passes nor fails then."""
+        """The forecast of this plan, for a rule that needs one. Raises NotJudged where there is none.
+
+        A rule that is not judged neither passes nor fails. A forecast of another plan is none.
+        """
         if self.forecast is None:
             raise NotJudged("no forecast; simulate the plan with traffic")
+        if self.forecast.plan_digest != self.plan.digest:
+            raise NotJudged("the forecast is of another plan; simulate this one")
         return self.forecast
 
     @cached_property

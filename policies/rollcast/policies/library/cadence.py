@@ -119,10 +119,9 @@ def rollback_possible(*, level: Level = "mandatory", name: str = "rollback-possi
 
     def rule(review: Review) -> Iterator[Violation]:
         plan = review.plan
-        shifts = [m.index for m in plan.milestones if m.kind == "shift" and m.lines]
-        last = max(shifts, default=-1)
         for milestone in plan.milestones:
-            if milestone.index < last and plan.rollback_of(milestone.index) is None:
+            later = _pipelines(plan, [m for m in plan.milestones[milestone.index + 1 :] if m.kind == "shift"])
+            if plan.rollback_of(milestone.index) is None and later & _pipelines(plan, [milestone]):
                 message = (
                     f"after '{milestone.title}' the old release can't be brought back, and traffic still has to move."
                 )
@@ -130,6 +129,10 @@ def rollback_possible(*, level: Level = "mandatory", name: str = "rollback-possi
                 yield Violation(message, ("environments", plan.environment), remedy)
 
     return register(rule, name, level, "evidence against a release may come at its last step")
+
+
+def _pipelines(plan: Plan, milestones: Sequence[Milestone]) -> set[str]:
+    return {plan.lines[line].pipeline for m in milestones for line in m.lines if line in plan.lines}
 
 
 def one_cadence(*, level: Level = "mandatory", name: str = "one-cadence") -> Policy:

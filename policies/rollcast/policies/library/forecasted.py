@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rollcast.policies.forecasts import Metric
 from rollcast.policies.review import Review
 from rollcast.policies.rules import Level, Policy, Violation, register
+from rollcast.simulator.forecast import Detection, MetricForecast
 
 
 def forecast_within_limits(*, level: Level = "mandatory", name: str = "forecast-within-limits") -> Policy:
@@ -22,7 +22,8 @@ def forecast_within_limits(*, level: Level = "mandatory", name: str = "forecast-
         for metric in review.forecast_or_not_judged.metrics:
             if not metric.ok:
                 limit = "" if metric.limit is None else f", and {metric.limit:g} is the limit"
-                message = f"{metric.name} of {metric.audience} is forecast at {metric.rollout:g}{limit}."
+                value = "without a value" if metric.rollout is None else f"at {metric.rollout:g}"
+                message = f"{metric.name} of {metric.audience} is forecast {value}{limit}."
                 yield Violation(message, ("rollout",), "Correct the release, or give it more capacity.")
 
     return register(rule, name, level, "what the simulator sees go wrong need not be shown to users")
@@ -66,18 +67,21 @@ def _budget(metric: str, most: float, unit: str, audiences: Sequence[str], level
             known = ", ".join(sorted({m.name for m in review.forecast_or_not_judged.metrics}))
             yield f"the forecast has no {metric} to hold against {most:g} {unit}; it has {known or 'no metrics'}."
         for one in asked:
-            if _worst(one) > most:
-                message = (
-                    f"{metric} of {one.audience} is forecast at up to {_worst(one):g} {unit}; {most:g} is the budget."
-                )
+            worst = _worst(one)
+            if worst is None:
+                yield f"{metric} of {one.audience} has no value in the forecast; {most:g} {unit} is the budget."
+            elif worst > most:
+                message = f"{metric} of {one.audience} is forecast at up to {worst:g} {unit}; {most:g} is the budget."
                 yield Violation(message, ("rollout",), "Make the release lighter, or raise the budget in the policies.")
 
     return register(rule, name, level, "a release that costs more is a decision, not a side effect")
 
 
-def _worst(metric: Metric) -> float:
-    """The rollout's value with the difference at the upper end of its interval."""
-    if metric.interval is None:
+def _worst(metric: MetricForecast) -> float | None:
+    """The rollout's value with the difference at the upper end of its interval; None without a value."""
+    if metric.rollout is None:
+        return None
+    if metric.interval is None or metric.baseline is None:
         return metric.rollout
     return max(metric.rollout, metric.baseline + metric.interval[1])
 
@@ -102,15 +106,13 @@ def detection_power(
         for missing in sorted(set(metrics) - set(names)):
             yield f"the forecast does not say how surely a regression of {missing} is caught."
         for metric in names:
-            tried = [
-                one for one in found if one.metric == metric and (regression is None or one.regression >= regression)
-            ]
+            tried = [one for one in found if one.metric == metric]
+            if regression is not None:
+                tried = [one for one in tried if one.regression >= regression]
             if not tried:
                 yield f"the forecast tried no regression of {metric} as large as {regression:g}."
                 continue
-            chosen = min(tried, key=lambda one: one.regression) if regression is not None else max(
-                tried, key=lambda one: one.regression
-            )  # fmt: skip
+            chosen = min(tried, key=_size) if regression is not None else max(tried, key=_size)
             if chosen.probability < probability:
                 message = (
                     f"a regression of {metric} by {chosen.regression:g} would be caught with probability "
@@ -120,6 +122,10 @@ def detection_power(
                 yield Violation(message, ("rollout", "gates"), remedy)
 
     return register(rule, name, level, "a gate that can't see the harm is no gate")
+
+
+def _size(detection: Detection) -> float:
+    return detection.regression
 
 
 __all__ = ["cost_budget", "detection_power", "forecast_within_limits", "latency_budget"]
