@@ -44,10 +44,11 @@ def test_harm_can_not_be_expected_to_grow_where_the_mean_difference_is_not_above
 def test_no_worse_can_not_be_expected_to_grow_where_the_mean_difference_is_the_margin_or_more(
     test: MeanTest, below: float, above: float, tilt: float
 ) -> None:
-    low, high = test.margin - below * (1 + test.margin), test.margin + above * (1 - test.margin)
+    margin = float(test.margin[0, 0])
+    low, high = margin - below * (1 + margin), margin + above * (1 - margin)
     if high - low < 1e-9:
         return
-    least = (test.margin - low) / (high - low)
+    least = (margin - low) / (high - low)
     chance = least + tilt * (1 - least)
     assert chance * growth(test, high)[1] + (1 - chance) * growth(test, low)[1] <= 1 + 1e-9
 

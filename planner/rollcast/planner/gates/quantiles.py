@@ -38,8 +38,8 @@ Ints = npt.NDArray[np.int64]
 _LOWEST, _GROWTH, _BINS = 1e-4, 1.005, 4200
 _LOG_GROWTH = math.log(_GROWTH)
 EDGES: Floats = np.asarray(_LOWEST * _GROWTH ** np.arange(_BINS), np.float64)  # upper edge of each bin
-_TOGETHER, _ALONE = 0.9, 0.05
-_LOG_WEIGHTS = np.log(np.concatenate([_TOGETHER * WEIGHTS, _ALONE * WEIGHTS, _ALONE * WEIGHTS]))
+TOGETHER, _ALONE = 0.6, 0.2
+_LOG_WEIGHTS = np.log(np.concatenate([TOGETHER * WEIGHTS, _ALONE * WEIGHTS, _ALONE * WEIGHTS]))
 
 
 class Tails:
