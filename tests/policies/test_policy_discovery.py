@@ -93,9 +93,9 @@ def test_the_digest_changes_with_any_rule_and_with_nothing_else(tmp_path: Path) 
 
 def test_judgements_go_into_the_plan_with_the_digest_of_the_policies(tmp_path: Path) -> None:
     project(tmp_path, a=RULE.format(level="mandatory", name="one", text="it is so"))
-    declaration, live = load(DECLARED), live_as_declared(load(RELEASED))
-    plan = make_plan(declaration, live)
-    judgements = judge(tmp_path, declaration, live, plan, today=TODAY)
+    declaration = load(DECLARED)
+    plan = make_plan(declaration, live_as_declared(load(RELEASED)))
+    judgements = judge(tmp_path, declaration, plan, today=TODAY)
     judged = judgements.on(plan)
     entry = next(guardrail for guardrail in judged.guardrails if guardrail["policy"] == "one")
     assert {key: entry[key] for key in ("policy", "level", "passed", "message")} == {

@@ -29,6 +29,7 @@ def apply(
     format_: FormatOption = "text",
 ) -> None:
     """Carry out a plan, gate by gate; a failed gate rolls back without a question."""
+    from rollcast.cli.guarding import refuse
     from rollcast.stacks import applying
     from rollcast.stacks.errors import StackError
 
@@ -39,9 +40,10 @@ def apply(
     if resume or (once and plan is None and _under_way(project)):
         order = {"order": "resume"} if resume else None
         close(project, applying.resume(project, tell, once=once, order=order), format_)
-    made = _read(plan) if plan else _planned(context)
+    made = _judged(project, _read(plan), saved=True) if plan else _judged(project, _planned(context))
     if format_ == "text":
         _show(made)
+    refuse(made, "apply")
     if not made.empty and not auto_approve and not terminal.confirm("Carry out this plan?"):
         terminal.note("Nothing was changed.")
         raise typer.Exit(1)
@@ -75,6 +77,21 @@ def _read(path: Path) -> Plan:
     except (ValueError, KeyError, TypeError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StackError(f"{path} is no saved plan ({first}). Save one with 'rollcast plan --out'.") from None
+
+
+def _judged(project: Project, made: Plan, saved: bool = False) -> Plan:
+    """The plan judged today; with a forecast from the recorded traffic where a mandatory guardrail asks for one."""
+    from rollcast.cli.guarding import asks_for_forecast, judged, judged_again
+    from rollcast.cli.simulate import traffic_of
+    from rollcast.simulator.simulate import simulate
+    from rollcast.simulator.traffic import read_traffic
+
+    made = judged_again(project, made) if saved else made
+    files = traffic_of(project.folder)
+    if made.empty or not files or not asks_for_forecast(made):
+        return made
+    terminal.note("A mandatory guardrail asks for a forecast: simulating with the recorded traffic.")
+    return judged(project, made, simulate(made, read_traffic(files), runs=1))
 
 
 def _show(plan: Plan) -> None:

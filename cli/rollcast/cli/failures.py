@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rollcast.planner.errors import DeclarationError, PlannerError
+from rollcast.policies.errors import PolicyError
 from rollcast.simulator.errors import SimulatorError
 from rollcast.stacks.errors import LockedError, StackError, StaleError
 
@@ -20,7 +21,7 @@ def sentences(error: Exception) -> Iterator[str]:
     """What is wrong and what to do: one text for each mistake."""
     if isinstance(error, DeclarationError):
         yield from map(str, error.diagnostics)
-    elif isinstance(error, PlannerError | SimulatorError | StackError):
+    elif isinstance(error, PlannerError | PolicyError | SimulatorError | StackError):
         yield str(error)
     else:
         kind = type(error).__name__

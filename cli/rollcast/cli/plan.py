@@ -29,6 +29,7 @@ def plan(
     ] = False,
 ) -> None:
     """Show what would change, in which order, and the way back."""
+    from rollcast.cli.guarding import refuse
     from rollcast.cli.show_plan import text_of
 
     made = plan_of(project_of(context), from_)
@@ -40,12 +41,17 @@ def plan(
         terminal.out(text_of(made))
         if out is not None:
             terminal.out(f"\nSaved to {out}. Carry it out with: rollcast apply {out}")
+    refuse(made, "plan")
     if detailed_exitcode and not made.empty:
         raise typer.Exit(2)
 
 
 def plan_of(project: Project, from_: str | None = None) -> Plan:
-    """The plan of a project, bound to what it was made from. Raises PlannerError or StackError."""
+    """The plan of a project, judged, and bound to what it was made from.
+
+    Raises PlannerError, StackError or PolicyError.
+    """
+    from rollcast.cli.guarding import judged
     from rollcast.planner.plan import Binding
     from rollcast.planner.planning import live_as_declared, make_plan
     from rollcast.stacks.project import tool_version
@@ -63,7 +69,7 @@ def plan_of(project: Project, from_: str | None = None) -> Plan:
         lock_digest=project.lock_digest,
         tool_version=tool_version(),
     )
-    return made.model_copy(update={"binding": binding})
+    return judged(project, made.model_copy(update={"binding": binding}))
 
 
 def save(made: Plan, path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from rollcast.cli.guarding import lines_of
 from rollcast.cli.terminal import paint
 from rollcast.planner.changes import SYMBOLS, Action
 from rollcast.planner.plan import Milestone, Operation, Plan
@@ -50,6 +51,7 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield from _way_back(plan)
     for note in plan.notes:
         yield paint(f"Note: {note}", "yellow")
+    yield from lines_of(plan)
     yield summary_of(plan)
 
 

@@ -12,6 +12,7 @@ from rollcast.cli.options import project_of
 
 if TYPE_CHECKING:
     from rollcast.planner.plan import Plan
+    from rollcast.simulator.forecast import Forecast
     from rollcast.simulator.simulate import Progress
 
 Format = Literal["text", "json", "markdown", "html"]
@@ -37,6 +38,7 @@ def simulate(
     ] = None,
 ) -> None:
     """Forecast a rollout: replay recorded traffic through the plan, its gates in the loop."""
+    from rollcast.cli.guarding import lines_of, refuse
     from rollcast.cli.show_forecast import text_of
     from rollcast.simulator import simulate as simulator
     from rollcast.simulator.traffic import read_traffic
@@ -44,19 +46,38 @@ def simulate(
     made, files = _plan_and_traffic(context, plan, traffic, from_)
     recorded = read_traffic(files, seed=seed, scale=scale)
     forecast = simulator.simulate(made, recorded, runs=runs, seed=seed, progress=_progress(runs))
+    made = _judged(context, made, forecast)
     if format_ == "markdown" or format_ == "html":
         from rollcast.cli.reports.reproducing import command_of
         from rollcast.cli.reports.subject import Named, Subject
         from rollcast.cli.reports.writing import give
 
         give(Subject(made, [Named("forecast", forecast)], command=command_of(context)), format_, out)
+        refuse(made, "simulate")
         return
     if out is not None:
         _save(forecast.to_json(), out)
     if format_ == "json":
         terminal.out_json(forecast.to_json())
     else:
-        terminal.out(text_of(forecast))
+        terminal.out("\n".join([text_of(forecast), "", *lines_of(made)]).rstrip())
+    refuse(made, "simulate")
+
+
+def _judged(context: typer.Context, made: Plan, forecast: Forecast) -> Plan:
+    """The plan judged with its forecast; as it was judged when it was saved, where its project is not here."""
+    from rollcast.cli.guarding import judged
+    from rollcast.planner.errors import DeclarationError
+    from rollcast.stacks.errors import StackError
+
+    try:
+        project = project_of(context)
+        if made.binding.declaration_digest == project.declaration_digest:
+            return judged(project, made, forecast)
+    except (StackError, DeclarationError):
+        pass
+    terminal.note("The plan is not of the declaration here: its guardrails are those that it was saved with.")
+    return made
 
 
 def _plan_and_traffic(
@@ -66,10 +87,15 @@ def _plan_and_traffic(
     from rollcast.cli.plan import plan_of
 
     folder = options_of(context).directory
-    files = traffic or sorted(path for path in (folder / "traffic").glob("*") if path.suffix in (".csv", ".jsonl"))
+    files = traffic or traffic_of(folder)
     if plan is not None:
         return read_plan(plan), files
     return plan_of(project_of(context), from_), files
+
+
+def traffic_of(folder: Path) -> list[Path]:
+    """The recorded traffic of a project."""
+    return sorted(path for path in (folder / "traffic").glob("*") if path.suffix in (".csv", ".jsonl"))
 
 
 def read_plan(path: Path) -> Plan:

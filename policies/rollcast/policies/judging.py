@@ -37,7 +37,6 @@ class Judgements:
 def judge(
     folder: Path,
     declaration: Declaration,
-    live: LiveState,
     plan: Plan,
     *,
     today: date,
@@ -51,8 +50,15 @@ def judge(
     """
     policies = discover(folder)
     places = places_of(folder, file)
-    review = Review(declaration, live, plan, today, forecast, digests, places)
+    review = Review(declaration, live_of(plan), plan, today, forecast, digests, places)
     return Judgements(evaluate(review, policies.policies), policies.digest)
+
+
+def live_of(plan: Plan) -> LiveState:
+    """The live state that a plan was made from."""
+    serving = {share.release for shares in plan.start.values() for share in shares}
+    releases = {name: plan.releases[name] for name in sorted(serving)}
+    return LiveState(serving=plan.start, releases=releases, instances=plan.start_instances)
 
 
 def places_of(folder: Path, file: str) -> Places | None:
