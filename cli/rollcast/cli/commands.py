@@ -17,6 +17,7 @@ MODULES = (
     "apply",
     "status",
     "steer",
+    "ledger",
     "serve",
     "engine",
 )

@@ -7,6 +7,7 @@ ledger and the live state: every step may be done again, and a step that was don
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,19 +15,21 @@ from enum import IntEnum
 from typing import Any
 
 from rollcast.planner.gates import StageVerdict, Verdict
-from rollcast.planner.plan import Milestone, Operation
+from rollcast.planner.plan import Milestone, Operation, Serving
 from rollcast.planner.rollout import Arms, Finished, Hold, Observe, Outcome, Position, Reach, Rollout
 from rollcast.planner.split import Router
 from rollcast.stacks.clock import Clock
-from rollcast.stacks.errors import DriftError, StackError
+from rollcast.stacks.errors import DriftError, EngineError, LedgerError, StackError
 from rollcast.stacks.evidence import Collector, Tally, Watch
 from rollcast.stacks.ledger import Lease, Ledger
 from rollcast.stacks.metrics import Source
 from rollcast.stacks.rollouts import FINISHED, Work
-from rollcast.stacks.steps import Stand, Steps
+from rollcast.stacks.steps import Carried, Stand, Steps
 
 Tell = Callable[[Mapping[str, Any]], None]
 _POLL_S = 0.25
+_PATIENCE_S = 20.0
+_RETRY_S = (1.0, 3.0)
 
 
 class Exit(IntEnum):
@@ -61,13 +64,15 @@ class Driver:
         self.kept = kept
         self.clock = clock or Clock(kept.elapsed_s, kept.left_s)
         self.rollout = Rollout(work.plan, kept.position)
-        if kept.full_from is not None:
-            self._skip_bakes(kept.full_from)
         self.collector = Collector(work.plan.releases, self.clock, kept.tally)
         self._judged_arms: Arms | None = None
-        if kept.cursor is None:
-            kept.cursor = kept.stage_cursor = source.end()
-        self._remember()
+        self._said_blind = ""
+        try:
+            if kept.cursor is None:
+                kept.cursor = kept.stage_cursor = source.end()
+            self._remember()
+        except StackError as error:
+            self._blind(str(error))
 
     # ---- the loop -----------------------------------------------------------------------------
 
@@ -136,19 +141,38 @@ class Driver:
         self.kept.intent = step.key
         self._save("intent", step.to_json())
         self.tell({"event": "working", **step.to_json()})
-        try:
-            results = self.steps.carry_out(stand, action, self._progress)
-        except StackError as error:
-            self.ledger.append("failed", self.work.id, {**step.to_json(), "error": str(error)}, self.lease)
-            self.tell({"event": "failed", "error": str(error)})
-            raise
-        refused = self._refused(action.operations, results)
+        carried = self._carry_out(stand, action, step)
+        refused = self._refused(action.operations, carried.metrics)
         if refused and not action.rollback:
             self._refuse(refused)
             return
-        self._reached(step)
+        self._reached(step, carried.serving)
 
-    def _reached(self, step: Step) -> None:
+    def _carry_out(self, stand: Stand, action: Reach, step: Step) -> Carried:
+        """Does it, again where the engine itself failed. Raises StackError; the last milestone serves on."""
+        for pause_s in (*_RETRY_S, None):
+            try:
+                return self.steps.carry_out(stand, action, self._progress)
+            except EngineError as error:
+                if pause_s is None or self.stopping():
+                    raise self._failed(step, error) from None
+                self.tell({"event": "progress", "text": f"{error} Trying again."})
+                time.sleep(pause_s)
+                self.steps.recover()
+            except StackError as error:
+                raise self._failed(step, error) from None
+        raise AssertionError("unreachable")
+
+    def _failed(self, step: Step, error: StackError) -> StackError:
+        with contextlib.suppress(StackError):
+            self.ledger.append("failed", self.work.id, {**step.to_json(), "error": str(error)}, self.lease)
+        self.tell({"event": "failed", "error": str(error)})
+        serves = self.steps.serves(self.work)
+        what = "The way back stopped" if step.rollback else "The rollout stopped"
+        remedy = "" if step.rollback else ", or lead it back with 'rollcast abort'"
+        return type(error)(f"{error} {what}; {serves}. Go on with 'rollcast apply --resume'{remedy}.")
+
+    def _reached(self, step: Step, serving: Serving) -> None:
         self.rollout.reached(self.clock.now_s())
         self.kept.intent = None
         self.kept.told_hold = None
@@ -157,7 +181,7 @@ class Driver:
             self.kept.since_s = self.clock.wall_s()
             self.kept.stage_cursor = self.kept.cursor
             self.collector.new_stage()
-        shares = [s.model_dump(mode="json") for line in step.milestone.serving.values() for s in line]
+        shares = [share.model_dump(mode="json") for line in serving.values() for share in line]
         self._save("reached", {**step.to_json(), "serving": shares})
         self.tell({"event": "reached", **step.to_json(), "serving": shares})
 
@@ -229,12 +253,23 @@ class Driver:
         watch = self._watch()
         more = True
         while more:
-            batch = self.source.read(self.kept.cursor or {})
+            try:
+                batch = self.source.read(self.kept.cursor or {})
+            except StackError as error:
+                self._blind(str(error))
+                return self.kept.tally
+            self._said_blind = ""
             outcomes = self.collector.take(batch, watch)
             self.kept.cursor, more = batch.cursor, batch.more
             if outcomes is not None:
                 self.rollout.observe(outcomes)
         return self.kept.tally
+
+    def _blind(self, why: str) -> None:
+        """Telemetry is out of reach: said once. The gates see that nothing comes, and no data is never a pass."""
+        if why != self._said_blind:
+            self._said_blind = why
+            self.tell({"event": "progress", "text": why})
 
     def _watch(self) -> Watch:
         plan, index = self.work.plan, self.rollout.position.milestone
@@ -249,8 +284,8 @@ class Driver:
     def _remember(self) -> None:
         """Requests that an earlier driver counted in this stage, so that a repeat of them is still a repeat."""
         cursor, until = dict(self.kept.stage_cursor or {}), self.kept.cursor or {}
-        while cursor != until:
-            batch = self.source.read(cursor)
+        while self.source.knows_requests and cursor != until:
+            batch = self.source.read(cursor, until)
             self.collector.remember(batch.requests)
             if batch.cursor == cursor or not batch.more:
                 return
@@ -280,8 +315,6 @@ class Driver:
                 return
             elif order == "promote":
                 rollout.promote(full)
-                if full:
-                    self.kept.full_from = rollout.position.milestone
             elif self.kept.intent is not None and rollout.position.rollback_from is None:
                 rollout.roll_back_unfinished(reason or "aborted by hand")
                 self.kept.intent = None
@@ -291,17 +324,24 @@ class Driver:
             raise StackError(f"{str(error)[0].upper()}{str(error)[1:]}.") from None
         self.tell({"event": "order", "order": order, "reason": reason})
 
-    def _skip_bakes(self, milestone: int) -> None:
-        milestones = tuple(
-            m if m.index <= milestone else m.model_copy(update={"gates": (), "bake_min_s": 0.0})
-            for m in self.rollout.plan.milestones
-        )
-        self.rollout.plan = self.rollout.plan.model_copy(update={"milestones": milestones})
-
     def _save(self, kind: str = "", record: Mapping[str, Any] | None = None) -> None:
         self.kept.position = self.rollout.snapshot()
         self.kept.elapsed_s, self.kept.left_s = self.clock.now_s(), self.clock.wall_s()
-        self.ledger.save(self.lease, self.work.id, self.kept.to_json(), kind, dict(record or {}))
+        body = self.kept.to_json()
+        self._patiently(lambda: self.ledger.save(self.lease, self.work.id, body, kind, dict(record or {})))
+
+    def _patiently(self, write: Callable[[], object]) -> None:
+        """A ledger that is out of reach for a moment stops nothing: nothing is done until it has been written."""
+        until = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                write()
+                return
+            except LedgerError as error:
+                if time.monotonic() > until or self.stopping():
+                    raise
+                self.tell({"event": "progress", "text": f"waiting for the ledger: {error}"})
+                time.sleep(1.0)
 
 
 @dataclass(frozen=True)
@@ -339,7 +379,6 @@ class Kept:
     left_s: float | None = None
     intent: str | None = None
     heard: int = -1
-    full_from: int | None = None
     told_hold: str | None = None
     verdict: dict[str, Any] | None = None
 

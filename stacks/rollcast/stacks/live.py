@@ -105,7 +105,8 @@ def moved(live: LiveState, *expected: WorldState) -> list[str]:
     for line in sorted({*live.serving, *(key for state in expected for key in state.serving)}):
         now = live.serving.get(line, ())
         if all(now != state.serving.get(line, ()) for state in expected):
-            found.append(f"{line} is served by {_shown(now)}, not by {_shown(expected[-1].serving.get(line, ()))}")
+            wanted = shares_in_words(expected[-1].serving.get(line, ()))
+            found.append(f"{line} is served by {shares_in_words(now)}, not by {wanted}")
     for folder in sorted({*live.instances, *(key for state in expected for key in state.instances)}):
         known = [state.instances.get(folder) for state in expected]
         if live.instances.get(folder) not in known:
@@ -114,5 +115,6 @@ def moved(live: LiveState, *expected: WorldState) -> list[str]:
     return found
 
 
-def _shown(shares: tuple[Share, ...]) -> str:
+def shares_in_words(shares: Iterable[Share]) -> str:
+    """Who is served by what."""
     return ", ".join(f"{s.release} ({s.percent:g} % of {s.audience})" for s in shares) or "nothing"

@@ -7,6 +7,7 @@ retires is left out, so the engine deletes it, and it does that last: after the 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,11 @@ _WRITE_S = 60.0
 _WARM_S = 600.0
 _EVALUATE_S = 3600.0
 _DRAIN_S = 900.0  # beyond the wait that is asked for
+
+
+def most_s() -> float:
+    """The longest that any one operation may take: ROLLCAST_TIMEOUT_S, or each kind's own limit."""
+    return float(os.environ.get("ROLLCAST_TIMEOUT_S", "inf"))
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,8 @@ class _Builder:
         return sorted({*serving, *self.goal.live_flags})
 
     def _add(self, kind: str, name: str, inputs: Mapping[str, Any], after: Sequence[str] = ()) -> str:
-        self.nodes[name] = Node(kind, name, inputs, tuple(dict.fromkeys(after)))
+        timeout_s = min(inputs["timeout_s"], most_s())
+        self.nodes[name] = Node(kind, name, {**inputs, "timeout_s": timeout_s}, tuple(dict.fromkeys(after)))
         return name
 
     def _target(self) -> dict[str, str]:

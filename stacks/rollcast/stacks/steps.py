@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rollcast.planner.plan import LiveState, WorldState, fold
+from rollcast.planner.plan import LiveState, Serving, WorldState, fold
 from rollcast.planner.rollout import Reach
 from rollcast.stacks.engine.update import World
 from rollcast.stacks.errors import DriftError, StackError
-from rollcast.stacks.live import Live, moved, read, target_at
+from rollcast.stacks.live import Live, moved, read, shares_in_words, target_at
 from rollcast.stacks.program import Goal, nodes_of
 from rollcast.stacks.rollouts import Work
 
@@ -66,6 +66,14 @@ class Stand:
         return WorldState(wanted.serving, instances)
 
 
+@dataclass(frozen=True)
+class Carried:
+    """A milestone that is true: metrics of its evaluations by operation id, and what serves, read back."""
+
+    metrics: Mapping[str, Mapping[str, float]]
+    serving: Serving
+
+
 class Steps:
     """Carries milestones out in one environment."""
 
@@ -82,20 +90,36 @@ class Steps:
         except DriftError as error:
             return [str(error)]
 
-    def carry_out(self, stand: Stand, action: Reach, progress: Progress) -> dict[str, dict[str, float]]:
-        """Makes the milestone true. Gives the metrics of its evaluations by operation id. Raises StackError."""
+    def carry_out(self, stand: Stand, action: Reach, progress: Progress) -> Carried:
+        """Makes the milestone true, and looks whether it is. Raises StackError."""
         live = self._lenient(stand.work)
         wanted = stand.after(live.state)
         outputs = self._world.up(nodes_of(self._goal(stand.work, action, live, wanted)), progress)
-        left = moved(self._lenient(stand.work).state, wanted)
+        found = self._lenient(stand.work).state
+        left = moved(found, wanted)
         if left:
             progress(f"the world is not yet as it must be ({'; '.join(left)}); once more")
             self._adopt(stand, action, progress)
             outputs = {**outputs, **self._world.up(nodes_of(self._goal(stand.work, action, live, wanted)), progress)}
-            left = moved(self._lenient(stand.work).state, wanted)
+            found = self._lenient(stand.work).state
+            left = moved(found, wanted)
             if left:
                 raise StackError(f"The milestone is not reached: {'; '.join(left)}. Run 'rollcast apply --resume'.")
-        return {op.id: _metrics(outputs.get(f"evaluate:{op.id}", {})) for op in action.operations if op.evaluate}
+        metrics = {op.id: _metrics(outputs.get(f"evaluate:{op.id}", {})) for op in action.operations if op.evaluate}
+        return Carried(metrics, found.serving)
+
+    def recover(self) -> None:
+        """After an engine that failed or was killed."""
+        self._world.recover()
+
+    def serves(self, work: Work) -> str:
+        """What serves now, in words."""
+        try:
+            state = self._lenient(work).state
+        except StackError:
+            return "what serves now can't be read"
+        shown = [f"{line}: {shares_in_words(shares)}" for line, shares in sorted(state.serving.items())]
+        return "what serves now is " + ("; ".join(shown) or "nothing that rollcast wrote")
 
     def _adopt(self, stand: Stand, action: Reach, progress: Progress) -> None:
         """Lets Pulumi know of instances that are there without its knowledge, so that it can delete them."""

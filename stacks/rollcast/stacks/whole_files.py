@@ -16,6 +16,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from rollcast.stacks.boundaries import boundary
+
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
@@ -30,7 +32,9 @@ def write(path: Path, text: str, mode: int = 0o644) -> None:
             file.flush()
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
+        boundary("file: before it is replaced")
         os.replace(staged, path)
+        boundary("file: after it is replaced")
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(staged)
@@ -44,11 +48,13 @@ def place(staged: Path, folder: Path) -> None:
     for path in staged.rglob("*"):
         if path.is_file():
             _sync(path)
+    boundary("folder: before it is placed")
     if folder.exists():
         _exchange(staged, folder)
         shutil.rmtree(staged, ignore_errors=True)
     else:
         os.replace(staged, folder)
+    boundary("folder: after it is placed")
     _sync_folder(folder.parent)
 
 

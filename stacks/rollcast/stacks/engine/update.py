@@ -24,10 +24,16 @@ from pulumi.automation._stack import StackInitMode
 from pulumi.automation.events import EngineEvent
 
 from rollcast.stacks import engine
+from rollcast.stacks.boundaries import DRIVER, InjectedFault, boundary
 from rollcast.stacks.errors import EngineError, FenceError, StackError
 from rollcast.stacks.program import Node, program_of
 
 _MARK = "ROLLCAST_WORLD"
+_GRACE_S = 30.0
+_TRANSIENT = (
+    "code = Internal", "code = Unavailable", "code = Unknown", "code = Canceled", "error reading from server",
+    "exited prematurely", "connection refused",
+)  # fmt: skip
 Progress = Callable[[str], None]
 
 
@@ -99,10 +105,20 @@ class World:
         events = _Events(progress)
         stack = self._open()
         stack.workspace.program = program_of(nodes)
+        boundary("engine: before an update")
+        # Each operation has its own limit in the provider. This one is for a provider or an engine that hangs itself.
+        limit = threading.Timer(sum(node.inputs["timeout_s"] for node in nodes) + _GRACE_S, self.end)
+        limit.daemon = True
+        limit.start()
         try:
             stack.up(on_event=events.take, color="never", parallel=16)
+            boundary("engine: after an update")
+        except InjectedFault as error:
+            raise EngineError(f"The Pulumi engine failed: {error}.") from None
         except automation.errors.CommandError as error:
             raise events.error(error) from None
+        finally:
+            limit.cancel()
         return events.outputs
 
     def recover(self) -> None:
@@ -160,6 +176,7 @@ class World:
             "ROLLCAST_ROOT": str(self._root),
             "ROLLCAST_FENCE": str(self._fence),
             _MARK: self._mark(),
+            DRIVER: str(os.getpid()),
         }
 
     def _passphrase(self) -> str:
@@ -180,6 +197,7 @@ class _Events:
         self._progress = progress
         self.outputs: dict[str, dict[str, Any]] = {}
         self.errors: list[str] = []
+        self.transient = False
         self._lock = threading.Lock()
 
     def take(self, event: EngineEvent) -> None:
@@ -189,6 +207,7 @@ class _Events:
                 name = done.metadata.urn.rsplit("::", 1)[-1]
                 self.outputs[name] = dict(done.metadata.new.outputs or {})
             if told is not None and told.severity == "error":
+                self.transient = self.transient or any(mark in told.message for mark in _TRANSIENT)
                 self.errors.append(_plain(told.message))
             elif told is not None and told.urn and told.severity == "info":
                 self._progress(_plain(told.message))
@@ -198,8 +217,10 @@ class _Events:
         told = [text for text in self.errors if text and not text.startswith(("update failed", "Resource monitor"))]
         if not told:
             return EngineError(f"The Pulumi engine failed: {_last_line(str(error))}")
-        kind = FenceError if any("fencing token" in text for text in told) else StackError
-        return kind(" ".join(dict.fromkeys(told)))
+        text = " ".join(dict.fromkeys(told))
+        if "fencing token" in text:
+            return FenceError(text)
+        return EngineError(text) if self.transient else StackError(text)
 
 
 def _plain(message: str) -> str:
@@ -209,6 +230,8 @@ def _plain(message: str) -> str:
         before, _, rest = text.partition("<{%")
         text = before + rest.partition("%}>")[2]
     text = " ".join(text.split())
+    if "exited prematurely" in text:
+        return "The provider process ended while it was at work."
     for mark in ("rpc error: code = FailedPrecondition desc = ", "rpc error: code = Internal desc = "):
         text = text.rpartition(mark)[2]
     return text

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, delete, event, insert,
 from sqlalchemy.exc import SQLAlchemyError
 
 from rollcast.planner.releases import canonical, digest_of
+from rollcast.stacks.boundaries import InjectedFault, boundary
 from rollcast.stacks.errors import LedgerError, LockedError
 from rollcast.stacks.ledger.lease import TTL_S, Holder, Lease
 from rollcast.stacks.ledger.records import Record, link
@@ -33,16 +34,34 @@ class Ledger:
     def _write(self, lease: Lease | None = None) -> Iterator[Connection]:
         """A transaction that sees and changes everything at once, refused when `lease` was taken over."""
         try:
-            with self._engine.begin() as connection:
-                if connection.dialect.name == "postgresql":
-                    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:scope))"), {"scope": self.scope})
+            boundary("ledger: before a write")
+            with self._transaction() as connection:
                 if lease is not None:
                     self._require(connection, lease)
                 yield connection
-        except SQLAlchemyError as error:
+            boundary("ledger: after a write")
+        except (SQLAlchemyError, InjectedFault) as error:
             raise LedgerError(
                 f"The ledger can't be written ({_first_line(error)}). Make the database reachable and writable; "
                 "then 'rollcast apply --resume' goes on."
+            ) from None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with self._engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:scope))"), {"scope": self.scope})
+            yield connection
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        """A transaction that sees one state of everything."""
+        try:
+            with self._transaction() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise LedgerError(
+                f"The ledger can't be read ({_first_line(error)}). Make the database reachable, then try again."
             ) from None
 
     # ---- records and documents ----------------------------------------------------------------
@@ -64,13 +83,13 @@ class Ledger:
         query = select(RECORDS).where(RECORDS.c.scope == self.scope, RECORDS.c.seq > after).order_by(RECORDS.c.seq)
         if rollout is not None:
             query = query.where(RECORDS.c.rollout == rollout)
-        with self._write() as connection:
+        with self._read() as connection:
             return [_record(row) for row in connection.execute(query)]
 
     def last(self, *kinds: str) -> Record | None:
         """The newest record of these kinds."""
         query = select(RECORDS).where(RECORDS.c.scope == self.scope, RECORDS.c.kind.in_(kinds))
-        with self._write() as connection:
+        with self._read() as connection:
             row = connection.execute(query.order_by(RECORDS.c.seq.desc()).limit(1)).first()
         return _record(row) if row else None
 
@@ -84,7 +103,7 @@ class Ledger:
 
     def get(self, digest: str) -> Any:
         """A stored value. Raises LedgerError when it is absent or was edited."""
-        with self._write() as connection:
+        with self._read() as connection:
             row = connection.execute(select(DOCUMENTS.c.body).where(DOCUMENTS.c.digest == digest)).first()
         if row is None:
             raise LedgerError(f"The ledger has no document {digest}. Restore it from a backup.")
@@ -110,7 +129,7 @@ class Ledger:
     def position(self, rollout: str) -> dict[str, Any] | None:
         """Where a rollout stands; None when it never began."""
         query = select(POSITIONS.c.body).where(POSITIONS.c.scope == self.scope, POSITIONS.c.rollout == rollout)
-        with self._write() as connection:
+        with self._read() as connection:
             row = connection.execute(query).first()
         return json.loads(row.body) if row else None
 
@@ -165,7 +184,7 @@ class Ledger:
 
     def holder(self) -> tuple[Holder, float] | None:
         """Who holds the lease, and for how many seconds more; None when nobody does."""
-        with self._write() as connection:
+        with self._read() as connection:
             row = connection.execute(select(LEASES).where(LEASES.c.scope == self.scope)).first()
             if row is None or not row.held:
                 return None

@@ -15,7 +15,11 @@ from typing import Any, Protocol
 from rollcast.planner.declaration import Telemetry
 from rollcast.stacks.errors import StackError
 
-KINDS = {"jsonl": "rollcast.stacks.metrics.jsonl:JsonLines"}
+KINDS = {
+    "jsonl": "rollcast.stacks.metrics.jsonl:JsonLines",
+    "prometheus": "rollcast.stacks.metrics.prometheus:Prometheus",
+    "sql": "rollcast.stacks.metrics.sql:Sql",
+}
 Cursor = dict[str, Any]
 
 
@@ -49,13 +53,18 @@ class Batch:
 
 
 class Source(Protocol):
-    """A place where outcomes become known."""
+    """A place where outcomes become known. `knows_requests`: ids are those of requests, so a repeat is known."""
+
+    knows_requests: bool
 
     def end(self) -> Cursor:
         """The cursor after all that is known now."""
 
-    def read(self, cursor: Cursor) -> Batch:
-        """What became known since. Raises StackError when the source can't be reached."""
+    def read(self, cursor: Cursor, until: Cursor | None = None) -> Batch:
+        """What became known since, at most up to `until`. Raises StackError when the source can't be reached."""
+
+    def find(self, request: str) -> Request | None:
+        """One request by its id; None where it isn't known. Raises StackError where the source knows no requests."""
 
 
 def source_of(settings: Telemetry, root: Path) -> Source:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rollcast.planner.declaration import Telemetry
 from rollcast.stacks.errors import StackError
-from rollcast.stacks.metrics import Batch, Cursor
+from rollcast.stacks.metrics import Batch, Cursor, Request
 from rollcast.stacks.metrics.records import request_of
 
 _MOST_BYTES = 8 * 1024 * 1024
@@ -20,6 +20,8 @@ _LONGEST_LINE = 1024 * 1024
 
 class JsonLines:
     """A file or folder of telemetry."""
+
+    knows_requests = True
 
     def __init__(self, settings: Telemetry, root: Path) -> None:
         self._path = root / settings.path
@@ -40,25 +42,39 @@ class JsonLines:
             cursor[file.name] = [status.st_ino, status.st_size - unfinished]
         return cursor
 
-    def read(self, cursor: Cursor) -> Batch:
+    def read(self, cursor: Cursor, until: Cursor | None = None) -> Batch:
         batch = Batch(cursor=dict(cursor))
         for file in self._files():
             try:
-                self._read(file, batch)
+                self._read(file, batch, until)
             except FileNotFoundError:
                 continue
             except OSError as error:
                 raise StackError(f"{file} can't be read ({error.strerror}). Correct its permissions.") from None
         return batch
 
-    def _read(self, file: Path, batch: Batch) -> None:
+    def find(self, request: str) -> Request | None:
+        wanted = request.encode()
+        for file in self._files():
+            with file.open("rb") as lines:
+                for line in lines:
+                    if wanted in line:
+                        batch = Batch()
+                        self._take(line, batch)
+                        found = [each for each in batch.requests if each.id == request and not each.label]
+                        if found:
+                            return found[0]
+        return None
+
+    def _read(self, file: Path, batch: Batch, until: Cursor | None) -> None:
         with file.open("rb") as lines:
             status = file.stat()
             inode, offset = batch.cursor.get(file.name, [status.st_ino, 0])
             if inode != status.st_ino or offset > status.st_size:
                 offset = 0
             lines.seek(offset)
-            data = lines.read(_MOST_BYTES)
+            most = _MOST_BYTES if until is None else min(_MOST_BYTES, _end(until, file, inode) - offset)
+            data = lines.read(max(most, 0))
         whole = data.rfind(b"\n") + 1
         if not whole and len(data) >= _LONGEST_LINE:
             batch.unreadable += 1
@@ -78,3 +94,9 @@ class JsonLines:
             batch.requests.append(found)
         elif line.strip():
             batch.unreadable += 1
+
+
+def _end(until: Cursor, file: Path, inode: int) -> int:
+    """Where a cursor stands in a file; its beginning where the cursor is about another file of that name."""
+    there, offset = until.get(file.name, [inode, 0])
+    return int(offset) if there == inode else 0

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
@@ -23,12 +23,14 @@ from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.provider.experimental.server import ProviderServicer
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2_grpc
 
+from rollcast.stacks.boundaries import boundary
 from rollcast.stacks.errors import StackError
 from rollcast.stacks.provider.inputs import failures
 from rollcast.stacks.provider.resources import RESOURCES, Context, Plain
 from rollcast.stacks.provider.values import UnknownValue, plain, properties
 
 VERSION = "1.0.0"
+Result = TypeVar("Result")
 _WATCH_S = 0.3
 _CHANNEL = [("grpc.max_receive_message_length", 400 * 1024 * 1024)]
 
@@ -82,12 +84,26 @@ class RollcastProvider(api.Provider):
     async def _make(
         self, request: api.CreateRequest | api.UpdateRequest, inputs: dict[str, PropertyValue]
     ) -> dict[str, PropertyValue]:
-        resource, context = RESOURCES[_kind(request)], self._context(request.urn)
-        return properties(await asyncio.to_thread(resource.make, plain(inputs), context))
+        resource, context, values = RESOURCES[_kind(request)], self._context(request.urn), plain(inputs)
+
+        def make() -> Plain:
+            boundary("provider: before a write")
+            made = resource.make(values, context)
+            boundary("provider: after a write")
+            return made
+
+        return properties(await _in_time(make, float(values["timeout_s"])))
 
     async def delete(self, request: api.DeleteRequest) -> None:
         resource, context = RESOURCES[_kind(request)], self._context(request.urn)
-        await asyncio.to_thread(resource.remove, plain(request.properties), context)
+        state = plain(request.properties)
+
+        def remove() -> None:
+            boundary("provider: before a deletion")
+            resource.remove(state, context)
+            boundary("provider: after a deletion")
+
+        await _in_time(remove, float(state["timeout_s"]))
 
     async def read(self, request: api.ReadRequest) -> api.ReadResponse:
         resource, context = RESOURCES[_kind(request)], self._context(request.urn)
@@ -100,6 +116,14 @@ class RollcastProvider(api.Provider):
 
     async def cancel(self) -> None:
         self._cancelled.set()
+
+
+async def _in_time(call: Callable[[], Result], timeout_s: float) -> Result:
+    """A call in a thread of its own. Raises StackError when it takes too long; the engine then ends this process."""
+    try:
+        return await asyncio.wait_for(asyncio.to_thread(call), timeout_s)
+    except TimeoutError:
+        raise StackError(f"The operation took more than {timeout_s:g} s. Run 'rollcast apply --resume'.") from None
 
 
 def _kind(request: Any) -> str:

@@ -1,0 +1,76 @@
+"""Numbered boundaries at which a test can break the process: the proof that apply survives is made of these.
+
+Nothing happens unless ROLLCAST_FAULTS names a folder. Then every process of a rollout (driver, provider) counts the
+boundaries it passes in that folder's `passed`, one line each, and at those that `faults.json` names
+(`{"<number>": "<action>"}`) does what it says:
+
+- kill: this process dies at once (SIGKILL), and what it started lives on for a while;
+- kill-engine: the engine dies and its provider is left behind (in the driver: as kill);
+- kill-all: everything of the rollout dies at once, as when a machine loses power;
+- fail: the call fails with an I/O error; nothing was done;
+- lose: as `fail`, at the boundary after the call: it was done, and its answer is lost;
+- hang: the call does not return for an hour.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+FAULTS = "ROLLCAST_FAULTS"
+DRIVER = "ROLLCAST_DRIVER"
+_HANG_S = 3600.0
+
+
+class InjectedFault(OSError):
+    """A fault that a test asked for."""
+
+
+def boundary(name: str) -> None:
+    """A place between two steps that a crash can fall into. Raises InjectedFault where a test asked for a failure."""
+    folder = os.environ.get(FAULTS)
+    if folder:
+        _pass(Path(folder), name)
+
+
+def _pass(folder: Path, name: str) -> None:
+    with (folder / "passed").open("a+", encoding="utf-8") as passed:
+        fcntl.flock(passed, fcntl.LOCK_EX)
+        passed.seek(0)
+        number = sum(1 for _ in passed)
+        passed.write(f"{name}\n")
+        passed.flush()
+    action = json.loads((folder / "faults.json").read_text("utf-8")).get(str(number))
+    if action == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif action == "kill-engine":
+        os.kill(os.getppid() if os.environ.get(DRIVER) else os.getpid(), signal.SIGKILL)
+        time.sleep(2.0)
+    elif action == "kill-all":
+        _kill_all()
+    elif action in ("fail", "lose"):
+        raise InjectedFault(5, "injected fault", name)
+    elif action == "hang":
+        time.sleep(_HANG_S)
+
+
+def _kill_all() -> None:
+    """The driver first, so that nothing can react; then its engines and providers, this process last."""
+    driver = os.environ.get(DRIVER)
+    others = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            environ = (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if driver and f"{DRIVER}={driver}".encode() in environ.split(b"\0"):
+            others.append(int(entry.name))
+    for pid in [int(driver or os.getpid()), *others, os.getpid()]:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue

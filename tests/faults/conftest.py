@@ -1,0 +1,20 @@
+"""One running system for all fault tests of a module: its first release is applied, its artifacts are built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.stacks.site import Site
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The service runs and version 1 of everything serves."""
+    made = Site(tmp_path_factory.mktemp("site") / "project")
+    made.declare()
+    with made.service():
+        first = made.rollcast("apply", "--auto-approve")
+        assert first.returncode == 0, first.stderr
+        yield made

@@ -1,0 +1,170 @@
+"""A running system for tests: the retrieval example with short bakes, its real service, the real engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "rag-search"
+ROLLCAST = str(Path(sys.executable).parent / "rollcast")
+PIPELINE = "rag-search"
+
+ROLLOUT = """
+rollout:
+  strategy: canary
+  percent: [50, 100]
+  bake: {min: 200ms, max: 60s, then: rollback}
+  min_sample: 5
+  look_every: 200ms
+  timeout: 200ms
+  ship_together: [[generator, safety]]
+  gates:
+    - {metric: error_rate, margin: 0.6, min_samples: 5}
+"""
+
+
+def declaration(port: int, safety: int = 1, prompt: int = 1, rollout: str = ROLLOUT) -> str:
+    """The example's declaration with these versions, quick stages, and the service on a port."""
+    text = (EXAMPLE / "released.yaml").read_text("utf-8").replace("127.0.0.1:8787", f"127.0.0.1:{port}")
+    text = text.replace("no-code-execution@1", f"no-code-execution@{safety}").replace("answer@1", f"answer@{prompt}")
+    return text[: text.index("rollout:")] + rollout.lstrip()
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Requests:
+    """What live requests met."""
+
+    statuses: Counter[int | str] = field(default_factory=Counter)
+    made_of: dict[str, set[str]] = field(default_factory=dict)
+    last_s: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def served(self) -> int:
+        return self.statuses[200]
+
+    @property
+    def failed(self) -> int:
+        return sum(count for status, count in self.statuses.items() if status != 200)
+
+    @property
+    def mixed(self) -> int:
+        """Releases that served more than one mix of versions."""
+        return sum(len(mixes) - 1 for mixes in self.made_of.values())
+
+
+class Site:
+    """A project folder and its service."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.faults = folder / "faults"
+        shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns(".rollcast", "__pycache__", "traffic"))
+        self.faults.mkdir()
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+
+    def declare(self, name: str = "rollcast.yaml", **versions: Any) -> None:
+        (self.folder / name).write_text(declaration(self.port, **versions), "utf-8")
+
+    def rollcast(
+        self, *words: str, faults: Mapping[int, str] | None = None, timeout_s: float = 240, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a command as a user would; with `faults` it is broken at these boundaries."""
+        if faults is not None:
+            (self.faults / "faults.json").write_text(json.dumps({str(k): v for k, v in faults.items()}))
+            (self.faults / "passed").write_text("")
+            environment["ROLLCAST_FAULTS"] = str(self.faults)
+        return subprocess.run(
+            [ROLLCAST, *words], cwd=self.folder, capture_output=True, text=True, timeout=timeout_s, check=False,
+            env={**os.environ, "NO_COLOR": "1", **environment},
+        )  # fmt: skip
+
+    def passed(self) -> list[str]:
+        """The boundaries that the last run with faults passed."""
+        return (self.faults / "passed").read_text("utf-8").splitlines()
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.rollcast("status", "--format", "json").stdout)
+        return found
+
+    def components(self) -> dict[str, str]:
+        """What a request meets now."""
+        body = json.dumps({"key": "someone", "query": "read a file"}).encode()
+        request = urllib.request.Request(f"{self.endpoint}/query", body)
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            found: dict[str, str] = json.load(reply)["components"]
+            return found
+
+    @contextmanager
+    def service(self) -> Iterator[None]:
+        """The data plane, until the block ends."""
+        words = [sys.executable, "-m", "dataplane.service", "--port", str(self.port)]
+        with (self.folder / "service.log").open("ab") as log:
+            process = subprocess.Popen(words, cwd=self.folder, stdout=log, stderr=log)
+            try:
+                self._await()
+                yield
+            finally:
+                process.kill()
+                process.wait()
+
+    def _await(self) -> None:
+        for _ in range(300):
+            with suppress(OSError):
+                urllib.request.urlopen(f"{self.endpoint}/healthz", timeout=1).close()
+                return
+            time.sleep(0.1)
+        raise AssertionError((self.folder / "service.log").read_text("utf-8"))
+
+    @contextmanager
+    def requests(self, per_second: float = 50.0) -> Iterator[Requests]:
+        """Live requests of ever new users, until the block ends."""
+        found, over = Requests(), threading.Event()
+        thread = threading.Thread(target=self._ask, args=(found, over, per_second), daemon=True)
+        thread.start()
+        try:
+            yield found
+        finally:
+            over.set()
+            thread.join(20)
+
+    def _ask(self, found: Requests, over: threading.Event, per_second: float) -> None:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        number = 0
+        while not over.wait(1 / per_second):
+            number += 1
+            body = json.dumps({"key": f"user-{number}-{time.time_ns()}", "query": "how to open and read a csv file"})
+            try:
+                connection.request("POST", "/query", body)
+                reply = connection.getresponse()
+                data = json.loads(reply.read())
+            except (OSError, HTTPException, ValueError) as error:
+                found.statuses[type(error).__name__] += 1
+                connection.close()
+                continue
+            found.statuses[reply.status] += 1
+            if reply.status == 200:
+                parts = json.dumps(data["components"], sort_keys=True)
+                found.made_of.setdefault(data["release"], set()).add(parts)
+                found.last_s[data["release"]] = time.time()
