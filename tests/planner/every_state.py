@@ -92,7 +92,7 @@ class Oracle:
                     older = {_older(f, name) for f in state.flights}
                     yield done | {begun}, State(state.serving, state.instances, older)
                 else:
-                    left = {_forget(f, name) for f in state.flights if name not in f.older_than}
+                    left = {_forget(f, name) for f in state.flights if not _ended(f, operation)}
                     yield done | {name}, State(state.serving, state.instances, left)
                 continue
             yield done | {name}, self._apply(state, operation, milestone)
@@ -186,6 +186,18 @@ class Oracle:
                     continue
                 if not self._one_generation(flight.line, up, contents[up], name, version):
                     return f"consistency: {up} {contents[up].reference} meets {name} {version.reference} undeclared"
+        return self._wiring(flight.line, slots, contents)
+
+    def _wiring(self, line: str, slots: dict[str, SlotVersion], contents: dict[str, SlotVersion]) -> str:
+        """A slot that only one side has changes its neighbours: with or without it, they are of that generation."""
+        sides = self._sides(line)
+        for flow in sides:
+            for down in flow:
+                for up in flow[down].upstream:
+                    if (up in slots) == (down in slots) or not contents.keys() & {up, down}:
+                        continue
+                    if not any(_alike(side, contents, up) and _alike(side, contents, down) for side in sides):
+                        return f"consistency: one of {up} and {down} is not there"
         return ""
 
     def _sides(self, line: str) -> list[dict[str, SlotVersion]]:
@@ -239,8 +251,18 @@ def _once_above(slots: dict[str, SlotVersion], slot: str) -> set[str]:
     return found
 
 
+def _alike(side: dict[str, SlotVersion], contents: dict[str, SlotVersion], slot: str) -> bool:
+    if slot not in side or slot not in contents:
+        return (slot in side) == (slot in contents)
+    return side[slot].identity == contents[slot].identity
+
+
 def _older(flight: Flight, drain: str) -> Flight:
     return Flight(flight.line, flight.release, flight.met, flight.older_than | {drain})
+
+
+def _ended(flight: Flight, drain: Operation) -> bool:
+    return drain.id in flight.older_than and flight.release in drain.drained
 
 
 def _forget(flight: Flight, drain: str) -> Flight:

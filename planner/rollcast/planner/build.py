@@ -8,13 +8,30 @@ as it is built, and milestones are true barriers.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from rollcast.planner.declaration import Environment
 from rollcast.planner.plan import Milestone, MilestoneKind, Operation, Rollback, Serving, Share
 from rollcast.planner.releases import Line, Release
 from rollcast.planner.steps import Instances, Step, instances_of
-from rollcast.planner.upstream import nearest_upstream
+from rollcast.planner.upstream import Upstream, nearest_upstream
+
+
+class Names:
+    """Readable ids; where two things share one, the later one carries what tells it apart."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def __call__(self, name: str, distinct: str) -> str:
+        if name in self._taken:
+            name = f"{name}#{distinct.rsplit('-', 1)[-1].rsplit('/', 1)[-1]}"
+            count = 2
+            base = name
+            while name in self._taken:
+                name, count = f"{base}.{count}", count + 1
+        self._taken.add(name)
+        return name
 
 
 class Draft:
@@ -40,8 +57,8 @@ class Draft:
         self.wave = 0
         self.several_pipelines = len({line.pipeline for line in lines.values()}) > 1
         self.longest_request_s = max((line.rollout.timeout for line in lines.values()), default=0.0)
-        self._sinks: tuple[str, ...] = ()
-        self._ids: set[str] = set()
+        self.sinks: tuple[str, ...] = ()
+        self.id = Names()
         self._users: Counter[str] = Counter()
         self._idle: dict[str, None] = {}
         self._routed: Counter[str] = Counter()
@@ -94,8 +111,9 @@ class Draft:
     ) -> None:
         """Append a milestone and its operations, and move the state there."""
         waited = {name for operation in operations for name in operation.after}
-        tied = [op if op.after else op.model_copy(update={"after": self._sinks}) for op in operations]
-        self._sinks = tuple(sorted(op.id for op in operations if op.id not in waited))
+        roots = self.sinks
+        tied = [op if op.after or not roots else op.model_copy(update={"after": roots}) for op in operations]
+        self.sinks = tuple(sorted(op.id for op in operations if op.id not in waited))
         self.operations.extend(tied)
         self.milestones.append(
             Milestone.model_validate(
@@ -132,6 +150,7 @@ class Draft:
             component=label,
             wait_s=self.longest_request_s,
             drained=releases,
+            after=self.sinks,
             why=why,
         )
 
@@ -147,46 +166,24 @@ class Draft:
             lines=tuple(lines), point_of_no_return=True,
         )  # fmt: skip
 
-    def retires(self, idle: Iterable[str], waits: tuple[str, ...], milestone: int, prefix: str = "") -> list[Operation]:
-        """Retire operations for folders, downstream before upstream; `prefix` keeps rollback ids apart."""
+    def retires(
+        self, idle: Iterable[str], waits: tuple[str, ...], milestone: int, name: Callable[[str, str], str] | None = None
+    ) -> list[Operation]:
+        """Retire operations for folders, downstream before upstream; `name` gives ids, those of the plan by default."""
         by_release: dict[str, list[tuple[str, str]]] = {}
         for folder in idle:
             owner, slot = self.instances[folder]
             by_release.setdefault(owner, []).append((slot, folder))
         operations: list[Operation] = []
         for release_id, found in sorted(by_release.items()):
-            operations.extend(self._retires_of(self.releases[release_id], dict(found), waits, milestone, prefix))
+            release, members = self.releases[release_id], dict(found)
+            ids = {
+                slot: (name or self.id)(f"retire/{self.slot_name(release, slot)}@{version}", folder)
+                for slot, folder in members.items()
+                for version in [release.slots[slot].artifact.version]
+            }
+            operations.extend(_retires_of(release, members, ids, waits, milestone))
         return operations
-
-    def _retires_of(
-        self, release: Release, members: Mapping[str, str], waits: tuple[str, ...], milestone: int, prefix: str
-    ) -> list[Operation]:
-        upstream = nearest_upstream(release.slots, set(members))
-        ids = {}
-        for slot, folder in members.items():
-            version = release.slots[slot].artifact.version
-            name = f"{prefix}retire/{self.slot_name(release, slot)}@{version}"
-            ids[slot] = name if prefix else self.id(name, folder)
-        if len(set(ids.values())) < len(ids):
-            ids = {slot: f"{name}#{members[slot].rsplit('-', 1)[-1]}" for slot, name in ids.items()}
-        followers: dict[str, list[str]] = {slot: [] for slot in members}
-        for down in upstream.order:
-            for up in upstream.of[down]:
-                followers[up].append(ids[down])
-        return [
-            Operation(
-                id=ids[slot],
-                kind="retire",
-                milestone=milestone,
-                component=slot,
-                release=release.id,
-                artifact=release.slots[slot].reference,
-                instance=members[slot],
-                after=tuple(sorted(followers[slot])) or waits,
-                why="no release uses it any more",
-            )
-            for slot in reversed(upstream.order)
-        ]
 
     # ---- names --------------------------------------------------------------------------------
 
@@ -198,16 +195,29 @@ class Draft:
         """A slot's name, with its pipeline where there are several."""
         return f"{release.pipeline}/{slot}" if self.several_pipelines else slot
 
-    def id(self, name: str, distinct: str) -> str:
-        """A readable id; where two things share it, the later one carries what tells it apart."""
-        if name in self._ids:
-            name = f"{name}#{distinct.rsplit('-', 1)[-1].rsplit('/', 1)[-1]}"
-            count = 2
-            base = name
-            while name in self._ids:
-                name, count = f"{base}.{count}", count + 1
-        self._ids.add(name)
-        return name
+
+def _retires_of(
+    release: Release, members: Mapping[str, str], ids: Mapping[str, str], waits: tuple[str, ...], milestone: int
+) -> list[Operation]:
+    upstream = nearest_upstream(release.slots, set(members)) if len(members) > 1 else Upstream(list(members), {}, {})
+    followers: dict[str, list[str]] = {slot: [] for slot in members}
+    for down in upstream.order:
+        for up in upstream.of.get(down, ()):
+            followers[up].append(ids[down])
+    return [
+        Operation(
+            id=ids[slot],
+            kind="retire",
+            milestone=milestone,
+            component=slot,
+            release=release.id,
+            artifact=release.slots[slot].reference,
+            instance=members[slot],
+            after=tuple(sorted(followers[slot])) or waits,
+            why="no release uses it any more",
+        )
+        for slot in reversed(upstream.order)
+    ]
 
 
 def label_of(steps: Sequence[Step]) -> str:

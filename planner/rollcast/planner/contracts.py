@@ -169,7 +169,8 @@ class ContractGraph:
         return ""
 
     def _same_generation(self, u: str, a: SlotVersion | None, v: str, b: SlotVersion | None) -> bool:
-        return any(_same(side.get(u), a) and _same(side.get(v), b) for side in (self.old, self.new))
+        old, new = self.old, self.new
+        return (_same(old.get(u), a) and _same(old.get(v), b)) or (_same(new.get(u), a) and _same(new.get(v), b))
 
     def broken(self, slots: Slots) -> list[Clash]:
         """Every unmet requirement within one configuration."""
@@ -179,7 +180,9 @@ class ContractGraph:
 
     def unprovided(self, slots: Slots) -> list[Clash]:
         """Requirements of a configuration that no slot of it provides at all."""
-        found = []
+        found: list[Clash] = []
+        if slots is not self.old and len(slots) == len(self.old) == len(self.new) == len(self.names):
+            return found  # every slot is there, so whatever is not provided is a clash of two of them
         for name, slot in slots.items():
             for contract, requirement in slot.requires.items():
                 if contract == SESSION_STATE:

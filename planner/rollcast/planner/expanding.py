@@ -14,11 +14,12 @@ Made = dict[str, tuple[str, ...]]  # folder -> ids of the operations that make i
 Above = dict[str, frozenset[str]]  # operation -> every operation that it waits for, through others too
 
 
-def expand(draft: Draft, steps: Sequence[Step]) -> None:
-    """One milestone that provisions everything of a wave that runs beside what serves now."""
+def expand(draft: Draft, steps: Sequence[Step]) -> list[str]:
+    """One milestone that provisions everything of a wave that runs beside what serves now. Gives the new folders."""
     operations: list[Operation] = []
     made: Made = {}
     above: Above = {}
+    overwritten = set(draft.idle())
     for step in steps:
         for release in step.after.values():
             operations.extend(_provisions(draft, step, release, made, above))
@@ -27,6 +28,7 @@ def expand(draft: Draft, steps: Sequence[Step]) -> None:
     if operations:
         title = "expand: new instances beside the old, in upstream order; nothing is served by them"
         draft.milestone("expand", title, operations, {}, lines=_lines(steps))
+    return [folder for folder in made if folder not in overwritten]
 
 
 def _lines(steps: Sequence[Step]) -> tuple[str, ...]:

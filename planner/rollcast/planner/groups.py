@@ -56,12 +56,21 @@ def flow_order(slots: Slots) -> dict[str, int]:
 
     So an index comes before a reranker, and a reranker before the prompt of the generator that it feeds.
     """
-    graph = nx.DiGraph()
-    graph.add_nodes_from(sorted(slots))
-    graph.add_edges_from((u, v) for v in sorted(slots) for u in slots[v].upstream if u in slots)
-    below: dict[str, int] = {}
-    for name in reversed(list(nx.topological_sort(graph))):
-        below[name] = 1 + max((below[v] for v in graph.successors(name)), default=0)
+    consumers = dict.fromkeys(slots, 0)
+    for slot in slots.values():
+        for up in slot.upstream:
+            if up in consumers:
+                consumers[up] += 1
+    below = dict.fromkeys(slots, 1)
+    ready = [name for name, count in consumers.items() if not count]
+    while ready:
+        name = ready.pop()
+        for up in slots[name].upstream:
+            if up in consumers:
+                below[up] = max(below[up], below[name] + 1)
+                consumers[up] -= 1
+                if not consumers[up]:
+                    ready.append(up)
     ordered = sorted(slots, key=lambda name: (-below[name], "." in name, name))
     return {name: place for place, name in enumerate(ordered)}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from rollcast.planner.contracts import ContractGraph
 from rollcast.planner.plan import Plan
-from rollcast.planner.releases import SlotVersion, default_of, instance_path
+from rollcast.planner.releases import SlotVersion, default_of
 
 Content = tuple[str, str]  # (release id, slot): the version that fills this slot of this release
 
@@ -21,8 +21,7 @@ class Meetings:
         self._graphs: dict[tuple[str, str], ContractGraph] = {}
         self._graph_of: dict[str, ContractGraph] = {}
         self._whole: dict[tuple[int, str], str] = {}
-        self._pairs: dict[tuple[int, str, Content, str, Content], str] = {}
-        self._folders: dict[str, dict[str, str]] = {}
+        self._pairs: dict[tuple[int, str, Content, str, Content | None], str] = {}
         self._once: dict[str, dict[str, str]] = {}
         self._lines: dict[str, list[str]] = {}
         self._everywhere = list(dict.fromkeys([*plan.lines, *plan.start]))
@@ -41,10 +40,7 @@ class Meetings:
 
     def folders(self, release: str) -> dict[str, str]:
         """Slot -> folder of the instance that serves it."""
-        if release not in self._folders:
-            whole = self.plan.releases[release]
-            self._folders[release] = {n: instance_path(whole.pipeline, n, s) for n, s in whole.slots.items()}
-        return self._folders[release]
+        return self.plan.releases[release].folders
 
     def once(self, release: str) -> dict[str, str]:
         """Folder -> slot of those slots whose versions share one folder."""
@@ -86,12 +82,17 @@ class Meetings:
             self._whole[key] = "; ".join(found)
         return self._whole[key]
 
-    def pair(self, line: str, slot: str, content: Content, other: str, its: Content) -> str:
-        """Why a request of a line may not meet these contents in these two slots, or nothing."""
+    def neighbours(self, line: str, slot: str) -> list[str]:
+        """Slots that constrain a slot in a line."""
+        return [v if u == slot else u for u, v in self.graph(line).edges_of([slot])]
+
+    def pair(self, line: str, slot: str, content: Content, other: str, its: Content | None) -> str:
+        """Why a request of a line may not meet these contents in these two slots (None: not there), or nothing."""
         graph = self.graph(line)
         key = (id(graph), slot, content, other, its)
         if key not in self._pairs:
-            self._pairs[key] = graph.why_not(slot, self.content(content), other, self.content(its))
+            there = self.content(its) if its else None
+            self._pairs[key] = graph.why_not(slot, self.content(content), other, there)
         return self._pairs[key]
 
     def leads(self, release: str, slot: str, other: str) -> bool:

@@ -98,6 +98,8 @@ class _Step:
 
     def _met_on_entry(self, line: str, release: str) -> Met:
         """Contents that a request may meet, which begins once the line is shifted."""
+        if not self.meetings.once(release):
+            return {}
         shift = self.shift_of.get(line)
         swapped: Met = {folder: frozenset([_content(fresh)]) for folder, fresh in self.fresh.items()}
         for swap in self.swaps:
@@ -126,15 +128,15 @@ class _Step:
         """
         once = self.meetings.once(release)
         slot = once[folder]
-        for other, place in self.meetings.folders(release).items():
-            if other == slot:
-                continue
-            candidates: Contents = frozenset([(release, other)])
+        folders = self.meetings.folders(release)
+        for other in self.meetings.neighbours(line, slot):
+            place = folders.get(other)
+            candidates: frozenset[Content | None] = frozenset([(release, other) if place else None])
             if place in once:
                 candidates = self._beside(place, swap) if swap else frozenset()
                 if swap is None or not self.meetings.leads(release, slot, other):
                     candidates |= met.get(place, frozenset())
-            for its in sorted(candidates):
+            for its in sorted(candidates, key=str):
                 why = self.meetings.pair(line, slot, content, other, its)
                 if why:
                     yield self._mixed(release, why)
@@ -187,7 +189,7 @@ class _Step:
         for line in self.meetings.lines_of(folder):
             kept = self.to.get(line, self.world.routed.get(line, frozenset()))
             for release in sorted({*self.world.flying.get(line, ()), *kept}):
-                if folder not in self.meetings.folders(release).values():
+                if folder not in self.world.plan.releases[release].instances:
                     continue
                 if release in kept or not self._emptied(line, release, retire):
                     yield self._mixed(release, f"{folder} is retired while requests may be on it")
@@ -260,7 +262,9 @@ class _Step:
 
     def _flying_after(self, line: str, halfway: bool) -> dict[str, Met]:
         flying: dict[str, Met] = {}
-        for release, met in self.world.flying.get(line, {}).items():
+        if not self.swaps and not self.drains:
+            flying.update(self.world.flying.get(line, {}))
+        for release, met in () if flying else self.world.flying.get(line, {}).items():
             if not halfway and any(self._ends(line, release, drain) for drain in self.drains):
                 continue
             seen = dict(met)

@@ -7,7 +7,9 @@ that the way back stays open as long as possible; where it does not, waves are n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from rollcast.planner.build import Draft
 from rollcast.planner.changes import diff
@@ -35,6 +37,22 @@ def live_as_declared(declaration: Declaration, digests: Digests | None = None) -
     )
 
 
+@contextmanager
+def _collecting_later() -> Iterator[None]:
+    """No garbage collection while a plan grows: all of it lives as long as the plan, so looking for garbage only costs.
+
+    On 10,000 instances that was two fifths of the time.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@_collecting_later()
 def make_plan(
     declaration: Declaration,
     live: LiveState,

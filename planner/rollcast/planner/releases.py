@@ -94,6 +94,16 @@ class Release(Model):
         slots = {name: slot.identity for name, slot in self.slots.items()}
         return "rel-" + digest_of([self.pipeline, slots, self.flags])[7:19]
 
+    @cached_property
+    def folders(self) -> dict[str, str]:
+        """Slot -> folder of the instance that serves it."""
+        return {name: instance_path(self.pipeline, name, slot) for name, slot in self.slots.items()}
+
+    @cached_property
+    def instances(self) -> dict[str, tuple[str, str]]:
+        """Folder -> (this release's id, slot)."""
+        return {folder: (self.id, name) for name, folder in self.folders.items()}
+
     def variant(self, channel: str) -> dict[str, Any]:
         """What the data plane receives for a request that this release serves."""
         components = {
@@ -101,7 +111,7 @@ class Release(Model):
                 "artifact": slot.reference,
                 "kind": slot.artifact.kind.value,
                 "digest": slot.digest,
-                "instance": instance_path(self.pipeline, name, slot),
+                "instance": self.folders[name],
                 "parameters": slot.parameters,
             }
             for name, slot in sorted(self.slots.items())

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rollcast.planner.build import Draft
+from rollcast.planner.build import Draft, Names
 from rollcast.planner.plan import EVERYONE, Milestone, Operation, Rollback, Serving, Share
 from rollcast.planner.releases import Release
 from rollcast.planner.steps import Step, instances_of
@@ -46,6 +46,7 @@ class _Way:
     def __init__(self, draft: Draft, done: Sequence[Step]) -> None:
         self.draft, self.done = draft, done
         self.name = f"rollback-{len(draft.milestones) - 1}"
+        self.names = Names()
         self.milestones: list[Milestone] = []
         self.operations: list[Operation] = []
         self.serving: Serving = {}
@@ -53,18 +54,21 @@ class _Way:
 
     def _add(self, title: str, operations: list[Operation], serving: Serving) -> None:
         waited = {name for op in operations for name in op.after}
-        self.operations.extend(op if op.after else op.model_copy(update={"after": self.sinks}) for op in operations)
+        roots = self.sinks
+        self.operations.extend(
+            op if op.after or not roots else op.model_copy(update={"after": roots}) for op in operations
+        )
         self.sinks = tuple(sorted(op.id for op in operations if op.id not in waited))
         self.milestones.append(Milestone(index=len(self.milestones), title=title, kind="restore", serving=serving))
         self.serving.update(serving)
 
-    def _id(self, text: str) -> str:
-        return f"{self.name}/{len(self.milestones)}/{text}"
+    def _id(self, text: str, distinct: str = "") -> str:
+        return self.names(f"{self.name}/{len(self.milestones)}/{text}", distinct)
 
     def _shift(self, line: str, release: Release | None, why: str) -> Operation:
         return Operation(
             id=self._id(f"shift/{line}"), kind="shift", milestone=len(self.milestones), line=line,
-            release=release.id if release else None, why=why,
+            release=release.id if release else None, after=self.sinks, why=why,
         )  # fmt: skip
 
     def shift(self, targets: dict[str, Release | None], title: str) -> None:
@@ -85,7 +89,7 @@ class _Way:
                     seen.add(folder)
                     operations.append(
                         Operation(
-                            id=self._id(f"provision/{slot}"),
+                            id=self._id(f"provision/{slot}", folder),
                             kind="provision",
                             milestone=len(self.milestones),
                             component=slot,
@@ -111,8 +115,7 @@ class _Way:
         if not fresh:
             return
         drain = self._drain("no request may still be on what is about to be retired")
-        prefix = self._id("")
-        retires = self.draft.retires(fresh, (drain.id,), len(self.milestones), prefix)
+        retires = self.draft.retires(fresh, (drain.id,), len(self.milestones), self._id)
         self._add("retire the new instances", [drain, *retires], {})
 
     def _drain(self, why: str) -> Operation:
@@ -121,7 +124,7 @@ class _Way:
         gone = {name for name in begun - kept if not self.draft.served_elsewhere(name, self.serving)}
         return Operation(
             id=self._id("drain"), kind="drain", milestone=len(self.milestones), why=why,
-            wait_s=self.draft.longest_request_s, drained=tuple(sorted(gone)),
+            wait_s=self.draft.longest_request_s, drained=tuple(sorted(gone)), after=self.sinks,
         )  # fmt: skip
 
 

@@ -10,14 +10,14 @@ is enough to decide, for each pair of slots, whether two incompatible versions c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import networkx as nx
 
 from rollcast.planner.errors import UnsafePlan
 from rollcast.planner.meetings import Meetings
 from rollcast.planner.observing import go
-from rollcast.planner.plan import Milestone, Plan, Rollback, Serving
+from rollcast.planner.plan import Milestone, Operation, Plan, Rollback, Serving
 from rollcast.planner.releases import instance_path
 from rollcast.planner.world import Violation, World
 
@@ -45,16 +45,31 @@ def _walk(plan: Plan) -> Iterator[Violation]:
     """Forwards through all milestones; before each is passed, the way back from every state on the way to it."""
     world = World(plan, Meetings(plan))
     origin = _Origin(plan)
+    before: tuple[object, ...] | None = None
     for milestone in plan.milestones:
         origin.begin(milestone)
         operations = plan.operations_of(milestone.index)
         way = plan.rollback_of(milestone.index)
         if way is None and not milestone.point_of_no_return:
             yield Violation("reversible", milestone.title, "there is no way back before a point of no return")
-        if way is not None:
+        judged = (id(way.operations), _halfway(world, milestone)) if way and _only_shifts(operations) else None
+        if way is not None and (judged is None or judged != before):
             yield from _back(world, origin, milestone, way)
+        before = judged
         yield from go(world, "the plan", milestone, operations)
         origin.pass_by(milestone, plan)
+
+
+def _only_shifts(operations: Sequence[Operation]) -> bool:
+    return all(operation.kind in ("shift", "flag") for operation in operations)
+
+
+def _halfway(world: World, milestone: Milestone) -> dict[str, frozenset[str]]:
+    """What may be served while a milestone that only shifts is under way: the stages of a canary are alike in that."""
+    return {
+        line: world.routed.get(line, frozenset()) | {share.release for share in shares}
+        for line, shares in milestone.serving.items()
+    }
 
 
 class _Origin:
@@ -123,6 +138,11 @@ def _graph(plan: Plan) -> Iterator[Violation]:
     graph = nx.DiGraph([(a, o.id) for o in plan.operations for a in o.after])
     if not nx.is_directed_acyclic_graph(graph):
         yield Violation("deterministic", "operations", "they wait for each other in a circle")
+    seen: set[int] = set()
+    for way in plan.rollback:
+        if id(way.operations) not in seen and len({o.id for o in way.operations}) < len(way.operations):
+            yield Violation("deterministic", f"rollback of {way.from_milestone}", "two operations have one id")
+        seen.add(id(way.operations))
 
 
 def _cadence(plan: Plan) -> Iterator[Violation]:

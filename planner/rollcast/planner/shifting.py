@@ -85,7 +85,7 @@ def _shift(
     operation = Operation(
         id=draft.id(f"{kind}/{draft.prefix(line)}{step.name}/{audience}@{percent:g}", line),
         kind="flag" if kind == "flag" else "shift", milestone=len(draft.milestones),
-        line=line, release=step.after[line].id, component=step.name, why=_why(step, stage, rule),
+        line=line, release=step.after[line].id, component=step.name, why=_why(step, stage, rule), after=draft.sinks,
     )  # fmt: skip
     details = {
         "step": step.name, "lines": (line,), "audience": audience, "percent": percent,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rollcast.planner.contracts import ContractGraph
 from rollcast.planner.groups import Group
-from rollcast.planner.releases import Line, Release, SlotVersion, instance_path
+from rollcast.planner.releases import Line, Release, SlotVersion
 
 Instances = dict[str, tuple[str, str]]  # folder -> (release id, slot)
 
@@ -160,4 +160,4 @@ def _flag_step(line: str, current: dict[str, Release | None], declared: Release,
 
 def instances_of(release: Release) -> Instances:
     """The instances that a release needs, by folder."""
-    return {instance_path(release.pipeline, name, slot): (release.id, name) for name, slot in release.slots.items()}
+    return release.instances

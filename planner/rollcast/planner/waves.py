@@ -127,9 +127,8 @@ def add_wave(draft: Draft, steps: Sequence[Step], narrowed: bool) -> None:
         )
     lines = tuple(dict.fromkeys(line for step in steps for line in step.group.lines))
     origin: Serving = {line: draft.serving.get(line, ()) for line in lines}
-    first, before = len(draft.milestones), set(draft.instances)
-    expand(draft, steps)
-    fresh = [folder for folder in draft.instances if folder not in before]
+    first = len(draft.milestones)
+    fresh = expand(draft, steps)
     _ways_back(draft, first, retreat(draft, (), origin, fresh))
     for number, step in enumerate(steps, 1):
         first = len(draft.milestones)

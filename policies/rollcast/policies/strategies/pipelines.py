@@ -121,7 +121,7 @@ def pipeline_changes(
     slots: list[Slot] = []
     for number in range(count):
         fates = _FATES if rewiring and number else _FATES[:4]
-        once = in_place and draw(st.integers(0, 5)) == 5
+        once = in_place and draw(st.integers(0, 3)) == 3
         slots.append(
             Slot(
                 name=f"s{number}",
