@@ -19,6 +19,7 @@ MODULES = (
     "steer",
     "ledger",
     "serve",
+    "policy",
     "engine",
 )
 

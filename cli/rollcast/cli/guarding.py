@@ -72,12 +72,17 @@ def _word(one: Judgement) -> tuple[str, str | None]:
 
 def refuse(plan: Plan, command: Command) -> None:
     """Exits 3 with the reasons where a mandatory guardrail forbids the command to go on."""
-    blocking = [one for one in _judgements(plan) if one.blocks(command)]
-    for one in blocking:
+    found = blocking(plan, command)
+    for one in found:
         terminal.note(f"Guardrail '{one.policy}' blocks: {one.message}")
-    if blocking:
+    if found:
         terminal.note("Satisfy it, or declare an override with its reason and its last day under 'overrides'.")
         raise typer.Exit(BLOCKED)
+
+
+def blocking(plan: Plan, command: Command) -> list[Judgement]:
+    """The judgements that forbid the command to go on."""
+    return [one for one in _judgements(plan) if one.blocks(command)]
 
 
 def _judgements(plan: Plan) -> list[Judgement]:

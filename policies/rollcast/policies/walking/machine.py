@@ -34,6 +34,9 @@ from rollcast.policies.walking.walk import Walk
 _TELEMETRY = (Evidence.HEALTHY, Evidence.HEALTHY, Evidence.HEALTHY, *Evidence, None)
 
 
+_LAST: list[Walk | None] = [None]  # the walk of the shrunk example is replayed last, and tells its story
+
+
 class RolloutMachine(RuleBasedStateMachine):
     """Walks any rollout that `reviews` draws, with crashes, bad evidence, aborts and requests in flight.
 
@@ -48,6 +51,7 @@ class RolloutMachine(RuleBasedStateMachine):
     @initialize(data=st.data())
     def begin(self, data: st.DataObject) -> None:
         self.walk = Walk(data.draw(self.reviews), self.policies)
+        _LAST[0] = self.walk
         self.walk.check()
 
     @rule(choice=st.integers(0, 5))
@@ -109,11 +113,20 @@ def walk_everywhere(
             run_state_machine_as_test(chosen, settings=settings_of(profile))
     except Broken as story:
         raise Broken(str(story)) from None
+    except AssertionError as failed:
+        raise Broken(_story_of(failed)) from None
     except Flaky:
         raise Broken(
             "A rule gives two verdicts on the same state: it depends on more than the review, such as the clock, "
             "chance or a file. Judge by the review alone; the day is review.today."
         ) from None
+
+
+def _story_of(failed: AssertionError) -> str:
+    """The story of an assertion of an extended machine."""
+    text = str(failed).strip().splitlines()
+    what = text[0] if text else "its assertion fails"
+    return _LAST[0].tell("An invariant", what) if _LAST[0] is not None else what
 
 
 @contextmanager

@@ -291,9 +291,13 @@ class Walk:
 
     def broken(self, rule: str, what: str, remedy: str = "") -> None:
         """Raises Broken with the story so far."""
+        raise Broken(self.tell(rule, what, remedy))
+
+    def tell(self, rule: str, what: str, remedy: str = "") -> str:
+        """The story so far, of a rule that does not hold."""
         state = self.state
         shown = [state.where, *serving_in_words(self.plan, state.serving)]
-        raise Broken(self.story.tell(rule, what, remedy, shown, list(self._affected(state))))
+        return self.story.tell(rule, what, remedy, shown, list(self._affected(state)))
 
     def _affected(self, state: State) -> Iterator[str]:
         """Who is served by what the rollout brings, with users to name."""
