@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from rollcast.planner.plan import Plan
     from rollcast.stacks.project import Project
 
-Format = Literal["text", "json"]
+Format = Literal["text", "json", "markdown", "mermaid", "dot"]
 
 
 def plan(
     context: typer.Context,
+    saved: Annotated[Path | None, typer.Argument(metavar="[PLAN]", help="Show this saved plan again.")] = None,
     from_: Annotated[
         str | None, typer.Option("--from", metavar="DECLARATION", help="Plan from this declaration, not from live.")
     ] = None,
@@ -27,22 +28,66 @@ def plan(
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit 2 when there are changes.")
     ] = False,
+    refresh_only: Annotated[
+        bool, typer.Option("--refresh-only", help="Only say what was changed by hand since the last rollout.")
+    ] = False,
 ) -> None:
     """Show what would change, in which order, and the way back."""
     from rollcast.cli.guarding import refuse
-    from rollcast.cli.show_plan import text_of
+    from rollcast.cli.simulate import read_plan
 
-    made = plan_of(project_of(context), from_)
+    if refresh_only:
+        _drift(project_of(context), format_, detailed_exitcode)
+        return
+    made = read_plan(saved) if saved is not None else plan_of(project_of(context), from_)
     if out is not None:
         save(made, out)
+    show(made, format_)
+    if out is not None:
+        terminal.note(f"Saved to {out}. Carry it out with: rollcast apply {out}")
+    if saved is None:
+        refuse(made, "plan")
+    if detailed_exitcode and not made.empty:
+        raise typer.Exit(2)
+
+
+def show(made: Plan, format_: Format) -> None:
+    """Writes a plan in one of its forms."""
     if format_ == "json":
         terminal.out_json(made.to_json())
+    elif format_ == "markdown":
+        from rollcast.cli.plan_formats.markdown import markdown_of
+
+        terminal.out(markdown_of(made))
+    elif format_ == "mermaid":
+        from rollcast.cli.reports.diagram import mermaid_of
+        from rollcast.cli.reports.graph import frames_of
+
+        terminal.out(mermaid_of(frames_of(made)))
+    elif format_ == "dot":
+        from rollcast.cli.plan_formats.dot import dot_of
+
+        terminal.out(dot_of(made))
     else:
+        from rollcast.cli.show_plan import text_of
+
         terminal.out(text_of(made))
-        if out is not None:
-            terminal.out(f"\nSaved to {out}. Carry it out with: rollcast apply {out}")
-    refuse(made, "plan")
-    if detailed_exitcode and not made.empty:
+
+
+def _drift(project: Project, format_: Format, detailed_exitcode: bool) -> None:
+    """What serves against what the last rollout left: nothing is planned and nothing is changed."""
+    from rollcast.stacks.drifting import drift_of
+
+    found = drift_of(project)
+    if format_ == "json":
+        where = {"pipeline": project.declaration.pipeline, "environment": project.environment_name}
+        terminal.out_json({"format_version": "1.0", **where, "drift": found})
+    else:
+        head = f"{project.declaration.pipeline} in {project.environment_name}"
+        terminal.out(f"{head}: {f'{len(found)} thing(s) drifted.' if found else 'no drift.'}")
+        for text in found:
+            terminal.out(terminal.paint(f"  ~ {text}", "yellow"))
+    if detailed_exitcode and found:
         raise typer.Exit(2)
 
 
@@ -54,6 +99,7 @@ def plan_of(project: Project, from_: str | None = None) -> Plan:
     from rollcast.cli.guarding import judged
     from rollcast.planner.plan import Binding
     from rollcast.planner.planning import live_as_declared, make_plan
+    from rollcast.stacks.drifting import lineage_of
     from rollcast.stacks.project import tool_version
 
     if from_ is not None:
@@ -64,6 +110,7 @@ def plan_of(project: Project, from_: str | None = None) -> Plan:
         live = read_live(project)
     made = make_plan(project.declaration, live, project.environment_name, project.digests)
     binding = Binding(
+        lineage=lineage_of(project),
         serial=live.serial,
         declaration_digest=project.declaration_digest,
         lock_digest=project.lock_digest,

@@ -66,14 +66,38 @@ def _changes(plan: Plan) -> Iterator[str]:
     yield ""
 
 
+def reasons_of(plan: Plan) -> list[tuple[str, list[str]]]:
+    """Every group in order, by name, with the reasons why it is one and why it comes when it does."""
+    found: dict[tuple[str, str], list[str]] = {}
+    several = len(plan.lines) > 1
+    for milestone in plan.milestones:
+        if not milestone.step or milestone.kind not in ("shift", "pause"):
+            continue
+        name = f"{', '.join(milestone.lines)}: {milestone.step}" if several else milestone.step
+        for operation in plan.operations_of(milestone.index):
+            reasons = found.setdefault((name, milestone.step), [])
+            if not reasons and operation.why and operation.component == milestone.step:
+                reasons.extend(operation.why.split("; "))
+    return [(name, reasons) for (name, _), reasons in found.items()]
+
+
+def shares_of(milestone: Milestone) -> str:
+    """Who is served by what once a milestone is reached, for the lines that it changes."""
+    parts = []
+    for line, shares in milestone.serving.items():
+        what = ", ".join(f"{s.percent:g} % of {s.audience} by {s.release}" for s in shares) or "nothing"
+        parts.append(f"{line}: {what}" if len(milestone.serving) > 1 else what)
+    return "; ".join(parts)
+
+
 def _groups(plan: Plan) -> Iterator[str]:
-    if not plan.groups:
+    found = reasons_of(plan)
+    if not found:
         return
     yield paint("Order", bold=True)
-    for number, slots in enumerate(plan.groups, 1):
-        yield f"  {number}. {paint(' + '.join(slots))}"
-        first = next((o for o in plan.operations if o.kind == "shift" and o.component == "+".join(slots)), None)
-        for reason in first.why.split("; ") if first else ():
+    for number, (name, reasons) in enumerate(found, 1):
+        yield f"  {number}. {paint(name.replace('+', ' + '))}"
+        for reason in reasons:
             yield paint(f"       {reason}", dim=True)
     yield ""
 
@@ -93,7 +117,7 @@ def _milestones(plan: Plan) -> Iterator[str]:
 def _asks(milestone: Milestone) -> str:
     if not milestone.gates:
         return ""
-    bake = f"{_duration(milestone.bake_min_s)} to {_duration(milestone.bake_max_s)}, then {milestone.bake_then}"
+    bake = f"{duration(milestone.bake_min_s)} to {duration(milestone.bake_max_s)}, then {milestone.bake_then}"
     return paint(f"   gates: {', '.join(milestone.gates)}; bake {bake}", dim=True)
 
 
@@ -104,7 +128,7 @@ def _operation(operation: Operation) -> str:
         wanted = ", ".join(f"{metric} >= {least:g}" for metric, least in operation.evaluate.thresholds.items())
         what = f"{operation.evaluate.suite} on {operation.release} ({wanted})"
     elif operation.kind == "drain":
-        what = f"wait until no request is on the old release (at least {_duration(operation.wait_s)})"
+        what = f"wait until no request is on the old release (at least {duration(operation.wait_s)})"
     elif operation.artifact:
         what = f"{operation.component} {operation.artifact}"
     return f"{paint(sign, _SIGN_COLOURS.get(sign))} {operation.kind} {paint(what)}"
@@ -121,7 +145,8 @@ def _way_back(plan: Plan) -> Iterator[str]:
     yield ""
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A duration in its largest whole unit."""
     if seconds >= 3600 and seconds % 3600 == 0:
         return f"{seconds / 3600:g} h"
     if seconds >= 60 and seconds % 60 == 0:
