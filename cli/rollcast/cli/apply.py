@@ -13,11 +13,13 @@ from rollcast.cli.options import project_of
 
 if TYPE_CHECKING:
     from rollcast.planner.plan import Plan
+    from rollcast.simulator.forecast import Forecast
     from rollcast.stacks.driver import Ended
     from rollcast.stacks.project import Project
 
 Format = Literal["text", "json"]
 FormatOption = Annotated[Format, typer.Option("--format", help="Lines for people, or one JSON object a line.")]
+Tell = Callable[[Any], None]
 
 
 def apply(
@@ -26,6 +28,12 @@ def apply(
     auto_approve: Annotated[bool, typer.Option("--auto-approve", help="Do not ask.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the rollout under way.")] = False,
     once: Annotated[bool, typer.Option("--once", help="Go as far as the evidence allows now; exit 5 if more.")] = False,
+    supersede: Annotated[
+        bool, typer.Option("--supersede", help="Lead the rollout under way back first, then carry out the new plan.")
+    ] = False,
+    forecast: Annotated[
+        bool, typer.Option("--forecast/--no-forecast", help="Replay the traffic in traffic/ through the plan first.")
+    ] = True,
     format_: FormatOption = "text",
 ) -> None:
     """Carry out a plan, gate by gate; a failed gate rolls back without a question."""
@@ -34,20 +42,28 @@ def apply(
     from rollcast.stacks.errors import StackError
 
     project = project_of(context)
-    if resume and plan is not None:
-        raise StackError("--resume goes on with the plan under way. Leave out the plan, or leave out --resume.")
-    tell = teller(format_)
-    if resume or (once and plan is None and _under_way(project)):
+    if resume and (plan is not None or supersede):
+        raise StackError("--resume goes on with the plan under way. Leave out the plan and --supersede, or --resume.")
+    going = _under_way(project)
+    if resume or (once and plan is None and going and not supersede):
         order = {"order": "resume"} if resume else None
-        close(project, applying.resume(project, tell, once=once, order=order), format_)
-    made = _judged(project, _read(plan), saved=True) if plan else _judged(project, _planned(context))
-    if format_ == "text":
-        _show(made)
+        with teller(format_) as tell:
+            ended = applying.resume(project, tell, once=once, order=order)
+        close(project, ended, format_)
+    if supersede and going:
+        _lead_back(project, format_)
+    made = _chosen(context, plan)
+    expected = _forecast(project, made) if forecast and not made.empty else None
+    made = _judged(project, made, expected, saved=plan is not None)
+    _show(made, expected, format_)
     refuse(made, "apply")
     if not made.empty and not auto_approve and not terminal.confirm("Carry out this plan?"):
         terminal.note("Nothing was changed.")
         raise typer.Exit(1)
-    close(project, applying.start(project, made, tell, once=once), format_)
+    kept = expected.to_json() if expected else None
+    with teller(format_, made, expected) as tell:
+        ended = applying.start(project, made, tell, once=once, forecast=kept)
+    close(project, ended, format_)
 
 
 def _under_way(project: Project) -> bool:
@@ -57,54 +73,69 @@ def _under_way(project: Project) -> bool:
     return rollouts.under_way(ledger_of(project)) is not None
 
 
-def _planned(context: typer.Context) -> Plan:
+def _lead_back(project: Project, format_: Format) -> None:
+    """The rollout under way goes back before another one begins; where it can't, that is the end of it."""
+    from rollcast.stacks.steering import lead_back
+
+    with teller(format_) as tell:
+        ended = lead_back(project, tell, "superseded by a new declaration")
+    if int(ended.exit) not in (0, 4):
+        close(project, ended, format_)
+
+
+def _chosen(context: typer.Context, path: Path | None) -> Plan:
+    """The saved plan, or the one that takes what is live to what is declared."""
     from rollcast.cli.plan import plan_of
+    from rollcast.cli.simulate import read_plan
 
-    return plan_of(project_of(context))
-
-
-def _read(path: Path) -> Plan:
-    """A saved plan. Raises StackError."""
-    import json
-
-    from rollcast.planner.plan import Plan
-    from rollcast.stacks.errors import StackError
-
-    try:
-        return Plan.from_json(json.loads(path.read_text("utf-8")))
-    except OSError as error:
-        raise StackError(f"{path} can't be read ({error.strerror}). Save a plan with 'rollcast plan --out'.") from None
-    except (ValueError, KeyError, TypeError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise StackError(f"{path} is no saved plan ({first}). Save one with 'rollcast plan --out'.") from None
+    return plan_of(project_of(context)) if path is None else read_plan(path)
 
 
-def _judged(project: Project, made: Plan, saved: bool = False) -> Plan:
-    """The plan judged today; with a forecast from the recorded traffic where a mandatory guardrail asks for one."""
-    from rollcast.cli.guarding import asks_for_forecast, judged, judged_again
+def _forecast(project: Project, plan: Plan) -> Forecast | None:
+    """The forecast of one run over the recorded traffic of the project; None where there is no traffic."""
     from rollcast.cli.simulate import traffic_of
     from rollcast.simulator.simulate import simulate
     from rollcast.simulator.traffic import read_traffic
 
-    made = judged_again(project, made) if saved else made
     files = traffic_of(project.folder)
-    if made.empty or not files or not asks_for_forecast(made):
-        return made
-    terminal.note("A mandatory guardrail asks for a forecast: simulating with the recorded traffic.")
-    return judged(project, made, simulate(made, read_traffic(files), runs=1))
+    if not files or not any(plan.from_release.values()):
+        return None
+    terminal.note(f"Replaying {', '.join(file.name for file in files)} through the plan (--no-forecast leaves it out)…")
+    return simulate(plan, read_traffic(files))
 
 
-def _show(plan: Plan) -> None:
-    from rollcast.cli.show_plan import text_of
+def _show(plan: Plan, forecast: Forecast | None, format_: Format) -> None:
+    from rollcast.cli.show_forecast import text_of as forecast_text
+    from rollcast.cli.show_plan import text_of as plan_text
 
-    terminal.out(text_of(plan))
+    if format_ == "json":
+        return
+    terminal.out(plan_text(plan))
+    if forecast is not None:
+        terminal.out("")
+        terminal.out(forecast_text(forecast))
 
 
-def teller(format_: Format) -> Callable[[Any], None]:
-    """How events are told."""
+def _judged(project: Project, plan: Plan, forecast: Forecast | None, saved: bool) -> Plan:
+    """The plan judged today, with its forecast where there is one. Raises StaleError on a plan of other policies."""
+    from rollcast.cli.guarding import judged, judged_again
+
+    return judged_again(project, plan, forecast) if saved else judged(project, plan, forecast)
+
+
+def teller(format_: Format, plan: Plan | None = None, forecast: Forecast | None = None) -> Any:
+    """How events are told: a context that gives a function which takes each of them."""
+    from contextlib import nullcontext
+
     from rollcast.cli.show_rollout import Lines, tell_json
 
-    return tell_json if format_ == "json" else Lines().tell
+    if format_ == "json":
+        return nullcontext(tell_json)
+    if terminal.coloured() and plan is not None:
+        from rollcast.cli.show_live import LiveView
+
+        return LiveView(plan, forecast)
+    return nullcontext(Lines().tell)
 
 
 def close(project: Project, ended: Ended, format_: Format) -> None:

@@ -38,7 +38,9 @@ def abort(context: typer.Context, reason: Reason = "", format_: FormatOption = "
     from rollcast.stacks.steering import lead_back
 
     project = project_of(context)
-    close(project, lead_back(project, teller(format_), reason or "aborted by hand"), format_)
+    with teller(format_) as tell:
+        ended = lead_back(project, tell, reason or "aborted by hand")
+    close(project, ended, format_)
 
 
 def rollback(
@@ -53,9 +55,10 @@ def rollback(
     from rollcast.stacks import applying, rollouts
     from rollcast.stacks.steering import lead_back, plan_back
 
-    project, tell = project_of(context), teller(format_)
+    project = project_of(context)
     if rollouts.under_way(applying.ledger_of(project)) is not None:
-        ended = lead_back(project, tell, reason or "rolled back by hand")
+        with teller(format_) as tell:
+            ended = lead_back(project, tell, reason or "rolled back by hand")
         if to is None or int(ended.exit) not in (0, 4):
             close(project, ended, format_)
     way = plan_back(project, to)
@@ -65,7 +68,8 @@ def rollback(
         terminal.note("Nothing was changed.")
         raise typer.Exit(1)
     why = reason or f"rolled back by hand to {to or 'the release before'}"
-    ended = applying.start(project, way.plan, tell, reason=why, declared=(way.declaration, way.digests))
+    with teller(format_) as tell:
+        ended = applying.start(project, way.plan, tell, reason=why, declared=(way.declaration, way.digests))
     close(project, ended, format_)
 
 

@@ -52,8 +52,11 @@ def start(
     once: bool = False,
     reason: str = "",
     declared: tuple[Declaration, Mapping[str, str]] | None = None,
+    forecast: Mapping[str, Any] | None = None,
 ) -> Ended:
     """Carries out a plan. `declared`: what it was made from, with digests, where that is not the project's own.
+
+    `forecast` is what was shown for it, kept in the ledger.
 
     Raises StaleError, LockedError, StackError; what was reached stays reached.
     """
@@ -67,7 +70,7 @@ def start(
         if plan.empty:
             return Ended(Exit.DONE, "the live state is as declared", Tally(), "nothing_to_do")
         target.claim(held.lease.token)
-        about = {"reason": reason, "by": getpass.getuser()}
+        about = {"reason": reason, "by": getpass.getuser(), "forecast": ledger.put(forecast) if forecast else None}
         declaration, digests = declared or (project.declaration, project.digests)
         work = begin(ledger, held.lease, plan, declaration, digests, live, about)
         tell({"event": "started", "rollout": work.id, "milestones": len(plan.milestones)})
@@ -119,6 +122,10 @@ def _refuse_stale(project: Project, plan: Plan, live_digest: str, serial: int) -
         moved.append("rollcast.lock")
     if plan.binding.declaration_digest and plan.binding.serial != serial:
         moved.append(f"the ledger ({serial} rollouts have begun, {plan.binding.serial} when the plan was made)")
+    if plan.binding.lineage and plan.binding.lineage != lineage_of(project):
+        moved.append("the ledger (it is another one)")
+    if plan.binding.tool_version and plan.binding.tool_version != tool_version():
+        moved.append(f"rollcast itself ({plan.binding.tool_version} made the plan, this is {tool_version()})")
     if moved:
         raise StaleError(
             f"The plan is stale: {' and '.join(moved)} moved since it was made. Run 'rollcast plan' again."

@@ -107,7 +107,9 @@ def materialize(
             for source in item.get("derived_from") or ()
         }
         sources = [{"artifact": name, "folder": str(path.resolve())} for name, path in found.items()]
-        staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=folder.parent))
+        staging = folder.with_name(f"{whole_files.STAGING}{folder.name}")
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(0o700)
         try:
             if str(item.get("source") or "").startswith("file:"):
                 _copy(_source(item["source"], project, item), staging)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from rollcast.stacks.boundaries import boundary
 
+STAGING = ".staging-"  # what is not whole yet begins with this
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
@@ -25,7 +26,7 @@ _RENAME_EXCHANGE = 2
 def write(path: Path, text: str, mode: int = 0o644) -> None:
     """Replaces a file's content. Raises OSError, and then the old content is still there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, staged = tempfile.mkstemp(prefix=".staging-", dir=path.parent)
+    handle, staged = tempfile.mkstemp(prefix=STAGING, dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
@@ -58,14 +59,14 @@ def place(staged: Path, folder: Path) -> None:
     _sync_folder(folder.parent)
 
 
-def remove(folder: Path) -> None:
-    """Takes a folder away in one step, then deletes it. Nothing happens when it is absent."""
-    doomed = Path(tempfile.mkdtemp(prefix=".staging-", dir=folder.parent)) if folder.parent.is_dir() else None
-    if doomed is None:
-        return
+def remove(folder: Path, doomed: Path) -> None:
+    """Takes a folder away in one step, to `doomed` on the same file system, and deletes it there. It may be absent."""
+    shutil.rmtree(doomed, ignore_errors=True)
+    boundary("folder: before it is removed")
     with contextlib.suppress(FileNotFoundError):
         os.replace(folder, doomed)
-    _sync_folder(folder.parent)
+        _sync_folder(folder.parent)
+    boundary("folder: after it is removed")
     shutil.rmtree(doomed, ignore_errors=True)
 
 

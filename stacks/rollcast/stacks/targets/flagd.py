@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ class FlagdTarget:
 
     def claim(self, fence: int) -> None:
         with self._fenced(fence):
-            pass
+            self._sweep(fence)
 
     @contextlib.contextmanager
     def _fenced(self, fence: int) -> Iterator[None]:
@@ -126,36 +125,42 @@ class FlagdTarget:
 
     def put_instance(self, fence: int, placed: Placed, content: Path) -> None:
         folder = self._folder(placed.folder)
+        staged = self._staging(fence, placed.folder)
         try:
-            self.instances.mkdir(parents=True, exist_ok=True)
-            staged = Path(tempfile.mkdtemp(prefix=f".staging-{fence}-", dir=self.instances))
-        except OSError as error:
-            raise StackError(f"{self.instances} can't be written ({error.strerror}). Correct it.") from None
-        try:
-            shutil.copytree(content, staged, dirs_exist_ok=True)
+            shutil.rmtree(staged, ignore_errors=True)
+            shutil.copytree(content, staged)
             manifest = json.loads((content / _MANIFEST).read_text("utf-8"))
             manifest["provisioned"] = placed.model_dump(include={"release", "slot", "document"})
             (staged / _MANIFEST).write_text(json.dumps(manifest, sort_keys=True) + "\n", "utf-8")
             staged.chmod(0o755)
             with self._fenced(fence):
-                self._sweep(fence)
                 whole_files.place(staged, folder)
         except (OSError, shutil.Error) as error:
-            raise StackError(f"Instance {placed.folder} can't be written ({error}). Make room and resume.") from None
+            raise StackError(
+                f"Instance {placed.folder} can't be written ({error}). Make room or correct permissions, "
+                "then run 'rollcast apply --resume'."
+            ) from None
         finally:
             shutil.rmtree(staged, ignore_errors=True)
 
+    def _staging(self, fence: int, name: str) -> Path:
+        """Where a folder is made before it is whole, or goes to before it is deleted: one place for each instance."""
+        return self.instances / f"{whole_files.STAGING}{fence}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
     def _sweep(self, fence: int) -> None:
         """Removes what processes with older tokens left half written."""
-        for left in self.instances.glob(".staging-*-*"):
-            token = left.name.split("-")[1]
+        for left in self.instances.glob(f"{whole_files.STAGING}*"):
+            token = left.name.removeprefix(whole_files.STAGING).split("-")[0]
             if token.isdigit() and int(token) < fence:
                 shutil.rmtree(left, ignore_errors=True)
+        for folder in (self.definition.parent, self._documents):
+            for staged in folder.glob(f"{whole_files.STAGING}*"):
+                staged.unlink(missing_ok=True)  # files are only written under the lock that is held here
 
     def remove_instance(self, fence: int, folder: str) -> None:
         place = self._folder(folder)
         with self._fenced(fence):
-            whole_files.remove(place)
+            whole_files.remove(place, self._staging(fence, folder))
             self._prune(place.parent)
 
     def _prune(self, folder: Path) -> None:
