@@ -24,7 +24,7 @@ from typing import Any
 
 EXAMPLE = Path(__file__).resolve().parent
 TRACE = "traffic/AzureLLMInferenceTrace_conv.csv"
-SPEEDUP = 30
+SPEEDUP = 20
 QUESTION = "read the rows of a csv file as dictionaries"
 
 
@@ -138,26 +138,38 @@ def main() -> None:
             f"A copy of the example is in {folder}. Its service runs, and nothing is released yet.",
             "released.yaml declares what should serve today; apply builds it and puts it in place.",
         )
-        run(folder, "apply", "--file", "released.yaml", "--auto-approve")
+        run(folder, "apply", "--file", "released.yaml", "--auto-approve", "--no-forecast")
         ask(endpoint)
 
         say("2. Why order matters", "An embedder and an index of different releases give nonsense without any error.")
         subprocess.run([sys.executable, "tools/show_mixes.py"], cwd=folder, check=True)
 
         say("3. The plan", "rollcast.yaml declares the next release. What would happen, and the way back:")
-        run(folder, "plan")
+        run(folder, "plan", "--out", "release.plan")
 
         say("4. The forecast", "The plan is replayed against one recorded hour (19,366 requests), gates in the loop.")
-        run(folder, "simulate", "--traffic", TRACE, "--scale", str(SPEEDUP), "--runs", "20", "--seed", "7")
+        run(
+            folder,
+            "simulate",
+            "release.plan",
+            "--traffic",
+            TRACE,
+            "--scale",
+            str(SPEEDUP),
+            "--runs",
+            "20",
+            "--seed",
+            "7",
+        )
 
         say(
             "5. Apply",
-            f"The recorded hour runs against the live service, {SPEEDUP} times as fast, while the release moves",
-            "milestone by milestone. Lines show the share that was asked for and the share that was measured.",
+            f"The same plan, for real. The recorded hour runs against the live service, {SPEEDUP} times as fast,",
+            "while the release moves milestone by milestone: the share asked for, beside the share measured.",
         )
         load = ("load.py", "--endpoint", endpoint, "--speedup", str(SPEEDUP), "--seconds", "1800")
         with background(folder, "load", *load):
-            run(folder, "apply", "--auto-approve")
+            run(folder, "apply", "release.plan", "--auto-approve", "--no-forecast")
             ask(endpoint)
             check_telemetry(folder)
 
@@ -166,7 +178,7 @@ def main() -> None:
                 "harmful.yaml has a safety policy that forgot what to withhold. Its evaluation was too small to show",
                 "it. Nobody watches: the gate has to catch it.",
             )
-            run(folder, "apply", "--file", "harmful.yaml", "--auto-approve", expect=4)
+            run(folder, "apply", "--file", "harmful.yaml", "--auto-approve", "--no-forecast", expect=4)
 
         say("7. What serves now")
         run(folder, "status")

@@ -16,19 +16,19 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow]
 def test_a_release_is_applied_a_harmful_one_is_caught_and_one_command_leads_back(
     system: System, mixed: Callable[[list[dict[str, Any]]], int]
 ) -> None:
-    first = system.rollcast("apply", "--file", "released.yaml", "--auto-approve")
+    first = system.rollcast("apply", "--file", "released.yaml", "--auto-approve", "--no-forecast")
     assert first.returncode == 0, first.stderr
     before = system.ask("someone")
     assert before["components"]["index"] == "stdlib@1"
 
     with system.load():
-        second = system.rollcast("apply", "--auto-approve")
+        second = system.rollcast("apply", "--auto-approve", "--no-forecast")
         assert second.returncode == 0, second.stdout + second.stderr
         after = system.ask("someone")
         assert after["components"]["index"] == "stdlib@2"
         assert after["components"]["embedder"] == "svd@1"
 
-        harmful = system.rollcast("apply", "--file", "harmful.yaml", "--auto-approve")
+        harmful = system.rollcast("apply", "--file", "harmful.yaml", "--auto-approve", "--no-forecast")
         assert harmful.returncode == 4, harmful.stdout + harmful.stderr
         assert "violation_rate" in harmful.stdout
         assert system.ask("someone")["release"] == after["release"]
