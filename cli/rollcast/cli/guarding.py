@@ -41,11 +41,6 @@ def judged_again(project: Project, plan: Plan, forecast: Forecast | None = None)
     return again
 
 
-def asks_for_forecast(plan: Plan) -> bool:
-    """Whether a mandatory guardrail could not be judged yet."""
-    return any(one.level == "mandatory" and not one.judged and one.override is None for one in _judgements(plan))
-
-
 def lines_of(plan: Plan) -> list[str]:
     """What the guardrails say, as text: those that do not pass with their reason, the others counted."""
     found = _judgements(plan)
