@@ -17,6 +17,7 @@ from typing import Any
 
 from rollcast.planner.declaration import Declaration
 from rollcast.planner.plan import Plan
+from rollcast.stacks.drifting import lineage_of
 from rollcast.stacks.driver import Driver, Ended, Exit, Tell
 from rollcast.stacks.engine.update import World
 from rollcast.stacks.errors import LedgerError, LockedError, StackError, StaleError
@@ -25,7 +26,7 @@ from rollcast.stacks.ledger import Lease, Ledger, Record, open_ledger
 from rollcast.stacks.ledger.lease import TTL_S
 from rollcast.stacks.live import read, target_at
 from rollcast.stacks.metrics import source_of
-from rollcast.stacks.project import Project
+from rollcast.stacks.project import Project, tool_version
 from rollcast.stacks.rollouts import Work, begin, load, scope_of, serial_of, under_way
 from rollcast.stacks.steps import Steps
 
