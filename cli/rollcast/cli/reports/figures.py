@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from rollcast.cli.reports.charts import LEFT, RIGHT, WIDTH, Chart, Ranges, Series, chart_svg, ranges_svg
 from rollcast.cli.reports.page import Cell, Figure, Row, Table
+from rollcast.cli.terminal import clean
 
 MOST_ROWS = 24
 
@@ -40,7 +41,7 @@ def _reading(chart: Chart, xs: Sequence[float]) -> str:
     low = min([*xs, *(mark.x for mark in chart.marks)])
     high = max([*xs, *(mark.x for mark in chart.marks)])
     rows = [[round(x, 3), chart.write_x(x), [_at(chart, one, x) for one in chart.series]] for x in xs]
-    names = [one.name for one in chart.series]
+    names = [clean(one.name) for one in chart.series]
     place = {"low": low, "high": high if high > low else low + 1, "left": LEFT / WIDTH, "right": 1 - RIGHT / WIDTH}
     return json.dumps({**place, "names": names, "rows": rows}, separators=(",", ":"))
 

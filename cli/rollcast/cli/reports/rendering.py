@@ -1,7 +1,8 @@
 """A page as one HTML file: style and script inside, nothing fetched, and a policy that allows exactly these two texts.
 
-Templates are autoescaped, and every string loses its control characters on the way; only drawings of our own
-(`Markup`) are put in as they are. Should an escape ever be missed, the policy still lets no foreign script run.
+Templates are autoescaped; only drawings of our own (`Markup`, which escapes what is put into it) are taken as they are.
+Control characters are taken out of the whole text at the end. Should an escape ever be missed, the policy still lets
+no foreign script run.
 """
 
 from __future__ import annotations
@@ -26,8 +27,12 @@ def html_of(page: Page) -> str:
         f"default-src 'none'; style-src '{source(style)}'; script-src '{source(script)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
-    template = environment().get_template("report.html.j2")
-    return template.render(page=page, style=Markup(style), script=Markup(script), policy=Markup(policy))
+    return rendered("report.html.j2", page=page, style=Markup(style), script=Markup(script), policy=Markup(policy))
+
+
+def rendered(template: str, **values: Any) -> str:
+    """A template with its values, without control characters wherever they came from."""
+    return clean(environment().get_template(template).render(**values))
 
 
 @cache
@@ -40,14 +45,9 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        finalize=_finalize,
     )
     loaded.globals["signs"] = SIGNS
     return loaded
-
-
-def _finalize(value: Any) -> Any:
-    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @cache

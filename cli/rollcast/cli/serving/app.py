@@ -22,7 +22,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from rollcast.cli.reports.page import Page
-from rollcast.cli.reports.rendering import asset, environment, html_of, source
+from rollcast.cli.reports.rendering import asset, html_of, rendered, source
 from rollcast.cli.serving.live import Live
 from rollcast.cli.terminal import clean
 from rollcast.planner.errors import PlannerError
@@ -45,8 +45,7 @@ class Site:
     async def page(self, request: Request) -> Response:
         """The page as it is now."""
         page = await run_in_threadpool(self._live.page)
-        template = environment().get_template("live.html.j2")
-        return _html(template.render(page=page, orders=self._token is not None, orders_of=ORDERS))
+        return _html(rendered("live.html.j2", page=page, orders=self._token is not None, orders_of=ORDERS))
 
     async def past(self, request: Request) -> Response:
         """The report of one rollout."""
@@ -84,10 +83,8 @@ class Site:
 
     def _parts(self) -> dict[str, str]:
         page: Page = self._live.page()
-        template = environment().get_template("parts.html.j2").module
-        parts = {"summary": str(template.summary_of(page))}  # type: ignore[attr-defined]
-        parts |= {one.anchor: str(template.section_of(one)) for one in page.sections}  # type: ignore[attr-defined]
-        return parts
+        parts = {"summary": rendered("summary.html.j2", page=page)}
+        return parts | {one.anchor: rendered("section.html.j2", one=one) for one in page.sections}
 
     async def order(self, request: Request) -> Response:
         """Leaves an order for the process that carries the rollout on."""

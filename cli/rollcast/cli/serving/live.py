@@ -23,6 +23,7 @@ from rollcast.stacks.rollouts import FINISHED, STARTED, load
 from rollcast.stacks.status import status
 
 MOST_PAST = 100
+MOST_NOTES = 6
 _ENDS: dict[str, tuple[str, Tone]] = {
     "promoted": ("Promoted", "good"),
     "rolled_back": ("Rolled back", "bad"),
@@ -83,7 +84,11 @@ class Live:
         rollout = report["rollout"]
         subject = self._subject(rollout["id"]) if rollout else None
         tone, verdict = _verdict(rollout)
-        reasons = [*_standing(rollout), *report["notes"]]
+        notes = [str(note) for note in report["notes"]]
+        if notes and tone == "good":
+            tone = "warn"
+        more = [f"… and {len(notes) - MOST_NOTES} more: 'rollcast status'"] if len(notes) > MOST_NOTES else []
+        reasons = [*_standing(rollout), *notes[:MOST_NOTES], *more]
         sections = [
             Section("serving", "What serves whom", list(_serving(report))),
             Section("rollout", "The rollout", list(_rollout(rollout, subject))),

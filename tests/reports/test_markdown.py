@@ -1,0 +1,121 @@
+"""The report of a pull request: the verdict first, everything readable as text, never too long, the same bytes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from rollcast.cli.reports.markdown import LIMIT, markdown_of
+from rollcast.cli.reports.subject import Named, Subject
+from rollcast.planner.plan import Plan
+from rollcast.policies.strategies import plans
+from tests.reports.scenes import example_plan, forecast_for
+
+COMMAND = "rollcast simulate --from released.yaml --runs 200 --seed 7"
+HEADINGS = ["What changes", "Now and after", "Guardrails", "What this rollout would catch", "Who is exposed when"]
+RULES = (
+    {"policy": "residency", "level": "mandatory", "passed": True},
+    {"policy": "approved", "level": "mandatory", "passed": False, "message": "index stdlib@2 has no approval."},
+    {"policy": "small-steps", "level": "advisory", "passed": False, "message": "the first step is 10 %."},
+)
+
+
+def whole_subject() -> Subject:
+    plan = example_plan().model_copy(update={"guardrails": RULES})
+    return Subject(plan, [Named("forecast", forecast_for(plan))], command=COMMAND)
+
+
+def headings(text: str) -> list[str]:
+    return re.findall(r"^### (.*)$", text, re.MULTILINE)
+
+
+def test_the_verdict_comes_first_and_every_part_is_there() -> None:
+    text = markdown_of(whole_subject())
+    assert text.startswith("## ❌ Blocked by a guardrail: approved\n")
+    assert headings(text) == HEADINGS
+    assert COMMAND in text
+    assert "seed 7" in text.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("promoted", "start"),
+    [
+        (0.97, "## ✅ Expected to be promoted: 97 %"),
+        (0.7, "## ⚠️ Promotion is not sure: 70 %"),
+        (0.1, "## ❌ Expected to be rolled back"),
+    ],
+)
+def test_the_verdict_follows_the_forecast(promoted: float, start: str) -> None:
+    plan = example_plan()
+    assert markdown_of(Subject(plan, [Named("f", forecast_for(plan, promoted=promoted))])).startswith(start)
+
+
+def test_without_a_forecast_the_report_says_that_nothing_is_known() -> None:
+    text = markdown_of(Subject(example_plan()))
+    assert text.startswith("## ⚠️ Not simulated")
+    assert "rollcast simulate" in text
+
+
+def test_an_overridden_guardrail_is_shown_as_failing_and_does_not_block() -> None:
+    rule = {**RULES[1], "override": {"policy": "approved", "reason": "agreed", "expires": "2026-12-31"}}
+    plan = example_plan().model_copy(update={"guardrails": (rule,)})
+    text = markdown_of(Subject(plan, [Named("f", forecast_for(plan))]))
+    assert text.startswith("## ✅")
+    assert "fails, overridden" in text
+
+
+def test_everything_is_readable_with_no_picture_loaded() -> None:
+    text = markdown_of(whole_subject())
+    assert "![" not in text
+    assert "<img" not in text
+    without_diagram = re.sub(r"```mermaid.*?```", "", text, flags=re.DOTALL)
+    for change in example_plan().changes:
+        assert change.component in without_diagram
+
+
+def test_the_markdown_is_what_it_looks_like() -> None:
+    rendered = MarkdownIt("gfm-like", {"html": True, "linkify": True}).render(markdown_of(whole_subject()))
+    known = {"h2", "h3", "p", "ul", "li", "table", "thead", "tbody", "tr", "th", "td", "code", "details", "summary",
+             "pre", "sub"}  # fmt: skip
+    assert set(re.findall(r"<(\w+)", rendered)) == known
+    assert rendered.count("<details>") == rendered.count("</details>")
+
+
+def test_another_process_writes_the_same_bytes() -> None:
+    code = "from tests.reports.test_markdown import *; import sys; sys.stdout.write(markdown_of(whole_subject()))"
+    made = {
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=Path(__file__).parents[2], env={"PYTHONHASHSEED": seed, "PATH": ""},
+            capture_output=True, check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert made == {markdown_of(whole_subject()).encode()}
+
+
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
+@given(plans(), st.text(max_size=400))
+def test_no_plan_and_no_message_makes_it_too_long_or_breaks_it(plan: Plan, hostile: str) -> None:
+    rules = tuple(
+        {"policy": f"rule-{i}", "level": "mandatory", "passed": False, "message": hostile * 5} for i in range(200)
+    )
+    noisy = plan.model_copy(update={"guardrails": rules, "notes": (hostile,) * 50})
+    text = markdown_of(Subject(noisy, [Named(hostile, forecast_for(noisy))] * 2, command=hostile))
+    assert len(text) < LIMIT
+    assert len(text.encode()) < LIMIT
+    assert text.startswith("## ")
+
+
+def test_a_report_that_was_cut_says_how_much() -> None:
+    rules = tuple(
+        {"policy": f"rule-{i}", "level": "advisory", "passed": False, "message": "m" * 300} for i in range(900)
+    )
+    text = markdown_of(Subject(example_plan().model_copy(update={"guardrails": rules})))
+    assert "… and 840 more" in text
