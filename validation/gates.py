@@ -72,7 +72,7 @@ def false_rollbacks(runs: int, requests: int = REQUESTS) -> dict[str, int]:
     return found
 
 
-def single_stage(runs: int, requests: int = 2 * REQUESTS) -> dict[str, int]:
+def single_stage(runs: int, requests: int = REQUESTS) -> dict[str, int]:
     """False alarms of one gate in one stage of 50 % at the full alpha: the hardest on the tests themselves."""
 
     def work(seed: int, n: int) -> list[int]:
@@ -260,7 +260,7 @@ rollout. An alarm counts even where the gate would also have proved the differen
 {table(head, rows)}
 
 Had each of the fifteen tests of a rollout used the whole 5 %, {100 * undivided / runs:.1f} % would have been rolled
-back. One gate in one stage of 50 % and {2 * REQUESTS:,} requests, with the whole 5 % for itself:
+back. One gate in one stage of 50 % and {REQUESTS:,} requests, with the whole 5 % for itself:
 
 {table(head, one)}
 """
