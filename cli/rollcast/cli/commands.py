@@ -14,6 +14,7 @@ MODULES = (
     "plan",
     "simulate",
     "report",
+    "review",
     "apply",
     "status",
     "steer",

@@ -58,7 +58,7 @@ def _tiles(subject: Subject) -> Iterator[Tile]:
     failing = sum(1 for rule in subject.guardrails if not rule.passed)
     if subject.guardrails:
         words = f"{failing} of {len(subject.guardrails)} fail" if failing else f"all {len(subject.guardrails)} pass"
-        tone = "bad" if any(rule.blocks for rule in subject.guardrails) else "warn" if failing else "good"
+        tone = "bad" if any(rule.blocks("plan") for rule in subject.guardrails) else "warn" if failing else "good"
         yield Tile("guardrails", words, "", tone)
     plan = subject.plan
     yield Tile("plan", f"{len(plan.milestones):,} milestones", f"{len(plan.operations):,} operations")

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from rollcast.cli.reports.amounts import UNKNOWN, amount, between, count, duration, percent
 from rollcast.cli.reports.page import Tone
-from rollcast.cli.reports.subject import Guardrail, Subject
+from rollcast.cli.reports.subject import Subject
 from rollcast.planner.changes import SYMBOLS, Change
 from rollcast.planner.plan import Milestone, Plan
+from rollcast.policies import Judgement
 from rollcast.simulator.forecast import Forecast, MetricForecast, StageForecast
 
 
@@ -129,19 +130,20 @@ def guardrails(subject: Subject) -> Facts:
     found = subject.guardrails
     rows = [[rule.policy, rule.level, _said(rule), rule.message or rule.reason] for rule in found]
     tones: list[Tone | None] = [
-        "good" if rule.passed else "bad" if rule.blocks else "plain" if not rule.judged else "warn" for rule in found
+        "good" if rule.passed else "bad" if rule.blocks("plan") else "plain" if not rule.judged else "warn"
+        for rule in found
     ]
     return Facts("Guardrails", ["rule", "level", "verdict", ""], rows, tones, frozenset({0}))
 
 
-def _said(rule: Guardrail) -> str:
+def _said(rule: Judgement) -> str:
     if rule.passed:
         return "passes"
     if not rule.judged:
         return "not judged"
     if rule.override is not None:
         return "fails, overridden"
-    return "blocks" if rule.blocks else "fails"
+    return "blocks" if rule.blocks("plan") else "fails"
 
 
 def stations(forecast: Forecast) -> Facts:

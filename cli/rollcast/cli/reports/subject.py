@@ -6,31 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ConfigDict
-
-from rollcast.planner.declaration import Model
 from rollcast.planner.plan import Plan
+from rollcast.policies import Judgement
 from rollcast.simulator.forecast import Forecast
 from rollcast.stacks.ledger import Record
-
-
-class Guardrail(Model):
-    """One entry of a plan's `guardrails`. `extra` fields of later versions are ignored."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    policy: str
-    level: str
-    passed: bool
-    message: str = ""
-    judged: bool = True
-    override: Mapping[str, Any] | None = None
-    reason: str = ""
-
-    @property
-    def blocks(self) -> bool:
-        """Whether it forbids the plan as things stand."""
-        return self.level == "mandatory" and not self.passed and self.judged and self.override is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +68,10 @@ class Subject:
         return self.forecasts[0].forecast if self.forecasts else None
 
     @property
-    def guardrails(self) -> list[Guardrail]:
+    def guardrails(self) -> list[Judgement]:
         """Those that fail first, the mandatory before the advisory."""
-        found = [Guardrail.model_validate(dict(entry)) for entry in self.plan.guardrails]
-        return sorted(found, key=lambda one: (one.passed, not one.blocks, one.level != "mandatory"))
+        found = [Judgement.model_validate(dict(entry)) for entry in self.plan.guardrails]
+        return sorted(found, key=lambda one: (one.passed, not one.blocks("plan"), one.level != "mandatory"))
 
 
 def reality_of(records: Iterable[Record], rollout: str) -> Reality | None:

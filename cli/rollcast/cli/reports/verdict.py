@@ -29,7 +29,7 @@ class Verdict:
 
 def verdict_of(subject: Subject) -> Verdict:
     """What a reader must know first."""
-    blocking = [rule for rule in subject.guardrails if rule.blocks]
+    blocking = [rule for rule in subject.guardrails if rule.blocks("plan")]
     forecast = subject.forecast
     reasons = tuple(_reasons(subject))
     if subject.plan.empty:
@@ -70,7 +70,7 @@ def _chance(forecast: Forecast, name: str) -> str:
 
 def _reasons(subject: Subject) -> Iterator[str]:
     for rule in subject.guardrails:
-        if rule.blocks:
+        if rule.blocks("plan"):
             yield f"Guardrail {rule.policy}: {rule.message}"
     forecast = subject.forecast
     if forecast is None:

@@ -1,0 +1,89 @@
+"""Calls of a code host's API: retried where that can help, pages followed on the same host alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import httpx
+
+from rollcast.cli.commenting.errors import CommentError
+
+MOST_PAGES = 50
+_TRIES = 4
+_LONGEST_WAIT_S = 30.0
+
+
+class Api:
+    """JSON calls below one address with one set of headers. Raises CommentError."""
+
+    def __init__(self, address: str, headers: Mapping[str, str], sleep: Callable[[float], None] = time.sleep) -> None:
+        self._client = httpx.Client(headers={**headers, "user-agent": "rollcast"}, timeout=20.0)
+        self._address, self._sleep = address.rstrip("/"), sleep
+
+    def url(self, path: str) -> str:
+        return f"{self._address}{path}"
+
+    def get(self, path: str) -> Any:
+        """One answer."""
+        return self._call("GET", self.url(path)).json()
+
+    def may_get(self, path: str) -> Any | None:
+        """One answer, or None where this token may not have it."""
+        answer = self._answered("GET", self.url(path))
+        return answer.json() if answer.status_code == 200 else None
+
+    def pages(self, path: str) -> Iterator[Any]:
+        """Every item of a list, page by page."""
+        following: str | None = self.url(path)
+        for _ in range(MOST_PAGES):
+            if following is None:
+                return
+            answer = self._call("GET", following)
+            yield from answer.json()
+            following = self._next(answer)
+
+    def _next(self, answer: httpx.Response) -> str | None:
+        """The next page (RFC 8288), never on another host: the token goes there too."""
+        link = answer.links.get("next", {}).get("url")
+        if link is None:
+            return None
+        here, there = httpx.URL(self._address), httpx.URL(link)
+        return link if (here.scheme, here.host, here.port) == (there.scheme, there.host, there.port) else None
+
+    def send(self, method: str, path: str, body: Mapping[str, str]) -> Any:
+        """Writes."""
+        return self._call(method, self.url(path), body).json()
+
+    def _call(self, method: str, url: str, body: Mapping[str, str] | None = None) -> httpx.Response:
+        answer = self._answered(method, url, body)
+        if answer.is_success:
+            return answer
+        if answer.status_code in (401, 403, 404):
+            what = "write" if body is not None else "read"
+            raise CommentError(
+                f"The code host refuses to let this token {what} comments (HTTP {answer.status_code}). "
+                "Give the job permission to write comments; a fork's token never has it."
+            )
+        raise CommentError(f"The code host answers HTTP {answer.status_code} to {method} {url}. Run the job again.")
+
+    def _answered(self, method: str, url: str, body: Mapping[str, str] | None = None) -> httpx.Response:
+        for attempt in range(_TRIES):
+            wait_s = float(2**attempt)
+            try:
+                answer = self._client.request(method, url, json=dict(body) if body is not None else None)
+            except httpx.TransportError as error:
+                if attempt == _TRIES - 1:
+                    raise CommentError(f"The code host can't be reached ({error}). Run the job again.") from None
+            else:
+                busy = answer.status_code == 429 or answer.status_code >= 500
+                if not busy or attempt == _TRIES - 1:
+                    return answer
+                wait_s = _seconds(answer.headers.get("retry-after"), wait_s)
+            self._sleep(min(wait_s, _LONGEST_WAIT_S))
+        raise AssertionError
+
+
+def _seconds(text: str | None, otherwise: float) -> float:
+    return float(text) if text is not None and text.isdigit() else otherwise
