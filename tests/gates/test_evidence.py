@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from rollcast.planner.gates import GateSpec, Outcomes, StageGates, Verdict
 from rollcast.planner.gates.blocks import Pairing
+from rollcast.planner.gates.units import FirstOfUser
 from tests.gates.streams import EVERY_KIND, MEAN, QUANTILE, RATE, draw, one_field
 
 SPLIT = st.sampled_from([0.02, 0.1, 0.3, 0.5, 0.9])
@@ -121,6 +122,17 @@ def test_worse_within_the_margin_is_what_the_margin_allows() -> None:
     assert evidence.e_value_harm is not None
     assert evidence.e_value_harm > 1e6
     assert evidence.verdict is Verdict.ADVANCE
+
+
+@given(st.integers(0, 1000), st.integers(1, 3000), st.sampled_from([5, 300, 100_000]))
+def test_the_first_row_of_each_user_is_found_in_small_and_in_large_batches(seed: int, rows: int, keys: int) -> None:
+    rng = np.random.default_rng(seed)
+    units = rng.integers(0, keys, rows).astype(np.uint64)
+    known, found, again = set(), FirstOfUser(), FirstOfUser()
+    expected = [key not in known and not known.add(key) for key in units.tolist()]  # type: ignore[func-returns-value]
+    assert found.mask(units).tolist() == expected
+    halves = np.concatenate([again.mask(units[: rows // 3]), again.mask(units[rows // 3 :])])
+    assert halves.tolist() == expected
 
 
 def test_only_the_first_outcome_of_a_user_is_judged() -> None:

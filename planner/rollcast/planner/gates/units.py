@@ -9,11 +9,26 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rollcast.planner.gates.outcomes import Bools, Units
 from rollcast.planner.gates.packing import pack, unpack
 
 _BITS = 1 << 20
+_MANY = 2000  # from here on a table is faster than sorting
+
+
+def _first_of_each(places: npt.NDArray[np.int64]) -> Bools:
+    """True where a place occurs for the first time."""
+    if len(places) < _MANY:
+        found = np.zeros(len(places), np.bool_)
+        found[np.unique(places, return_index=True)[1]] = True
+        return found
+    order = np.arange(len(places), dtype=np.int32)
+    owner = np.empty(_BITS, np.int32)  # only what is written is read
+    owner[places[::-1]] = order[::-1]  # of several values for one place the last stays: the first row's
+    first: Bools = owner[places] == order
+    return first
 
 
 class FirstOfUser:
@@ -26,12 +41,11 @@ class FirstOfUser:
         """True for the first outcome of each user that was not seen before; remembers them."""
         places = (units & np.uint64(_BITS - 1)).astype(np.int64)
         first: Bools = ~self._seen[places]
-        if first.any():
-            rows = np.flatnonzero(first)
-            _, index = np.unique(places[rows], return_index=True)
-            first[:] = False
-            first[rows[index]] = True
-            self._seen[places[rows]] = True
+        rows = np.flatnonzero(first)
+        if len(rows):
+            new = places[rows]
+            first[rows] = _first_of_each(new)
+            self._seen[new] = True
         return first
 
     def to_json(self) -> dict[str, Any]:
