@@ -75,7 +75,7 @@ def test_apply_changes_nothing_where_a_guardrail_blocks(project: Path, capsys: p
     rule(project, NEVER)
     assert run(project, "apply", "--auto-approve") == 3
     assert "Guardrail 'never' blocks" in capsys.readouterr().err
-    assert not (project / ".rollcast").exists()
+    assert not (project / ".rollcast" / "live").exists()
 
 
 def test_a_broken_rule_blocks_with_a_clear_error(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -149,6 +149,6 @@ def settings_of(profile: Profile) -> settings:
         database=None,
         print_blob=False,
         report_multiple_bugs=False,
-        phases=(Phase.generate, Phase.shrink),
+        phases=(Phase.generate, Phase.shrink) if profile.shrink_s else (Phase.generate,),
         suppress_health_check=list(HealthCheck),
     )

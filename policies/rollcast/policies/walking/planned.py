@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import networkx as nx
 
-from rollcast.planner.declaration import Rollout, Strategy
+from rollcast.planner.declaration import Rollout, Stage, Strategy
 from rollcast.planner.plan import EVERYONE, Milestone, Operation, Plan
 from rollcast.planner.planning import make_plan
 from rollcast.planner.releases import Release, instance_path
@@ -28,6 +28,7 @@ def unplanned(review: Review) -> Iterator[str]:
     yield from _touched(review.plan)
     yield from _upstream_first(review.plan)
     yield from _evaluated(review.plan)
+    yield from _drained(review.plan)
     yield from _ways_back(review.plan)
     yield from _repeatable(review)
 
@@ -99,6 +100,7 @@ class _Step(NamedTuple):
     bake_max_s: float
     bake_then: str
     min_sample: int
+    gates: tuple[str, ...]
 
 
 def _steps(plan: Plan) -> Iterator[str]:
@@ -118,7 +120,7 @@ def _steps(plan: Plan) -> Iterator[str]:
             yield f"{step} on line {line} goes through {shown}, which is not what is declared."
             continue
         for milestone, asked in zip(milestones, declared, strict=True):
-            yield from _step(plan, line, milestone, asked, rule)
+            yield from _step(line, milestone, asked)
 
 
 def _once(plan: Plan, step: str) -> bool:
@@ -128,10 +130,12 @@ def _once(plan: Plan, step: str) -> bool:
 
 
 def _declared(rule: Rollout) -> list[_Step]:
-    def step(audience: str, percent: float, stage: object = None) -> _Step:
-        bake = getattr(stage, "bake", None) or rule.bake
-        least = getattr(stage, "min_sample", None) or rule.min_sample
-        return _Step(audience, percent, bake.min, bake.max, bake.then, least)
+    def step(audience: str, percent: float, stage: Stage | None = None) -> _Step:
+        bake = (stage.bake if stage else None) or rule.bake
+        least = (stage.min_sample if stage else None) or rule.min_sample
+        gates = stage.gates if stage is not None and stage.gates is not None else rule.gates
+        metrics = tuple(gate.metric for gate in gates)
+        return _Step(audience, percent, bake.min, bake.max, bake.then, least, metrics)
 
     if rule.strategy in (Strategy.ALL_AT_ONCE, Strategy.BLUE_GREEN):
         return [step(EVERYONE, 100.0)]
@@ -140,9 +144,9 @@ def _declared(rule: Rollout) -> list[_Step]:
     return [step(stage.audience, percent, stage) for stage in rule.stages for percent in stage.percent]
 
 
-def _step(plan: Plan, line: str, milestone: Milestone, asked: _Step, rule: Rollout) -> Iterator[str]:
+def _step(line: str, milestone: Milestone, asked: _Step) -> Iterator[str]:
     title = f"'{milestone.title}'"
-    if list(milestone.gates) != [gate.metric for gate in rule.gates]:
+    if milestone.gates != asked.gates:
         yield f"{title} has the gates {list(milestone.gates)}, which are not the declared ones."
     if milestone.bake_min_s < asked.bake_min_s or milestone.bake_max_s < asked.bake_max_s:
         yield f"{title} bakes for {milestone.bake_min_s:g} to {milestone.bake_max_s:g} s, less than is declared."
@@ -240,6 +244,29 @@ def _first_served(plan: Plan, line: str) -> dict[str, int]:
             if share.release not in before:
                 found.setdefault(share.release, milestone.index)
     return found
+
+
+def _drained(plan: Plan) -> Iterator[str]:
+    """A drain outlasts the longest request of every line that what it drains has served; retirement waits for one."""
+    longest: dict[str, float] = {}
+    for serving in (plan.start, *(milestone.serving for milestone in plan.milestones)):
+        for line, shares in serving.items():
+            timeout_s = plan.lines[line].rollout.timeout if line in plan.lines else 0.0
+            for share in shares:
+                longest[share.release] = max(longest.get(share.release, 0.0), timeout_s)
+    ways = [("", plan.operations), *((f"back from {way.from_milestone}: ", way.operations) for way in plan.rollback)]
+    for where, operations in ways:
+        graph = nx.DiGraph((earlier, operation.id) for operation in operations for earlier in operation.after)
+        drains = {operation.id for operation in operations if operation.kind == "drain"}
+        for operation in operations:
+            if operation.kind == "drain":
+                wanted = max((longest.get(release, 0.0) for release in operation.drained), default=0.0)
+                if operation.wait_s < wanted:
+                    yield f"{where}{operation.id} waits for {operation.wait_s:g} s; a request may take {wanted:g} s."
+            elif operation.kind == "retire" and not (
+                operation.id in graph and nx.ancestors(graph, operation.id) & drains
+            ):
+                yield f"{where}{operation.id} waits for no drain."
 
 
 def _ways_back(plan: Plan) -> Iterator[str]:

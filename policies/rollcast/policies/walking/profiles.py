@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """`examples` rollouts, each walked for at most `steps` moves. The same seed tries the same."""
+    """`examples` rollouts, each walked for at most `steps` moves; a counterexample is shrunk for `shrink_s` seconds.
+
+    The same seed tries the same.
+    """
 
     name: str
     examples: int
@@ -20,6 +23,6 @@ class Profile:
         return replace(self, examples=self.examples if examples is None else examples, seed=seed)
 
 
-QUICK = Profile("quick", 60, 30)
+QUICK = Profile("quick", 100, 40)
 THOROUGH = Profile("thorough", 1000, 60, shrink_s=180.0)
 PROFILES = {profile.name: profile for profile in (QUICK, THOROUGH)}

@@ -223,6 +223,8 @@ class Walk:
         if self.begun is None and self._under_way():
             self.rollout.promote(full)
             self.story.steps.append("somebody promotes" + (" in full" if full else ""))
+            if isinstance(self.rollout.next(self.world.now_s), Hold):
+                self.broken(OUR_OWN, "a promoted rollout is held.")
             self.check()
 
     def abort(self) -> None:
