@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.faults.figures import FIGURES
 from tests.stacks.site import Site
 
 
@@ -18,3 +19,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         first = made.rollcast("apply", "--auto-approve")
         assert first.returncode == 0, first.stderr
         yield made
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The figures that docs/guarantees.md quotes."""
+    if not FIGURES:
+        return
+    terminalreporter.section("faults")
+    columns = ("rollouts", "faults", "survived", "requests", "failed", "mixed", "milestones_lost")
+    terminalreporter.line(f"{'kind':<28}" + "".join(f"{name:>16}" for name in columns))
+    for kind, counts in sorted(FIGURES.items()):
+        terminalreporter.line(f"{kind:<28}" + "".join(f"{counts[name]:>16,}" for name in columns))

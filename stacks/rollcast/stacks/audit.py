@@ -77,6 +77,8 @@ class Audit:
         served: dict[str, set[str]] = {}
         for share in reached[-1].body["serving"]:
             served.setdefault(share["line"], set()).add(share["release"])
+        if not served:
+            raise StackError("Nothing was served then, so there is nothing to reproduce. Ask for another time.")
         split = {line: ids for line, ids in served.items() if len(ids) > 1}
         if split:
             shown = "; ".join(f"{line}: {', '.join(sorted(ids))}" for line, ids in split.items())

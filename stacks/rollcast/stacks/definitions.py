@@ -7,14 +7,30 @@ canonical JSON under their digests.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from rollcast.planner.plan import Serving
 from rollcast.planner.releases import Line, Release, canonical, digest_of
 from rollcast.planner.split import flag_of
+from rollcast.stacks.errors import StackError
 
 SERVING, RELEASES, LINES, CONTENT = "rollcast_serving", "rollcast_releases", "rollcast_lines", "rollcast_content"
+M = TypeVar("M", bound=BaseModel)
 Audiences = Mapping[str, Mapping[str, Any]]
+
+
+def stored(model: type[M], data: Any, what: str) -> M:
+    """A stored value as its model. Raises StackError where another version of rollcast wrote what this can't read."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise StackError(
+            f"{what} was written by another version of rollcast ({where}: {first['msg']}). Use that version, or a newer."
+        ) from None
 
 
 def document_of(release: Release) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rollcast.planner.declaration import Environment
 from rollcast.planner.plan import LiveState, Serving, Share, WorldState
 from rollcast.planner.releases import Line, Release
 from rollcast.planner.split import flag_key
-from rollcast.stacks.definitions import CONTENT, LINES, RELEASES, SERVING, content_digest
+from rollcast.stacks.definitions import CONTENT, LINES, RELEASES, SERVING, content_digest, stored
 from rollcast.stacks.errors import DriftError, StackError
 from rollcast.stacks.ledger import existing_ledger
 from rollcast.stacks.project import Project
@@ -59,11 +59,11 @@ def read(target: Target, pipelines: Iterable[str], lenient: bool = False) -> Liv
         if edited:
             raise DriftError(edited)
         for line, shares in json.loads(metadata[SERVING]).items():
-            serving[line] = tuple(Share.model_validate(share) for share in shares)
+            serving[line] = tuple(stored(Share, share, f"Line '{line}'") for share in shares)
         for release, digest in json.loads(metadata[RELEASES]).items():
             releases[release] = _release(target, release, digest)
         about = target.document(metadata[LINES])
-        lines.update({key: Line.model_validate(line) for key, line in about["lines"].items()})
+        lines.update({key: stored(Line, line, f"Line '{key}'") for key, line in about["lines"].items()})
         audiences.update(about["audiences"])
     placed = target.placed()
     for item in placed.values():
@@ -93,7 +93,7 @@ def _edited(pipeline: str, flag: Mapping[str, Any]) -> str:
 
 
 def _release(target: Target, name: str, digest: str) -> Release:
-    release = Release.model_validate(target.document(digest))
+    release = stored(Release, target.document(digest), f"Release {name}")
     if release.id != name:
         raise StackError(f"The definition {digest} is that of {release.id}, not of {name}. Restore it from a backup.")
     return release

@@ -10,7 +10,7 @@ from rollcast.planner.declaration import Declaration
 from rollcast.planner.plan import Plan
 from rollcast.planner.releases import Line, digest_of
 from rollcast.stacks.artifacts import Definitions
-from rollcast.stacks.definitions import Audiences
+from rollcast.stacks.definitions import Audiences, stored
 from rollcast.stacks.ledger import Lease, Ledger, Record
 
 if TYPE_CHECKING:
@@ -81,10 +81,10 @@ def begin(
 def load(ledger: Ledger, started: Record) -> Work:
     """The rollout that a record began."""
     documents = started.body["documents"]
-    plan = Plan.model_validate(ledger.get(documents["plan"]))
-    declaration = Declaration.model_validate(ledger.get(documents["declaration"]))
+    plan = stored(Plan, ledger.get(documents["plan"]), f"The plan of {started.rollout}")
+    declaration = stored(Declaration, ledger.get(documents["declaration"]), f"The declaration of {started.rollout}")
     before = ledger.get(documents["before"])
-    lines = {key: Line.model_validate(line) for key, line in before["lines"].items()}
+    lines = {key: stored(Line, line, f"Line '{key}'") for key, line in before["lines"].items()}
     return Work(
         id=started.rollout,
         plan=plan,

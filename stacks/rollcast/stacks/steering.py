@@ -14,6 +14,7 @@ from rollcast.planner.plan import Plan
 from rollcast.planner.planning import make_plan
 from rollcast.stacks import applying
 from rollcast.stacks.applying import ledger_of
+from rollcast.stacks.definitions import stored
 from rollcast.stacks.driver import Ended, Exit, Tell
 from rollcast.stacks.errors import StackError
 from rollcast.stacks.evidence import Tally
@@ -83,7 +84,7 @@ def plan_back(project: Project, to: str | None) -> WayBack:
     now = {line: {share.release for share in shares} for line, shares in live.serving.items()}
     started = _release_record(ledger, to, {name for names in now.values() for name in names})
     documents = started.body["documents"]
-    declaration = Declaration.model_validate(ledger.get(documents["declaration"]))
+    declaration = stored(Declaration, ledger.get(documents["declaration"]), f"The declaration of {started.rollout}")
     digests = ledger.get(documents["digests"])
     at_once = without_gates(declaration, project)
     return WayBack(make_plan(at_once, live, project.environment_name, digests), declaration, digests)

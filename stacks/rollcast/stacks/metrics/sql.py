@@ -37,6 +37,7 @@ class Sql:
         self._made: tuple[Engine, Table] | None = None
         self._url = filled(settings.url)
         self._seen: set[int] = set()
+        self._floor: int | None = None  # where this process began to read
 
     def _open(self) -> tuple[Engine, Table]:
         if self._made is None:
@@ -63,8 +64,8 @@ class Sql:
         last = int(cursor.get("id", 0))
         try:
             engine, table = self._open()
-            back = _LOOK_BACK if self._seen else 0
-            query = select(table).where(table.c.id > last - back).order_by(table.c.id)
+            self._floor = last if self._floor is None else self._floor
+            query = select(table).where(table.c.id > max(last - _LOOK_BACK, self._floor)).order_by(table.c.id)
             if until is not None:
                 query = query.where(table.c.id <= int(until.get("id", 0)))
             with engine.connect() as connection:

@@ -1,0 +1,358 @@
+"""Telemetry: each request once, whatever order, repetition, rotation or damage its record comes in."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import create_engine, text
+
+from rollcast.planner.declaration import Telemetry
+from rollcast.planner.plan import Share
+from rollcast.planner.releases import Line
+from rollcast.planner.rollout import Arms
+from rollcast.planner.split import Router
+from rollcast.stacks.clock import Clock
+from rollcast.stacks.errors import StackError
+from rollcast.stacks.evidence import Collector, Watch
+from rollcast.stacks.metrics import Batch, Cursor, Request, Source, source_of
+from rollcast.stacks.metrics.records import request_of
+from tests.stacks.servers import postgres, prometheus
+
+NOW = time.time()
+
+
+def record(number: int, release: str = "rel-new", **more: Any) -> dict[str, Any]:
+    return {"time": NOW, "request": f"r{number}", "key": f"u{number}", "release": release, "error": False, **more}
+
+
+def read_all(source: Source, cursor: Cursor) -> tuple[list[Request], Cursor]:
+    found: list[Request] = []
+    while True:
+        batch = source.read(cursor)
+        found += batch.requests
+        cursor = batch.cursor
+        if not batch.more:
+            return found, cursor
+
+
+# ---- files ------------------------------------------------------------------------------------
+
+
+@given(cuts=st.lists(st.integers(1, 400), max_size=12), numbers=st.lists(st.integers(0, 9), max_size=12))
+def test_a_file_that_grows_in_any_pieces_is_read_exactly_once(
+    tmp_path_factory: pytest.TempPathFactory, cuts: list[int], numbers: list[int]
+) -> None:
+    folder = tmp_path_factory.mktemp("telemetry")
+    source = source_of(Telemetry(path="."), folder)
+    content = "".join(json.dumps(record(number)) + "\n" for number in numbers).encode()
+    cursor, found, start = source.end(), [], 0
+    for cut in [*sorted(cuts), len(content)]:
+        with (folder / "a.jsonl").open("ab") as file:
+            file.write(content[start : max(cut, start)])
+        start = max(cut, start)
+        requests, cursor = read_all(source, json.loads(json.dumps(cursor)))
+        found += requests
+    assert [request.id for request in found] == [f"r{number}" for number in numbers]
+
+
+def test_what_was_there_before_is_not_evidence(tmp_path: Path) -> None:
+    source = source_of(Telemetry(path="."), tmp_path)
+    (tmp_path / "a.jsonl").write_text(json.dumps(record(1)) + "\n" + json.dumps(record(2))[:20])
+    cursor = source.end()
+    with (tmp_path / "a.jsonl").open("a") as file:
+        file.write(json.dumps(record(2))[20:] + "\n")
+    assert [request.id for request in read_all(source, cursor)[0]] == ["r2"], "the half line is new once it is whole"
+
+
+@pytest.mark.parametrize("how", ["truncated", "replaced", "another file"])
+def test_rotation_loses_nothing_that_comes_afterwards(tmp_path: Path, how: str) -> None:
+    source, path = source_of(Telemetry(path="."), tmp_path), tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(record(n)) + "\n" for n in range(3)))
+    _, cursor = read_all(source, {})
+    line = json.dumps(record(7)) + "\n"
+    if how == "truncated":
+        path.write_text(line)
+    elif how == "replaced":
+        path.rename(tmp_path / "a.old")
+        path.write_text(line)
+    else:
+        (tmp_path / "b.jsonl").write_text(line)
+    assert [request.id for request in read_all(source, cursor)[0]] == ["r7"]
+
+
+@given(st.binary(max_size=60))
+def test_any_damage_is_counted_and_skipped(tmp_path_factory: pytest.TempPathFactory, damage: bytes) -> None:
+    folder = tmp_path_factory.mktemp("damaged")
+    lines = [json.dumps(record(1)).encode(), damage.replace(b"\n", b" ").replace(b"\r", b" "), b"[1, 2]", b"null"]
+    (folder / "a.jsonl").write_bytes(b"\n".join([*lines, json.dumps(record(2)).encode(), b""]))
+    batch = source_of(Telemetry(path="."), folder).read({})
+    assert [request.id for request in batch.requests if request.id in ("r1", "r2")] == ["r1", "r2"]
+    assert batch.unreadable >= 2
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, 1e300, "fast", None, [1], {"s": 1}])
+def test_an_absurd_latency_is_left_out_and_not_judged(value: Any) -> None:
+    found = request_of(record(1, latency_s=value))
+    assert found is not None
+    assert "latency_s" not in found.values
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, None, "yesterday", True, {}])
+def test_a_record_without_a_time_is_no_telemetry(value: Any) -> None:
+    assert request_of({**record(1), "time": value}) is None
+
+
+# ---- evidence ---------------------------------------------------------------------------------
+
+LINE = Line(id="default", pipeline="p", channel="default")
+SERVING = {"default": (Share(line="default", percent=50.0, release="rel-new"),
+                       Share(line="default", percent=50.0, release="rel-old"))}  # fmt: skip
+ARMS = Arms("default", "everyone", "rel-new", "rel-old", 0.5)
+
+
+def collector(**known: Any) -> Collector:
+    made = Collector({}, Clock(**known))
+    made._pipelines = {"rel-new": "p", "rel-old": "p"}
+    made._expected = {"rel-new": {"index": "kb@2"}, "rel-old": {"index": "kb@1"}}
+    return made
+
+
+def watch(since_s: float = NOW - 10) -> Watch:
+    return Watch(ARMS, {"p": Router("p", {"default": LINE}, SERVING, {})}, since_s)
+
+
+def batch(*records: dict[str, Any]) -> Batch:
+    return Batch([request for each in records if (request := request_of(each)) is not None])
+
+
+@given(st.lists(st.tuples(st.integers(0, 15), st.booleans()), max_size=40), st.randoms(use_true_random=False))
+def test_each_request_counts_once_in_any_order_and_number_of_copies(
+    seen: list[tuple[int, bool]], luck: random.Random
+) -> None:
+    unique = {number: record(number, "rel-new" if new else "rel-old") for number, new in seen}
+    copies = [unique[number] for number, _ in seen]
+    luck.shuffle(copies)
+    made, taken = collector(), [0, 0]
+    for each in copies:
+        outcomes = made.take(batch(each), watch())
+        if outcomes is not None:
+            taken[0] += int(outcomes.candidate.sum())
+            taken[1] += int((~outcomes.candidate).sum())
+    assert sum(taken) == len(unique)
+    assert taken[0] == sum(each["release"] == "rel-new" for each in unique.values())
+    assert made.tally.repeated == len(copies) - len(unique)
+
+
+def test_a_late_record_of_before_the_stage_is_counted_and_is_no_evidence() -> None:
+    made = collector()
+    assert made.take(batch(record(1, time=NOW - 60)), watch(NOW - 10)) is None
+    assert made.tally.total == {"rel-new": 1}
+    assert made.tally.stage == {}
+
+
+def test_a_record_from_the_future_is_absurd() -> None:
+    made = collector()
+    assert made.take(batch(record(1, time=NOW + 86_400)), watch()) is None
+    assert made.tally.absurd == 1
+
+
+def test_a_request_that_is_not_exactly_its_release_is_mixed() -> None:
+    made = collector()
+    made.take(batch(record(1, components={"index": "kb@2"}), record(2, components={"index": "kb@1"})), watch())
+    assert made.tally.mixed == 1
+
+
+def test_a_delayed_label_counts_for_the_request_and_the_user_that_it_belongs_to() -> None:
+    made = collector()
+    made.take(batch(record(1, "rel-old")), watch())
+    label = {"time": NOW + 5, "label_for": "r1", "hallucination": True}
+    outcomes = made.take(batch(label), watch())
+    assert outcomes is not None
+    assert outcomes.is_label is not None
+    assert outcomes.is_label.tolist() == [True]
+    assert outcomes.candidate.tolist() == [False]
+    assert outcomes.values["hallucination"].tolist() == [1.0]
+    assert made.take(batch({"time": NOW, "label_for": "unheard of", "hallucination": True}), watch()) is None
+
+
+# ---- the clock --------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.floats(0, 50), st.floats(-1e5, 1e5)), max_size=20))
+def test_no_jump_of_the_machines_clock_turns_the_rollouts_clock_back_or_hurries_it(
+    steps: list[tuple[float, float]],
+) -> None:
+    wall, monotonic = [1e9], [5.0]
+    clock = Clock(wall=lambda: wall[0], monotonic=lambda: monotonic[0])
+    passed = jumps = 0.0
+    for ran, jump in steps:
+        monotonic[0] += ran
+        wall[0] += ran + jump
+        passed += ran
+        assert clock.now_s() == pytest.approx(passed)
+        jumps += clock.jumped_s()
+        assert clock.at(wall[0] + 5) <= clock.now_s()
+    assert jumps == pytest.approx(sum(jump for _, jump in steps), abs=2.0 * len(steps) + 1e-6)
+
+
+@given(st.floats(0, 1e6), st.floats(-1e6, 1e6))
+def test_between_processes_the_clock_never_goes_back(base_s: float, away_s: float) -> None:
+    clock = Clock(base_s, 1e9, wall=lambda: 1e9 + away_s, monotonic=lambda: 0.0)
+    assert clock.now_s() == pytest.approx(base_s + max(0.0, away_s))
+
+
+# ---- SQL --------------------------------------------------------------------------------------
+
+TABLE = (
+    "CREATE TABLE telemetry (id {serial}, time DOUBLE PRECISION, request TEXT, key TEXT, release TEXT, "
+    "components TEXT, error BOOLEAN, latency_s DOUBLE PRECISION)"
+)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_table_is_read_like_a_file(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kind == "sqlite":
+        _read_a_table(f"sqlite:///{tmp_path}/t.db", "INTEGER PRIMARY KEY", monkeypatch)
+    else:
+        with postgres(tmp_path) as server:
+            _read_a_table(server.database(), "BIGSERIAL PRIMARY KEY", monkeypatch)
+
+
+def _read_a_table(url: str, serial: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = create_engine(url)
+    monkeypatch.setenv("TELEMETRY_DB", url)
+    columns = "time, request, key, release, components, error, latency_s"
+    add = f"INSERT INTO telemetry ({columns}) VALUES (:t, :r, 'k', :l, :c, :e, :s)"
+    with engine.begin() as connection:
+        connection.execute(text(TABLE.format(serial=serial)))
+        connection.execute(text(add), {"t": NOW, "r": "old", "l": "rel-1", "c": None, "e": False, "s": 0.1})
+    source = source_of(Telemetry(kind="sql", url="${TELEMETRY_DB}", path="telemetry"), Path())
+    cursor = source.end()
+    with engine.begin() as connection:
+        row = {"t": NOW, "r": "new", "l": "rel-2", "c": '{"index": "kb@2"}', "e": True, "s": 0.25}
+        connection.execute(text(add), row)
+        connection.execute(text(add), {**row, "r": None})
+    batch = source.read(cursor)
+    assert [request.id for request in batch.requests] == ["new"]
+    assert batch.requests[0].components == {"index": "kb@2"}
+    assert batch.requests[0].values == {"error": 1.0, "latency_s": 0.25}
+    assert batch.unreadable == 1
+    assert source.read(batch.cursor).requests == []
+    assert source.find("old") is not None
+    assert source.find("never") is None
+    engine.dispose()
+
+
+def test_a_missing_variable_or_database_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOT_SET", raising=False)
+    with pytest.raises(StackError, match="NOT_SET isn't set"):
+        source_of(Telemetry(kind="sql", url="${NOT_SET}", path="t"), Path())
+    source = source_of(Telemetry(kind="sql", url="postgresql+psycopg://a:hunter2@127.0.0.1:1/x", path="t"), Path())
+    with pytest.raises(StackError, match="can't be read") as caught:
+        source.read({})
+    assert "hunter2" not in str(caught.value)
+
+
+# ---- Prometheus -------------------------------------------------------------------------------
+
+
+class Exporter:
+    """What a data plane exposes, with release labels."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, float] = {}
+        exporter = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = "".join(f"{name} {value}\n" for name, value in exporter.counts.items()).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *words: Any) -> None:
+                return
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def exporter() -> Iterator[Exporter]:
+    made = Exporter()
+    yield made
+    made.close()
+
+
+def _grown(source: Source, cursor: Cursor, wanted: int) -> tuple[list[Request], Cursor]:
+    """Reads until that many requests are known: the server scrapes in its own time."""
+    found: list[Request] = []
+    for _ in range(150):
+        requests, cursor = read_all(source, cursor)
+        found += requests
+        if len(found) >= wanted:
+            return found, cursor
+        time.sleep(0.1)
+    raise AssertionError(f"{len(found)} of {wanted} requests")
+
+
+def test_counters_of_a_real_prometheus_become_outcomes_by_release(exporter: Exporter, tmp_path: Path) -> None:
+    def count(release: str, requests: int, errors: int | None, fast: int) -> None:
+        label = f'release="{release}",channel="default"'
+        exporter.counts[f"rollcast_requests_total{{{label}}}"] = requests
+        if errors is not None:
+            exporter.counts[f"rollcast_error_total{{{label}}}"] = errors
+        exporter.counts[f'rollcast_latency_s_bucket{{{label},le="0.1"}}'] = fast
+        exporter.counts[f'rollcast_latency_s_bucket{{{label},le="+Inf"}}'] = requests
+
+    count("rel-old", 1000, 10, 900)
+    with prometheus(tmp_path, exporter.port) as url:
+        source = source_of(Telemetry(kind="prometheus", url=url, path='{job="rag"}'), tmp_path)
+        cursor = source.end()
+        for _ in range(100):
+            if cursor["values"]:
+                break
+            time.sleep(0.1)
+            cursor = source.end()
+        count("rel-old", 1100, 12, 990)
+        count("rel-new", 50, None, 40)
+        found, cursor = _grown(source, json.loads(json.dumps(cursor)), 150)
+        old = [request for request in found if request.release == "rel-old"]
+        new = [request for request in found if request.release == "rel-new"]
+        assert (len(old), len(new)) == (100, 50)
+        assert sum(request.values["error"] for request in old) == 2
+        assert sum(request.values["error"] for request in new) == 0, "a counter that never counted is none, not missing"
+        assert sum(request.values["latency_s"] <= 0.1 for request in new) == 40
+        assert source.read(cursor).requests == []
+        count("rel-new", 7, None, 7)  # the data plane restarted: its counter begins again
+        assert len(_grown(source, cursor, 7)[0]) == 7
+        with pytest.raises(StackError, match="not single requests"):
+            source.find("r1")
+
+
+def test_a_prometheus_out_of_reach_is_one_clear_error() -> None:
+    source = source_of(Telemetry(kind="prometheus", url="http://127.0.0.1:1"), Path())
+    with pytest.raises(StackError, match="Make it reachable"):
+        source.read({})
+
+
+def test_an_unknown_kind_names_the_known_ones() -> None:
+    with pytest.raises(StackError, match="jsonl, prometheus, sql"):
+        source_of(Telemetry(kind="smoke-signals"), Path())
