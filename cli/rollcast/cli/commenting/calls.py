@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import httpx
@@ -18,9 +18,11 @@ _LONGEST_WAIT_S = 30.0
 class Api:
     """JSON calls below one address with one set of headers. Raises CommentError."""
 
-    def __init__(self, address: str, headers: Mapping[str, str], sleep: Callable[[float], None] = time.sleep) -> None:
+    _pause_s = 1.0  # before the second try; doubled before each one after it
+
+    def __init__(self, address: str, headers: Mapping[str, str]) -> None:
         self._client = httpx.Client(headers={**headers, "user-agent": "rollcast"}, timeout=20.0)
-        self._address, self._sleep = address.rstrip("/"), sleep
+        self._address = address.rstrip("/")
 
     def url(self, path: str) -> str:
         return f"{self._address}{path}"
@@ -70,7 +72,7 @@ class Api:
 
     def _answered(self, method: str, url: str, body: Mapping[str, str] | None = None) -> httpx.Response:
         for attempt in range(_TRIES):
-            wait_s = float(2**attempt)
+            wait_s = self._pause_s * 2**attempt
             try:
                 answer = self._client.request(method, url, json=dict(body) if body is not None else None)
             except httpx.TransportError as error:
@@ -81,7 +83,7 @@ class Api:
                 if not busy or attempt == _TRIES - 1:
                     return answer
                 wait_s = _seconds(answer.headers.get("retry-after"), wait_s)
-            self._sleep(min(wait_s, _LONGEST_WAIT_S))
+            time.sleep(min(wait_s, _LONGEST_WAIT_S))
         raise AssertionError
 
 

@@ -10,7 +10,7 @@ import typer
 
 from rollcast.cli.options import options_of
 
-_LEFT_OUT = ("format_", "out", "workers")
+_LEFT_OUT = ("format_", "out", "workers", "markdown", "html", "comment", "dry_run")
 _ALWAYS = ("runs", "seed")
 
 
