@@ -114,7 +114,7 @@ def test_sentences_of_a_plan() -> None:
         " a release as good as the baseline passes after 32 min"
     )
     assert asked(RATE, 0.05).sentence == (
-        "violation_rate at 5 % within 2.0 h: only a regression of 3.68 points or more is detected,"
+        "violation_rate at 5 % within 2.0 h: only a regression of 3.93 points or more is detected,"
         " not the margin of 2.00 points"
     )
     slow = RATE.model_copy(update={"margin": 0.001})

@@ -30,10 +30,12 @@ class Verdict(StrEnum):
 class Outcomes:
     """A batch of outcomes of a stage's two arms, in the order in which they became known.
 
-    time_s [n] when the request was made, seconds on the driver's clock; unit [n] hashed targeting keys; candidate [n]
-    true where the new release answered; values: field -> [n], NaN where a row does not know it; is_label [n] marks
-    delayed labels of earlier requests, which are judged but not counted again as requests: such a row has the time,
-    the unit and the arm of the request that it belongs to.
+    time_s [n] seconds on the driver's clock, of the request or of the moment when its outcome became known, whichever
+    the source has: telemetry is stale when the latest is old, and rows from before the stage began are left out. unit
+    [n] hashed targeting keys; candidate [n] true where the new release answered; values: field -> [n], NaN where a row
+    does not know it. is_label [n] marks delayed labels of earlier requests, which are judged but not counted again as
+    requests: such a row has the unit and the arm of the request that it belongs to, and only requests of this stage may
+    have labels in it.
     """
 
     time_s: Floats

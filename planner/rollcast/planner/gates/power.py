@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from rollcast.planner.gates.growth import Baseline, blocks_needed, growth_of
 from rollcast.planner.gates.spec import GateSpec
+from rollcast.planner.gates.stage import gate_alpha
 from rollcast.planner.gates.wording import difference
 
 POWER = 0.8
@@ -115,18 +116,23 @@ def detectable_in_stage(
     baselines: Mapping[str, Baseline],
     advance_alpha: float | None = None,
     audience_users: float = math.inf,
+    requests_per_s: float | None = None,
 ) -> tuple[Detectable, ...]:
-    """`detectable` for each gate of a stage whose metric has a baseline; `alpha` is the stage's, divided over gates."""
+    """`detectable` for each gate of a stage whose metric has a baseline.
+
+    `alpha` is the stage's and is divided over its gates as in the rollout. `requests_per_s` is for gates whose unit is
+    the request; such a gate is reckoned with `users_per_s` without it.
+    """
     return tuple(
         detectable(
             spec,
             split=split,
-            alpha=alpha / len(specs),
+            alpha=gate_alpha(alpha, len(specs)),
             advance_alpha=advance_alpha or alpha,
-            users_per_s=users_per_s,
+            users_per_s=users_per_s if spec.unit == "user" or requests_per_s is None else requests_per_s,
             bake_max_s=bake_max_s,
             baseline=baselines[spec.metric],
-            audience_users=audience_users,
+            audience_users=audience_users if spec.unit == "user" else math.inf,
         )
         for spec in specs
         if spec.metric in baselines

@@ -19,8 +19,13 @@ from rollcast.planner.gates.spec import GateSpec
 
 
 def allot_alpha(error_rate: float, stages: int) -> float:
-    """The part of the rollout's false-rollback rate that one stage may spend. StageGates divides it by gates."""
+    """The part of the rollout's false-rollback rate that one stage may spend."""
     return error_rate / max(stages, 1)
+
+
+def gate_alpha(alpha: float, gates: int) -> float:
+    """The part of a stage's false-rollback rate that one of its gates may spend."""
+    return alpha / max(gates, 1)
 
 
 class StageGates:
@@ -43,13 +48,13 @@ class StageGates:
     ) -> StageGates:
         """A fresh stage. `split` is the fraction asked for the new release; 1.0 has no concurrent baseline."""
         gates = [
-            open_gate(spec, split=split, alpha=alpha / len(specs), advance_alpha=advance_alpha or alpha)
+            open_gate(spec, split=split, alpha=gate_alpha(alpha, len(specs)), advance_alpha=advance_alpha or alpha)
             for spec in (specs if split < 1.0 else ())
         ]
         return cls(gates, Guards(split, started_s, min_sample, stale_s), specs)
 
     def observe(self, outcomes: Outcomes) -> None:
-        """Take outcomes that became known. Requests made before the stage began belong to another comparison."""
+        """Take outcomes that became known. What happened before the stage began belongs to another comparison."""
         early = outcomes.time_s < self.guards.started_s
         if early.any():
             outcomes = outcomes.rows(~early)
