@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from recorded import TRACE, plan_between
 
 from rollcast.planner.plan import Plan
 from rollcast.simulator.traffic import Traffic, read_traffic
+from tests.simulator.recorded import TRACE, plan_between
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recorded import TRACE
 
 from rollcast.simulator.errors import TrafficError
 from rollcast.simulator.traffic import read_traffic
+from tests.simulator.recorded import TRACE
 
 HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
 LINE = "2023-11-16 18:15:46.6805900,374,44\n"

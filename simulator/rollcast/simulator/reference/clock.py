@@ -2,8 +2,8 @@
 
 simpy breaks ties by the order in which events were made. Here an instant has an order of its own, so that results do
 not depend on how a model is written: stations in ascending order (which is the order in which requests meet
-them); at a station first capacity, then ends of service, then arrivals, then timeouts, then starts of a batch; each by
-request.
+them); at a station first capacity, then ends of service, then arrivals, then timeouts, then starts of a batch;
+each by request, timeouts in the order in which their requests came.
 Times are given absolutely: `now + (time - now)` would not always be `time`.
 """
 

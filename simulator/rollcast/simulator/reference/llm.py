@@ -45,6 +45,7 @@ class Replica:
 
     def __init__(self, station: Llm, index: int) -> None:
         self.station, self.index, self.profile = station, index, station.profile
+        self.order = index - (1 << 20)  # its events come before those of requests
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []  # in order of admission
         self.stepping = False
@@ -62,7 +63,7 @@ class Replica:
             self.stepping = True
             epoch = self.epoch
             self.station.clock.at(
-                self.station.now_s, self.station.number, Kind.START, self.index, lambda: self._begin(epoch)
+                self.station.now_s, self.station.number, Kind.START, self.order, lambda: self._begin(epoch)
             )
 
     def _begin(self, epoch: int) -> None:
@@ -91,7 +92,7 @@ class Replica:
         self.station.busy_s += took_s
         epoch = self.epoch
         self.station.clock.at(
-            now_s + took_s, self.station.number, Kind.END, self.index, lambda: self._end(epoch, decoding, prompts)
+            now_s + took_s, self.station.number, Kind.END, self.order, lambda: self._end(epoch, decoding, prompts)
         )
 
     def _schedule(self) -> tuple[list[Sequence], list[tuple[Sequence, int]]]:
@@ -108,6 +109,7 @@ class Replica:
                 prompts.append((begun, chunk))
                 budget, room = budget - chunk, room - chunk
             if chunk < begun.context - begun.computed:
+                self.station.queue_changed()
                 return decoding, prompts
         while self.waiting and not preempted and budget > 0 and len(self.running) < self.profile.max_sequences:
             sequence = self.waiting[0]
@@ -159,7 +161,7 @@ class Replica:
             sequence.computed += chunk
             if sequence.computed == sequence.context:
                 self._keep_prefix(sequence)
-                if sequence.generated == 0:
+                if sequence.generated == 0 and not sequence.aborted:
                     sequence.visit.first_token_s = self.station.now_s
                 sequence.generated += 1
                 if sequence.generated >= sequence.due_tokens:
@@ -231,7 +233,7 @@ class Llm(Station):
             return
         sequence = Sequence(visit, visit.attempt, max(visit.output_tokens, 1))
         if visit.due_s < float("inf"):
-            self.clock.at(visit.due_s, self.number, Kind.TIMEOUT, visit.request, lambda: self._late(sequence))
+            self.clock.at(visit.due_s, self.number, Kind.TIMEOUT, 0, lambda: self._late(sequence))
         if self.profile.overhead_s > 0:
             at_s = self.now_s + self.profile.overhead_s
             self.clock.at(at_s, self.number, Kind.ARRIVAL, visit.request, lambda: self._queue(sequence))

@@ -38,7 +38,7 @@ class Pool(Station):
             self.note_queue(len(self.queue))
             if visit.due_s < float("inf"):
                 due = (visit, visit.attempt)
-                self.clock.at(visit.due_s, self.number, Kind.TIMEOUT, visit.request, lambda: self._late(*due))
+                self.clock.at(visit.due_s, self.number, Kind.TIMEOUT, 0, lambda: self._late(*due))
 
     def _late(self, visit: Visit, attempt: int) -> None:
         if visit.attempt == attempt and self.queue and self.queue[0] is visit:

@@ -26,7 +26,7 @@ class Remote(Station):
         if self.every_s > 0.0:
             start_s = max(start_s, self.due_s - self.every_s * (self.profile.burst - 1))
             if start_s > visit.due_s:
-                self.clock.at(visit.due_s, self.number, Kind.TIMEOUT, visit.request, lambda: self.fail(visit))
+                self.clock.at(visit.due_s, self.number, Kind.TIMEOUT, 0, lambda: self.fail(visit))
                 return
             self.due_s = max(start_s, self.due_s) + self.every_s
         self._start(visit, start_s)

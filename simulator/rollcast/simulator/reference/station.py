@@ -109,6 +109,7 @@ class Station:
 
     def fail(self, visit: Visit) -> None:
         """The attempt failed or was late: try again while attempts and budget last."""
+        visit.first_token_s = float("nan")
         rule = self.spec.profile.retries
         if rule is not None and visit.attempt < rule.attempts and self.retries + 1 <= rule.budget * self.visits:
             self.retries += 1

@@ -121,17 +121,15 @@ class World:
         request = self._requests.pop(visit)
         now_s = self.clock.now
         visit.end_s = now_s
-        if request.ended:
-            return
         step = request.path.steps[visit.step]
         principal = self._principals.pop((request.index, visit.step), visit.step)
         if not served:
             if step.fallback is not None:
                 self._principals[request.index, step.fallback] = principal
                 self._deliver(now_s, request, step.fallback)
-            else:
-                request.ended = True
-                self._ended.append((now_s, request.index, request.first_token_s, True))
+            elif not request.ended:
+                request.ended = True  # what has begun on other branches goes on all the same
+                self._ended.append((now_s, request.index, _NAN, True))
             return
         if visit.first_token_s == visit.first_token_s:
             known = request.first_token_s
