@@ -12,7 +12,7 @@ from rollcast.planner.plan import Milestone, Operation, Plan
 
 _COLOURS = {"create": "green", "update": "yellow", "replace": "yellow", "flag": "yellow", "delete": "red"}
 _SIGNS = {"provision": "+", "warm": "·", "evaluate": "?", "shift": ">", "flag": ">", "drain": "·", "retire": "-"}
-_SIGN_COLOURS = {"+": "green", "-": "red", ">": "cyan", "?": "magenta"}
+_SIGN_COLOURS = {"+": "green", "±": "yellow", "-": "red", ">": "cyan", "?": "magenta"}
 _VERBS: dict[Action, str] = {
     "create": "to add",
     "update": "to update",
@@ -104,44 +104,72 @@ def _groups(plan: Plan) -> Iterator[str]:
 
 def _milestones(plan: Plan) -> Iterator[str]:
     yield paint("Milestones", bold=True)
+    head = ""
+    asked: tuple[str, ...] = ()
     for milestone in plan.milestones:
         if milestone.point_of_no_return:
             yield paint("  ---- point of no return: going back from here is a new plan ----", "red")
-        yield f"  {milestone.index:>2}  {paint(milestone.title, bold=True)}{_asks(milestone)}"
+        staged = milestone.kind == "shift" and milestone.audience is not None
+        name = f"{', '.join(milestone.lines)}: {milestone.step}" if len(plan.lines) > 1 else milestone.step
+        if staged and name != head:
+            yield f"      {paint(name.replace('+', ' + '), bold=True)}{_gates(milestone)}"
+            asked = milestone.gates
+        head = name if staged else ""
+        other = _gates(milestone) if staged and milestone.gates != asked else ""
+        yield f"  {milestone.index:>2}  {_stage(milestone) if staged else paint(milestone.title, bold=True)}{other}"
         for operation in plan.operations_of(milestone.index):
             if operation.kind not in ("shift", "flag"):
-                yield f"        {_operation(operation)}"
+                yield f"        {_operation(plan, operation)}"
     yield ""
 
 
-def _asks(milestone: Milestone) -> str:
-    if not milestone.gates:
-        return ""
-    bake = f"{duration(milestone.bake_min_s)} to {duration(milestone.bake_max_s)}, then {milestone.bake_then}"
-    return paint(f"   gates: {', '.join(milestone.gates)}; bake {bake}", dim=True)
+def _stage(milestone: Milestone) -> str:
+    where = "in place, everyone at once" if milestone.title.startswith("in place") else None
+    where = where or f"{milestone.percent:g} % of {milestone.audience}"
+    if not (milestone.gates or milestone.bake_min_s):
+        return paint(where)
+    bake = f"bake {duration(milestone.bake_min_s)} to {duration(milestone.bake_max_s)}, then {milestone.bake_then}"
+    return f"{paint(where.ljust(28))} {paint(bake, dim=True)}"
 
 
-def _operation(operation: Operation) -> str:
-    sign = _SIGNS[operation.kind]
+def _gates(milestone: Milestone) -> str:
+    return paint(f"   gates: {', '.join(milestone.gates)}", dim=True) if milestone.gates else ""
+
+
+def _operation(plan: Plan, operation: Operation) -> str:
+    sign = "±" if operation.in_place else _SIGNS[operation.kind]
     what = operation.component or ""
     if operation.evaluate is not None:
         wanted = ", ".join(f"{metric} >= {least:g}" for metric, least in operation.evaluate.thresholds.items())
         what = f"{operation.evaluate.suite} on {operation.release} ({wanted})"
     elif operation.kind == "drain":
-        what = f"wait until no request is on the old release (at least {duration(operation.wait_s)})"
+        what = f"{operation.why} (wait at least {duration(operation.wait_s)})"
     elif operation.artifact:
-        what = f"{operation.component} {operation.artifact}"
-    return f"{paint(sign, _SIGN_COLOURS.get(sign))} {operation.kind} {paint(what)}"
+        what = f"{operation.component} {operation.artifact}{_place(plan, operation)}"
+    kind = "overwrite" if operation.in_place else operation.kind
+    return f"{paint(sign, _SIGN_COLOURS.get(sign))} {kind} {paint(what)}"
+
+
+def _place(plan: Plan, operation: Operation) -> str:
+    """Where an instance runs, as far as that is declared."""
+    slots = plan.releases[operation.release].slots if operation.release else {}
+    version = slots.get(operation.component or "")
+    return f" in {', '.join(version.regions)}" if version and version.regions else ""
 
 
 def _way_back(plan: Plan) -> Iterator[str]:
     if not plan.rollback:
         return
-    reached = sorted(rollback.from_milestone for rollback in plan.rollback)
-    longest = max(plan.rollback, key=lambda rollback: len(rollback.milestones))
-    steps = ", then ".join(milestone.title for milestone in longest.milestones)
     yield paint("Way back", bold=True)
-    yield f"  from any of milestones {reached[0]} to {reached[-1]}: {paint(steps)}"
+    waves: dict[int, list[int]] = {}
+    for milestone in plan.milestones:
+        if plan.rollback_of(milestone.index) is not None:
+            waves.setdefault(milestone.wave, []).append(milestone.index)
+    for reached in waves.values():
+        way = plan.rollback_of(reached[-1])
+        steps = ", then ".join(step.title for step in way.milestones) if way else ""
+        span = f"milestone {reached[0]}" if len(reached) == 1 else f"milestones {reached[0]} to {reached[-1]}"
+        yield f"  from {span}: {paint(steps)}"
     yield ""
 
 

@@ -162,7 +162,7 @@ class Draft:
         drain = self.drain(label, self.stale(), "no request may still be on what is about to be retired")
         retires = self.retires(idle, (drain.id,), len(self.milestones))
         self.milestone(
-            "contract", "contract: retire what no release uses any more", [drain, *retires], {},
+            "contract", f"contract: retire the old {label}", [drain, *retires], {},
             lines=tuple(lines), point_of_no_return=True,
         )  # fmt: skip
 

@@ -68,6 +68,9 @@ def _reason(old: SlotVersion, new: SlotVersion) -> str:
             if old.parameters.get(k) != new.parameters.get(k)
         ]
         return "parameters: " + ", ".join(parts)
+    for key in ("replicas", "needs", "timeout_s", "fallback"):
+        if getattr(old, key) != getattr(new, key):
+            return f"{key.removesuffix('_s')}: {getattr(old, key)} -> {getattr(new, key)}"
     if old.upstream != new.upstream:
         return f"upstream: {', '.join(old.upstream) or 'none'} -> {', '.join(new.upstream) or 'none'}"
     return f"regions: {', '.join(old.regions) or 'all'} -> {', '.join(new.regions) or 'all'}"

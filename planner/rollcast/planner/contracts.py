@@ -56,10 +56,10 @@ class ContractGraph:
         self.open_edges = {edge for edge in self.flow if not self._declared(edge)}
 
     def _bind_fallback(self, provider: str, consumer: str, contract: str) -> None:
-        """What may answer in a provider's place must keep the provider's contracts."""
+        """What may answer in a provider's place must keep the provider's contracts with what is downstream of it."""
         for side in (self.old, self.new):
             substitute = side[provider].fallback if provider in side else None
-            if substitute and substitute != consumer:
+            if substitute and substitute != consumer and _leads(side, provider, consumer):
                 self.bound.setdefault((substitute, consumer), set()).add(contract)
 
     def _providers(self) -> dict[str, set[str]]:
@@ -202,6 +202,20 @@ def _flow(slots: Slots) -> Iterator[Edge]:
             substitute = slots[up].fallback if up in slots else None
             if substitute and substitute != name:
                 yield substitute, name
+
+
+def _leads(slots: Slots, slot: str, other: str) -> bool:
+    """Whether what a slot gives flows to another one."""
+    pending, seen = [other], set[str]()
+    while pending:
+        name = pending.pop()
+        for up in slots[name].upstream if name in slots else ():
+            if up == slot:
+                return True
+            if up not in seen:
+                seen.add(up)
+                pending.append(up)
+    return False
 
 
 def _same(one: SlotVersion | None, other: SlotVersion | None) -> bool:

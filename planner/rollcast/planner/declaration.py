@@ -212,6 +212,7 @@ class Rollout(Model):
     error_rate: float = Field(0.05, gt=0, lt=1, description="false alarms allowed over the whole rollout")
     look_every: Seconds = Field(30.0, gt=0)
     timeout: Seconds = Field(30.0, description="the longest that one request may take")
+    session: Seconds = Field(3600.0, description="the longest that one session may last")
     keep_warm: Seconds = Field(0.0, description="how long old instances stay ready after the last shift")
     salt: str = Field("", description="changes who is in which bucket; a change is a re-bucketing")
     ship_together: tuple[tuple[Name, ...], ...] = Field((), description="components analysed as one change")

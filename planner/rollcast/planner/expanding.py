@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rollcast.planner.build import Draft
+from rollcast.planner.build import Draft, label_of
 from rollcast.planner.plan import Operation
 from rollcast.planner.releases import Release, SlotVersion
 from rollcast.planner.steps import Step, instances_of
@@ -26,7 +26,7 @@ def expand(draft: Draft, steps: Sequence[Step]) -> list[str]:
     for step in steps:
         operations.extend(_evaluations(draft, step, made, above))
     if operations:
-        title = "expand: new instances beside the old, in upstream order; nothing is served by them"
+        title = f"expand: {label_of(steps)}, beside what serves now"
         draft.milestone("expand", title, operations, {}, lines=_lines(steps))
     return [folder for folder in made if folder not in overwritten]
 

@@ -76,6 +76,8 @@ def make_plan(
     _remove_lines(draft, [line for line in sorted(live.serving) if line not in declared and live.serving[line]])
     for wave, narrowed in waves_of(steps, draft):
         add_wave(draft, wave, narrowed)
+    lost = dict.fromkeys(text for way in draft.rollbacks for text in way.loses)
+    draft.notes.extend(f"After a rollback: {text}." for text in lost)
     plan = Plan(
         pipeline=declaration.pipeline,
         environment=name,
@@ -90,7 +92,7 @@ def make_plan(
         rollback=tuple(draft.rollbacks),
         notes=tuple(dict.fromkeys(draft.notes)),
         lines=lines,
-        audiences={key: predicate.root for key, predicate in declaration.audiences.items()},
+        audiences={**{key: p.root for key, p in declaration.audiences.items()}, **draft.audiences},
         releases=dict(sorted(draft.releases.items())),
         start=start,
         start_instances=dict(live.instances),

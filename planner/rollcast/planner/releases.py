@@ -71,15 +71,28 @@ class SlotVersion(Model):
     @cached_property
     def identity(self) -> str:
         """Digest of everything that decides how this slot behaves."""
-        return digest_of(
-            [self.artifact.kind, self.reference, self.digest, self.parameters, list(self.upstream), self.regions]
-        )
+        made_of = [self.artifact.kind, self.reference, self.digest, self.parameters, list(self.upstream), self.regions]
+        return digest_of([*made_of, *self._run_as])
+
+    @property
+    def _run_as(self) -> list[Json]:
+        """How it runs, as far as that is not the default: so ids do not depend on what nobody declared."""
+        run_as: dict[str, Json] = {
+            "fallback": self.fallback,
+            "replicas": self.replicas,
+            "needs": self.needs,
+            "timeout_s": self.timeout_s,
+        }
+        usual: dict[str, Json] = {"fallback": None, "replicas": 1, "needs": {}, "timeout_s": None}
+        return [{key: value} for key, value in run_as.items() if value != usual[key]]
 
     @cached_property
     def instance_id(self) -> str:
         """Name of the running instance: `name@version-<8 hex of what it is made of>`."""
-        made_of = digest_of([self.artifact.kind, self.reference, self.digest, self.parameters])
-        return f"{self.reference}-{made_of[7:15]}"
+        made_of = [self.artifact.kind, self.reference, self.digest, self.parameters]
+        placed = [{"regions": list(self.regions)}] if self.regions else []
+        run_as = [part for part in self._run_as if "replicas" in part or "needs" in part]
+        return f"{self.reference}-{digest_of([*made_of, *placed, *run_as])[7:15]}"
 
 
 class Release(Model):
@@ -104,6 +117,28 @@ class Release(Model):
         """Folder -> (this release's id, slot)."""
         return {folder: (self.id, name) for name, folder in self.folders.items()}
 
+    @cached_property
+    def cache_keys(self) -> dict[str, str]:
+        """Slot -> what its cached results are kept under: everything that can have made them.
+
+        The slot, all that is upstream of it, and the flags. A result of one version is never served for another, and a
+        slot whose upstream did not change keeps its warm cache in the next release.
+        """
+        keys: dict[str, str] = {}
+
+        def key_of(name: str) -> str:
+            if name not in keys:
+                keys[name] = ""  # a circle ends here; declarations have none
+                above = [key_of(up) for up in sorted(self.slots[name].upstream) if up in self.slots]
+                keys[name] = (
+                    "cache-" + digest_of([self.pipeline, name, self.slots[name].identity, above, self.flags])[7:19]
+                )
+            return keys[name]
+
+        for name in self.slots:
+            key_of(name)
+        return keys
+
     def variant(self, channel: str) -> dict[str, Any]:
         """What the data plane receives for a request that this release serves."""
         components = {
@@ -112,6 +147,7 @@ class Release(Model):
                 "kind": slot.artifact.kind.value,
                 "digest": slot.digest,
                 "instance": self.folders[name],
+                "cache": self.cache_keys[name],
                 "parameters": slot.parameters,
             }
             for name, slot in sorted(self.slots.items())

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from rollcast.planner.build import Draft, Names
 from rollcast.planner.plan import EVERYONE, Milestone, Operation, Rollback, Serving, Share
 from rollcast.planner.releases import Release
+from rollcast.planner.sessions import losses
 from rollcast.planner.steps import Step, instances_of
 
 
@@ -36,7 +37,10 @@ def retreat(draft: Draft, done: Sequence[Step], origin: Serving, fresh: Sequence
     way.restore(origin)
     way.retire(fresh)
     return Rollback(
-        from_milestone=len(draft.milestones) - 1, milestones=tuple(way.milestones), operations=tuple(way.operations)
+        from_milestone=len(draft.milestones) - 1,
+        milestones=tuple(way.milestones),
+        operations=tuple(way.operations),
+        loses=losses(done),
     )
 
 

@@ -8,6 +8,7 @@ from rollcast.planner.build import Draft
 from rollcast.planner.declaration import Rollout, Stage, Strategy
 from rollcast.planner.plan import EVERYONE, Operation, Serving, Share
 from rollcast.planner.releases import Release
+from rollcast.planner.sessions import audience_of, unreadable
 from rollcast.planner.steps import Step, instances_of
 
 
@@ -39,21 +40,56 @@ def _line(draft: Draft, step: Step, line: str, release: Release) -> None:
     if old is None:
         _shift(draft, step, line, (_share(line, EVERYONE, 100.0, release),), None, rule)
         return
+    staying = _staying(draft, step, line, old, rule)
     settled: list[Share] = []
     stages = stages_of(rule)
     for number, stage in enumerate(stages):
         for percent in stage.percent:
-            shares = _shares(line, settled, stage.audience, percent, old, release)
+            shares = _shares(line, staying, settled, stage.audience, percent, old, release)
             _shift(draft, step, line, shares, (number, stage, percent), rule)
         settled += _split(line, stage.audience, stage.percent[-1], old, release)
+    if staying:
+        _sessions_end(draft, step, line, release, rule)
+
+
+def _staying(draft: Draft, step: Step, line: str, old: Release, rule: Rollout) -> tuple[Share, ...]:
+    """Sessions that finish on the release that they began with, because the new one can't read their state."""
+    found = list(unreadable(step, line, back=False))
+    if not found:
+        return ()
+    audience, predicate = audience_of(old)
+    draft.audiences[audience] = predicate
+    draft.notes.extend(
+        f"{slot} {new.reference} can't read the session state of {before.reference}: sessions finish on the release "
+        f"that they began with, for at most {rule.session:g} s."
+        for slot, new, before in found
+    )
+    return (_share(line, audience, 100.0, old),)
+
+
+def _sessions_end(draft: Draft, step: Step, line: str, release: Release, rule: Rollout) -> None:
+    wait = draft.drain(
+        f"{draft.prefix(line)}{step.name}/sessions", (), "sessions finish on the release they began with"
+    )
+    wait = wait.model_copy(update={"wait_s": rule.session, "line": line})
+    shift = _all_at_once(draft, step, line, release, (wait.id,), "no session of the old release is left")
+    title = f"sessions have ended: {draft.prefix(line)}{step.name}"
+    serving: Serving = {line: (_share(line, EVERYONE, 100.0, release),)}
+    draft.milestone("shift", title, [wait, shift], serving, step=step.name, lines=(line,))
 
 
 def _shares(
-    line: str, settled: Sequence[Share], audience: str, percent: float, old: Release, new: Release
+    line: str,
+    staying: Sequence[Share],
+    settled: Sequence[Share],
+    audience: str,
+    percent: float,
+    old: Release,
+    new: Release,
 ) -> tuple[Share, ...]:
     if audience == EVERYONE and percent == 100:
-        return (_share(line, EVERYONE, 100.0, new),)
-    shares = [*settled, *_split(line, audience, percent, old, new)]
+        return (*staying, _share(line, EVERYONE, 100.0, new))
+    shares = [*staying, *settled, *_split(line, audience, percent, old, new)]
     if audience != EVERYONE:
         shares.append(_share(line, EVERYONE, 100.0, old))
     return tuple(shares)
@@ -127,6 +163,12 @@ def _in_place(draft: Draft, step: Step) -> None:
     waits = waits or tuple(operation.id for operation in operations)
     for line, release in step.after.items():
         operations.append(_all_at_once(draft, step, line, release, waits, "requests are tagged with what serves them"))
+    draft.notes.extend(
+        f"{slot} {new.reference} can't read the session state of {old.reference}, and both can't run: sessions that "
+        "are under way lose what they remembered."
+        for line in step.after
+        for slot, new, old in unreadable(step, line, back=False)
+    )
     draft.notes.append(f"{step.name} changes in place: all of its traffic at once, with no concurrent baseline.")
     draft.milestone("shift", f"in place: {step.name}", operations, shares, **_bake(draft, step))
 

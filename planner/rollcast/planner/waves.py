@@ -1,13 +1,14 @@
 """Waves: which steps expand together, and the milestones of each wave with the way back from every one of them.
 
-Pipelines that share nothing have waves of their own, one after another: a regression in one never undoes the other.
-Within a pipeline, all steps share one wave while capacity allows, so that the way back stays open as long as possible.
+Pipelines have waves of their own, one after another, and so has what several of them share: a regression in one never
+undoes what another has proved. Within a pipeline, all steps share one wave while capacity allows, so that the way back
+stays open as long as possible.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from rollcast.planner.build import Draft, label_of
 from rollcast.planner.capacity import Need, excess, limits_of, need_of, sentence
@@ -15,14 +16,14 @@ from rollcast.planner.declaration import Environment
 from rollcast.planner.errors import CapacityError
 from rollcast.planner.expanding import expand
 from rollcast.planner.plan import Rollback, Serving
-from rollcast.planner.releases import Line, SlotVersion
+from rollcast.planner.releases import Line, Release, SlotVersion, default_of
 from rollcast.planner.retreat import retreat
 from rollcast.planner.shifting import shift
 from rollcast.planner.steps import Step, instances_of
 
 
 def clusters(steps: Sequence[Step], lines: Mapping[str, Line]) -> list[list[Step]]:
-    """Steps of pipelines that share something, together and in order; clusters in the order of their first step."""
+    """Steps in order, cut where the pipeline changes. Pipelines that share nothing do not interrupt each other."""
     leader: dict[str, str] = {}
 
     def find(name: str) -> str:
@@ -37,7 +38,19 @@ def clusters(steps: Sequence[Step], lines: Mapping[str, Line]) -> list[list[Step
     found: dict[str, list[Step]] = {}
     for step in steps:
         found.setdefault(find(lines[step.group.lines[0]].pipeline), []).append(step)
-    return list(found.values())
+    return [run for cluster in found.values() for run in _runs(cluster, lines)]
+
+
+def _runs(cluster: Sequence[Step], lines: Mapping[str, Line]) -> list[list[Step]]:
+    runs: list[list[Step]] = []
+    last: set[str] = set()
+    for step in cluster:
+        pipelines = {lines[line].pipeline for line in step.group.lines}
+        if pipelines != last:
+            runs.append([])
+        runs[-1].append(step)
+        last = pipelines
+    return runs
 
 
 class Room:
@@ -48,12 +61,14 @@ class Room:
         self.there: dict[str, SlotVersion] = {}
         self.need: Need = Counter()
         self.users: Counter[str] = Counter()
+        self.served: dict[str, Release] = {}
         if self.limits:
             for folder, (release, slot) in draft.instances.items():
                 self._put(folder, draft.releases[release].slots[slot])
-            for shares in draft.serving.values():
+            for line, shares in draft.serving.items():
                 for release in dict.fromkeys(share.release for share in shares):
-                    self.users.update(instances_of(draft.releases[release]).keys())
+                    self.served[line] = draft.releases[release]
+                    self.users.update(draft.releases[release].instances.keys())
 
     def _put(self, folder: str, version: SlotVersion) -> None:
         old = self.there.get(folder)
@@ -74,9 +89,9 @@ class Room:
         over = excess(self.need, self.limits)
         if not over:
             for line, release in step.after.items():
-                old = step.before[line]
-                self.users.update(instances_of(release).keys())
-                self.users.subtract(instances_of(old).keys() if old else ())
+                self.users.update(release.instances.keys())
+                self.users.subtract(self.served[line].instances.keys() if line in self.served else ())
+                self.served[line] = release
             return ""
         for folder, held in before.items():
             if held is not None:
@@ -94,17 +109,37 @@ class Room:
         self.need.subtract(need_of([self.there.pop(folder)], self.environment))
 
 
-def waves_of(steps: Sequence[Step], draft: Draft) -> Iterator[tuple[list[Step], bool]]:
-    """(steps of a wave, whether capacity made it narrower). Raises CapacityError when one step alone has no room."""
+Waves = list[tuple[list[Step], bool]]
+
+
+def waves_of(steps: Sequence[Step], draft: Draft) -> Waves:
+    """(steps of a wave, whether capacity made it narrower), in order.
+
+    Lines change one after another. Where that has no room, because one line still holds what another has left, they
+    change group by group. Raises CapacityError when one step alone has no room.
+    """
+    found = clusters(steps, draft.lines)
+    try:
+        return _packed(found, draft)
+    except CapacityError as error:
+        try:
+            return _packed([_group_by_group(cluster, draft) for cluster in found], draft)
+        except CapacityError:
+            raise error from None
+
+
+def _packed(found: Sequence[Sequence[Step]], draft: Draft) -> Waves:
+    """As many steps in each wave as capacity allows while old and new run side by side."""
     room = Room(draft, draft.environment)
-    for cluster in clusters(steps, draft.lines):
+    waves: Waves = []
+    for cluster in found:
         wave: list[Step] = []
         narrowed = False
         for step in cluster:
             missing = room.add(step)
             if missing and wave:
                 narrowed = True
-                yield wave, narrowed
+                waves.append((wave, narrowed))
                 room.contract()
                 wave = []
                 missing = room.add(step)
@@ -112,8 +147,39 @@ def waves_of(steps: Sequence[Step], draft: Draft) -> Iterator[tuple[list[Step], 
                 remedy = "Raise the capacity for the time of the rollout, declare smaller 'needs', or 'in_place: true'."
                 raise CapacityError(f"{step.name} does not fit beside what runs: {missing}. {remedy}")
             wave.append(step)
-        yield wave, narrowed
+        waves.append((wave, narrowed))
         room.contract()
+    return waves
+
+
+def _group_by_group(cluster: Sequence[Step], draft: Draft) -> list[Step]:
+    """The first steps of all lines, then the second ones…; each line keeps its order, new channels follow their own."""
+    queues: dict[str, list[Step]] = {}
+    for step in reversed(cluster):
+        for line in step.group.lines:
+            queues.setdefault(line, []).append(step)
+    taken = dict.fromkeys(queues, 0)
+    place = {id(step): number for number, step in enumerate(cluster)}
+    ordered: list[Step] = []
+    while len(ordered) < len(cluster):
+        ready = [
+            step
+            for line in queues
+            for step in queues[line][-1:]
+            if all(queues[other][-1] is step and _may_begin(other, queues, draft) for other in step.group.lines)
+        ]
+        chosen = min(ready, key=lambda step: (max(taken[line] for line in step.group.lines), place[id(step)]))
+        for line in chosen.group.lines:
+            queues[line].pop()
+            taken[line] += 1
+        ordered.append(chosen)
+    return ordered
+
+
+def _may_begin(line: str, queues: Mapping[str, Sequence[Step]], draft: Draft) -> bool:
+    """A channel that is not served yet begins where its default line has arrived."""
+    default = default_of(line)
+    return bool(draft.serving.get(line)) or line == default or not queues.get(default)
 
 
 def add_wave(draft: Draft, steps: Sequence[Step], narrowed: bool) -> None:

@@ -1,0 +1,99 @@
+"""The six example systems: declarations without a mistake, safe plans, and plans that read as they did.
+
+The plan between `released.yaml` and `rollcast.yaml` of each is `plan.txt` beside them. After a wanted change, write
+them anew with `UPDATE_GOLDEN=1 pytest tests/planner/test_six_systems.py`, and read the difference.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from rollcast.cli.show_plan import text_of
+from rollcast.planner.plan import Plan
+from rollcast.planner.planning import live_as_declared, make_plan
+from rollcast.planner.safety import violations
+from rollcast.simulator.profiles import profile_of
+from rollcast.stacks.project import Project
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SYSTEMS = (
+    "coding-assistant",
+    "customer-support",
+    "image-generation",
+    "rag-search",
+    "transcription",
+    "workflow-platform",
+)
+
+
+def plan_of(system: str) -> Plan:
+    project = Project.open(EXAMPLES / system)
+    live = live_as_declared(*project.sibling("released.yaml"))
+    return make_plan(project.declaration, live, project.environment_name, project.digests)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_plan_of_a_system_reads_as_it_did(system: str) -> None:
+    golden, text = EXAMPLES / system / "plan.txt", text_of(plan_of(system)) + "\n"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(text, "utf-8")
+    assert text == golden.read_text("utf-8")
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_plan_of_a_system_breaks_no_invariant(system: str) -> None:
+    assert list(violations(plan_of(system))) == []
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_profile_of_a_system_is_one_that_the_simulator_knows(system: str) -> None:
+    for artifact in Project.open(EXAMPLES / system).declaration.artifacts:
+        profile_of(artifact)
+
+
+def order_of(system: str) -> list[str]:
+    return list(dict.fromkeys(m.step for m in plan_of(system).milestones if m.kind == "shift"))
+
+
+def test_support_releases_the_policy_together_with_the_sources_that_it_checks() -> None:
+    assert "sources+policy" in order_of("customer-support")
+
+
+def test_support_tries_a_quiet_region_before_everyone() -> None:
+    audiences = [m.audience for m in plan_of("customer-support").milestones if m.step == "sources+policy"]
+    assert audiences.index("internal") < audiences.index("quiet-region") < audiences.index("everyone")
+
+
+def test_coding_changes_the_analysis_templates_before_the_model_that_needs_them() -> None:
+    order = order_of("coding-assistant")
+    assert order.index("analyzer.prompt") < order.index("completion.prompt+completion.tools+completion")
+
+
+def test_images_are_switched_once_and_the_old_engine_stays_warm() -> None:
+    plan = plan_of("image-generation")
+    shifts = [m for m in plan.milestones if m.kind == "shift"]
+    assert [m.percent for m in shifts] == [100.0]
+    assert shifts[0].bake_min_s == 6 * 3600
+
+
+def test_speech_reaches_call_centres_last_and_in_narrower_waves() -> None:
+    plan = plan_of("transcription")
+    stages = [m.audience for m in plan.milestones if m.step == "translation" and "default" in m.lines]
+    assert stages[-1] == "everyone"
+    assert stages[-3] == "not-critical"
+    assert sum(m.point_of_no_return for m in plan.milestones) == 2
+
+
+def test_platform_pipelines_never_have_two_groups_under_analysis() -> None:
+    plan = plan_of("workflow-platform")
+    for serving in plan.servings():
+        split = [line for line, shares in serving.items() if len({s.release for s in shares}) > 1]
+        assert len(split) <= 1
+
+
+def test_what_the_platform_shares_changes_once_for_all_its_pipelines() -> None:
+    swaps = [o for o in plan_of("workflow-platform").operations if o.in_place]
+    assert [(o.component, o.instance) for o in swaps] == [("gateway", "shared/gateway")]
