@@ -8,6 +8,7 @@ import typer
 
 # Each module has a function `register(app)` that adds its command or commands.
 MODULES = (
+    "init",
     "validate",
     "schema",
     "lock",
