@@ -55,7 +55,7 @@ def apply(
     made = _chosen(context, plan)
     expected = _forecast(project, made) if forecast and not made.empty else None
     made = _judged(project, made, expected, saved=plan is not None)
-    _show(made, expected, format_)
+    _show(made, expected, format_, saved=plan is not None)
     refuse(made, "apply")
     if not made.empty and not auto_approve and not terminal.confirm("Carry out this plan?"):
         terminal.note("Nothing was changed.")
@@ -104,13 +104,14 @@ def _forecast(project: Project, plan: Plan) -> Forecast | None:
     return simulate(plan, read_traffic(files))
 
 
-def _show(plan: Plan, forecast: Forecast | None, format_: Format) -> None:
+def _show(plan: Plan, forecast: Forecast | None, format_: Format, saved: bool) -> None:
+    """A plan that was saved was read then: it is named here, and shown whole only where it is new."""
     from rollcast.cli.show_forecast import text_of as forecast_text
-    from rollcast.cli.show_plan import text_of as plan_text
+    from rollcast.cli.show_plan import brief_of, text_of
 
     if format_ == "json":
         return
-    terminal.out(plan_text(plan))
+    terminal.out(brief_of(plan) if saved else text_of(plan))
     if forecast is not None:
         terminal.out("")
         terminal.out(forecast_text(forecast))

@@ -27,6 +27,14 @@ def text_of(plan: Plan) -> str:
     return "\n".join(_lines(plan))
 
 
+def brief_of(plan: Plan) -> str:
+    """A plan that was shown before, in a few lines: what changes and how much there is to do."""
+    if plan.empty:
+        return text_of(plan)
+    head = paint(f"{plan.pipeline} in {plan.environment}, as saved ({plan.digest[:19]})", bold=True)
+    return "\n".join([head, *_releases(plan), "", *_changes(plan), *lines_of(plan), summary_of(plan)])
+
+
 def summary_of(plan: Plan) -> str:
     """One line: how much changes, in how many milestones and operations."""
     if plan.empty:
@@ -42,8 +50,7 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield ""
         yield summary_of(plan)
         return
-    for line, target in plan.to_release.items():
-        yield f"  {line}: {plan.from_release.get(line) or 'nothing'} -> {paint(target, bold=True)}"
+    yield from _releases(plan)
     yield ""
     yield from _changes(plan)
     yield from _groups(plan)
@@ -53,6 +60,11 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield paint(f"Note: {note}", "yellow")
     yield from lines_of(plan)
     yield summary_of(plan)
+
+
+def _releases(plan: Plan) -> Iterator[str]:
+    for line, target in plan.to_release.items():
+        yield f"  {line}: {plan.from_release.get(line) or 'nothing'} -> {paint(target, bold=True)}"
 
 
 def _changes(plan: Plan) -> Iterator[str]:
