@@ -50,16 +50,28 @@ class World:
         return float(norm.sf(math.log(SLO_S / self.slower) / _SPREAD))
 
 
-def draw(rng: np.random.Generator, shape: tuple[int, ...], world: World) -> dict[str, Floats]:
+EVERY_FIELD = ("violation", "latency_s", "satisfaction", "cost_usd")
+FIELDS = {"rate": "violation", "slo": "latency_s", "mean": "satisfaction", "cost": "cost_usd", "quantile": "latency_s"}
+
+
+def draw(
+    rng: np.random.Generator, shape: tuple[int, ...], world: World, fields: tuple[str, ...] = EVERY_FIELD
+) -> dict[str, Floats]:
     """Outcomes of requests of one arm: violation (0 or 1), latency_s, satisfaction, cost_usd."""
-    slow, e1, e2, e3 = rng.standard_normal((4, *shape))
-    threshold = norm.isf(world.violation)
-    return {
-        "violation": (0.3 * slow + math.sqrt(0.91) * e1 > threshold).astype(np.float64),
-        "latency_s": world.slower * np.exp(_SPREAD * slow),
-        "satisfaction": np.clip(0.8 - world.unhappier - 0.05 * slow + 0.15 * e2, 0.0, 1.0),
-        "cost_usd": world.dearer * np.exp(-5 + 0.8 * (0.5 * slow + math.sqrt(0.75) * e3)),
-    }
+    slow = rng.standard_normal(shape)
+    found: dict[str, Floats] = {}
+    for field in fields:
+        if field == "latency_s":
+            found[field] = world.slower * np.exp(_SPREAD * slow)
+            continue
+        own = rng.standard_normal(shape)
+        if field == "violation":
+            found[field] = (0.3 * slow + math.sqrt(0.91) * own > norm.isf(world.violation)).astype(np.float64)
+        elif field == "satisfaction":
+            found[field] = np.clip(0.8 - world.unhappier - 0.05 * slow + 0.15 * own, 0.0, 1.0)
+        else:
+            found[field] = world.dearer * np.exp(-5 + 0.8 * (0.5 * slow + math.sqrt(0.75) * own))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +84,28 @@ class Arms:
 
 
 def blocks_of(
-    rng: np.random.Generator, runs: int, requests: int, split: float, candidate: World, baseline: World
+    rng: np.random.Generator,
+    runs: int,
+    requests: int,
+    split: float,
+    candidate: World,
+    baseline: World,
+    fields: tuple[str, ...] = EVERY_FIELD,
 ) -> Arms:
     """About this many requests for each of the runs."""
     sizes = block_sizes(split)
     blocks = max(1, requests // sum(sizes))
-    return Arms(draw(rng, (runs, blocks, sizes[0]), candidate), draw(rng, (runs, blocks, sizes[1]), baseline), sizes)
+    return Arms(
+        draw(rng, (runs, blocks, sizes[0]), candidate, fields),
+        draw(rng, (runs, blocks, sizes[1]), baseline, fields),
+        sizes,
+    )
 
 
 def paths(kind: str, arms: Arms, margin: float) -> tuple[Floats, Floats]:
     """Logs of both e-processes after each block, [runs, blocks]: harm, no worse. Not for quantiles."""
     c, b = arms.candidate, arms.baseline
-    runs = len(c["violation"])
+    runs = len(c[FIELDS[kind]])
     if kind == "rate":
         failed_c, failed_b = c["violation"], b["violation"]
     elif kind == "slo":

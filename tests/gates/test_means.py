@@ -73,7 +73,7 @@ def test_an_interval_does_not_depend_on_batches(values: list[float], data: st.Da
 def test_intervals_cover_the_mean_at_all_times() -> None:
     rng = np.random.default_rng(5)
     missed = 0
-    for _ in range(300):
+    for _ in range(150):
         arm = BoundedMean(0.1)
         for value in (rng.random(400) < 0.1).astype(np.float64):
             arm.observe(np.array([value]))
@@ -81,7 +81,7 @@ def test_intervals_cover_the_mean_at_all_times() -> None:
             if not low <= 0.1 <= high:
                 missed += 1
                 break
-    assert missed / 300 <= 0.1
+    assert missed / 150 <= 0.1
 
 
 def test_streams_that_advance_in_step_are_as_each_alone() -> None:

@@ -88,11 +88,11 @@ def test_the_projection_is_the_nearest_point_of_the_null(
 @given(st.integers(0, 1000), SIZES)
 def test_streams_that_advance_in_step_are_as_each_alone(seed: int, sizes: tuple[int, int]) -> None:
     rng = np.random.default_rng(seed)
-    c, b = rng.binomial(sizes[0], 0.1, (3, 40)), rng.binomial(sizes[1], 0.1, (3, 40))
-    harm, no_worse = RateTest(sizes, 0.05, runs=3).paths(c, b)
-    for run in range(3):
+    c, b = rng.binomial(sizes[0], 0.1, (2, 20)), rng.binomial(sizes[1], 0.1, (2, 20))
+    harm, no_worse = RateTest(sizes, 0.05, runs=2).paths(c, b)
+    for run in range(2):
         alone = RateTest(sizes, 0.05)
-        for block in range(40):
+        for block in range(20):
             alone.advance(c[run : run + 1, block : block + 1], b[run : run + 1, block : block + 1])
             assert alone.log_harm()[0] == harm[run, block]
             assert alone.log_no_worse()[0] == no_worse[run, block]

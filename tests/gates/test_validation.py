@@ -41,7 +41,7 @@ def outcomes_of(arms: Arms, run: int) -> Outcomes:
         name: np.concatenate([arms.candidate[name][run], arms.baseline[name][run]], axis=1).ravel()
         for name in arms.candidate
     }
-    n = len(values["violation"])
+    n = len(next(iter(values.values())))
     candidate = np.tile(np.arange(sum(arms.sizes)) < arms.sizes[0], n // sum(arms.sizes))
     keys = (np.arange(n) + (users(1)[0] >> np.uint64(20)) * np.uint64(n)).astype(np.uint64)
     return Outcomes(np.arange(n) * 1.0, keys, candidate, values)
