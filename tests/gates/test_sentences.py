@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,13 @@ def test_evidence_as_json_holds_only_what_json_can_hold() -> None:
     for n in (0, 5, 300):
         text = json.dumps(stage(n, worse=False).look(40.0).to_json(), allow_nan=False)
         assert json.loads(text)["gates"][0]["metric"] == "violation_rate"
+
+
+def test_a_verdict_can_be_sent_to_another_process() -> None:
+    for n in (0, 5, 300):
+        verdict = stage(n, worse=False).look(40.0)
+        sent = pickle.loads(pickle.dumps(verdict))
+        assert sent.to_json() == verdict.to_json()
 
 
 def test_an_interval_speaks_of_the_moment_of_its_look() -> None:

@@ -15,6 +15,8 @@ _lgamma = math.lgamma
 def log_mixture(successes: float, n: int, p: float, a: float, b: float) -> float:
     """Log of the Beta(a, b) mixture of likelihood ratios against Bernoulli(p): a nonnegative martingale under p."""
     failures = n - successes
+    if (successes > 0 and p <= 0) or (failures > 0 and p >= 1):
+        return math.inf  # what can't happen has happened
     value = _lgamma(a + successes) + _lgamma(b + failures) - _lgamma(a + b + n)
     value -= _lgamma(a) + _lgamma(b) - _lgamma(a + b)
     if successes > 0:
