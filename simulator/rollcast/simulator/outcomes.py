@@ -3,7 +3,7 @@
 Evaluation counts give a posterior, Beta(failures + 1/2, passes + 1/2) (Jeffreys' prior); each run of a forecast draws
 from it. Where several components of a release have counts for a metric, any of them may fail it. Where none has, the
 rate of what serves is Beta(1/2, 99/2) (mean 1 %, 95 % below 5 %), and each changed artifact moves its log-odds by a
-normal draw with a standard deviation of 0.7 (95 %: a factor of 4 either way): a wide prior, and the forecast says so.
+normal draw with a standard deviation of 0.35 (95 %: a factor of 2 either way): a wide prior, and the forecast says so.
 
 Draws belong to artifacts, so an artifact that two releases share is as good in both.
 """
@@ -24,7 +24,7 @@ from rollcast.simulator.draws import Floats, Ints, Purpose, name_number, normal_
 from rollcast.simulator.network import Network
 
 PRIOR_FAILURES, PRIOR_PASSES = 0.5, 49.5
-SHIFT = 0.7
+SHIFT = 0.35
 _DRAWN = (MetricKind.RATE, MetricKind.MEAN)
 
 
@@ -71,7 +71,7 @@ class Belief:
         if self.wide:
             return (
                 f"{self.metric.name}: no evaluation counts at all; a wide prior (mean 1 %, 95 % below 5 %; "
-                "each changed artifact up to 4 times better or worse)"
+                "each changed artifact up to twice as good or bad)"
             )
         known = ", ".join(f"{ref} {bad} of {total}" for ref, (bad, total) in sorted(self.counted.items()))
         return (

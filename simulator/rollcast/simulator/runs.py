@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from rollcast.planner.gates import GateSpec
 from rollcast.simulator.draws import Floats, Ints, Purpose, uniform
-from rollcast.simulator.engine import Demand, Engine
+from rollcast.simulator.engine import Demand
+from rollcast.simulator.engines import Maker
+from rollcast.simulator.faults import Injection, inject_rates
 from rollcast.simulator.forecast import Moment
 from rollcast.simulator.ledger import Ledger, Scene
 from rollcast.simulator.measures import batch_differences, measure, table_of
@@ -60,7 +62,8 @@ class Stage:
     beliefs: Beliefs
     specs: tuple[GateSpec, ...]
     audiences: Mapping[str, np.ndarray[tuple[int], np.dtype[np.bool_]]]
-    engine: Callable[[int, bool], Engine]  # seed, with the rollout's faults and injected slowness
+    maker: Maker
+    injections: tuple[Injection, ...] = ()
 
 
 def seed_of(seed: int, run: int) -> int:
@@ -68,13 +71,22 @@ def seed_of(seed: int, run: int) -> int:
     return int(uniform(seed, run, 0, Purpose.RUN) * 2**53)
 
 
+def rates_of(stage: Stage, own: int) -> Floats:
+    """Failure rates of one run, with what is injected."""
+    rates = stage.beliefs.rates(own)
+    if stage.injections:
+        scene = stage.scene
+        inject_rates(rates, stage.injections, scene.plan, scene.network, stage.beliefs.metrics)
+    return rates
+
+
 def one_run(stage: Stage, seed: int, run: int) -> Run:
     """Run `run` of a forecast: the same numbers whichever process makes it, and in whatever order."""
     own = seed_of(seed, run)
-    rates = stage.beliefs.rates(own)
-    engine = stage.engine(own, True)
+    rates = rates_of(stage, own)
+    engine = stage.maker.make(own, True)
     rollout = replay(stage.scene, engine, own, rates)
-    baseline = counterfactual(stage.scene, stage.engine(own, False), own, rates, rollout.requests)
+    baseline = counterfactual(stage.scene, stage.maker.make(own, False), own, rates, rollout.requests)
     return summary(stage, rollout, baseline, engine.demand(), keep_batches=run == 0)
 
 

@@ -48,7 +48,7 @@ def forecast_of(
     plan = stage.scene.plan
     endings = Counter(run.ending for run in runs)
     share = {ending: endings[ending] / len(runs) for ending in get_args(Ending)}
-    intervals = {ending: _share_interval(endings[ending], len(runs)) for ending in get_args(Ending)}
+    intervals = {ending: share_interval(endings[ending], len(runs)) for ending in get_args(Ending)}
     durations = np.array([run.duration_s for run in runs])
     stations = tuple(_stations(stage, runs))
     return Forecast(
@@ -65,7 +65,7 @@ def forecast_of(
     )  # fmt: skip
 
 
-def _share_interval(count: int, total: int) -> Interval:
+def share_interval(count: int, total: int) -> Interval:
     """Jeffreys' 95 % interval of a probability (Brown, Cai and DasGupta 2001)."""
     low = float(betaincinv(count + 0.5, total - count + 0.5, 0.025)) if count else 0.0
     high = float(betaincinv(count + 0.5, total - count + 0.5, 0.975)) if count < total else 1.0

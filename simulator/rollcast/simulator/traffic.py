@@ -60,6 +60,41 @@ class Traffic:
             self, arrival_s=self.arrival_s / factor, span_s=self.span_s / factor, assumptions=(*self.assumptions, said)
         )
 
+    def warped(self, pieces: Sequence[tuple[float, float]]) -> Traffic:
+        """Faster or slower from given moments on: pieces of (recorded second, factor). Raises TrafficError.
+
+        `[(600, 3), (1200, 1)]` is a rush of ten minutes, three times as fast as recorded.
+        """
+        starts = [start for start, _ in pieces]
+        if starts != sorted(starts) or any(not 0 < factor < float("inf") for _, factor in pieces):
+            raise TrafficError("A time warp needs moments in order and factors above 0, for example 10m=3,20m=1.")
+        edges = np.array([0.0, *starts, np.inf])
+        factors = np.array([1.0, *(factor for _, factor in pieces)])
+        lengths = np.diff(edges)[:-1] / factors[:-1]
+        begins = np.concatenate([[0.0], np.cumsum(lengths)])
+
+        def moved(times: Floats) -> Floats:
+            piece = np.searchsorted(edges[1:-1], times, side="right")
+            new: Floats = begins[piece] + (times - edges[piece]) / factors[piece]
+            return new
+
+        said = "time is warped: " + ", ".join(f"from {start:g} s {factor:g} times as fast" for start, factor in pieces)
+        span_s = float(moved(np.array([self.span_s]))[0])
+        return replace(self, arrival_s=moved(self.arrival_s), span_s=span_s, assumptions=(*self.assumptions, said))
+
+    def between(self, start_s: float, end_s: float) -> Traffic:
+        """The requests that arrive from `start_s` on and before `end_s`, with the clock set back to 0."""
+        first, last = np.searchsorted(self.arrival_s, [start_s, end_s])
+        own = slice(int(first), int(last))
+        if first == last:
+            raise TrafficError(f"No request arrives from {start_s:g} s to {end_s:g} s.")
+        blocks = self.block_start[own.start : own.stop + 1]
+        return replace(
+            self, arrival_s=self.arrival_s[own] - start_s, input_tokens=self.input_tokens[own],
+            output_tokens=self.output_tokens[own], key=self.key[own], attributes=self.attributes[own],
+            query=self.query[own], span_s=min(end_s, self.span_s) - start_s, block_start=blocks,
+        )  # fmt: skip
+
 
 def read_traffic(
     paths: str | Path | Sequence[str | Path],

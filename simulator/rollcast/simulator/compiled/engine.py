@@ -8,7 +8,7 @@ import numpy as np
 
 from rollcast.simulator.compiled.layout import Net, State, net_of, state_of
 from rollcast.simulator.compiled.llm import serve_llm
-from rollcast.simulator.compiled.packing import PackedNet, PackedState
+from rollcast.simulator.compiled.packing import packed_net, packed_state
 from rollcast.simulator.compiled.pool import serve_pool, serve_remote
 from rollcast.simulator.compiled.visits import deliver, keep
 from rollcast.simulator.compiling import compiled
@@ -75,7 +75,7 @@ class Compiled:
         self.attempts = int(self.net.attempts.max(initial=1))
         self.room, self.size = chunk * self.attempts + _SPARE, len(traffic)
         self.state = state_of(self.net, self.size, self.room)
-        self.packed_net, self.packed = PackedNet(*self.net), PackedState(*self.state)
+        self.packed_net, self.packed = packed_net(self.net), packed_state(self.state)
         self.submitted = self.ended = self.most = 0
         self.batches: list[Batch] = []
 
@@ -128,7 +128,7 @@ class Compiled:
     def _grow(self, size: int, room: int) -> None:
         room = max(room * 2, self.room) if room > self.room else self.room
         self.state = grown(self.net, self.state, size, room)
-        self.size, self.room, self.packed = size, room, PackedState(*self.state)
+        self.size, self.room, self.packed = size, room, packed_state(self.state)
 
     def visits(self) -> Visits:
         state, n = self.state, self.most

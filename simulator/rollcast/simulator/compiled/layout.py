@@ -6,7 +6,7 @@ C room for what is under way at one station, L `llm` stations, R replicas, Q dis
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,6 @@ from rollcast.simulator.network import Network
 from rollcast.simulator.profiles import LlmProfile, PoolProfile, RemoteProfile
 from rollcast.simulator.traffic import Traffic
 
-Array = npt.NDArray[np.generic]
 Small = npt.NDArray[np.int8]
 POOL, REMOTE, LLM = 0, 1, 2
 
@@ -162,8 +161,8 @@ def net_of(network: Network, traffic: Traffic, seed: int, disturbances: Disturba
     """The arrays of a network. Raises KeyError for a station of a user's own."""
     specs = network.stations
     count, width = len(specs), max(network.width, 1)
-    ints = {name: np.full(count, -1, np.int64) for name in _INTS}
-    floats = {name: np.zeros(count) for name in _FLOATS}
+    ints: dict[str, Any] = {name: np.full(count, -1, np.int64) for name in _INTS}
+    floats: dict[str, Any] = {name: np.zeros(count) for name in _FLOATS}
     table, first_table, step = np.zeros((count, TABLE_POINTS)), np.zeros((count, TABLE_POINTS)), np.zeros((count, 5))
     caches = llms = 0
     for s, spec in enumerate(specs):
@@ -241,9 +240,9 @@ def _encode(
     table[station] = found.table
 
 
-def _paths(network: Network, stations: int, width: int) -> dict[str, Ints]:
+def _paths(network: Network, stations: int, width: int) -> dict[str, Any]:
     count = len(network.paths)
-    found = {
+    found: dict[str, Any] = {
         name: np.full((count, width), -1, np.int64)
         for name in ("path_station", "path_ups", "path_fallback", "path_sink")
     }
@@ -271,7 +270,7 @@ def state_of(net: Net, requests: int, room: int) -> State:
     queries = int(net.query.max()) + 1 if len(net.query) else 1
     caches = int((net.cache >= 0).sum())
     llms, replicas, blocks = _llm_sizes(net)
-    zeros = {
+    zeros: dict[str, Any] = {
         name: np.zeros(stations, np.int64)
         for name in ("inbox_n", "ends_n", "again_n", "queue_head", "queue_n", "busy", "down", "change", "visits",
                      "retries", "longest")
@@ -305,7 +304,7 @@ def _replicas(llms: int, replicas: int) -> Ints:
     return found
 
 
-def _requests(requests: int, width: int) -> dict[str, Array]:
+def _requests(requests: int, width: int) -> dict[str, Any]:
     small = {n: np.zeros((requests, width), np.int8) for n in ("waits", "attempt", "principal", "uses")}
     times = {n: np.full((requests, width), np.nan) for n in ("arrive", "start", "end")}
     return {
@@ -315,12 +314,12 @@ def _requests(requests: int, width: int) -> dict[str, Array]:
     }  # fmt: skip
 
 
-def _rooms(net: Net, room: int) -> dict[str, Array]:
+def _rooms(net: Net, room: int) -> dict[str, Any]:
     stations = len(net.kind)
     llms, replicas, _ = _llm_sizes(net)
     times = ("inbox_t", "ends_t", "again_t", "queue_t")
     whole = ("inbox_r", "ends_r", "ends_s", "again_r", "again_x", "queue_r")
-    found: dict[str, Array] = {name: np.zeros((stations, room)) for name in times}
+    found: dict[str, Any] = {name: np.zeros((stations, room)) for name in times}
     found.update({name: np.zeros((stations, room), np.int64) for name in whole})
     found.update({name: np.zeros((llms, room)) for name in ("slot_first", "held_t", "due_t")})
     found.update({name: np.zeros((llms, room), np.int64) for name in ("held", "due", "due_epoch", "aborted", "lost")})

@@ -1,8 +1,8 @@
 """`llm`, compiled: every iteration of every replica, in constant time. See `reference.llm`, whose results these are.
 
-The reference looks at each running sequence in each step. Here a decoding sequence is only known by the step of its last
-token (a heap) and by its part of two sums, so a step costs the same for one sequence and for 256. Entries of the heap and
-of the stack of admissions outlive their sequences; a slot's epoch tells which do.
+The reference looks at each running sequence in each step. Here a decoding sequence is only known by the step of its
+last token (a heap) and by its part of two sums, so a step costs the same for one sequence and for 256. Entries of the
+heap and of the stack of admissions outlive their sequences; a slot's epoch tells which do.
 
 Columns of `slot`: request, step of its path, tokens due, tokens generated, tokens computed (as of step N0), N0, state,
 epoch, aborted, replica, admitted. Columns of `replica`: head, length and live length of its queue; heights of stack and
@@ -96,9 +96,9 @@ def _come(
     net: Net, state: State, s: int, line: int, t: float, taken: int, arrival: float, again: float, held: float
 ) -> int:
     """The request with the lowest number that comes at this moment: new, again, or after its overhead."""
-    none = np.int64(1) << 62
-    new = state.inbox_r[s, taken] if arrival == t else none
-    old = state.again_r[s, 0] if again == t else none
+    none = 1 << 62
+    new: int = state.inbox_r[s, taken] if arrival == t else none
+    old: int = state.again_r[s, 0] if again == t else none
     slot = state.held[line, state.held_head[line]] if held == t else -1
     kept = state.slot[line, slot, REQUEST] if slot >= 0 else none
     if kept <= new and kept <= old:
@@ -152,7 +152,7 @@ def _queue(net: Net, state: State, s: int, line: int, slot: int, t: float) -> No
     if mine[ABORTED] == 1:
         _free(state, line, slot)
         return
-    best, fewest = -1, np.int64(1) << 62
+    best, fewest = -1, 1 << 62
     for r in range(net.servers[s]):
         load = state.replica[line, r, LIVE] + state.replica[line, r, RUNNING]
         if state.replica[line, r, DOWN] == 0 and load < fewest:
@@ -197,7 +197,8 @@ def _next_due(state: State, line: int) -> float:
         i = state.due_head[line]
         slot = state.due[line, i]
         if state.slot[line, slot, EPOCH] == state.due_epoch[line, i] and state.slot[line, slot, ABORTED] == 0:
-            return state.due_t[line, i]
+            due: float = state.due_t[line, i]
+            return due
         state.due_head[line] = (i + 1) % state.due.shape[1]
         state.due_n[line] -= 1
     return NEVER
@@ -237,7 +238,8 @@ def _late(net: Net, state: State, s: int, line: int, t: float) -> None:
 @compiled
 def _context(net: Net, state: State, mine: Ints) -> int:
     """Tokens to be computed before a sequence's next token."""
-    return max(net.input_tokens[state.row[mine[REQUEST]]], 1) + mine[GENERATED]
+    tokens: int = max(net.input_tokens[state.row[mine[REQUEST]]], 1) + mine[GENERATED]
+    return tokens
 
 
 @compiled
@@ -350,7 +352,8 @@ def _last_admitted(state: State, line: int, r: int) -> int:
     own = state.replica[line, r]
     while True:
         own[STACK] -= 1
-        slot, epoch = state.stack[line, r, own[STACK], 0], state.stack[line, r, own[STACK], 1]
+        slot: int = state.stack[line, r, own[STACK], 0]
+        epoch = state.stack[line, r, own[STACK], 1]
         if state.slot[line, slot, EPOCH] == epoch and state.slot[line, slot, WHERE] >= PROMPT:
             return slot
 
@@ -403,7 +406,7 @@ def _first_waiting(state: State, line: int, r: int) -> int:
     """The head of the queue. Sequences that gave up are skipped and freed here."""
     own = state.replica[line, r]
     while True:
-        slot = state.waiting[line, r, own[HEAD]]
+        slot: int = state.waiting[line, r, own[HEAD]]
         if state.slot[line, slot, ABORTED] == 0:
             return slot
         own[HEAD] = (own[HEAD] + 1) % state.waiting.shape[2]

@@ -1,21 +1,23 @@
 """Dozens of arrays as one pointer: numba structs, built from the named tuples of `layout`.
 
-Passed as tuples, every array would be copied and counted at each call of each function, and compiling would take minutes.
+Passed as tuples, every array would be copied and counted at each call of each function; compiling would take minutes.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from numba import types
 from numba.experimental import structref
 
 from rollcast.simulator.compiled.layout import Net, State
+from rollcast.simulator.compiling import compiled
 
 
-class _Struct(types.StructRef):  # type: ignore[misc]
+class _Struct(types.StructRef):
     def preprocess_fields(self, fields: Any) -> Any:
-        return tuple((name, types.unliteral(kind)) for name, kind in fields)
+        plain = types.unliteral
+        return tuple((name, plain(kind)) for name, kind in fields)  # type: ignore[no-untyped-call]
 
 
 @structref.register
@@ -28,13 +30,33 @@ class StateType(_Struct):
     """The type of a packed `State`."""
 
 
-class PackedNet(structref.StructRefProxy):  # type: ignore[misc]
+class PackedNet(structref.StructRefProxy):
     """A `Net` for compiled functions."""
 
 
-class PackedState(structref.StructRefProxy):  # type: ignore[misc]
+class PackedState(structref.StructRefProxy):
     """A `State` for compiled functions."""
 
 
-structref.define_proxy(PackedNet, NetType, list(Net._fields))
-structref.define_proxy(PackedState, StateType, list(State._fields))
+structref.define_proxy(PackedNet, NetType, list(Net._fields))  # type: ignore[no-untyped-call]
+structref.define_proxy(PackedState, StateType, list(State._fields))  # type: ignore[no-untyped-call]
+
+
+@compiled
+def _net(*fields: Any) -> Any:
+    return PackedNet(*fields)  # type: ignore[no-untyped-call]
+
+
+@compiled
+def _state(*fields: Any) -> Any:
+    return PackedState(*fields)  # type: ignore[no-untyped-call]
+
+
+def packed_net(net: Net) -> Net:
+    """The network as compiled functions take it: the same fields behind one pointer."""
+    return cast(Net, _net(*net))
+
+
+def packed_state(state: State) -> State:
+    """The state as compiled functions take it: the same arrays behind one pointer."""
+    return cast(State, _state(*state))

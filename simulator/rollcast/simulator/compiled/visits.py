@@ -27,10 +27,11 @@ def service_s(net: Net, state: State, s: int, g: int, k: int) -> float:
     row = state.row[g]
     drawn = quantile(net.shape[s], net.a[s], net.b[s], net.table[s], luck(net, state, s, g, k, SERVICE))
     if net.kind[s] == 0:
-        tokens_s = net.per_input[s] * net.input_tokens[row]
+        tokens_s: float = net.per_input[s] * net.input_tokens[row]
         tokens_s += net.per_output[s] * net.output_tokens[row]
-        return drawn + tokens_s
-    return drawn + net.per_output[s] * net.output_tokens[row]
+    else:
+        tokens_s = net.per_output[s] * net.output_tokens[row]
+    return drawn + tokens_s
 
 
 @compiled
@@ -79,7 +80,7 @@ def cached(net: Net, state: State, s: int, g: int, t: float) -> bool:
         return False
     q = net.query[state.row[g]]
     made = state.made[c, q]
-    if not made == made:
+    if made != made:
         return False
     if t - made >= net.ttl[s]:
         _unlink(state, c, q)
@@ -215,5 +216,5 @@ def note_queue(state: State, s: int, length: int, t: float) -> None:
         state.longest[s] = length
     if length == 0:
         state.behind[s] = np.nan
-    elif not state.behind[s] == state.behind[s]:
+    elif state.behind[s] != state.behind[s]:
         state.behind[s] = t
