@@ -8,12 +8,15 @@ boundaries it passes in that folder's `passed`, one line each, and at those that
 - kill-engine: the engine dies and its provider is left behind (in the driver: as kill);
 - kill-all: everything of the rollout dies at once, as when a machine loses power;
 - fail: the call fails with an I/O error; nothing was done;
+- full: as `fail`, because the disk is full;
 - lose: as `fail`, at the boundary after the call: it was done, and its answer is lost;
-- hang: the call does not return for an hour.
+- hang: the call does not return for an hour;
+- pause-all: everything of the rollout stops (SIGSTOP) until it is told to go on.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -51,26 +54,31 @@ def _pass(folder: Path, name: str) -> None:
         os.kill(os.getppid() if os.environ.get(DRIVER) else os.getpid(), signal.SIGKILL)
         time.sleep(2.0)
     elif action == "kill-all":
-        _kill_all()
+        _signal_all(signal.SIGKILL)
     elif action in ("fail", "lose"):
         raise InjectedFault(5, "injected fault", name)
+    elif action == "full":
+        raise InjectedFault(errno.ENOSPC, "no space left on device", name)
+    elif action == "pause-all":
+        _signal_all(signal.SIGSTOP)
     elif action == "hang":
         time.sleep(_HANG_S)
 
 
-def _kill_all() -> None:
+def _signal_all(number: signal.Signals) -> None:
     """The driver first, so that nothing can react; then its engines and providers, this process last."""
-    driver = os.environ.get(DRIVER)
+    driver = os.environ.get(DRIVER) or str(os.getpid())
     others = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             environ = (entry / "environ").read_bytes()
         except OSError:
             continue
-        if driver and f"{DRIVER}={driver}".encode() in environ.split(b"\0"):
+        if f"{DRIVER}={driver}".encode() in environ.split(b"\0"):
             others.append(int(entry.name))
-    for pid in [int(driver or os.getpid()), *others, os.getpid()]:
+    own = os.getpid()
+    for pid in [int(driver), *(pid for pid in others if pid != own), own]:
         try:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
         except ProcessLookupError:
             continue

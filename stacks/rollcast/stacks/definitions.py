@@ -29,7 +29,7 @@ def stored(model: type[M], data: Any, what: str) -> M:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise StackError(
-            f"{what} was written by another version of rollcast ({where}: {first['msg']}). Use that version, or a newer."
+            f"{what} was written by another version of rollcast ({where}: {first['msg']}). Use the newer of the two."
         ) from None
 
 

@@ -158,13 +158,14 @@ class Driver:
                     raise self._failed(step, error) from None
                 self.tell({"event": "progress", "text": f"{error} Trying again."})
                 time.sleep(pause_s)
+                self.ledger.renew(self.lease)  # whoever lost its lease must not touch the stack of its successor
                 self.steps.recover()
             except StackError as error:
                 raise self._failed(step, error) from None
         raise AssertionError("unreachable")
 
     def _failed(self, step: Step, error: StackError) -> StackError:
-        with contextlib.suppress(StackError):
+        with contextlib.suppress(LedgerError):
             self.ledger.append("failed", self.work.id, {**step.to_json(), "error": str(error)}, self.lease)
         self.tell({"event": "failed", "error": str(error)})
         serves = self.steps.serves(self.work)

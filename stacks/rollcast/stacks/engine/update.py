@@ -57,7 +57,7 @@ class _Engine(automation.PulumiCommand):
         command = [self.command, "--non-interactive", *args]
         with subprocess.Popen(
             command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, encoding="utf-8", start_new_session=True,
+            stderr=subprocess.PIPE, encoding="utf-8", start_new_session=True, umask=0o077,
         ) as process:  # fmt: skip
             self.process = process
             try:

@@ -12,7 +12,7 @@ import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-TTL_S = 30.0
+TTL_S = float(os.environ.get("ROLLCAST_LEASE_S", "30"))
 
 
 @dataclass(frozen=True)

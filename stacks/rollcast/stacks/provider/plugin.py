@@ -176,6 +176,7 @@ def main() -> None:
     engine = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
     if engine is None:
         sys.exit("pulumi-resource-rollcast is started by the Pulumi engine, not by hand. Run 'rollcast apply'.")
+    os.umask(0o022)  # the engine's own files are for its owner alone; the data plane may be another user
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     asyncio.run(_serve(engine))
 
