@@ -9,10 +9,13 @@ from rollcast.cli import terminal
 
 def schema() -> None:
     """Print the JSON Schema of rollcast.yaml, for editors."""
-    from rollcast.planner.declaration import Declaration
+    from rollcast.planner.schema import declaration_schema
+    from rollcast.simulator.profiles import KINDS
 
-    found = Declaration.model_json_schema(by_alias=True)
-    terminal.out_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **found})
+    profiles = {
+        name: kind.model_json_schema(by_alias=True, ref_template="#/$defs/{model}") for name, kind in KINDS.items()
+    }
+    terminal.out_json(declaration_schema(profiles))
 
 
 def register(app: typer.Typer) -> None:

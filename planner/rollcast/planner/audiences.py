@@ -101,7 +101,7 @@ def _condition(name: str, value: Any) -> Condition:
         try:
             return Condition.model_validate(dict(value))
         except ValueError as error:
-            detail = "; ".join(str(e["msg"]) for e in getattr(error, "errors", list)())
+            detail = "; ".join(str(e["msg"]).removeprefix("Value error, ") for e in getattr(error, "errors", list)())
             raise ValueError(f"attribute '{name}': {detail}") from None
     values = value if isinstance(value, list | tuple) else [value]
     if not values or not all(isinstance(v, str | int | float | bool) for v in values):
@@ -222,7 +222,38 @@ def _consistent(conjunction: frozenset[Literal_]) -> bool:
         elif operator != "is_in":
             condition = Condition.model_construct({operator}, **{operator: value})
             allowed[attribute] = {v for v in allowed[attribute] if _holds(condition, v) == wanted}
-    return all(allowed.values())
+    return all(allowed.values()) and _in_range(conjunction) and _one_prefix(conjunction)
+
+
+def _in_range(conjunction: frozenset[Literal_]) -> bool:
+    """Whether some number is at least, and below, all that is asked of an attribute; text may be what is not asked."""
+    for attribute in {
+        name for name, operator, _, wanted in conjunction if wanted and operator in ("at_least", "below")
+    }:
+        low, high = float("-inf"), float("inf")
+        for name, operator, value, wanted in conjunction:
+            if name == attribute and operator in ("at_least", "below"):
+                if (operator == "at_least") == wanted:
+                    low = max(low, value)
+                else:
+                    high = min(high, value)
+        if low >= high:
+            return False
+    return True
+
+
+def _one_prefix(conjunction: frozenset[Literal_]) -> bool:
+    """Whether one text can begin (and end) with all that is asked of an attribute."""
+    for wanted_operator in ("starts_with", "ends_with"):
+        asked: dict[str, list[str]] = {}
+        for attribute, operator, value, wanted in conjunction:
+            if operator == wanted_operator and wanted:
+                asked.setdefault(attribute, []).append(value if operator == "starts_with" else value[::-1])
+        for texts in asked.values():
+            longest = max(texts, key=len)
+            if not all(longest.startswith(text) for text in texts):
+                return False
+    return True
 
 
 def satisfiable(rules: Iterable[tuple[Rule, bool]]) -> bool:

@@ -25,9 +25,9 @@ from rollcast.planner.declaration import (
 )
 from rollcast.planner.errors import did_you_mean
 from rollcast.planner.plan import EVERYONE
-from rollcast.planner.releases import releases_of
+from rollcast.planner.releases import SlotVersion, releases_of
 from rollcast.planner.steps import instances_of
-from rollcast.planner.values import range_mistake
+from rollcast.planner.values import range_mistake, satisfies
 
 Path = tuple[str | int, ...]
 
@@ -52,6 +52,7 @@ def check(declaration: Declaration) -> list[Mistake]:
             mistakes.extend(_rollout((*base, "rollout"), pipeline.rollout, declaration, pipeline.components))
     every = [name for _, pipeline in _pipelines(declaration) for name in pipeline.components]
     mistakes.extend(_rollout(("rollout",), declaration.rollout, declaration, every))
+    mistakes.extend(_shared(declaration))
     mistakes.extend(_audiences(declaration))
     mistakes.extend(_environments(declaration))
     mistakes.extend(_unknown_regions(("allowed_regions",), declaration.allowed_regions, regions))
@@ -88,7 +89,8 @@ def _ranges(path: Path, owner: Artifact | Component) -> Iterator[Mistake]:
     for contract, requirement in owner.requires.items():
         mistake = range_mistake(requirement.value)
         if mistake:
-            yield Mistake((*path, "requires", contract), f"{mistake}.")
+            what, _, how = mistake.partition("; ")
+            yield Mistake((*path, "requires", contract), f"{what}.", f"{how[:1].upper()}{how[1:]}, or one exact value.")
 
 
 def _reference(path: Path, reference: str, known: Iterable[str]) -> Iterator[Mistake]:
@@ -126,8 +128,19 @@ def _components(base: Path, pipeline: Pipeline, declaration: Declaration, region
                 yield from _component_name((*path, "requires", contract), requirement.of, names)
         if component.fallback:
             yield from _component_name((*path, "fallback"), component.fallback, names)
+            yield from _fallback((*path, "fallback"), name, pipeline)
         graph.add_edges_from((up, name) for up in component.upstream if up in names)
     yield from _cycle((*base, "components"), graph, "the data flow goes in a circle")
+
+
+def _fallback(path: Path, name: str, pipeline: Pipeline) -> Iterator[Mistake]:
+    """A fallback that comes back to where it began answers nobody."""
+    seen, here = [name], pipeline.components[name].fallback
+    while here in pipeline.components and here not in seen:
+        seen.append(here)
+        here = pipeline.components[here].fallback
+    if here == name:
+        yield Mistake(path, f"fallbacks go in a circle: {' -> '.join([*seen, name])}.", "Let one of them have none.")
 
 
 def _artifact_references(
@@ -164,8 +177,37 @@ def _channels(base: Path, pipeline: Pipeline, declaration: Declaration, regions:
         for slot, override in channel.components.items():
             yield from _component_name((*path, "components", slot), slot, pipeline.components)
             yield from _artifact_references((*path, "components", slot), override, artifacts)
+            yield from _exists_once((*path, "components", slot), slot, override, pipeline)
         if channel.rollout:
             yield from _rollout((*path, "rollout"), channel.rollout, declaration, pipeline.components)
+
+
+def _exists_once(path: Path, slot: str, override: ComponentOverride, pipeline: Pipeline) -> Iterator[Mistake]:
+    component = pipeline.components.get(slot)
+    if component is None or not (component.in_place or component.shared):
+        return
+    if override.artifact or override.parameters is not None or override.regions is not None:
+        remedy = "Let the channel use it as it is, or let it run side by side (in_place: false)."
+        yield Mistake(path, f"'{slot}' exists once, so a channel can't have another one.", remedy)
+
+
+def _shared(declaration: Declaration) -> Iterator[Mistake]:
+    """What several pipelines share is the same in all of them."""
+    first: dict[str, tuple[str, Component]] = {}
+    for name, pipeline in declaration.each_pipeline().items():
+        for slot, component in pipeline.components.items():
+            if not component.shared:
+                continue
+            owner, like = first.setdefault(slot, (name, component))
+            differs = [
+                key
+                for key in ("artifact", *ATTACHMENTS, "parameters", "needs", "replicas", "regions")
+                if getattr(like, key) != getattr(component, key)
+            ]
+            if differs:
+                path: Path = ("pipelines", name, "components", slot, differs[0])
+                summary = f"'{slot}' is shared, but its {differs[0]} is not as in pipeline '{owner}'."
+                yield Mistake(path, summary, "Declare it alike in every pipeline that shares it.")
 
 
 def _reach(path: Path, what: str, rule: Rule, before: Sequence[tuple[str, Rule]]) -> Iterator[Mistake]:
@@ -211,9 +253,11 @@ def _rollout(path: Path, rollout: Rollout, declaration: Declaration, components:
         yield Mistake((*path, "stages"), "the last stage does not reach everyone at 100 percent.", remedy)
     if rollout.strategy == "staged" and not rollout.stages:
         yield Mistake((*path, "strategy"), "'staged' needs stages.", "List them under 'stages'.")
+    slots = [*components, *(f"{name}.{attachment}" for name in components for attachment in ATTACHMENTS)]
     for index, names in enumerate(rollout.ship_together):
         for place, name in enumerate(names):
-            yield from _component_name((*path, "ship_together", index, place), name, components)
+            if name not in slots:
+                yield from _component_name((*path, "ship_together", index, place), name, components)
     artifacts = {artifact.reference: artifact for artifact in declaration.artifacts}
     for index, evaluate in enumerate(rollout.evaluate):
         yield from _reference((*path, "evaluate", index, "suite"), evaluate.suite, artifacts)
@@ -267,6 +311,7 @@ def _releases(declaration: Declaration) -> Iterator[Mistake]:
             )
             remedy = "No order can be safe: change one of the two versions, or the requirement."
             yield Mistake((*base, *where), f"contradictory contracts: {clash}.", remedy)
+        yield from _flags(base, channel, declaration, pipeline, release.slots)
         yield from _residency(base, channel, declaration, pipeline, release.slots)
     for name, environment in declaration.environments.items():
         slots = {p: r.slots[s] for r in releases.values() for p, (_, s) in instances_of(r).items()}
@@ -274,6 +319,24 @@ def _releases(declaration: Declaration) -> Iterator[Mistake]:
         if over:
             remedy = "Raise the capacity, or declare smaller 'needs'."
             yield Mistake(("environments", name), f"the declared release does not fit: {sentence(over)}.", remedy)
+
+
+def _flags(
+    base: Path, channel: str, declaration: Declaration, pipeline: str, slots: Mapping[str, SlotVersion]
+) -> Iterator[Mistake]:
+    """A flag that is switched on finds what it needs. It goes on last and off first, so it does all the time."""
+    rules = declaration.each_pipeline()[pipeline or declaration.pipeline]
+    own = rules.channels[channel].flags if channel != "default" else {}
+    for name, flag in rules.flags.items():
+        for contract, requirement in flag.requires.items() if own.get(name, flag.value) else ():
+            named = slots.get(requirement.of or "")
+            among = [named] if named else list(slots.values())
+            provided = [slot.provides[contract] for slot in among if contract in slot.provides]
+            if any(satisfies(value, requirement.value) for value in provided):
+                continue
+            has = f"only {', '.join(provided)} is provided" if provided else "nothing provides it"
+            summary = f"flag '{name}' requires {contract} {requirement.value}, and {has}."
+            yield Mistake((*base, "flags", name), summary, "Switch it off, or release what it needs.")
 
 
 def _residency(

@@ -215,7 +215,7 @@ class Rollout(Model):
     session: Seconds = Field(3600.0, description="the longest that one session may last")
     keep_warm: Seconds = Field(0.0, description="how long old instances stay ready after the last shift")
     salt: str = Field("", description="changes who is in which bucket; a change is a re-bucketing")
-    ship_together: tuple[tuple[Name, ...], ...] = Field((), description="components analysed as one change")
+    ship_together: tuple[tuple[str, ...], ...] = Field((), description="components analysed as one change")
     maintenance_pause: bool = Field(False, description="a group that can't run twice may stop traffic for a moment")
     evaluate: tuple[Evaluate, ...] = ()
 
@@ -278,7 +278,8 @@ def _flag(value: Any) -> Any:
     return value if written_out else {"value": value}
 
 
-Flags = dict[Name, Annotated[Flag, BeforeValidator(_flag)]]
+_FlagInput = Flag | str | float | bool | list[Json] | dict[str, Json]
+Flags = dict[Name, Annotated[Flag, BeforeValidator(_flag, json_schema_input_type=_FlagInput)]]
 
 
 class Pipeline(Model):

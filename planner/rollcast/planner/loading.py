@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,34 +17,19 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from rollcast.planner.checks import check
 from rollcast.planner.declaration import Declaration
-from rollcast.planner.errors import DeclarationError, Diagnostic, did_you_mean
+from rollcast.planner.errors import DeclarationError, Diagnostic
+from rollcast.planner.mending import shape_mistakes
+from rollcast.planner.sources import Path, Source
 from rollcast.planner.values import Number
 
 MOST_BYTES = 16 * 1024 * 1024
 MOST_NODES = 1_000_000
 MOST_DEPTH = 64
+_MERGE = "tag:yaml.org,2002:merge"
 
-Path = tuple[str | int, ...]
 _PLAIN_TAGS = {
     f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq", "timestamp")
 }
-
-
-@dataclass
-class Source:
-    """A file's data, and where each part of it stands: path of keys -> (line, column), counted from 1."""
-
-    file: str
-    data: Any = None
-    places: dict[Path, tuple[int, int]] = field(default_factory=dict)
-    diagnostics: list[Diagnostic] = field(default_factory=list)
-
-    def at(self, path: Path, summary: str, remedy: str = "") -> Diagnostic:
-        """A diagnostic at a path, or at its nearest ancestor that has a place."""
-        while path and path not in self.places:
-            path = path[:-1]
-        line, column = self.places.get(path, (1, 1))
-        return Diagnostic(self.file, line, column, summary, remedy)
 
 
 def load(text: str, file: str = "rollcast.yaml", read: Callable[[str], str] | None = None) -> Declaration:
@@ -54,18 +38,16 @@ def load(text: str, file: str = "rollcast.yaml", read: Callable[[str], str] | No
     Raises DeclarationError with every mistake found, each with its place and remedy.
     """
     source = read_yaml(text, file)
-    if source.diagnostics:
-        raise DeclarationError(source.diagnostics)
     if not isinstance(source.data, Mapping):
-        raise DeclarationError([source.at((), "a declaration is a mapping.", "Start with 'schema: rollcast/v1'.")])
+        remedy = "Start with 'schema: rollcast/v1'."
+        raise DeclarationError(source.diagnostics or [source.at((), "a declaration is a mapping.", remedy)])
     _include(source, read)
-    if source.diagnostics:
-        raise DeclarationError(source.diagnostics)
+    source.data = {key: value for key, value in source.data.items() if not str(key).startswith("x-")}
     try:
         declaration = Declaration.model_validate(source.data)
     except ValidationError as error:
-        raise DeclarationError([_diagnostic(source, item) for item in error.errors()]) from None
-    mistakes = [source.at(m.path, m.summary, m.remedy) for m in check(declaration)]
+        raise DeclarationError([*source.diagnostics, *shape_mistakes(source, error)]) from None
+    mistakes = source.diagnostics + [source.at(m.path, m.summary, m.remedy) for m in check(declaration)]
     if mistakes:
         raise DeclarationError(mistakes)
     return declaration
@@ -86,9 +68,15 @@ def _include(source: Source, read: Callable[[str], str] | None) -> None:
             )
             continue
         source.diagnostics.extend(part.diagnostics)
+        base: Path = ("artifacts",) if isinstance(part.data, Mapping) else ()
         found = part.data.get("artifacts") if isinstance(part.data, Mapping) else part.data
-        if isinstance(found, list):
-            artifacts.extend(found)
+        if not isinstance(found, list):
+            remedy = "Write a list of artifacts, or 'artifacts:' with a list below it."
+            source.diagnostics.append(part.at((), "an included file holds artifacts.", remedy))
+            continue
+        for index, item in enumerate(found):
+            source.included[len(artifacts)] = (part, (*base, index))
+            artifacts.append(item)
     source.data = {**source.data, "artifacts": artifacts}
 
 
@@ -108,14 +96,21 @@ def read_yaml(text: str, file: str) -> Source:
         problem = error.problem or "not YAML"
         source.diagnostics.append(Diagnostic(file, line, column, f"{problem}.", "Correct the YAML here."))
         return source
-    except (YAMLError, ValueError, RecursionError) as error:
+    except RecursionError:
+        summary = f"the file is nested deeper than {MOST_DEPTH} levels."
+        source.diagnostics.append(source.at((), summary, "Flatten it."))
+        return source
+    except (YAMLError, ValueError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         source.diagnostics.append(source.at((), f"not YAML: {first}.", "Correct the file."))
         return source
     if node is None:
         source.diagnostics.append(source.at((), "the file is empty.", "Start with 'rollcast init'."))
         return source
-    source.data = _Reader(source).value(node, (), 0)
+    reader = _Reader(source)
+    source.data = reader.value(node, (), 0)
+    if reader.spent:
+        source.data = None  # what was read so far is no basis for anything
     return source
 
 
@@ -150,7 +145,9 @@ class _Reader:
 
     def _mapping(self, node: MappingNode, path: Path, depth: int) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        for key_node, value_node in node.value:
+        merged: set[str] = set()
+        ordered = sorted(node.value, key=lambda pair: getattr(pair[0], "tag", None) != _MERGE)
+        for key_node, value_node in ordered:
             if self.spent:
                 break
             mark = key_node.start_mark
@@ -158,12 +155,29 @@ class _Reader:
             if not isinstance(key_node, ScalarNode):
                 self._add(place, "a key must be plain text.", "Write a name before the colon.")
                 continue
+            if key_node.tag == _MERGE:
+                result.update(self._merged(value_node, path, depth, place))
+                merged = set(result)
+                continue
             key = str(key_node.value)
-            if key in result:
+            if key in result and key not in merged:
                 self._add(place, f"'{key}' is given twice here.", "Keep one of them.")
                 continue
+            merged.discard(key)
             self.source.places[(*path, key)] = place
             result[key] = self.value(value_node, (*path, key), depth + 1)
+        return result
+
+    def _merged(self, node: Node, path: Path, depth: int, place: tuple[int, int]) -> dict[str, Any]:
+        """What `<<` takes in: a mapping, or several of which the first has precedence (https://yaml.org/type/merge)."""
+        parts = node.value if isinstance(node, SequenceNode) else [node]
+        result: dict[str, Any] = {}
+        for part in reversed(parts):
+            value = self.value(part, path, depth + 1)
+            if isinstance(value, dict):
+                result.update(value)
+            elif not self.spent:
+                self._add(place, "'<<' takes a mapping, or a list of mappings.", "Write '<<: *name'.")
         return result
 
     def _scalar(self, node: ScalarNode, place: tuple[int, int]) -> Any:
@@ -187,56 +201,3 @@ class _Reader:
 
     def _add(self, place: tuple[int, int], summary: str, remedy: str) -> None:
         self.source.diagnostics.append(Diagnostic(self.source.file, *place, summary, remedy))
-
-
-def _diagnostic(source: Source, error: Any) -> Diagnostic:
-    """A pydantic error as a diagnostic in the user's words."""
-    path = tuple(part for part in error["loc"] if (*error["loc"],) and _in_data(part))
-    real: Path = ()
-    data = source.data
-    for part in path:
-        known = (isinstance(data, Mapping) and part in data) or (isinstance(data, list) and isinstance(part, int))
-        if not known:
-            continue
-        real = (*real, part)
-        data = data[part]
-    name = str(error["loc"][-1]) if error["loc"] else ""
-    if error["type"] == "extra_forbidden":
-        return source.at(real, f"unknown key '{name}'.", did_you_mean(name, _siblings(error)))
-    if error["type"] == "missing":
-        return source.at(real, f"'{name}' is missing.", f"Add '{name}:' here.")
-    if error["type"] in ("enum", "literal_error"):
-        expected = str(error.get("ctx", {}).get("expected", ""))
-        names = [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
-        return source.at(
-            real, f"'{error['input']}' is not valid for '{name}'.", did_you_mean(str(error["input"]), names)
-        )
-    message = str(error["msg"]).removeprefix("Value error, ")
-    where = ".".join(str(part) for part in real)
-    shown = repr(error["input"])
-    got = f" (got {shown})" if len(shown) <= 60 and not isinstance(error["input"], Mapping) else ""
-    return source.at(real, f"{where}: {message}{got}." if where else f"{message}.", "")
-
-
-def _in_data(part: str | int) -> bool:
-    return isinstance(part, int) or not part.startswith(("function-", "dict[", "tuple["))
-
-
-def _siblings(error: Any) -> list[str]:
-    """The keys that would have been valid where an unknown one stands."""
-    model: Any = Declaration
-    for part in error["loc"][:-1]:
-        fields = getattr(model, "model_fields", None)
-        if fields and part in fields:
-            model = _model_of(fields[part].annotation)
-    return [f.alias or n for n, f in getattr(model, "model_fields", {}).items()]
-
-
-def _model_of(annotation: Any) -> Any:
-    if hasattr(annotation, "model_fields"):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _model_of(argument)
-        if found is not None:
-            return found
-    return None
