@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from markupsafe import Markup
 
@@ -136,7 +137,7 @@ def _exposure(subject: Subject) -> Iterator[Block]:
         if subject.reality is None:
             yield from _chart(pictures.progress(subject.plan, forecast, None), "progress")
     table = facts.exposure(subject.plan, forecast)
-    splits = _splits(subject.plan, len(table.rows))
+    splits = _splits(subject.plan, min(len(table.rows), MOST_ROWS))
     rows = [
         Row(
             [
@@ -145,16 +146,16 @@ def _exposure(subject: Subject) -> Iterator[Block]:
                 *(_cell(table, i + 2, text) for i, text in enumerate(row[2:])),
             ]
         )
-        for row, picture in zip(table.rows, splits, strict=True)
+        for row, picture in zip(table.rows, splits, strict=False)
     ]
-    yield Table(table.caption, table.head, rows)
+    yield Table(table.caption, table.head, rows, note=_left_out(table))
 
 
 def _splits(plan: Plan, rows: int) -> Iterator[Markup | None]:
     """A bar for each row: what the line that moves serves once the milestone is reached."""
     releases = pictures.order_of_releases(plan)
     servings = plan.servings()
-    for milestone, serving in list(zip(plan.milestones, servings, strict=True))[:rows]:
+    for milestone, serving in islice(zip(plan.milestones, servings, strict=True), rows):
         line = milestone.lines[0] if milestone.lines else next(iter(serving), None)
         yield _split(serving, line, milestone.audience, releases) if line in serving else None
 
@@ -219,8 +220,12 @@ def table_of(table: Facts) -> Table:
         if tone is not None:
             cells[0] = Cell(cells[0].text, tone, cells[0].code, cells[0].end)
         rows.append(Row(cells))
+    return Table(table.caption, table.head, rows, note=_left_out(table))
+
+
+def _left_out(table: Facts) -> str:
     left = len(table.rows) - MOST_ROWS
-    return Table(table.caption, table.head, rows, note=f"{left:,} more rows are in the JSON form." if left > 0 else "")
+    return f"{left:,} more rows are in the JSON form." if left > 0 else ""
 
 
 def _cell(table: Facts, column: int, text: str) -> Cell:

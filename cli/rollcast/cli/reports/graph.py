@@ -1,9 +1,10 @@
 """The plan as a graph for the page: frames in order, operations as boxes, arrows for what waits for what.
 
 A frame is what stands under one heading of the plan: the expand, one group's stages, the contract. A frame with more
-operations than `MOST` is drawn by rank and kind, each box with its count, so that a plan of ten thousand instances is
-as quick to read and to load as one of ten. Every box is a link to its row in the table of operations: it works by
-keyboard and without a script; the script only lights up what a box waits for and what waits for it.
+operations than `MOST` is drawn by rank and kind, each box with its count, and frames after `MOST_FRAMES` are counted,
+so that a plan of ten thousand instances is as quick to read and to load as one of ten. Every box is a link to its row
+in the table of operations: it works by keyboard and without a script; the script only lights up what a box waits for
+and what waits for it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from markupsafe import Markup
 from rollcast.planner.plan import Operation, Plan
 
 MOST = 60
+MOST_FRAMES = 24
 COLUMNS = 5
 BOX_W, BOX_H, GAP_X, GAP_Y, FRAME_PAD, HEAD = 168, 52, 20, 24, 14, 30
 _TIP = Markup(
@@ -135,10 +137,16 @@ def graph_svg(frames: Sequence[Frame], rows: Mapping[str, int]) -> Markup:
     numbers: dict[str, int] = {}
     parts: list[Markup] = []
     y = 4.0
-    for frame in frames:
+    for frame in frames[:MOST_FRAMES]:
         drawn, height = _draw(frame, y, numbers, rows)
         parts.append(drawn)
         y += height + 16
+    if len(frames) > MOST_FRAMES:
+        words = f"… and {len(frames) - MOST_FRAMES:,} more of the same kind"
+        parts.append(
+            Markup('<text class="frame-title" x="{}" y="{:.0f}">{}</text>').format(FRAME_PAD + 4, y + 8, words)
+        )
+        y += 24
     head = Markup('<svg class="graph" viewBox="0 0 {} {:.0f}" width="{}" role="group" aria-label="{}">')
     label = "The plan as a graph: every box is an operation and leads to its row in the table below"
     return head.format(WIDTH + 8, y, WIDTH + 8, label) + _TIP + Markup("").join(parts) + Markup("</svg>")

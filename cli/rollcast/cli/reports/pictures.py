@@ -42,7 +42,7 @@ def traffic(plan: Plan, forecast: Forecast) -> Chart | None:
 
 def order_of_releases(plan: Plan) -> list[str]:
     """Every release of the plan, in the order in which it first serves; so it has the same colour everywhere."""
-    servings = [plan.start, *plan.servings()]
+    servings = [plan.start, *(milestone.serving for milestone in plan.milestones)]
     return list(dict.fromkeys(share.release for serving in servings for s in serving.values() for share in s[::-1]))
 
 
