@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rollcast.planner.gates import GateSpec, Outcomes, StageGates, Verdict
 from rollcast.planner.gates.blocks import Pairing
-from rollcast.planner.gates.units import FirstOfUser
+from rollcast.planner.gates.units import FirstOfUser, Keys
 from tests.gates.streams import EVERY_KIND, MEAN, QUANTILE, RATE, draw, one_field
 
 SPLIT = st.sampled_from([0.02, 0.1, 0.3, 0.5, 0.9])
@@ -129,8 +129,8 @@ def test_the_first_row_of_each_user_is_found_in_small_and_in_large_batches(seed:
     units = rng.integers(0, keys, rows).astype(np.uint64)
     known, found, again = set(), FirstOfUser(), FirstOfUser()
     expected = [key not in known and not known.add(key) for key in units.tolist()]  # type: ignore[func-returns-value]
-    assert found.mask(units).tolist() == expected
-    halves = np.concatenate([again.mask(units[: rows // 3]), again.mask(units[rows // 3 :])])
+    assert found.mask(Keys.of(units)).tolist() == expected
+    halves = np.concatenate([again.mask(Keys.of(part)) for part in np.split(units, [rows // 3])])
     assert halves.tolist() == expected
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from rollcast.planner.gates.outcomes import Bools, Evidence, Floats, Outcomes, Verdict
 from rollcast.planner.gates.spec import GateSpec
-from rollcast.planner.gates.units import FirstOfUser
+from rollcast.planner.gates.units import FirstOfUser, Keys
 from rollcast.planner.gates.wording import sentence
 
 
@@ -45,18 +45,19 @@ class Gate:
         self.n = [0, 0]  # candidate, baseline
         self.proved_no_worse = False
 
-    def observe(self, outcomes: Outcomes) -> None:
-        """Take the outcomes that count for this gate."""
+    def observe(self, outcomes: Outcomes, keys: Keys | None = None) -> None:
+        """Take the outcomes that count for this gate. `keys` are those of the batch, where they are known already."""
         values = outcomes.values.get(self.spec.reads)
         if values is None:
             return
-        rows = np.flatnonzero(~np.isnan(values))
+        counts: Bools = ~np.isnan(values)
         if self.spec.unit == "user":
-            rows = rows[self.users.mask(outcomes.unit[rows])]
-        candidate: Bools = outcomes.candidate[rows]
+            keys = (keys or Keys.of(outcomes.unit)).rows(counts)
+            counts[counts] = self.users.mask(keys)
+        candidate: Bools = outcomes.candidate[counts]
         new = int(np.count_nonzero(candidate))
-        self.n = [self.n[0] + new, self.n[1] + len(rows) - new]
-        self.take(candidate, values[rows])
+        self.n = [self.n[0] + new, self.n[1] + len(candidate) - new]
+        self.take(candidate, values[counts])
 
     def look(self, baked_s: float) -> Evidence:
         """What is proved now.

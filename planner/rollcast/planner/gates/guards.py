@@ -17,8 +17,9 @@ import numpy as np
 from rollcast.planner.gates.binomial import log_mixture
 from rollcast.planner.gates.outcomes import Guard, Outcomes
 from rollcast.planner.gates.packing import pack, unpack
+from rollcast.planner.gates.rates import Ints
 from rollcast.planner.gates.spec import GateSpec
-from rollcast.planner.gates.units import FirstOfUser
+from rollcast.planner.gates.units import FirstOfUser, Keys
 
 SPLIT_ALPHA = 0.001
 _ARMS = ("the new release", "the baseline")
@@ -31,24 +32,27 @@ _GAPS = 10  # telemetry of a rare arm is stale only after this many of its mean 
 class Guards:
     """What the guards remember of a stage. Lists of two are candidate and baseline."""
 
-    def __init__(self, split: float, started_s: float, min_sample: int, stale_s: float) -> None:
+    def __init__(
+        self, split: float, started_s: float, min_sample: int, stale_s: float, watch_users: bool = False
+    ) -> None:
         self.split, self.started_s, self.min_sample, self.stale_s = split, started_s, min_sample, stale_s
         self.users = FirstOfUser()
         self.arms = [0, 0]  # users
         self.requests = [0, 0]
         self.last_s: list[float | None] = [None, None]
-        self.by_user = np.zeros((2, _BUCKETS), np.int64)
+        self.by_user = np.zeros((2, _BUCKETS), np.int64) if watch_users else None  # requests, by hash of the user
         self.fields: dict[str, list[int]] = {}
 
-    def observe(self, outcomes: Outcomes) -> None:
+    def observe(self, outcomes: Outcomes, keys: Keys) -> None:
         """Count requests, users and known fields. A label is no request of its own."""
-        own = slice(None) if outcomes.is_label is None else ~outcomes.is_label
-        candidate, units, times = outcomes.candidate[own], outcomes.unit[own], outcomes.time_s[own]
-        first = candidate[self.users.mask(units)]
+        own = np.ones(len(outcomes), np.bool_) if outcomes.is_label is None else ~outcomes.is_label
+        candidate, times = outcomes.candidate[own], outcomes.time_s[own]
+        first = candidate[self.users.mask(keys.rows(own))]
         new = int(np.count_nonzero(first))
         self.arms = [self.arms[0] + new, self.arms[1] + len(first) - new]
-        places = (units % np.uint64(_BUCKETS)).astype(np.int64) + np.where(candidate, 0, _BUCKETS)
-        self.by_user += np.bincount(places, minlength=2 * _BUCKETS).reshape(2, _BUCKETS)
+        if self.by_user is not None:
+            places = (outcomes.unit[own] % np.uint64(_BUCKETS)).astype(np.int64) + np.where(candidate, 0, _BUCKETS)
+            self.by_user += np.bincount(places, minlength=2 * _BUCKETS).reshape(2, _BUCKETS)
         for arm, rows in enumerate((candidate, ~candidate)):
             count = int(np.count_nonzero(rows))
             if count:
@@ -69,8 +73,8 @@ class Guards:
         for spec, (new, old) in zip(specs, judged, strict=False):
             if spec.unit == "user" and self._off(new, new + old):
                 found.append(self._one_sided(spec, new, old))
-        if any(spec.unit == "request" for spec in specs):
-            found.append(self._dominant())
+        if self.by_user is not None:
+            found.append(self._dominant(self.by_user))
         return tuple(found)
 
     def _compared(self) -> tuple[int, ...]:
@@ -126,10 +130,10 @@ class Guards:
         )
         return Guard("missing_outcomes", False, text)
 
-    def _dominant(self) -> Guard:
+    def _dominant(self, by_user: Ints) -> Guard:
         for arm in self._compared():
-            total = int(self.by_user[arm].sum())
-            share = float(self.by_user[arm].max()) / total if total else 0.0
+            total = int(by_user[arm].sum())
+            share = float(by_user[arm].max()) / total if total else 0.0
             if total >= _ENOUGH and share > _DOMINANT:
                 text = f"one user sends {share * 100:.0f} % of the requests of {_ARMS[arm]}, which are not independent"
                 return Guard("dominant_user", False, f"{text}; use 'unit: user'")
@@ -139,7 +143,8 @@ class Guards:
         return {
             "split": self.split, "started_s": self.started_s, "min_sample": self.min_sample, "stale_s": self.stale_s,
             "users": self.users.to_json(), "arms": list(self.arms), "requests": list(self.requests),
-            "last_s": list(self.last_s), "by_user": [pack(arm) for arm in self.by_user],
+            "last_s": list(self.last_s),
+            "by_user": None if self.by_user is None else [pack(arm) for arm in self.by_user],
             "fields": {name: list(known) for name, known in self.fields.items()},
         }  # fmt: skip
 
@@ -148,6 +153,7 @@ class Guards:
         guards = cls(data["split"], data["started_s"], data["min_sample"], data["stale_s"])
         guards.users = FirstOfUser.from_json(data["users"])
         guards.arms, guards.requests, guards.last_s = list(data["arms"]), list(data["requests"]), list(data["last_s"])
-        guards.by_user = np.stack([unpack(arm) for arm in data["by_user"]])
+        if data["by_user"] is not None:
+            guards.by_user = np.stack([unpack(arm) for arm in data["by_user"]])
         guards.fields = {name: list(known) for name, known in data["fields"].items()}
         return guards

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from rollcast.planner.gates.blocks import Pairing
 from rollcast.planner.gates.gate import Comparison, Gate
-from rollcast.planner.gates.means import BoundedMean, MeanTest, mean_interval
+from rollcast.planner.gates.means import BoundedMean, MeanTest
 from rollcast.planner.gates.outcomes import Bools, Floats
 from rollcast.planner.gates.spec import GateSpec
 
@@ -64,13 +65,13 @@ class MeanGate(Gate):
         low, high = self.bounds
         c, b = (low + arm.mean * (high - low) for arm in self.arms)
         higher = self.spec.better == "higher"
-        arms = tuple((arm.n, arm.weighted) for arm in self.arms)
+        arms = tuple(copy(arm) for arm in self.arms)  # as they stand at this look
         return Comparison(
             candidate=low + high - c if higher else c,
             baseline=low + high - b if higher else b,
             log_harm=float(self.test.log_harm()[0]),
             log_no_worse=float(self.test.log_no_worse()[0]),
-            find_interval=partial(_interval, arms, self.alpha, high - low, higher),
+            find_interval=partial(_interval, arms, high - low, higher),
         )
 
     def state(self) -> dict[str, Any]:
@@ -92,12 +93,9 @@ def cost_bound(first: Floats, margin: float) -> Floats:
     return bound
 
 
-_Arm = tuple[int, tuple[float, float, float]]
-
-
-def _interval(arms: tuple[_Arm, ...], alpha: float, width: float, higher: bool) -> tuple[float, float]:
+def _interval(arms: tuple[BoundedMean, ...], width: float, higher: bool) -> tuple[float, float]:
     """Difference of two means: both arms' confidence sequences and a union bound."""
-    (low_c, high_c), (low_b, high_b) = (mean_interval(n, weighted, alpha / 2) for n, weighted in arms)
+    (low_c, high_c), (low_b, high_b) = (arm.interval() for arm in arms)
     low, high = (low_c - high_b) * width, (high_c - low_b) * width
     return (-high, -low) if higher else (low, high)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from rollcast.planner.gates.rates import mixed
 EFFECTS = np.array([0.03, 0.06, 0.12, 0.25, 0.5])
 WEIGHTS = np.array([0.15, 0.25, 0.25, 0.2, 0.15])
 _LOG_WEIGHTS = np.log(WEIGHTS)
+_KEPT = 4096
 _MOST = 0.9  # of the stake at which one block could take everything
 
 
@@ -110,30 +112,29 @@ def stakes(spread: Floats, margin: Floats) -> tuple[Floats, Floats]:
 class BoundedMean:
     """A confidence sequence for one arm's mean in [0, 1]: predictable plug-in empirical Bernstein.
 
-    Theorem 2 of Waudby-Smith and Ramdas 2020. Constant memory.
+    Theorem 2 of Waudby-Smith and Ramdas 2020. Nothing is decided by it, so outcomes are only kept until an interval is
+    asked for, or there are four thousand of them. Memory is constant.
     """
 
     def __init__(self, alpha: float) -> None:
         self.alpha = alpha
         self.n = 0
         self.sum = 0.0
-        self.squares = 0.0  # of deviations from the running mean
-        self.weighted = (0.0, 0.0, 0.0)  # sum of lambda x, of lambda, of v psi(lambda)
+        self._waiting: tuple[Floats, ...] = ()
+        self._done = _Sums()
 
     def observe(self, values: Floats) -> None:
         if not len(values):
             return
-        count = np.arange(self.n, self.n + len(values) + 1)
-        totals = np.concatenate([[self.sum], values]).cumsum()
-        means = (0.5 + totals) / (count + 1)
-        squares = np.concatenate([[self.squares], (values - means[1:]) ** 2]).cumsum()
-        variances = (0.25 + squares) / (count + 1)
-        stake = np.sqrt(2 * math.log(2 / self.alpha) / (variances[:-1] * count[1:] * np.log1p(count[1:])))
-        stake = np.minimum(stake, 0.5)
-        psi = 4 * (values - means[:-1]) ** 2 * (-np.log1p(-stake) - stake) / 4
-        w = self.weighted
-        self.weighted = (_run(w[0], stake * values), _run(w[1], stake), _run(w[2], psi))
-        self.n, self.sum, self.squares = int(count[-1]), float(totals[-1]), float(squares[-1])
+        self.n += len(values)
+        self.sum = _run(self.sum, values)
+        self._waiting = (*self._waiting, values)
+        if self.n - self._done.n >= _KEPT:
+            self._absorb()
+
+    def _absorb(self) -> None:
+        if self._waiting:
+            self._done, self._waiting = self._done.after(np.concatenate(self._waiting), self.alpha), ()
 
     @property
     def mean(self) -> float:
@@ -141,26 +142,52 @@ class BoundedMean:
 
     def interval(self) -> tuple[float, float]:
         """Lower and upper bound, valid at all times together with probability 1 - alpha."""
-        return mean_interval(self.n, self.weighted, self.alpha)
+        self._absorb()
+        return self._done.interval(self.alpha)
 
     def to_json(self) -> dict[str, Any]:
-        return {"alpha": self.alpha, "n": self.n, "sum": self.sum, "squares": self.squares, "weighted": self.weighted}
+        self._absorb()
+        return {"alpha": self.alpha, "n": self.n, "sum": self.sum, "done": list(astuple(self._done))}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> BoundedMean:
         arm = cls(data["alpha"])
-        arm.n, arm.sum, arm.squares = data["n"], data["sum"], data["squares"]
-        arm.weighted = (data["weighted"][0], data["weighted"][1], data["weighted"][2])
+        arm.n, arm.sum, arm._done = data["n"], data["sum"], _Sums(*data["done"])
         return arm
 
 
-def mean_interval(n: int, weighted: tuple[float, float, float], alpha: float) -> tuple[float, float]:
-    """The confidence sequence from its running sums."""
-    if not n:
-        return 0.0, 1.0
-    centre = weighted[0] / weighted[1]
-    width = (math.log(2 / alpha) + weighted[2]) / weighted[1]
-    return max(0.0, centre - width), min(1.0, centre + width)
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Running sums behind the interval: outcomes, squared deviations from the running mean, and weighted by stakes."""
+
+    n: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+    stake_x: float = 0.0
+    stake: float = 0.0
+    v_psi: float = 0.0
+
+    def after(self, values: Floats, alpha: float) -> _Sums:
+        """With further outcomes."""
+        count = np.arange(self.n, self.n + len(values) + 1)
+        totals = np.concatenate([[self.total], values]).cumsum()
+        means = (0.5 + totals) / (count + 1)
+        squares = np.concatenate([[self.squares], (values - means[1:]) ** 2]).cumsum()
+        variances = (0.25 + squares) / (count + 1)
+        stake = np.sqrt(2 * math.log(2 / alpha) / (variances[:-1] * count[1:] * np.log1p(count[1:])))
+        stake = np.minimum(stake, 0.5)
+        psi = (values - means[:-1]) ** 2 * (-np.log1p(-stake) - stake)
+        return _Sums(
+            int(count[-1]), float(totals[-1]), float(squares[-1]),
+            _run(self.stake_x, stake * values), _run(self.stake, stake), _run(self.v_psi, psi),
+        )  # fmt: skip
+
+    def interval(self, alpha: float) -> tuple[float, float]:
+        """The confidence sequence at this moment."""
+        if not self.n:
+            return 0.0, 1.0
+        centre, width = self.stake_x / self.stake, (math.log(2 / alpha) + self.v_psi) / self.stake
+        return max(0.0, centre - width), min(1.0, centre + width)
 
 
 def _run(start: float, terms: Floats) -> float:

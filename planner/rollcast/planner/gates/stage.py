@@ -16,6 +16,7 @@ from rollcast.planner.gates.guards import Guards
 from rollcast.planner.gates.opening import open_gate, restore_gate
 from rollcast.planner.gates.outcomes import Evidence, Guard, Outcomes, StageVerdict, Verdict
 from rollcast.planner.gates.spec import GateSpec
+from rollcast.planner.gates.units import Keys
 
 
 def allot_alpha(error_rate: float, stages: int) -> float:
@@ -51,7 +52,8 @@ class StageGates:
             open_gate(spec, split=split, alpha=gate_alpha(alpha, len(specs)), advance_alpha=advance_alpha or alpha)
             for spec in (specs if split < 1.0 else ())
         ]
-        return cls(gates, Guards(split, started_s, min_sample, stale_s), specs)
+        watch_users = any(spec.unit == "request" for spec in specs)
+        return cls(gates, Guards(split, started_s, min_sample, stale_s, watch_users), specs)
 
     def observe(self, outcomes: Outcomes) -> None:
         """Take outcomes that became known. What happened before the stage began belongs to another comparison."""
@@ -60,9 +62,10 @@ class StageGates:
             outcomes = outcomes.rows(~early)
         if not len(outcomes):
             return
-        self.guards.observe(outcomes)
+        keys = Keys.of(outcomes.unit)
+        self.guards.observe(outcomes, keys)
         for gate in self.gates:
-            gate.observe(outcomes)
+            gate.observe(outcomes, keys)
 
     def look(self, now_s: float) -> StageVerdict:
         """The verdict on everything observed so far. Looking often costs nothing in error rates."""

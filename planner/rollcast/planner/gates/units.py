@@ -18,6 +18,21 @@ _BITS = 1 << 20
 _MANY = 2000  # from here on a table is faster than sorting
 
 
+class Keys:
+    """Places of a batch's users in the table, worked out once for all gates: [n] places, [n] first of its place."""
+
+    def __init__(self, places: npt.NDArray[np.int64]) -> None:
+        self.places, self.first = places, _first_of_each(places)
+
+    @classmethod
+    def of(cls, units: Units) -> Keys:
+        return cls((units & np.uint64(_BITS - 1)).astype(np.int64))
+
+    def rows(self, chosen: Bools) -> Keys:
+        """Some of them, in the same order."""
+        return self if chosen.all() else Keys(self.places[chosen])
+
+
 def _first_of_each(places: npt.NDArray[np.int64]) -> Bools:
     """True where a place occurs for the first time."""
     if len(places) < _MANY:
@@ -37,15 +52,10 @@ class FirstOfUser:
     def __init__(self) -> None:
         self._seen = np.zeros(_BITS, np.bool_)
 
-    def mask(self, units: Units) -> Bools:
+    def mask(self, keys: Keys) -> Bools:
         """True for the first outcome of each user that was not seen before; remembers them."""
-        places = (units & np.uint64(_BITS - 1)).astype(np.int64)
-        first: Bools = ~self._seen[places]
-        rows = np.flatnonzero(first)
-        if len(rows):
-            new = places[rows]
-            first[rows] = _first_of_each(new)
-            self._seen[new] = True
+        first: Bools = keys.first & ~self._seen[keys.places]
+        self._seen[keys.places] = True
         return first
 
     def to_json(self) -> dict[str, Any]:
