@@ -30,7 +30,7 @@ def ledger_of(site: Site) -> Ledger:
     return open_ledger(site.folder, "rag-search/local")
 
 
-def carry_through(site: Site, plan: list[tuple[int, str]], command: str = "apply") -> Tried:
+def carry_through(site: Site, plan: list[tuple[int, str]], command: str = "apply", timeout_s: str = "20") -> Tried:
     """Runs a command, broken at each of these boundaries in turn, and goes on until it ends well."""
     tried = Tried()
     pending = list(plan)
@@ -39,7 +39,7 @@ def carry_through(site: Site, plan: list[tuple[int, str]], command: str = "apply
         if words is None:
             return tried
         point = pending.pop(0) if pending else None
-        done = site.rollcast(*words, faults={point[0]: point[1]} if point else {}, ROLLCAST_TIMEOUT_S="20")
+        done = site.rollcast(*words, faults={point[0]: point[1]} if point else {}, ROLLCAST_TIMEOUT_S=timeout_s)
         tried.runs += 1
         tried.said.append(f"{words} {point}: {done.returncode} {done.stderr.strip()[-300:]}")
         broken = point is not None and len(site.passed()) > point[0]

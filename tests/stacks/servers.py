@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import time
 import urllib.request
@@ -23,13 +24,31 @@ from tests.stacks.site import free_port
 _NUMBERS = count()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Postgres:
-    """A running PostgreSQL."""
+    """A PostgreSQL of its own, started and stopped."""
 
     folder: Path
     port: int
     user: str
+    words: list[str]
+    who: dict[str, Any]
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(self.words, cwd=self.folder, stdout=log, stderr=log, **self.who)
+        _await(lambda: create_engine(self.url()).connect().close(), self.folder / "server.log")
+
+    def stop(self) -> None:
+        """At once, whoever is connected."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(10)
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql+psycopg://{self.user}@127.0.0.1:{self.port}/{database}"
@@ -76,19 +95,12 @@ def postgres(folder: Path) -> Iterator[Postgres]:
     make = [initdb, "-D", str(data), "-U", "rollcast", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"]
     subprocess.run(make, check=True, capture_output=True, cwd=folder, **who)
     words = [server, "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(folder), "-c", "fsync=off"]
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(words, cwd=folder, stdout=log, stderr=log, **who)
-        try:
-            found = Postgres(folder, port, "rollcast")
-            _await(lambda: create_engine(found.url()).connect().close(), folder / "server.log")
-            yield found
-        finally:
-            process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(10)
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+    found = Postgres(folder, port, "rollcast", words, who)
+    try:
+        found.start()
+        yield found
+    finally:
+        found.stop()
 
 
 @contextmanager

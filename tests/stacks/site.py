@@ -36,6 +36,8 @@ rollout:
     - {metric: error_rate, margin: 0.6, min_samples: 5}
 """
 
+PATIENT = ROLLOUT.replace("min: 200ms, max: 60s", "min: 10m, max: 20m")  # stays at each stage until it is told
+
 
 def declaration(port: int, safety: int = 1, prompt: int = 1, rollout: str = ROLLOUT) -> str:
     """The example's declaration with these versions, quick stages, and the service on a port."""
@@ -99,6 +101,30 @@ class Site:
             [ROLLCAST, *words], cwd=self.folder, capture_output=True, text=True, timeout=timeout_s, check=False,
             env={**os.environ, "NO_COLOR": "1", **environment},
         )  # fmt: skip
+
+    @contextmanager
+    def background(self, *words: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+        """A command that runs while the block does; it is killed at its end."""
+        process = subprocess.Popen(
+            [ROLLCAST, *words], cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={**os.environ, "NO_COLOR": "1", **environment},
+        )  # fmt: skip
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+
+    def await_milestone(self, index: int) -> None:
+        """Returns once the rollout under way stands at a milestone."""
+        until = time.monotonic() + 120
+        while time.monotonic() < until:
+            rollout = self.status()["rollout"]
+            if rollout is not None and rollout["outcome"] is None and rollout["milestone"] >= index:
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"milestone {index} was not reached: {rollout}")
 
     def passed(self) -> list[str]:
         """The boundaries that the last run with faults passed."""

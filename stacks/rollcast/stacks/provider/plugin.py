@@ -8,6 +8,7 @@ environment (ROLLCAST_FENCE, ROLLCAST_ROOT), set by the driver that holds the le
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 import threading
@@ -46,7 +47,8 @@ class RollcastProvider(api.Provider):
     def _context(self, urn: str) -> Context:
         def progress(text: str) -> None:
             request = engine_pb2.LogRequest(severity=engine_pb2.INFO, message=text, urn=urn)
-            self._engine.Log(request, timeout=5)
+            with contextlib.suppress(grpc.RpcError):  # nobody hears it; the work goes on
+                self._engine.Log(request, timeout=5)
 
         return Context(self._root, self._fence, progress, self._cancelled.is_set)
 

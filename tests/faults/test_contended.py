@@ -1,0 +1,151 @@
+"""More than one process: two applies at once, an old one that wakes up late, a ledger that goes away for a while."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from rollcast.stacks.errors import FenceError
+from rollcast.stacks.ledger import open_ledger
+from rollcast.stacks.ledger.records import verify
+from rollcast.stacks.rollouts import STARTED
+from rollcast.stacks.targets import Placed
+from rollcast.stacks.targets.flagd import FlagdTarget
+from tests.faults.figures import note
+from tests.faults.surviving import assert_whole, meaning
+from tests.stacks.servers import postgres
+from tests.stacks.site import PATIENT, Site
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+QUICK_LEASE = {"ROLLCAST_LEASE_S": "3"}
+
+
+def test_of_two_applies_at_once_one_is_refused_and_changes_nothing(site: Site) -> None:
+    site.declare(safety=2)
+    began = len([r for r in open_ledger(site.folder, "rag-search/local").records() if r.kind == STARTED])
+    with (
+        site.requests() as requests,
+        site.background("apply", "--auto-approve") as one,
+        site.background("apply", "--auto-approve") as two,
+    ):
+        codes = sorted([one.wait(200), two.wait(200)])
+    assert codes[0] == 0
+    assert codes[1] in (6, 7), codes
+    records = open_ledger(site.folder, "rag-search/local").records()
+    assert len([r for r in records if r.kind == STARTED]) == began + 1
+    assert meaning(site) == (["0", "1", "2", "3"], "promoted")
+    assert_whole(site)
+    assert (requests.mixed, requests.failed) == (0, 0)
+    note("two applies at once", rollouts=1, faults=1, survived=1, requests=requests.served)
+
+
+@pytest.mark.parametrize("boundary", ["engine: before an update", "provider: before a write"])
+def test_a_paused_process_that_wakes_after_its_lease_was_taken_changes_nothing(site: Site, boundary: str) -> None:
+    version = 2 if site.components()["safety"].endswith("@1") else 1
+    site.declare(safety=version)
+    with site.requests() as requests:
+        unbroken = _boundaries(site, version)
+        point = [number for number, name in enumerate(unbroken) if name == boundary][2]
+        version = 3 - version
+        site.declare(safety=version)
+        (site.faults / "faults.json").write_text(f'{{"{point}": "pause-all"}}')
+        (site.faults / "passed").write_text("")
+        with site.background("apply", "--auto-approve", ROLLCAST_FAULTS=str(site.faults), **QUICK_LEASE) as old:
+            _await_stopped(old.pid)
+            time.sleep(3.5)  # the lease runs out: nobody renews it
+            resumed = site.rollcast("apply", "--resume", **QUICK_LEASE)
+            assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+            told = meaning(site)
+            for process in [psutil.Process(old.pid), *psutil.Process(old.pid).children(recursive=True)]:
+                process.send_signal(signal.SIGCONT)
+            assert old.wait(120) == 7, old.stderr.read() if old.stderr else ""
+    assert told == meaning(site) == (["0", "1", "2", "3"], "promoted")
+    assert site.components()["safety"] == f"no-code-execution@{version}"
+    assert_whole(site)
+    assert (requests.mixed, requests.failed) == (0, 0)
+    note("paused, woken late", rollouts=1, faults=1, survived=1, requests=requests.served)
+
+
+def _boundaries(site: Site, version: int) -> list[str]:
+    done = site.rollcast("apply", "--auto-approve", faults={})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return site.passed()
+
+
+def _await_stopped(pid: int) -> None:
+    for _ in range(600):
+        if psutil.Process(pid).status() == psutil.STATUS_STOPPED:
+            return
+        time.sleep(0.1)
+    raise AssertionError("the process never came to the boundary")
+
+
+def test_a_late_write_is_refused_by_the_target_itself(tmp_path: Path) -> None:
+    target = FlagdTarget(tmp_path, {"definition": "live/flags.json", "instances": "live/instances"})
+    target.put_flag(1, "f", {"state": "ENABLED"})
+    target.claim(2)
+    content = tmp_path / "content"
+    content.mkdir()
+    (content / "manifest.json").write_text('{"digest": "sha256:x", "kind": "reranker"}')
+    late = (
+        lambda: target.put_flag(1, "f", None),
+        lambda: target.put_instance(1, Placed(folder="p/s/i", digest="sha256:x"), content),
+        lambda: target.remove_instance(1, "p/s/i"),
+        lambda: target.put_document(1, "sha256:" + "0" * 64, "{}"),
+        lambda: target.claim(1),
+    )
+    for write in late:
+        with pytest.raises(FenceError, match="fencing token 1"):
+            write()
+    assert target.flag("f") == {"state": "ENABLED"}
+    assert target.placed() == {}
+
+
+def test_a_ledger_that_is_gone_for_a_while_stops_nothing_and_loses_nothing(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = 2 if site.components()["safety"].endswith("@1") else 1
+    site.declare(safety=version, rollout=PATIENT.replace("min: 10m", "min: 6s"))
+    with postgres(tmp_path) as server:
+        url = server.database()
+        with (
+            site.requests() as requests,
+            site.background("apply", "--auto-approve", ROLLCAST_LEDGER_URL=url) as process,
+        ):
+            monkeypatch.setenv("ROLLCAST_LEDGER_URL", url)
+            site.await_milestone(1)
+            server.stop()
+            time.sleep(3)
+            server.start()
+            code = process.wait(200)
+            assert code == 0, process.stderr.read() if process.stderr else ""
+        records = open_ledger(site.folder, "rag-search/local").records()
+        verify(records)
+        reached = [record.body["milestone"] for record in records if record.kind == "reached"]
+        assert reached == [0, 1, 2, 3]
+    assert site.components()["safety"] == f"no-code-execution@{version}"
+    assert_whole(site)
+    assert (requests.mixed, requests.failed) == (0, 0)
+    note("ledger out of reach", rollouts=1, faults=1, survived=1, requests=requests.served)
+
+
+def test_ctrl_c_once_ends_at_a_safe_state_and_can_be_gone_on_with(site: Site) -> None:
+    version = 2 if site.components()["safety"].endswith("@1") else 1
+    site.declare(safety=version, rollout=PATIENT)
+    with site.requests() as requests:
+        with site.background("apply", "--auto-approve") as process:
+            site.await_milestone(1)
+            os.kill(process.pid, signal.SIGINT)
+            assert process.wait(60) == 130
+        assert {share["percent"] for share in site.status()["serving"]} == {50.0}
+        assert site.rollcast("promote", "--full").returncode == 0
+        assert site.rollcast("apply", "--resume").returncode == 0
+    assert meaning(site) == (["0", "1", "2", "3"], "promoted")
+    assert_whole(site)
+    assert (requests.mixed, requests.failed) == (0, 0)
+    note("Ctrl-C", rollouts=1, faults=1, survived=1, requests=requests.served)

@@ -1,0 +1,229 @@
+"""Rollouts through the real engine and the real service: steered, driven by repeated calls, superseded, audited."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.surviving import assert_whole, meaning
+from tests.stacks.site import PATIENT, ROLLOUT, Site
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+
+
+@pytest.fixture(autouse=True)
+def _left_as_found(site: Site) -> Iterator[None]:
+    """Every test begins with version 1 of everything, and leaves no rollout under way."""
+    yield
+    site.rollcast("abort")
+    site.declare()
+    back = site.rollcast("apply", "--auto-approve")
+    assert back.returncode == 0, back.stdout + back.stderr
+
+
+def test_calling_once_again_and_again_drives_a_whole_rollout_without_a_process_that_lives_on(site: Site) -> None:
+    site.declare(safety=2, prompt=2)
+    codes = []
+    with site.requests() as requests:
+        for call in range(40):
+            kill = {30: "kill-all"} if call == 1 else {11: "kill"} if call == 2 else {}
+            done = site.rollcast("apply", "--once", "--auto-approve", faults=kill)
+            codes.append(done.returncode)
+            if done.returncode == 0:
+                break
+            time.sleep(0.3)
+    assert codes[-1] == 0, codes
+    assert set(codes[:-1]) <= {5, -9}, codes
+    assert meaning(site) == (["0", "1", "2", "3", "4", "5"], "promoted")
+    assert_whole(site)
+    assert (requests.mixed, requests.failed) == (0, 0)
+
+
+def test_a_paused_rollout_stays_and_goes_on_when_it_is_told(site: Site) -> None:
+    site.declare(safety=2, rollout=PATIENT)
+    with site.background("apply", "--auto-approve") as process:
+        site.await_milestone(1)
+        assert site.rollcast("pause", "--reason", "lunch").returncode == 0
+        assert process.wait(60) == 5
+    status = site.status()
+    assert status["rollout"]["held"]
+    assert {share["percent"] for share in status["serving"]} == {50.0}
+    with site.background("apply", "--resume") as process:
+        time.sleep(2)
+        assert site.rollcast("promote", "--full").returncode == 0
+        assert process.wait(90) == 0
+    assert meaning(site)[1] == "promoted"
+    orders = json.loads(site.rollcast("history", "--format", "json").stdout)["rollouts"][0]["orders"]
+    assert [order["order"] for order in orders] == ["pause", "resume", "promote"]
+    assert orders[0]["reason"] == "lunch"
+
+
+def test_an_abort_is_done_by_the_process_at_work(site: Site) -> None:
+    before = site.components()
+    site.declare(safety=2, rollout=PATIENT)
+    with site.background("apply", "--auto-approve") as process:
+        site.await_milestone(1)
+        ended = site.rollcast("abort", "--reason", "changed my mind")
+        assert ended.returncode == 4, ended.stdout + ended.stderr
+        assert process.wait(60) == 4
+    assert site.components() == before
+    assert meaning(site)[1] == "rolled_back"
+    assert_whole(site)
+
+
+def test_a_second_rollout_is_refused_unless_it_supersedes_the_first(site: Site) -> None:
+    site.declare(safety=2, rollout=PATIENT)
+    with site.background("apply", "--auto-approve") as process:
+        site.await_milestone(1)
+        serving = site.status()["serving"]
+        site.declare(prompt=2)
+        refused = site.rollcast("apply", "--auto-approve")
+        assert refused.returncode in (1, 7), refused.stdout + refused.stderr
+        assert "under way" in refused.stderr
+        assert site.status()["serving"] == serving
+        superseding = site.rollcast("apply", "--supersede", "--auto-approve")
+        assert superseding.returncode == 0, superseding.stdout + superseding.stderr
+        assert process.wait(60) == 4
+    assert site.components()["generator.prompt"] == "answer@2"
+    assert site.components()["safety"] == "no-code-execution@1"
+    assert_whole(site)
+
+
+def test_a_saved_plan_is_used_once_and_only_in_the_world_that_it_was_made_for(site: Site) -> None:
+    site.declare(safety=2)
+    assert site.rollcast("plan", "--out", "saved.json").returncode == 0
+    assert (site.folder / "saved.json").stat().st_mode & 0o777 == 0o600
+    with site.requests():
+        assert site.rollcast("apply", "saved.json", "--auto-approve").returncode == 0
+    again = site.rollcast("apply", "saved.json", "--auto-approve")
+    assert again.returncode == 6
+    assert "live state" in again.stderr
+    site.declare(safety=1)
+    assert site.rollcast("plan", "--out", "saved.json").returncode == 0
+    site.declare(safety=3)
+    changed = site.rollcast("apply", "saved.json", "--auto-approve")
+    assert changed.returncode == 6
+    assert "rollcast.yaml" in changed.stderr
+
+
+def test_a_change_by_hand_is_found_before_a_plan_and_before_a_milestone(site: Site) -> None:
+    before = site.components()
+    flags = site.folder / ".rollcast/live/flags.json"
+    site.declare(safety=2, rollout=PATIENT)
+    with site.background("apply", "--auto-approve") as process:
+        site.await_milestone(1)
+        written = flags.read_text("utf-8")
+        flags.write_text(written.replace("50000", "99000", 1), "utf-8")
+        assert site.rollcast("promote").returncode == 0
+        assert process.wait(60) == 6
+        assert "edited by hand" in process.stderr.read() if process.stderr else ""
+    assert site.rollcast("apply", "--resume").returncode == 6
+    assert "edited by hand" in json.dumps(site.status()["notes"])
+    back = site.rollcast("abort")
+    assert back.returncode == 4, back.stdout + back.stderr
+    assert site.components() == before
+    assert_whole(site)
+
+
+def test_an_instance_removed_by_hand_is_drift_and_is_made_again_on_the_way_back(site: Site) -> None:
+    site.declare(safety=2, rollout=PATIENT)
+    with site.background("apply", "--auto-approve") as process:
+        site.await_milestone(1)
+        gone = next((site.folder / ".rollcast/live/instances/rag-search/safety").glob("no-code-execution@2-*"))
+        gone.rename(site.folder / "taken away")
+        assert site.rollcast("promote").returncode == 0
+        assert process.wait(60) == 6
+    assert site.rollcast("abort").returncode == 4
+    assert_whole(site)
+
+
+def test_evidence_that_never_comes_is_no_pass(site: Site) -> None:
+    short = ROLLOUT.replace("max: 60s, then: rollback", "max: 2s, then: hold")
+    site.declare(safety=2, rollout=short)
+    held = site.rollcast("apply", "--auto-approve")
+    assert held.returncode == 5, held.stdout + held.stderr
+    assert "no telemetry" in held.stdout
+    assert {share["percent"] for share in site.status()["serving"]} == {50.0}
+
+
+def test_telemetry_out_of_reach_is_no_pass_either(site: Site) -> None:
+    short = ROLLOUT.replace("max: 60s, then: rollback", "max: 2s, then: rollback")
+    site.declare(safety=2, rollout=short)
+    path = site.folder / "rollcast.yaml"
+    dead = "telemetry: {kind: prometheus, url: 'http://127.0.0.1:1'}"
+    path.write_text(path.read_text().replace("telemetry: {kind: jsonl, path: .rollcast/live/telemetry}", dead))
+    with site.requests() as requests:
+        done = site.rollcast("apply", "--auto-approve")
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "Prometheus" in done.stdout
+    assert site.components()["safety"] == "no-code-execution@1"
+    assert (requests.mixed, requests.failed) == (0, 0)
+
+
+def test_the_ledger_says_what_served_and_gives_it_back(site: Site) -> None:
+    before = site.components()
+    at = time.time()
+    site.declare(safety=2, prompt=2)
+    with site.requests():
+        assert site.rollcast("apply", "--auto-approve").returncode == 0
+    found = json.loads(site.rollcast("audit", "--at", str(at), "--format", "json").stdout)
+    (release,) = found["releases"].values()
+    assert {slot: part["artifact"] for slot, part in release["components"].items()} == before
+    assert all(part["digest"].startswith("sha256:") for part in release["components"].values())
+
+    answer = json.loads((site.folder / ".rollcast/live/telemetry/requests.jsonl").read_text().splitlines()[-1])
+    served = json.loads(site.rollcast("audit", "--request", answer["request"], "--format", "json").stdout)
+    assert served["release"] == answer["release"]
+    assert served["whole"] is True
+
+    window = json.loads(site.rollcast("audit", "--between", str(at), str(time.time()), "--format", "json").stdout)
+    assert len(window["periods"]) >= 5
+    assert window["periods"][0]["from_s"] == pytest.approx(at)
+
+    written = site.rollcast("audit", "--at", str(at), "--reproduce", "then.yaml")
+    assert written.returncode == 0, written.stderr
+    planned = json.loads(site.rollcast("plan", "--file", "then.yaml", "--format", "json").stdout)
+    assert planned["to_release"] == {"default": next(iter(found["releases"]))}
+
+
+def test_one_command_leads_back_and_no_rollback_follows_a_rollback(site: Site) -> None:
+    before = site.components()
+    site.declare(safety=2)
+    with site.requests() as requests:
+        assert site.rollcast("apply", "--auto-approve").returncode == 0
+        bad = site.status()["serving"][0]["release"]
+        ordered = time.time()
+        assert site.rollcast("rollback", "--auto-approve").returncode == 0
+        assert site.components() == before
+    assert requests.last_s[bad] - ordered < 60
+    assert (requests.mixed, requests.failed) == (0, 0)
+    assert_whole(site)
+
+
+def test_nothing_secret_is_written_anywhere_and_state_is_for_its_owner_alone(site: Site) -> None:
+    secrets = {"ROLLCAST_ENDPOINT_TOKEN": "tok-5f2a9c", "TELEMETRY_PASSWORD": "pw-83bd01"}
+    site.declare(safety=2)
+    path = site.folder / "rollcast.yaml"
+    sql = "telemetry: {kind: sql, url: 'sqlite:///t.db?x=${TELEMETRY_PASSWORD}', path: telemetry}"
+    path.write_text(path.read_text().replace("telemetry: {kind: jsonl, path: .rollcast/live/telemetry}", sql))
+    short = path.read_text().replace("max: 60s", "max: 1s")
+    path.write_text(short)
+    done = site.rollcast("apply", "--auto-approve", **secrets)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert not [word for word in secrets.values() if word in done.stdout + done.stderr]
+    for file in _files(site.folder / ".rollcast"):
+        content = file.read_bytes()
+        assert not [word for word in secrets.values() if word.encode() in content], file
+    for name in ("ledger.db", "pulumi/passphrase"):
+        assert (site.folder / ".rollcast" / name).stat().st_mode & 0o077 == 0, name
+    assert (site.folder / ".rollcast/pulumi").stat().st_mode & 0o077 == 0
+    for file in _files(site.folder / ".rollcast/pulumi/state"):
+        assert file.stat().st_mode & 0o077 == 0, file
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())
