@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from rollcast.cli import terminal
-from rollcast.cli.options import project_of
+from rollcast.cli.options import options_of, project_of
 
 if TYPE_CHECKING:
     from rollcast.planner.plan import Plan
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rollcast.simulator.simulate import Progress
 
 Format = Literal["text", "json", "markdown", "html"]
+Engine = Literal["auto", "simpy", "compiled"]
 
 
 def simulate(
@@ -25,9 +26,25 @@ def simulate(
         list[Path] | None,
         typer.Option("--traffic", metavar="FILE", help="Recorded traffic; again for more. Else all in traffic/."),
     ] = None,
-    runs: Annotated[int, typer.Option("--runs", metavar="N", help="Monte Carlo runs.", min=1)] = 1,
+    runs: Annotated[int, typer.Option("--runs", metavar="N", help="Monte Carlo runs.", min=1)] = 20,
     seed: Annotated[int, typer.Option("--seed", metavar="S", help="Of all random numbers.", min=0)] = 0,
     scale: Annotated[float, typer.Option("--scale", metavar="X", help="Multiplies the arrival rate.")] = 1.0,
+    inject: Annotated[
+        list[str] | None,
+        typer.Option("--inject", metavar="METRIC=DELTA@COMPONENT", help="Make the new version that much worse."),
+    ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option("--fault", metavar="KIND@COMPONENT:…", help="loss, slow or errors, as loss@llm:at=10m,for=5m."),
+    ] = None,
+    engine: Annotated[Engine, typer.Option("--engine", help="Which engine serves.")] = "auto",
+    columns: Annotated[
+        str | None, typer.Option("--columns", metavar="time=…,key=…", help="Which column of the traffic holds what.")
+    ] = None,
+    warp: Annotated[
+        str | None, typer.Option("--warp", metavar="10m=3,20m=1", help="From then on, so many times as fast.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option("--workers", metavar="N", help="Processes; all cores.", min=1)] = None,
     from_: Annotated[
         str | None, typer.Option("--from", metavar="DECLARATION", help="Plan from this declaration, not from live.")
     ] = None,
@@ -44,8 +61,15 @@ def simulate(
     from rollcast.simulator.traffic import read_traffic
 
     made, files = _plan_and_traffic(context, plan, traffic, from_)
-    recorded = read_traffic(files, seed=seed, scale=scale)
-    forecast = simulator.simulate(made, recorded, runs=runs, seed=seed, progress=_progress(runs))
+    recorded = read_traffic(files, seed=seed, columns=_pairs(columns, "--columns"))
+    if warp is not None:
+        recorded = recorded.warped(_moments(warp))
+    load_stations(options_of(context).directory)
+    _say_compiling(made, engine)
+    forecast = simulator.simulate(
+        made, recorded.scaled(scale), runs=runs, seed=seed, engine=engine, inject=inject or (), faults=fault or (),
+        workers=workers, progress=_progress(runs),
+    )  # fmt: skip
     made = _judged(context, made, forecast)
     if format_ == "markdown" or format_ == "html":
         from rollcast.cli.reports.reproducing import command_of
@@ -62,6 +86,57 @@ def simulate(
     else:
         terminal.out("\n".join([text_of(forecast), "", *lines_of(made)]).rstrip())
     refuse(made, "simulate")
+
+
+def _pairs(text: str | None, option: str) -> dict[str, str] | None:
+    """From `time=ts,key=user`. Raises SimulatorError."""
+    from rollcast.simulator.errors import SimulatorError
+
+    if text is None:
+        return None
+    found: dict[str, str] = {}
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        if not equals or not value:
+            raise SimulatorError(f"{option} takes name=value pairs, and '{part}' is none. Write for example time=ts.")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _moments(text: str) -> list[tuple[float, float]]:
+    """From `10m=3,20m=1`. Raises SimulatorError."""
+    from rollcast.planner.values import duration_s
+    from rollcast.simulator.errors import SimulatorError
+
+    try:
+        return [(duration_s(at), float(factor)) for at, factor in (_pairs(text, "--warp") or {}).items()]
+    except ValueError as error:
+        raise SimulatorError(f"--warp {text}: {error}. Write for example 10m=3,20m=1.") from None
+
+
+def load_stations(folder: Path) -> None:
+    """Registers the stations of a project's own: its `stations/*.py`, in order of name. Raises SimulatorError."""
+    import importlib.util
+
+    from rollcast.simulator.errors import SimulatorError
+
+    for path in sorted((folder / "stations").glob("*.py")):
+        spec = importlib.util.spec_from_file_location(f"rollcast_stations_{path.stem}", path)
+        assert spec is not None
+        assert spec.loader is not None
+        try:
+            spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        except Exception as error:
+            text = f"{path} can't be loaded ({type(error).__name__}: {error}). Correct it, or move it away."
+            raise SimulatorError(text) from error
+
+
+def _say_compiling(plan: Plan, engine: str) -> None:
+    from rollcast.simulator.engines import choose, must_compile
+    from rollcast.simulator.network import network_of
+
+    if must_compile(choose(engine, network_of(plan))[0]):
+        terminal.note("Compiling the simulator: a minute or two, once for each version of rollcast.")
 
 
 def _judged(context: typer.Context, made: Plan, forecast: Forecast) -> Plan:
@@ -83,7 +158,6 @@ def _judged(context: typer.Context, made: Plan, forecast: Forecast) -> Plan:
 def _plan_and_traffic(
     context: typer.Context, plan: Path | None, traffic: list[Path] | None, from_: str | None
 ) -> tuple[Plan, list[Path]]:
-    from rollcast.cli.options import options_of
     from rollcast.cli.plan import plan_of
 
     folder = options_of(context).directory
@@ -126,11 +200,11 @@ def _progress(runs: int) -> Progress | None:
         "simulating", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True),
         transient=True,
     )  # fmt: skip
-    task = bar.add_task("", total=runs)
+    task = bar.add_task("", total=None)
     bar.start()
 
     def report(finished: int, asked: int) -> None:
-        bar.update(task, completed=finished)
+        bar.update(task, completed=finished, total=asked)
         if finished == asked:
             bar.stop()
 
