@@ -127,7 +127,8 @@ def test_paper_shows_what_is_folded_in_dark_ink(open_page: Open, report: Path) -
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
     assert not page.get_by_role("navigation").is_visible()
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
-    assert page.locator("details:not([open])").count() == 0
+    assert page.locator("details:not([open]):visible").count() == 0
+    assert page.locator("#plan table tbody tr").first.is_visible()
     assert len(page.pdf(format="A4")) > 50_000
 
 

@@ -113,7 +113,9 @@ def _how_it_ended(subject: Subject) -> str:
     real = subject.reality
     if real.outcome is None:
         return f"Rollout {real.rollout} is under way."
-    return f"Rollout {real.rollout}: {real.outcome.replace('_', ' ')} after {duration(real.seconds)}. {real.reason}"
+    return (
+        f"Rollout {real.rollout}: {real.outcome.replace('_', ' ')} after {duration(real.seconds)}. Why: {real.reason}."
+    )
 
 
 def _what_if(subject: Subject) -> Iterator[Block]:

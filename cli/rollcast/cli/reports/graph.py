@@ -22,8 +22,8 @@ MOST_FRAMES = 24
 COLUMNS = 5
 BOX_W, BOX_H, GAP_X, GAP_Y, FRAME_PAD, HEAD = 168, 52, 20, 24, 14, 30
 _TIP = Markup(
-    '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-    '<path class="tip" d="M0,0L8,4L0,8Z"/></marker></defs>'
+    '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" '
+    'markerUnits="userSpaceOnUse" orient="auto"><path class="tip" d="M0,0L8,4L0,8Z"/></marker></defs>'
 )
 WIDTH = COLUMNS * BOX_W + (COLUMNS - 1) * GAP_X + 2 * FRAME_PAD
 

@@ -9,9 +9,9 @@
   const name = () => { theme.textContent = dark() ? "Light" : "Dark"; theme.setAttribute("aria-label", `Switch to ${dark() ? "light" : "dark"} colours`); };
   if (theme) { theme.hidden = false; name(); theme.addEventListener("click", () => { root.dataset.theme = dark() ? "light" : "dark"; name(); }); }
 
-  // Paper shows what is folded.
+  // Paper shows what is folded, but for the values of a chart that is there itself.
   let opened = [];
-  addEventListener("beforeprint", () => { opened = all("details:not([open])"); opened.forEach((one) => { one.open = true; }); });
+  addEventListener("beforeprint", () => { opened = all("section > details:not([open])"); opened.forEach((one) => { one.open = true; }); });
   addEventListener("afterprint", () => { opened.forEach((one) => { one.open = false; }); opened = []; });
 
   // A link into something folded opens it and brings the focus along.
@@ -91,7 +91,7 @@
       at = Math.max(0, Math.min(data.rows.length - 1, index));
       const [x, words, values] = data.rows[at];
       box.replaceChildren(...[words, ...values.map((value, i) => value && `${data.names[i]}: ${value}`)].filter(Boolean).map((text) => { const line = document.createElement("p"); line.textContent = text; return line; }));
-      const wide = plot.clientWidth;
+      const wide = svg.clientWidth;
       const place = wide * (data.left + (x - data.low) / (data.high - data.low) * (data.right - data.left));
       cross.style.left = `${place}px`; cross.style.top = "0"; cross.style.height = `${svg.clientHeight}px`;
       if (!box.isConnected) plot.append(cross, box);
