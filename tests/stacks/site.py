@@ -34,6 +34,8 @@ rollout:
   ship_together: [[generator, safety]]
   gates:
     - {metric: error_rate, margin: 0.6, min_samples: 5}
+overrides:
+  - {policy: max-exposure, reason: a test has few users and little time, expires: "2999-01-01"}
 """
 
 PATIENT = ROLLOUT.replace("min: 200ms, max: 60s", "min: 10m, max: 20m")  # stays at each stage until it is told

@@ -31,7 +31,6 @@ class LiveView:
     def __init__(self, plan: Plan, forecast: Forecast | None, console: Console | None = None) -> None:
         self._plan = plan
         self._console = console or Console()
-        self._live = Live(console=self._console, refresh_per_second=4, transient=True, get_renderable=self.render)
         self._began = time.monotonic()
         self._reached: dict[int, float] = {}
         self._working: int | None = None
@@ -39,6 +38,7 @@ class LiveView:
         self._note = ""
         self._expected = {stage.milestone: stage.entered_s for stage in forecast.stages} if forecast else {}
         self._lasts_s = forecast.duration_s.p50 if forecast else None
+        self._live = Live(console=self._console, refresh_per_second=4, transient=True, get_renderable=self.render)
 
     def __enter__(self) -> Any:
         self._live.__enter__()

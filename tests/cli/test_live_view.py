@@ -1,0 +1,76 @@
+"""What a person sees while a rollout runs: a live view on a terminal; plain lines, or JSON, of the same events."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from rollcast.cli.show_live import LiveView
+from rollcast.cli.show_rollout import Lines, tell_json
+from rollcast.planner.plan import Plan
+from tests.planner.test_rag_search_plan import example_plan
+
+GATE = {"metric": "error_rate", "verdict": "continue", "sentence": "error_rate can't tell yet: 0.00 % against 0.00 %"}
+GUARD = {"name": "min_sample", "ok": False, "sentence": "12 of 100 requests seen on the new release"}
+
+
+def look(plan: Plan, verdict: str = "continue", seen: int = 12) -> dict[str, Any]:
+    new, old = next(iter(plan.to_release.values())), next(iter(plan.from_release.values()))
+    return {
+        "event": "look",
+        "milestone": 1,
+        "verdict": verdict,
+        "sentence": GATE["sentence"],
+        "gates": [GATE],
+        "guards": [GUARD],
+        "asked": {new: 0.1},
+        "tally": {"stage": {new: seen, old: 88}, "mixed": 0},
+        "cleared": False,
+    }
+
+
+def events(plan: Plan) -> list[dict[str, Any]]:
+    title = plan.milestones[0].title
+    step = {"milestone": 0, "title": title, "rollback": False, "operations": []}
+    return [
+        {"event": "started", "rollout": "ro-1", "milestones": len(plan.milestones)},
+        {"event": "working", **step},
+        {"event": "progress", "text": "building svd@1"},
+        {"event": "reached", **step, "serving": []},
+        look(plan),
+    ]
+
+
+def test_the_live_view_shows_stages_split_gates_and_mixed_configurations() -> None:
+    plan = example_plan()
+    console = Console(file=io.StringIO(), force_terminal=True, width=120, record=True, color_system=None)
+    view = LiveView(plan, None, console)
+    for event in events(plan):
+        view.tell(event)
+    console.print(view.render())
+    text = console.export_text()
+    assert plan.milestones[0].title in text
+    assert "10% asked" in text.replace(" %", "%")
+    assert "12.00 % measured of 100 requests" in text
+    assert GATE["sentence"] in text
+    assert GUARD["sentence"] in text
+    assert "mixed configurations: 0" in text
+
+
+def test_plain_lines_say_a_verdict_once_until_it_changes(capsys: pytest.CaptureFixture[str]) -> None:
+    plan, lines = example_plan(), Lines()
+    for event in [*events(plan), look(plan, seen=13), look(plan, seen=14), look(plan, "advance", 20)]:
+        lines.tell(event)
+    out = capsys.readouterr().out.splitlines()
+    assert sum("waiting for evidence" in line for line in out) == 1
+    assert "10 % asked, 18.52 % measured of 108 requests" in out[-1]
+
+
+def test_json_is_one_object_a_line_and_never_a_number_that_json_lacks(capsys: pytest.CaptureFixture[str]) -> None:
+    tell_json({"event": "look", "gates": [{"interval": [float("-inf"), float("nan")]}]})
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line) == {"event": "look", "gates": [{"interval": [None, None]}]}
