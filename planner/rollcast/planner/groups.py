@@ -133,7 +133,9 @@ def group(
         constraints.extend(_constraints(name, release, old, set(changed), lines[name], in_place))
     for line in begins:
         constraints.extend(_follows(line, nodes, members))
-    first = [_first(line, release) for line, release in declared.items() if line not in live]
+    unserved = [line for line in declared if line not in live]
+    # Channels first: until one begins, the default line would take its requests.
+    first = [_first(line, declared[line]) for line in sorted(unserved, key=lambda line: line == default_of(line))]
     return [*_order(nodes, members, constraints), *first]
 
 

@@ -101,7 +101,7 @@ def _diagnostic(source: Source, error: Any) -> Diagnostic:
     real = _real(source.data, error["loc"])
     name = str(error["loc"][-1]) if error["loc"] else ""
     if error["type"] == "extra_forbidden":
-        return source.at(real, f"unknown key '{name}'.", did_you_mean(name, _siblings(error)))
+        return source.at(real, f"unknown key '{name}'.", did_you_mean(name, _siblings(error)) or "Remove it.")
     if error["type"] == "missing":
         return source.at(real, f"'{name}' is missing.", f"Add '{name}:' here.")
     if error["type"] in ("enum", "literal_error"):
@@ -109,7 +109,9 @@ def _diagnostic(source: Source, error: Any) -> Diagnostic:
         names = [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
         where = str(real[-1]) if real else name
         return source.at(
-            real, f"'{error['input']}' is not valid for '{where}'.", did_you_mean(str(error["input"]), names)
+            real,
+            f"'{error['input']}' is not valid for '{where}'.",
+            did_you_mean(str(error["input"]), names) or "Correct it.",
         )
     return _other(source, error, real)
 

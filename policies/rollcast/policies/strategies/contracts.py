@@ -37,17 +37,21 @@ _REQUIRED = {
 }
 
 
+_MIXED, _EXACT = st.sampled_from(Mixed), st.booleans()
+_OLD, _NEW = st.sampled_from((">=1,<3", "1")), st.sampled_from((">=1,<3", ">=1", "1"))
+
+
 @st.composite
 def contract_changes(draw: st.DrawFn, provider_changes: bool = True, consumer_changes: bool = True) -> ContractChange:
     """A contract whose old ends meet and whose new ends meet. An end that does not change keeps its value."""
     if not provider_changes:
-        old = draw(st.sampled_from((">=1,<3", "1")))
-        new = draw(st.sampled_from((">=1,<3", ">=1", "1"))) if consumer_changes else old
+        old = draw(_OLD)
+        new = draw(_NEW) if consumer_changes else old
         return ContractChange(("1", "1"), (old, new))
     if not consumer_changes:
         return ContractChange(("1", "2"), (">=1,<3", ">=1,<3"))
-    mixed = draw(st.sampled_from(Mixed))
-    if mixed is Mixed.TOGETHER and draw(st.booleans()):
+    mixed = draw(_MIXED)
+    if mixed is Mixed.TOGETHER and draw(_EXACT):
         return ContractChange(("space-1", "space-2"), ("space-1", "space-2"))
     return ContractChange(("1", "2"), _REQUIRED[mixed])
 

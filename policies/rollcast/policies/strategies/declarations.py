@@ -7,6 +7,7 @@ refused with a reason (no safe order, no room) that is part of what is tested.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from hypothesis import strategies as st
 
@@ -50,33 +51,42 @@ class Transition:
     declared: Declaration
 
 
+@cache
 def percents() -> st.SearchStrategy[tuple[float, ...]]:
     """Rising percentages that end at 100."""
     below = st.lists(st.sampled_from((1.0, 5.0, 12.5, 25.0, 50.0)), unique=True, max_size=2)
     return below.map(lambda found: (*sorted(found), 100.0))
 
 
+_SOME_AUDIENCES = st.lists(st.sampled_from(sorted(AUDIENCES)), unique=True, max_size=2)
+_SOME_ROUTES = st.lists(st.sampled_from(ROUTES), unique_by=lambda route: route[0], max_size=1)
+_THEN = st.sampled_from(("hold", "rollback", "advance"))
+_SHORTEST, _WARM, _YES = st.sampled_from((60.0, 600.0)), st.sampled_from((0.0, 3600.0)), st.booleans()
+_KINDS = [Strategy.CANARY, Strategy.STAGED, Strategy.BLUE_GREEN, Strategy.ALL_AT_ONCE]
+_STRATEGIES, _STRATEGIES_AND_FLAG = st.sampled_from(_KINDS), st.sampled_from([*_KINDS, Strategy.FLAG])
+_ALLOWED = st.sampled_from(((), ("eu",)))
+
+
 @st.composite
 def stages(draw: st.DrawFn) -> tuple[Stage, ...]:
     """Audiences in order, everyone last."""
-    some = draw(st.lists(st.sampled_from(sorted(AUDIENCES)), unique=True, max_size=2))
+    some = draw(_SOME_AUDIENCES)
     return tuple(Stage(audience=name, percent=draw(percents())) for name in [*some, "everyone"])
 
 
 @st.composite
 def rollouts(draw: st.DrawFn, *, flag: bool = False) -> Rollout:
     """Every strategy; `flag` only where nothing but flags changes."""
-    choices = [Strategy.CANARY, Strategy.STAGED, Strategy.BLUE_GREEN, Strategy.ALL_AT_ONCE]
-    strategy = draw(st.sampled_from([*choices, Strategy.FLAG] if flag else choices))
-    shortest = draw(st.sampled_from((60.0, 600.0)))
+    strategy = draw(_STRATEGIES_AND_FLAG if flag else _STRATEGIES)
+    shortest = draw(_SHORTEST)
     return Rollout(
         strategy=strategy,
         percent=draw(percents()),
         stages=draw(stages()) if strategy is Strategy.STAGED else (),
-        bake=Bake(min=shortest, max=4 * shortest, then=draw(st.sampled_from(("hold", "rollback", "advance")))),
-        gates=(GateSpec(metric="error_rate", margin=0.05),) if draw(st.booleans()) else (),
-        keep_warm=draw(st.sampled_from((0.0, 3600.0))),
-        maintenance_pause=draw(st.booleans()),
+        bake=Bake(min=shortest, max=4 * shortest, then=draw(_THEN)),
+        gates=(GateSpec(metric="error_rate", margin=0.05),) if draw(_YES) else (),
+        keep_warm=draw(_WARM),
+        maintenance_pause=draw(_YES),
         timeout=30.0,
     )
 
@@ -110,8 +120,8 @@ def transitions(
 ) -> Transition:
     """What serves and what is declared: pipelines, channels, flags, rollout and environment."""
     count = draw(st.integers(1, max_pipelines))
-    regions = REGIONS if residency and draw(st.booleans()) else ()
-    allowed = draw(st.sampled_from(((), ("eu",)))) if regions else ()
+    regions = REGIONS if residency and draw(_YES) else ()
+    allowed = draw(_ALLOWED) if regions else ()
     names = [f"p{number}" for number in range(count)]
     changes = [
         draw(pipeline_changes(name, max_slots=max_slots, in_place=in_place, regions=regions, allowed=allowed))
@@ -139,6 +149,7 @@ def declarations(**limits: bool | int) -> st.SearchStrategy[Declaration]:
     return transitions(**limits).map(lambda transition: transition.declared)  # type: ignore[arg-type]
 
 
+@cache
 def feature_flags() -> st.SearchStrategy[dict[str, Flag]]:
     """Feature flags of a release."""
     return st.dictionaries(
@@ -156,7 +167,7 @@ def _channels(draw: st.DrawFn, change: PipelineChange, before: Pipeline, after: 
     sides = []
     for pipeline in (before, after):
         found: dict[str, Channel] = {}
-        for name, route in draw(st.lists(st.sampled_from(ROUTES), unique_by=lambda r: r[0], max_size=1)):
+        for name, route in draw(_SOME_ROUTES):
             own = [slot for slot, component in pipeline.components.items() if not component.in_place]
             slots = draw(st.lists(st.sampled_from(own), unique=True, max_size=1)) if own else []
             overrides = {slot: ComponentOverride(parameters={"channel": name}) for slot in slots}

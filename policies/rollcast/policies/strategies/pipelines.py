@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -101,7 +102,15 @@ class PipelineChange:
         return components
 
 
+# Drawn often: made once, for Hypothesis checks each new strategy.
+_COUNTS = {most: st.integers(0, most) for most in (2, 3, 9)}
+_REPLICAS = st.integers(1, 3)
+_YES = st.booleans()
+_PROMPTS = st.sampled_from((None, None, Fate.SAME, Fate.NEW_VERSION))
 _FATES = (Fate.SAME, Fate.NEW_VERSION, Fate.NEW_VERSION, Fate.PARAMETERS, Fate.ADDED, Fate.REMOVED)
+
+
+_ANY_FATE, _KEPT = st.sampled_from(_FATES), st.sampled_from(_FATES[:4])
 
 
 @st.composite
@@ -120,23 +129,23 @@ def pipeline_changes(
     count = draw(st.integers(1, max_slots))
     slots: list[Slot] = []
     for number in range(count):
-        fates = _FATES if rewiring and number else _FATES[:4]
-        once = in_place and draw(st.integers(0, 3)) == 3
+        once = in_place and draw(_COUNTS[3]) == 3
         slots.append(
             Slot(
                 name=f"s{number}",
-                fate=draw(st.sampled_from(fates)),
+                fate=draw(_ANY_FATE if rewiring and number else _KEPT),
                 upstream=draw(_upstream(number)),
                 in_place=once,
-                replicas=draw(st.integers(1, 3)),
-                needs=float(draw(st.integers(0, 2))),
+                replicas=draw(_REPLICAS),
+                needs=float(draw(_COUNTS[2])),
                 regions=draw(_regions(regions, allowed)),
-                prompt=draw(st.sampled_from((None, None, Fate.SAME, Fate.NEW_VERSION))) if prompts else None,
+                prompt=draw(_PROMPTS) if prompts else None,
             )
         )
     return PipelineChange(name, tuple(_bind(draw, slots)))
 
 
+@cache
 def _upstream(number: int) -> st.SearchStrategy[tuple[str, ...]]:
     if not number:
         return st.just(())
@@ -145,6 +154,7 @@ def _upstream(number: int) -> st.SearchStrategy[tuple[str, ...]]:
     return st.one_of(st.just((before[-1],)), some)
 
 
+@cache
 def _regions(known: tuple[str, ...], allowed: tuple[str, ...]) -> st.SearchStrategy[tuple[str, ...]]:
     """Where a slot runs: everywhere, or regions of which all that are allowed are some."""
     if not known:
@@ -160,11 +170,11 @@ def _bind(draw: st.DrawFn, slots: list[Slot]) -> list[Slot]:
     for consumer in range(len(slots)):
         for provider in range(len(slots)):
             flows = slots[provider].name in slots[consumer].upstream
-            if provider == consumer or not draw(st.integers(0, 9)) >= (4 if flows else 8):
+            if provider == consumer or not draw(_COUNTS[9]) >= (4 if flows else 8):
                 continue
             _contract(draw, bound, provider, consumer)
     for place, slot in enumerate(bound):
-        free = tuple(up for up in slot.upstream if draw(st.integers(0, 3)) == 3)
+        free = tuple(up for up in slot.upstream if draw(_COUNTS[3]) == 3)
         bound[place] = replace(slot, independent_of=free)
     return bound
 
@@ -178,7 +188,7 @@ def _contract(draw: st.DrawFn, slots: list[Slot], provider: int, consumer: int) 
     contract = f"c~{giver.name}~{taker.name}"
     provides = (dict(giver.provides[0]), dict(giver.provides[1]))
     requires = (dict(taker.requires[0]), dict(taker.requires[1]))
-    of = giver.name if draw(st.booleans()) else None
+    of = giver.name if draw(_YES) else None
     for side in sides:
         provides[side][contract] = change.provided[side]
         requires[side][contract] = Requirement(value=change.required[side], of=of)
