@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rollcast.planner.loading import Source, read_yaml
+from rollcast.planner.loading import read_yaml
+from rollcast.planner.sources import Source
 from rollcast.policies.rules import Path
 
 

@@ -60,7 +60,7 @@ def max_exposure(
     level: Level = "mandatory",
     name: str = "max-exposure",
 ) -> Policy:
-    """At most `percent` of any audience meets a release that has passed no gate yet; `trusted` audiences may.
+    """At most `percent` of any audience meets a release that has passed no gate yet; `trusted` audiences and lines may.
 
     Why: until its first gate has passed, a release is a guess, and the number of people who meet a wrong guess is the
     one thing that is known beforehand. Internal testers, who agreed to it, are the usual `trusted` audience.
@@ -72,7 +72,8 @@ def max_exposure(
             for share in state.shares:
                 key = (share.line, share.audience)
                 unproved = (share.line, share.release) in state.unproved
-                if not unproved or share.percent <= percent or share.audience in trusted or key in told:
+                trusted_here = share.audience in trusted or share.line in trusted
+                if not unproved or share.percent <= percent or trusted_here or key in told:
                     continue
                 if review.plan.from_release.get(share.line) is None:
                     continue  # a first release takes nobody away from one that was proved

@@ -147,17 +147,6 @@ def _sticky(walk: Walk) -> Iterator[str]:
         walk.furthest[number, routed.line] = max(place, furthest)
 
 
-def chains_of(plan: Plan) -> dict[str, dict[str, int]]:
-    """Each line's releases by their place in the order in which the plan serves them first."""
-    chains: dict[str, dict[str, int]] = {}
-    for serving in (plan.start, *(milestone.serving for milestone in plan.milestones)):
-        for line, shares in serving.items():
-            chain = chains.setdefault(line, {})
-            for share in reversed(shares):  # the new release is listed first
-                chain.setdefault(share.release, len(chain))
-    return chains
-
-
 def _end(walk: Walk) -> Iterator[str]:
     """A finished rollout has led to what was declared, or back to where its wave began."""
     action = walk.rollout.next(walk.world.now_s) if walk.begun is None else None
@@ -220,4 +209,4 @@ def _shown(serving: Serving) -> dict[str, list[tuple[str, float, str]]]:
 
 
 def _content(plan: Plan, release: str, slot: str) -> str:
-    return plan.releases[release].slots[slot].identity
+    return plan.releases[release].slots[slot].instance_id

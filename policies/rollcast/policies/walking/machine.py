@@ -62,6 +62,11 @@ class RolloutMachine(RuleBasedStateMachine):
     def reach(self) -> None:
         self.walk.reach()
 
+    @rule(milestones=st.integers(1, 4))
+    def onward(self, milestones: int) -> None:
+        for _ in range(milestones):
+            self.walk.onward()
+
     @rule(remembers=st.booleans())
     def crash(self, remembers: bool) -> None:
         self.walk.crash(remembers)
@@ -85,12 +90,14 @@ class RolloutMachine(RuleBasedStateMachine):
     def visit(self, choice: int, count: int) -> None:
         self.walk.visit(choice, count)
 
-    @rule(order=st.sampled_from(("go on", "pause", "promote", "promote in full", "abort")))
+    @rule(order=st.sampled_from(("go on", "pause", "promote", "promote in full", "pause and promote", "abort")))
     def person(self, order: str) -> None:
         if order == "go on":
             self.walk.go_on()
-        elif order == "pause":
+        elif order.startswith("pause"):
             self.walk.pause()
+            if order == "pause and promote":
+                self.walk.promote()
         elif order == "abort":
             self.walk.abort()
         else:

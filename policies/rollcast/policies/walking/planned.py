@@ -14,10 +14,14 @@ from typing import NamedTuple
 import networkx as nx
 
 from rollcast.planner.declaration import Rollout, Stage, Strategy
-from rollcast.planner.plan import EVERYONE, Milestone, Operation, Plan
+from rollcast.planner.plan import EVERYONE, Milestone, Operation, Plan, WorldState, fold
 from rollcast.planner.planning import make_plan
 from rollcast.planner.releases import Release, instance_path
+from rollcast.planner.split import Router
 from rollcast.policies.review import Review
+from rollcast.policies.walking.chains import chains_of
+from rollcast.policies.walking.compatible import mixed
+from rollcast.policies.walking.users import users_of
 
 
 def unplanned(review: Review) -> Iterator[str]:
@@ -27,8 +31,11 @@ def unplanned(review: Review) -> Iterator[str]:
     yield from _steps(review.plan)
     yield from _touched(review.plan)
     yield from _upstream_first(review.plan)
+    yield from mixed(review.plan)
     yield from _evaluated(review.plan)
     yield from _drained(review.plan)
+    yield from _overwritten(review.plan)
+    yield from _forward(review.plan)
     yield from _ways_back(review.plan)
     yield from _repeatable(review)
 
@@ -156,6 +163,8 @@ def _step(line: str, milestone: Milestone, asked: _Step) -> Iterator[str]:
         yield f"{title} asks for {milestone.min_sample} requests; {asked.min_sample} are declared."
     shares = [s for s in milestone.serving.get(line, ()) if s.audience in (asked.audience, EVERYONE)]
     own = [s for s in shares if s.audience == asked.audience] or shares
+    if len({share.release for share in own}) < len(own):
+        yield f"{title} serves all of {asked.audience} by one release."
     wanted = [asked.percent] + ([round(100 - asked.percent, 3)] if asked.percent < 100 else [])
     if [s.percent for s in own] != wanted:
         yield f"{title} serves {[s.percent for s in own]} % of {asked.audience}; {wanted} is declared."
@@ -269,10 +278,76 @@ def _drained(plan: Plan) -> Iterator[str]:
                 yield f"{where}{operation.id} waits for no drain."
 
 
-def _ways_back(plan: Plan) -> Iterator[str]:
+def _overwritten(plan: Plan) -> Iterator[str]:
+    """What exists once is overwritten while nobody is served, or after a drain of what was served before."""
+    last_shift: dict[str, int] = {}
+    serving, drained = dict(plan.start), -1
     for milestone in plan.milestones:
-        if not milestone.point_of_no_return and plan.rollback_of(milestone.index) is None:
-            yield f"there is no way back from '{milestone.title}'."
+        for operation in plan.operations_of(milestone.index):
+            if operation.kind == "drain":
+                drained = milestone.index
+            if not operation.in_place or operation.instance not in plan.start_instances:
+                continue
+            lines = [line for line in milestone.lines if serving.get(line)]
+            if milestone.kind == "pause" and lines:
+                yield f"{operation.id} is done while line {lines[0]} still serves."
+            shifted = max((last_shift.get(line, -1) for line in milestone.lines), default=-1)
+            if shifted > drained:
+                yield f"{operation.id} may meet requests of before '{plan.milestones[shifted].title}'."
+        last_shift.update({line: milestone.index for line in milestone.serving if serving.get(line)})
+        serving.update(milestone.serving)
+
+
+def _forward(plan: Plan) -> Iterator[str]:
+    """Milestone by milestone, nobody goes back to a release that they have left."""
+    chains, users, furthest = chains_of(plan), users_of(plan), dict[tuple[int, str], int]()
+    for milestone, serving in zip(plan.milestones, plan.servings(), strict=True):
+        routers: dict[str, Router] = {}
+        for number, user in enumerate(users if milestone.serving else ()):
+            if user.pipeline not in routers:
+                routers[user.pipeline] = Router(user.pipeline, plan.lines, serving, plan.audiences)
+            routed = routers[user.pipeline].route(user.key, user.attributes)
+            place = chains.get(routed.line, {}).get(routed.release) if routed else None
+            if routed is None or place is None:
+                continue
+            if place < furthest.get((number, routed.line), place):
+                yield f"{user.key} ({dict(user.attributes)}) goes back to {routed.release} at '{milestone.title}'."
+                return
+            furthest[number, routed.line] = place
+
+
+def _ways_back(plan: Plan) -> Iterator[str]:
+    """Up to each point of no return there is a way back, and it ends where the wave began, content included."""
+    origin, wave = WorldState(plan.start, plan.start_instances), 0
+    state = origin
+    for milestone in plan.milestones:
+        if milestone.wave != wave:
+            origin, wave = state, milestone.wave
+        state = fold(state, [milestone], plan.operations_of(milestone.index))
+        way = plan.rollback_of(milestone.index)
+        if way is None:
+            if not milestone.point_of_no_return:
+                yield f"there is no way back from '{milestone.title}'."
+            continue
+        back = fold(state, way.milestones, way.operations)
+        if _served(back) != _served(origin):
+            yield f"the way back from '{milestone.title}' does not end with what was served before."
+        if _holds(plan, back) != _holds(plan, origin):
+            yield f"the way back from '{milestone.title}' does not end with what ran before."
+
+
+def _served(state: WorldState) -> dict[str, list[tuple[str, float, str]]]:
+    return {
+        line: [(share.audience, share.percent, share.release) for share in shares]
+        for line, shares in state.serving.items()
+        if shares
+    }
+
+
+def _holds(plan: Plan, state: WorldState) -> dict[str, str]:
+    return {
+        folder: plan.releases[release].slots[slot].instance_id for folder, (release, slot) in state.instances.items()
+    }
 
 
 def _repeatable(review: Review) -> Iterator[str]:

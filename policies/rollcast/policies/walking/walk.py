@@ -16,8 +16,9 @@ from rollcast.policies.evaluation import judge_one
 from rollcast.policies.review import Review
 from rollcast.policies.rules import Policy, Violation
 from rollcast.policies.states import State, where_of
+from rollcast.policies.walking.chains import chains_of
 from rollcast.policies.walking.evidence import Evidence, outcomes_of
-from rollcast.policies.walking.expectations import chains_of, expectations
+from rollcast.policies.walking.expectations import expectations
 from rollcast.policies.walking.planned import unplanned
 from rollcast.policies.walking.story import Broken, Story, release_in_words, serving_in_words
 from rollcast.policies.walking.users import User, users_of
@@ -114,6 +115,11 @@ class Walk:
         self.rollout.reached(self.world.now_s)
         self.story.steps.append(f'reached: "{reach.milestone.title}"')
         self.begun, self.done, self.harmed = None, set(), False
+        if not reach.rollback:
+            asked = self.rollout.plan.milestones[reach.milestone.index]
+            proves = bool(asked.gates) or asked.bake_min_s > 0
+            if proves and not isinstance(self.rollout.next(self.world.now_s), Observe):
+                self.broken(OUR_OWN, "a milestone that must prove something is left at once.")
 
     def reach(self) -> None:
         """Carry out everything that is left of the milestone under way."""
@@ -122,6 +128,13 @@ class Walk:
             self.operate()
             if self.rollout.position is not before:
                 return
+
+    def onward(self) -> None:
+        """Everything goes well: the next milestone is reached, proves what it must, or is promoted by hand."""
+        self.reach()
+        self.watch(Evidence.HEALTHY)
+        if self.observing is not None:
+            self.promote()
 
     def crash(self, remembers: bool = True) -> None:
         """The process is killed and resumed from what it wrote down; operations may be done again."""

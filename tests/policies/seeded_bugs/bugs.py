@@ -1,0 +1,327 @@
+"""The bugs: what each one is, and the few words of source that make it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A bug in a module of the planner."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+
+    @property
+    def part(self) -> str:
+        """Which property test is to find it."""
+        return "declaration" if self.module == "checks" else "rollout"
+
+
+BUGS = (
+    # ---- order and groups -----------------------------------------------------------------------
+    Bug(
+        "a slot keeps its old version",
+        "steps",
+        "        if name in members:\n            slots[name] = slot\n",
+        "        if name in members and slots:\n            slots[name] = slot\n",
+    ),
+    Bug(
+        "every mixed pair is thought to work",
+        "contracts",
+        "        if self._same_generation(u, a, v, b):\n",
+        "        if True:\n",
+    ),
+    Bug(
+        "what nothing is declared about is thought to be free",
+        "contracts",
+        "        return False\n\n    @cached",
+        "        return True\n\n    @cached",
+    ),
+    Bug(
+        "every version range is thought to be met",
+        "values",
+        "return SpecifierSet(spec).contains(Version(provided), prereleases=True)",
+        "return True",
+    ),
+    Bug(
+        "a change of parameters is no change",
+        "changes",
+        "if old.identity == new.identity:",
+        "if old.reference == new.reference:",
+    ),
+    Bug(
+        "a flag that is taken away is no change",
+        "changes",
+        "for name in sorted({*old, *new}):",
+        "for name in sorted(new):",
+    ),
+    Bug(
+        "a release id leaves out the flags",
+        "releases",
+        "digest_of([self.pipeline, slots, self.flags])",
+        "digest_of([self.pipeline, slots])",
+    ),
+    Bug(
+        "removed lines come in the order of a mapping",
+        "planning",
+        "for line in sorted(live.serving)",
+        "for line in live.serving",
+    ),
+    Bug("removed lines are forgotten", "planning", "if line not in declared and live.serving[line]]", "if False]"),
+    # ---- expand ---------------------------------------------------------------------------------
+    Bug("instances come up in any order", "expanding", "waits = _waits(", "waits = () if True else _waits("),
+    Bug(
+        "the first new instance is forgotten",
+        "expanding",
+        "        operations.append(operation)\n",
+        "        operations.extend([operation] if operations else [])\n",
+    ),
+    Bug("no suite is run on a new release", "expanding", "for evaluate in rule.evaluate:", "for evaluate in ():"),
+    Bug(
+        "more is expanded than there is room for",
+        "waves",
+        "            if missing and wave:",
+        "            missing = ''\n            if missing and wave:",
+    ),
+    # ---- shift ----------------------------------------------------------------------------------
+    Bug(
+        "a percentage is off by one",
+        "shifting",
+        "shares = [_share(line, audience, percent, new)]",
+        "shares = [_share(line, audience, min(100.0, percent + 1), new)]",
+    ),
+    Bug("the first step is skipped", "shifting", "for percent in stage.percent:", "for percent in stage.percent[-1:]:"),
+    Bug(
+        "the rest of an audience also meets the new release",
+        "shifting",
+        "round(100 - percent, 3), old)",
+        "round(100 - percent, 3), new)",
+    ),
+    Bug(
+        "the old release is listed first, so widening moves people back",
+        "shifting",
+        "    return shares\n",
+        "    return shares[::-1]\n",
+    ),
+    Bug(
+        "an audience that is done goes back to the old release",
+        "shifting",
+        "settled += _split(line, stage.audience, stage.percent[-1], old, release)",
+        "settled = []",
+    ),
+    Bug("a step has no gates", "shifting", '"gates": tuple(gate.metric for gate in gates),', '"gates": (),'),
+    Bug("a step has no shortest bake", "shifting", '"bake_min_s": bake.min if stage else 0.0,', '"bake_min_s": 0.0,'),
+    Bug(
+        "an overdue step advances, whatever is declared",
+        "shifting",
+        '"bake_then": bake.then,\n        "min_sample": (stage',
+        '"bake_then": "advance",\n        "min_sample": (stage',
+    ),
+    Bug("what exists once is overwritten without a drain", "shifting", "    if stale:\n", "    if False:\n"),
+    Bug(
+        "a maintenance pause does not stop the traffic",
+        "shifting",
+        "[*stops, drain], dict.fromkeys(step.after, ())",
+        "[*stops, drain], {}",
+    ),
+    Bug(
+        "a slot that exists once is tagged but not overwritten",
+        "shifting",
+        "    return list(swaps.values())\n",
+        "    return []\n",
+    ),
+    # ---- contract -------------------------------------------------------------------------------
+    Bug(
+        "a drain is shorter than a request may be",
+        "build",
+        "wait_s=self.longest_request_s,",
+        "wait_s=self.longest_request_s / 10,",
+    ),
+    Bug(
+        "instances are retired before the drain",
+        "build",
+        "after=tuple(sorted(followers[slot])) or waits,",
+        "after=tuple(sorted(followers[slot])),",
+    ),
+    Bug(
+        "upstream is retired before downstream",
+        "build",
+        "followers[up].append(ids[down])",
+        "followers[down].append(ids[up])",
+    ),
+    Bug(
+        "one old instance is left running", "build", "        idle = self.idle()\n", "        idle = self.idle()[1:]\n"
+    ),
+    Bug(
+        "an instance that still serves is retired",
+        "build",
+        "        idle = self.idle()\n",
+        "        idle = list(self.instances)[:1]\n",
+    ),
+    Bug("the point of no return is not marked", "build", "point_of_no_return=True,", "point_of_no_return=False,"),
+    Bug(
+        "a milestone does not wait for all of the one before",
+        "build",
+        "op.id not in waited))\n        self.operations.extend(tied)",
+        "op.id not in waited))[:1]\n        self.operations.extend(tied)",
+    ),
+    # ---- the way back ---------------------------------------------------------------------------
+    Bug("the way back forgets an instance", "retreat", "way.retire(fresh)", "way.retire(fresh[1:])"),
+    Bug(
+        "the way back retires before traffic moves",
+        "retreat",
+        '    if pending:\n        way.shift(pending, "traffic back")\n    way.restore',
+        "    way.retire(fresh)\n    fresh = ()\n"
+        '    if pending:\n        way.shift(pending, "traffic back")\n    way.restore',
+    ),
+    Bug(
+        "the way back leaves what was overwritten",
+        "retreat",
+        '                way.shift(pending, "traffic back")\n                way.overwrite(step)',
+        '                way.shift(pending, "traffic back")',
+    ),
+    Bug(
+        "the way back does not drain", "retreat", "wait_s=self.draft.longest_request_s, drained", "wait_s=0.0, drained"
+    ),
+    Bug(
+        "the way back has forgotten where the wave began",
+        "waves",
+        "origin: Serving = {line: draft.serving.get(line, ()) for line in lines}",
+        "origin: Serving = {}",
+    ),
+    # ---- who is served by what ------------------------------------------------------------------
+    Bug(
+        "buckets depend on the release",
+        "split",
+        "bucket = bucket_of(salt, key)",
+        "bucket = bucket_of(salt + group.bounds[0][0], key)",
+    ),
+    Bug(
+        "a channel that is not released yet serves nobody",
+        "split",
+        "                    continue  #",
+        "                    return None  #",
+    ),
+    Bug(
+        "the first audience takes everyone",
+        "split",
+        "if group.rule is None or matches(group.rule, attributes):",
+        "if group.bounds:",
+    ),
+    Bug(
+        "channels are tried in the wrong order",
+        "split",
+        "key=lambda line: line.route is None)",
+        "key=lambda line: line.route is not None)",
+    ),
+    # ---- the rollout ----------------------------------------------------------------------------
+    Bug("a gate is skipped", "rollout", "looked_s=None, cleared=not bakes,", "looked_s=None, cleared=True,"),
+    Bug(
+        "a stage ends before its shortest bake",
+        "rollout",
+        "elif verdict.verdict is Verdict.ADVANCE and baked_s >= milestone.bake_min_s:",
+        "elif verdict.verdict is Verdict.ADVANCE:",
+    ),
+    Bug(
+        "proved harm is not rolled back",
+        "rollout",
+        "        if verdict.verdict is Verdict.ROLL_BACK:\n",
+        "        if False:\n",
+    ),
+    Bug(
+        "an overdue stage advances without proof",
+        "rollout",
+        'if milestone.bake_then == "advance" and verdict.verdict is Verdict.CONTINUE:',
+        "if True:",
+    ),
+    Bug("a paused rollout goes on", "rollout", "        if here.paused:\n", "        if False:\n"),
+    Bug(
+        "a promotion leaves the rollout paused",
+        "rollout",
+        "self._move(cleared=True, held=None, paused=False,",
+        "self._move(cleared=True, held=None,",
+    ),
+    Bug(
+        "a step of the way back is skipped",
+        "rollout",
+        "rollback_step=here.rollback_step + 1",
+        "rollback_step=here.rollback_step + 2",
+    ),
+    Bug(
+        "the last step of the way back is left out",
+        "rollout",
+        "if way is None or step == len(way.milestones):",
+        "if way is None or step >= len(way.milestones) - 1:",
+    ),
+    Bug(
+        "a half-done milestone is not undone",
+        "rollout",
+        "        begun = self.position.milestone + 1\n",
+        "        begun = max(self.position.milestone, 0)\n",
+    ),
+    Bug(
+        "an abort past the point of no return claims to roll back",
+        "rollout",
+        "if here >= 0 and self.plan.rollback_of(here) is None:",
+        "if False:",
+    ),
+    Bug(
+        "a resumed rollout has forgotten its evidence",
+        "rollout",
+        "self.gates.to_json() if self.gates else None",
+        "None",
+    ),
+    Bug(
+        "a resumed rollout has forgotten a promotion in full",
+        "rollout",
+        "        if self.position.full:\n",
+        "        if False:\n",
+    ),
+    Bug(
+        "no data is a pass",
+        "gates.stage",
+        '        broken = tuple(guard for guard in failed if guard.name != "min_sample")\n',
+        "        failed, broken = (), ()\n",
+    ),
+    Bug(
+        "harm is reported as proof",
+        "gates.stage",
+        "            return Verdict.ROLL_BACK, harmful",
+        "            return Verdict.ADVANCE, harmful",
+    ),
+    # ---- declarations that must be refused --------------------------------------------------------
+    Bug("percentages may fall", "checks", "elif percent <= last:", "elif False:"),
+    Bug("a rollout need not reach everyone", "checks", "rollout.percent[-1:] != (100.0,):", "False:"),
+    Bug("an artifact need not exist", "checks", "    if reference not in known:\n", "    if False:\n"),
+    Bug("a component need not exist", "checks", "    if name not in names:\n", "    if False:\n"),
+    Bug("an artifact may be declared twice", "checks", "if artifact.reference in seen:", "if False:"),
+    Bug(
+        "the data may flow in a circle",
+        "checks",
+        '    yield Mistake(path, f"{what}: {shown}.", "Remove one of these edges.")',
+        "    yield from ()",
+    ),
+    Bug(
+        "a channel may be shadowed by another",
+        "checks",
+        "elif before and not satisfiable(",
+        "elif False and not satisfiable(",
+    ),
+    Bug("an audience may be impossible", "checks", "if not satisfiable([(predicate.rule, True)]):", "if False:"),
+    Bug(
+        "contracts may contradict each other",
+        "checks",
+        "            if str(clash) in seen:\n",
+        "            if True:\n",
+    ),
+    Bug(
+        "a release may run outside its regions",
+        "checks",
+        "if regions and not allowed.intersection(regions):",
+        "if False:",
+    ),
+    Bug("a release need not fit", "checks", "        if over:\n", "        if False:\n"),
+)
