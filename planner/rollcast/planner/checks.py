@@ -95,7 +95,11 @@ def _ranges(path: Path, owner: Artifact | Component) -> Iterator[Mistake]:
 
 def _reference(path: Path, reference: str, known: Iterable[str]) -> Iterator[Mistake]:
     if reference not in known:
-        yield Mistake(path, f"there is no artifact '{reference}'.", did_you_mean(reference, known))
+        yield Mistake(
+            path,
+            f"there is no artifact '{reference}'.",
+            did_you_mean(reference, known) or "Declare it under 'artifacts'.",
+        )
 
 
 def _cycle(path: Path, graph: nx.DiGraph, what: str) -> Iterator[Mistake]:
@@ -154,7 +158,9 @@ def _artifact_references(
 
 def _component_name(path: Path, name: str, names: Iterable[str]) -> Iterator[Mistake]:
     if name not in names:
-        yield Mistake(path, f"there is no component '{name}'.", did_you_mean(name, names))
+        yield Mistake(
+            path, f"there is no component '{name}'.", did_you_mean(name, names) or "Declare it under 'components'."
+        )
 
 
 def _unknown_regions(path: Path, named: Sequence[str], known: set[str]) -> Iterator[Mistake]:
