@@ -14,6 +14,7 @@ MODULES = (
     "lock",
     "plan",
     "simulate",
+    "calibrate",
     "report",
     "review",
     "apply",

@@ -61,7 +61,7 @@ def simulate(
     from rollcast.simulator.traffic import read_traffic
 
     made, files = _plan_and_traffic(context, plan, traffic, from_)
-    recorded = read_traffic(files, seed=seed, columns=_pairs(columns, "--columns"))
+    recorded = read_traffic(files, seed=seed, columns=pairs(columns, "--columns"))
     if warp is not None:
         recorded = recorded.warped(_moments(warp))
     load_stations(options_of(context).directory)
@@ -88,7 +88,7 @@ def simulate(
     refuse(made, "simulate")
 
 
-def _pairs(text: str | None, option: str) -> dict[str, str] | None:
+def pairs(text: str | None, option: str) -> dict[str, str] | None:
     """From `time=ts,key=user`. Raises SimulatorError."""
     from rollcast.simulator.errors import SimulatorError
 
@@ -109,7 +109,7 @@ def _moments(text: str) -> list[tuple[float, float]]:
     from rollcast.simulator.errors import SimulatorError
 
     try:
-        return [(duration_s(at), float(factor)) for at, factor in (_pairs(text, "--warp") or {}).items()]
+        return [(duration_s(at), float(factor)) for at, factor in (pairs(text, "--warp") or {}).items()]
     except ValueError as error:
         raise SimulatorError(f"--warp {text}: {error}. Write for example 10m=3,20m=1.") from None
 

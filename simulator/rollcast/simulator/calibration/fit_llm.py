@@ -1,9 +1,10 @@
 """An `llm` profile from recorded requests: arrival, tokens, time to first token, latency.
 
 The scheduler is known (it is vLLM's); what is fitted is how long one of its iterations takes, as `StepTime` has it, and
-the overhead of a request. Coefficients start from regressions and are then moved until the simulated latencies of the
-very same requests are nearest to the measured ones: least squares of log ratios, so that 10 % weighs the same
-everywhere, with every request's queueing and batching in the loop (scipy's trust-region reflective method).
+the overhead of a request. A regression over what ran beside each request (`steps`) tells the coefficients apart; they
+are then moved a little until the simulated latencies of the very same requests are nearest to the measured ones, with
+every request's queueing and batching in the loop: least squares of log ratios, held near the regression, so that
+coefficients keep their meaning and carry over to other workloads.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import least_squares, nnls
+from scipy.optimize import least_squares
 
 from rollcast.simulator.calibration.alone import serve_alone
+from rollcast.simulator.calibration.steps import step_regression
 from rollcast.simulator.draws import Floats
 from rollcast.simulator.engine import Bools
 from rollcast.simulator.errors import SimulatorError
@@ -26,6 +28,7 @@ _NAMES = ("base_s", "prefill_token_s", "decode_sequence_s", "kv_token_s", "prefi
 _LEAST = np.array([1e-4, 5e-7, 1e-6, 2e-9, 5e-11, 1e-3])  # the finest scale on which a coefficient is moved
 _LEAST_REQUESTS = 50
 _GROUPS, _WEIGHT = 12, 2.0
+_TRUST = 0.05  # in the regression: how little a coefficient may leave it without being nearer
 
 
 @dataclass(frozen=True)
@@ -57,22 +60,16 @@ def fit_llm(
     start = known or LlmProfile(step=StepTime(base_s=1e-3))
     view = _View(traffic, usable)
     measured = view.of(first_token_s, latency_s)
-    guess = _regression(traffic, first_token_s, latency_s, usable)
+    guess = step_regression(traffic, first_token_s, latency_s, usable)
     unit = np.maximum(guess, _LEAST)
 
-    def residuals(values: Floats) -> Floats:
-        served = serve_alone(_with(start, values * unit), traffic, replicas=replicas)
+    def residuals(logs: Floats) -> Floats:
+        served = serve_alone(_with(start, unit * np.exp(logs)), traffic, replicas=replicas)
         difference: Floats = np.nan_to_num(view.of(served.first_token_s, served.latency_s) - measured, nan=3.0)
-        return difference
+        return np.concatenate([difference, _TRUST * logs])
 
-    found = min(
-        (
-            least_squares(residuals, begin, bounds=(0.0, np.inf), diff_step=0.03, x_scale=np.maximum(begin, 0.3))
-            for begin in (np.maximum(guess / unit, 0.05), np.maximum(guess / unit, 0.05) * [1, 0.5, 2, 0.5, 0.2, 1])
-        ),
-        key=lambda result: float(result.cost),
-    )
-    profile = _with(start, found.x * unit)
+    found = least_squares(residuals, np.zeros(len(unit)), diff_step=0.02, x_scale=0.1, max_nfev=25)
+    profile = _with(start, unit * np.exp(found.x))
     served = serve_alone(profile, traffic, replicas=replicas)
     errors = quantile_errors("latency", served.latency_s, latency_s)
     errors |= quantile_errors("time to first token", served.first_token_s, first_token_s)
@@ -85,7 +82,7 @@ def fit_llm(
 class _View:
     """What of the latencies is compared: logs of quantiles, for the whole and for groups alike in length or in time.
 
-    Single requests would be too much: whether one just catches a step or just misses it is chance, and hides the slopes.
+    Single requests would be too much: whether one just catches a step or just misses it is chance.
     """
 
     def __init__(self, traffic: Traffic, usable: Bools) -> None:
@@ -114,24 +111,6 @@ def _with(profile: LlmProfile, values: Floats) -> LlmProfile:
 
 def _range(values: np.ndarray[tuple[int], np.dtype[np.int64]]) -> tuple[int, int]:
     return int(values.min()), int(values.max())
-
-
-def _regression(traffic: Traffic, first_s: Floats, latency_s: Floats, usable: Bools) -> Floats:
-    """First values: time between tokens by how many run at once; time to first token of the least delayed by length."""
-    given, made = traffic.input_tokens.astype(float), traffic.output_tokens.astype(float)
-    several = usable & (made > 4)
-    arrival = traffic.arrival_s[several]
-    between = (latency_s - first_s)[several] / (made[several] - 1)
-    ends = np.sort(traffic.arrival_s[usable] + latency_s[usable])
-    running = np.searchsorted(traffic.arrival_s, arrival, "right") - np.searchsorted(ends, arrival, "right")
-    held = running * float(np.mean(given) + np.mean(made) / 2)
-    base, sequence, kv = nnls(np.column_stack([np.ones(len(between)), running, held]), between)[0]
-    order = np.argsort(given[usable], kind="stable")
-    groups = [g for g in np.array_split(order, 30) if len(g)]
-    length = np.array([given[usable][g].mean() for g in groups])
-    quick = np.array([np.quantile(first_s[usable][g], 0.1) for g in groups])
-    overhead, token, attention = nnls(np.column_stack([np.ones(len(quick)), length, length**2 / 2]), quick)[0]
-    return np.array([max(base, 1e-4), token, sequence / 2, kv / 2, attention, max(overhead - base, 0.0)])
 
 
 def quantile_errors(name: str, simulated: Floats, measured: Floats) -> dict[str, float]:

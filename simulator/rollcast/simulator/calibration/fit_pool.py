@@ -1,0 +1,79 @@
+"""A `pool` profile for a whole service from recorded requests: arrival and latency, nothing of what happens inside.
+
+Two things are unknown: how many requests are served at once, and how long one takes when nothing is in its way. For
+each number of servers the quantiles of the service time are moved until the simulated latencies of the same arrivals
+have the measured quantiles; the number whose latencies also follow the load over time best is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from rollcast.simulator.calibration.alone import serve_alone
+from rollcast.simulator.calibration.fit_llm import quantile_errors
+from rollcast.simulator.distributions import Distribution
+from rollcast.simulator.draws import Floats
+from rollcast.simulator.errors import SimulatorError
+from rollcast.simulator.profiles import PoolProfile
+from rollcast.simulator.traffic import Traffic
+
+SERVERS = (1, 2, 3, 4, 6, 8, 16, 32, 64)
+_POINTS = np.concatenate([np.linspace(0, 0.96, 49), np.linspace(0.97, 1, 7)])
+_ROUNDS, _SEEDS = 12, 1
+_LEAST_REQUESTS = 200
+_GROUP = 40  # requests: long enough to average out luck, short enough to follow a rush
+
+
+@dataclass(frozen=True)
+class PoolFit:
+    """A fitted profile and how well it reproduces what it was fitted to."""
+
+    profile: PoolProfile
+    errors: Mapping[str, float]
+    requests: int
+    rate_per_s: float
+
+
+def fit_pool(traffic: Traffic, latency_s: Floats) -> PoolFit:
+    """The profile under which `traffic` would have been served as measured. Raises SimulatorError."""
+    if len(traffic) < _LEAST_REQUESTS:
+        raise SimulatorError(f"Only {len(traffic)} requests; {_LEAST_REQUESTS} are the least that can be fitted.")
+    best = min((_with_servers(traffic, latency_s, servers) for servers in SERVERS), key=lambda found: found[0])
+    profile = best[1]
+    served = serve_alone(profile, traffic, seed=_SEEDS)
+    errors = quantile_errors("latency", served.latency_s, latency_s)
+    return PoolFit(profile, errors, len(traffic), len(traffic) / traffic.span_s)
+
+
+def _with_servers(traffic: Traffic, latency_s: Floats, servers: int) -> tuple[float, PoolProfile]:
+    measured = np.quantile(latency_s, _POINTS)
+    service = measured.copy()
+    best: tuple[float, PoolProfile] | None = None
+    for _ in range(_ROUNDS):
+        profile = _pool(service, servers)
+        found = serve_alone(profile, traffic, seed=_SEEDS).latency_s
+        simulated = np.quantile(found, _POINTS)
+        off = _off(found, latency_s)
+        if best is None or off < best[0]:
+            best = (off, profile)
+        service = np.maximum.accumulate(service * (measured / np.maximum(simulated, 1e-9)) ** 0.7)
+    assert best is not None
+    return best
+
+
+def _pool(service: Floats, servers: int) -> PoolProfile:
+    even = np.interp(np.linspace(0, 1, 257), _POINTS, service)
+    quantiles = tuple(float(value) for value in np.round(even, 7))
+    return PoolProfile(concurrency=servers, service_s=Distribution(distribution="empirical", quantiles=quantiles))
+
+
+def _off(simulated: Floats, measured: Floats) -> float:
+    """How far latencies are apart: their quantiles, and how little successive groups rise and fall together."""
+    whole = [np.log(np.quantile(simulated, q) / np.quantile(measured, q)) for q in (0.5, 0.9, 0.95, 0.99)]
+    groups = max(len(measured) // _GROUP, 4)
+    means = [[group.mean() for group in np.array_split(values, groups)] for values in (simulated, measured)]
+    together = float(np.corrcoef(np.log(np.array(means) + 1e-9))[0, 1])
+    return float(np.sqrt(np.mean(np.square(whole)))) + (1 - np.nan_to_num(together)) / 2
