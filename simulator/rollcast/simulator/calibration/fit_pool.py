@@ -1,8 +1,9 @@
 """A `pool` profile for a whole service from recorded requests: arrival and latency, nothing of what happens inside.
 
-Two things are unknown: how many requests are served at once, and how long one takes when nothing is in its way. For
-each number of servers the quantiles of the service time are moved until the simulated latencies of the same arrivals
-have the measured quantiles; the number whose latencies also follow the load over time best is taken.
+Two things are unknown: how many requests are served at once, and how long one takes when nothing is in its way. If c
+are served at once, a request that finds fewer than c under way does not wait, and its latency is its service time;
+since arrivals don't know what is under way, those are a fair sample of all. For each c that sample is replayed on the
+same arrivals; the c whose latencies have the measured quantiles and rise and fall with the load is taken.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from rollcast.simulator.traffic import Traffic
 
 SERVERS = (1, 2, 3, 4, 6, 8, 16, 32, 64)
 _POINTS = np.concatenate([np.linspace(0, 0.96, 49), np.linspace(0.97, 1, 7)])
-_ROUNDS, _SEEDS = 12, 1
+_SEED, _LEAST_SEEN = 1, 50
 _LEAST_REQUESTS = 200
 _GROUP = 40  # requests: long enough to average out luck, short enough to follow a rush
 
@@ -43,25 +44,25 @@ def fit_pool(traffic: Traffic, latency_s: Floats) -> PoolFit:
         raise SimulatorError(f"Only {len(traffic)} requests; {_LEAST_REQUESTS} are the least that can be fitted.")
     best = min((_with_servers(traffic, latency_s, servers) for servers in SERVERS), key=lambda found: found[0])
     profile = best[1]
-    served = serve_alone(profile, traffic, seed=_SEEDS)
+    served = serve_alone(profile, traffic, seed=_SEED)
     errors = quantile_errors("latency", served.latency_s, latency_s)
     return PoolFit(profile, errors, len(traffic), len(traffic) / traffic.span_s)
 
 
 def _with_servers(traffic: Traffic, latency_s: Floats, servers: int) -> tuple[float, PoolProfile]:
-    measured = np.quantile(latency_s, _POINTS)
-    service = measured.copy()
-    best: tuple[float, PoolProfile] | None = None
-    for _ in range(_ROUNDS):
-        profile = _pool(service, servers)
-        found = serve_alone(profile, traffic, seed=_SEEDS).latency_s
-        simulated = np.quantile(found, _POINTS)
-        off = _off(found, latency_s)
-        if best is None or off < best[0]:
-            best = (off, profile)
-        service = np.maximum.accumulate(service * (measured / np.maximum(simulated, 1e-9)) ** 0.7)
-    assert best is not None
-    return best
+    ahead = _ahead(traffic.arrival_s, latency_s)
+    unhindered = latency_s[ahead < servers]
+    service = np.quantile(unhindered, _POINTS) if len(unhindered) >= _LEAST_SEEN else np.quantile(latency_s, _POINTS)
+    profile = _pool(service, servers)
+    return _off(serve_alone(profile, traffic, seed=_SEED).latency_s, latency_s), profile
+
+
+def _ahead(arrival_s: Floats, latency_s: Floats) -> Floats:
+    """How many requests were under way when each arrived."""
+    ends = np.sort(arrival_s + latency_s)
+    before = np.arange(len(arrival_s), dtype=np.float64)
+    found: Floats = before - np.searchsorted(ends, arrival_s, "right")
+    return found
 
 
 def _pool(service: Floats, servers: int) -> PoolProfile:
@@ -76,4 +77,4 @@ def _off(simulated: Floats, measured: Floats) -> float:
     groups = max(len(measured) // _GROUP, 4)
     means = [[group.mean() for group in np.array_split(values, groups)] for values in (simulated, measured)]
     together = float(np.corrcoef(np.log(np.array(means) + 1e-9))[0, 1])
-    return float(np.sqrt(np.mean(np.square(whole)))) + (1 - np.nan_to_num(together)) / 2
+    return float(np.sqrt(np.mean(np.square(whole)))) + (1 - float(np.nan_to_num(together))) / 2
