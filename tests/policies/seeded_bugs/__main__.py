@@ -17,7 +17,7 @@ def main(words: list[str]) -> int:
     for bug in chosen:
         try:
             found = find(bug)
-        except NoLongerThere as gone:
+        except (NoLongerThere, ImportError) as gone:
             found = Found("", 0.0)
             print(gone, file=sys.stderr)  # noqa: T201
         proof = "" if bug.part == "declaration" or not found.seconds else "yes" if proof_finds(bug) else "-"

@@ -260,7 +260,7 @@ BUGS = (
         "a half-done milestone is not undone",
         "rollout",
         "        begun = self.position.milestone + 1\n",
-        "        begun = max(self.position.milestone, 0)\n",
+        "        begun = self.position.milestone\n",
     ),
     Bug(
         "an abort past the point of no return claims to roll back",

@@ -13,15 +13,27 @@ from typing import NamedTuple
 
 import networkx as nx
 
-from rollcast.planner.declaration import Rollout, Stage, Strategy
+from rollcast.planner.declaration import Rollout as Rules
+from rollcast.planner.declaration import Stage, Strategy
 from rollcast.planner.plan import EVERYONE, Milestone, Operation, Plan, WorldState, fold
 from rollcast.planner.planning import make_plan
 from rollcast.planner.releases import Release, instance_path
+from rollcast.planner.rollout import Position, Rollout
 from rollcast.planner.split import Router
 from rollcast.policies.review import Review
 from rollcast.policies.walking.chains import chains_of
 from rollcast.policies.walking.compatible import mixed
 from rollcast.policies.walking.users import users_of
+
+_KEPT = "_unplanned"
+
+
+def unplanned_once(review: Review) -> tuple[str, ...]:
+    """What `unplanned` finds, kept with the review: a project's rollouts are walked many times."""
+    if _KEPT not in review.__dict__:
+        review.__dict__[_KEPT] = tuple(unplanned(review))
+    found: tuple[str, ...] = review.__dict__[_KEPT]
+    return found
 
 
 def unplanned(review: Review) -> Iterator[str]:
@@ -136,7 +148,7 @@ def _once(plan: Plan, step: str) -> bool:
     return any(operation.in_place and operation.milestone in indices for operation in plan.operations)
 
 
-def _declared(rule: Rollout) -> list[_Step]:
+def _declared(rule: Rules) -> list[_Step]:
     def step(audience: str, percent: float, stage: Stage | None = None) -> _Step:
         bake = (stage.bake if stage else None) or rule.bake
         least = (stage.min_sample if stage else None) or rule.min_sample
@@ -328,12 +340,22 @@ def _ways_back(plan: Plan) -> Iterator[str]:
         if way is None:
             if not milestone.point_of_no_return:
                 yield f"there is no way back from '{milestone.title}'."
+            elif not _refused(Rollout(plan, Position(milestone=milestone.index))):
+                yield f"an abort after '{milestone.title}' is not refused, and there is no way back."
             continue
         back = fold(state, way.milestones, way.operations)
         if _served(back) != _served(origin):
             yield f"the way back from '{milestone.title}' does not end with what was served before."
         if _holds(plan, back) != _holds(plan, origin):
             yield f"the way back from '{milestone.title}' does not end with what ran before."
+
+
+def _refused(stateless: Rollout) -> bool:
+    try:
+        stateless.roll_back("aborted")
+    except ValueError:
+        return True
+    return False
 
 
 def _served(state: WorldState) -> dict[str, list[tuple[str, float, str]]]:

@@ -12,14 +12,14 @@ from dataclasses import replace
 from rollcast.planner.gates import Verdict
 from rollcast.planner.plan import Milestone, Operation, Plan, Serving
 from rollcast.planner.rollout import Finished, Hold, Observe, Position, Reach, Rollout, specs_of
-from rollcast.policies.evaluation import judge_one
+from rollcast.policies.evaluation import judge_one, pass_all
 from rollcast.policies.review import Review
 from rollcast.policies.rules import Policy, Violation
 from rollcast.policies.states import State, where_of
 from rollcast.policies.walking.chains import chains_of
 from rollcast.policies.walking.evidence import Evidence, outcomes_of
 from rollcast.policies.walking.expectations import expectations
-from rollcast.policies.walking.planned import unplanned
+from rollcast.policies.walking.planned import unplanned_once
 from rollcast.policies.walking.story import Broken, Story, release_in_words, serving_in_words
 from rollcast.policies.walking.users import User, users_of
 from rollcast.policies.walking.world import Attributes, Request, World
@@ -45,7 +45,7 @@ class Walk:
         self.furthest: dict[tuple[int, str], int] = {}
         self.seen_serving: Serving | None = None
         self._units = 0
-        for what in unplanned(review):
+        for what in unplanned_once(review):
             self.broken(OUR_OWN, what)
         self._static: dict[str, set[str]] = {one.name: self._judged(one, ()) for one in self.policies}
 
@@ -285,12 +285,14 @@ class Walk:
         """The rollout's own invariants and every policy, in the state that is reached. Raises Broken with the story."""
         for what in expectations(self):
             self.broken(OUR_OWN, what)
-        for one in self.policies:
-            self._check_policy(one)
+        if self.policies:
+            here = replace(self.review, visited=(self.state,))
+            if not pass_all(here, self.policies):
+                for one in self.policies:
+                    self._check_policy(here, one)
 
-    def _check_policy(self, one: Policy) -> None:
-        state = self.state
-        judgement = judge_one(replace(self.review, visited=(state,)), one)
+    def _check_policy(self, here: Review, one: Policy) -> None:
+        judgement = judge_one(here, one)
         if judgement.broken:
             self.broken(f"Policy '{one.name}'", judgement.message)
         for finding in judgement.findings:
