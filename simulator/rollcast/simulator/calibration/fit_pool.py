@@ -3,7 +3,7 @@
 Two things are unknown: how many requests are served at once, and how long one takes when nothing is in its way. If c
 are served at once, a request that finds fewer than c under way does not wait, and its latency is its service time;
 since arrivals don't know what is under way, those are a fair sample of all. For each c that sample is replayed on the
-same arrivals; the c whose latencies have the measured quantiles and rise and fall with the load is taken.
+same arrivals; the c whose latencies have the measured quantiles, for each number found under way too, is taken.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SERVERS = (1, 2, 3, 4, 6, 8, 16, 32, 64)
 _POINTS = np.concatenate([np.linspace(0, 0.96, 49), np.linspace(0.97, 1, 7)])
 _SEED, _LEAST_SEEN = 1, 50
 _LEAST_REQUESTS = 200
-_GROUP = 40  # requests: long enough to average out luck, short enough to follow a rush
+_LEVELS = 100
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def _with_servers(traffic: Traffic, latency_s: Floats, servers: int) -> tuple[fl
     unhindered = latency_s[ahead < servers]
     service = np.quantile(unhindered, _POINTS) if len(unhindered) >= _LEAST_SEEN else np.quantile(latency_s, _POINTS)
     profile = _pool(service, servers)
-    return _off(serve_alone(profile, traffic, seed=_SEED).latency_s, latency_s), profile
+    return _off(traffic.arrival_s, serve_alone(profile, traffic, seed=_SEED).latency_s, latency_s), profile
 
 
 def _ahead(arrival_s: Floats, latency_s: Floats) -> Floats:
@@ -71,10 +71,13 @@ def _pool(service: Floats, servers: int) -> PoolProfile:
     return PoolProfile(concurrency=servers, service_s=Distribution(distribution="empirical", quantiles=quantiles))
 
 
-def _off(simulated: Floats, measured: Floats) -> float:
-    """How far latencies are apart: their quantiles, and how little successive groups rise and fall together."""
+def _off(arrival_s: Floats, simulated: Floats, measured: Floats) -> float:
+    """How far latencies are apart: their quantiles, and their medians by how many requests were found under way."""
     whole = [np.log(np.quantile(simulated, q) / np.quantile(measured, q)) for q in (0.5, 0.9, 0.95, 0.99)]
-    groups = max(len(measured) // _GROUP, 4)
-    means = [[group.mean() for group in np.array_split(values, groups)] for values in (simulated, measured)]
-    together = float(np.corrcoef(np.log(np.array(means) + 1e-9))[0, 1])
-    return float(np.sqrt(np.mean(np.square(whole)))) + (1 - float(np.nan_to_num(together))) / 2
+    one, two = _ahead(arrival_s, simulated), _ahead(arrival_s, measured)
+    levels = [
+        np.log(np.median(simulated[one == n]) / np.median(measured[two == n]))
+        for n in range(_LEVELS)
+        if min((one == n).sum(), (two == n).sum()) >= _LEAST_SEEN
+    ]
+    return float(np.sqrt(np.mean(np.square(whole))) + np.sqrt(np.mean(np.square(levels or [1.0]))))
