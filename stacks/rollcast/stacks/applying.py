@@ -63,9 +63,9 @@ def start(
     """
     ledger = ledger_of(project)
     _refuse_second(under_way(ledger))
-    with holding(ledger, take_over=True) as held:
+    target = target_at(project.folder, plan.settings)
+    with holding(ledger, take_over=True, above=target.newest()) as held:
         _refuse_second(under_way(ledger))
-        target = target_at(project.folder, plan.settings)
         live = read(target, project.declaration.each_pipeline())
         _refuse_stale(project, plan, live.state.digest, serial_of(ledger))
         if plan.empty:
@@ -134,9 +134,9 @@ def _refuse_stale(project: Project, plan: Plan, live_digest: str, serial: int) -
 
 
 @contextlib.contextmanager
-def holding(ledger: Ledger, *, take_over: bool) -> Iterator[Held]:
+def holding(ledger: Ledger, *, take_over: bool, above: int = 0) -> Iterator[Held]:
     """Holds the lease and renews it. SIGINT or SIGTERM asks to stop at a safe state; a second one stops now."""
-    lease = ledger.acquire(take_over)
+    lease = ledger.acquire(take_over, above=above)
     over = threading.Event()
     stop = threading.Event()
     second: list[Callable[[], None]] = []

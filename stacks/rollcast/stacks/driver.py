@@ -296,7 +296,10 @@ class Driver:
 
     def _orders(self) -> bool:
         """Does what people asked for since the last time: pause, promote, abort, roll back. True when there was any."""
-        orders = [r for r in self.ledger.records(self.kept.heard, self.work.id) if r.kind == "order"]
+        try:
+            orders = [r for r in self.ledger.records(self.kept.heard, self.work.id) if r.kind == "order"]
+        except LedgerError:
+            return False  # heard at the next look; a write that can't be made says what is wrong
         for record in orders:
             self.kept.heard = record.seq
             self.obey(str(record.body["order"]), bool(record.body.get("full")), str(record.body.get("reason", "")))

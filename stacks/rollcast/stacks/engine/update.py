@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,8 @@ from rollcast.stacks.boundaries import DRIVER, InjectedFault, boundary
 from rollcast.stacks.errors import EngineError, FenceError, StackError
 from rollcast.stacks.program import Node, program_of
 
+# An engine that ends in the middle also ends its event stream; the error itself says what happened.
+warnings.filterwarnings("ignore", message="Error in event stream", module="pulumi")
 _MARK = "ROLLCAST_WORLD"
 _GRACE_S = 30.0
 _TRANSIENT = (

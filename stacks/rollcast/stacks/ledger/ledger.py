@@ -140,15 +140,18 @@ class Ledger:
 
     # ---- lease --------------------------------------------------------------------------------
 
-    def acquire(self, take_over: bool = False, ttl_s: float = TTL_S) -> Lease:
-        """The lease with a new token. Raises LockedError naming the holder and what to do."""
+    def acquire(self, take_over: bool = False, ttl_s: float = TTL_S, above: int = 0) -> Lease:
+        """The lease with a new token. Raises LockedError naming the holder and what to do.
+
+        `above` is the newest token that the target has seen: a new ledger in the place of a lost one goes on from it.
+        """
         holder = Holder.this()
         with self._write() as connection:
             row = connection.execute(select(LEASES).where(LEASES.c.scope == self.scope)).first()
             now = _now(connection)
             if row is not None and row.held:
                 self._may_take(Holder(**json.loads(row.holder)), row.expires_s - now, take_over)
-            token = row.token + 1 if row else 1
+            token = row.token + 1 if row else above + 1
             values = {"token": token, "holder": canonical(holder.to_json()), "expires_s": now + ttl_s, "held": True}
             if row is None:
                 connection.execute(insert(LEASES).values(scope=self.scope, **values))

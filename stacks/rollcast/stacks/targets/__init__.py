@@ -35,6 +35,9 @@ class Target(Protocol):
     def claim(self, fence: int) -> None:
         """Refuses every older token from now on. Raises FenceError when this one is older itself."""
 
+    def newest(self) -> int:
+        """The newest token that was claimed here; 0 before there was any."""
+
     def flag(self, key: str) -> dict[str, Any] | None:
         """The flag that the data plane evaluates now."""
 

@@ -43,7 +43,7 @@ class FlagdTarget:
         """Holds the target's lock for one short write that is not late."""
         try:
             with whole_files.locked(self._fence.with_suffix(".lock")):
-                newest = self._newest()
+                newest = self.newest()
                 if fence < newest:
                     raise FenceError(
                         f"This write carries fencing token {fence}, but {newest} has written since, so it is refused. "
@@ -58,7 +58,7 @@ class FlagdTarget:
                 "then run 'rollcast apply --resume'."
             ) from None
 
-    def _newest(self) -> int:
+    def newest(self) -> int:
         try:
             return int(self._fence.read_text("utf-8"))
         except FileNotFoundError:
