@@ -225,6 +225,8 @@ def test_one_command_leads_back_and_no_rollback_follows_a_rollback(site: Site) -
         ordered = time.time()
         assert site.rollcast("rollback", "--auto-approve").returncode == 0
         assert site.components() == before
+    again = site.rollcast("rollback", "--auto-approve")
+    assert bad not in again.stdout, "a release that was left by a rollback is not gone back to"
     assert requests.last_s[bad] - ordered < 60
     assert (requests.mixed, requests.failed) == (0, 0)
     assert_whole(site)

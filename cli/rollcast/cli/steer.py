@@ -69,7 +69,9 @@ def rollback(
         raise typer.Exit(1)
     why = reason or f"rolled back by hand to {to or 'the release before'}"
     with teller(format_) as tell:
-        ended = applying.start(project, way.plan, tell, reason=why, declared=(way.declaration, way.digests))
+        ended = applying.start(
+            project, way.plan, tell, reason=why, declared=(way.declaration, way.digests), rollback=True
+        )
     close(project, ended, format_)
 
 

@@ -54,10 +54,11 @@ def start(
     reason: str = "",
     declared: tuple[Declaration, Mapping[str, str]] | None = None,
     forecast: Mapping[str, Any] | None = None,
+    rollback: bool = False,
 ) -> Ended:
     """Carries out a plan. `declared`: what it was made from, with digests, where that is not the project's own.
 
-    `forecast` is what was shown for it, kept in the ledger.
+    `forecast` is what was shown for it, kept in the ledger; `rollback`: it leads back to an earlier release.
 
     Raises StaleError, LockedError, StackError; what was reached stays reached.
     """
@@ -71,7 +72,8 @@ def start(
         if plan.empty:
             return Ended(Exit.DONE, "the live state is as declared", Tally(), "nothing_to_do")
         target.claim(held.lease.token)
-        about = {"reason": reason, "by": getpass.getuser(), "forecast": ledger.put(forecast) if forecast else None}
+        kept = ledger.put(forecast) if forecast else None
+        about = {"reason": reason, "by": getpass.getuser(), "forecast": kept, "rollback": rollback}
         declaration, digests = declared or (project.declaration, project.digests)
         work = begin(ledger, held.lease, plan, declaration, digests, live, about)
         tell({"event": "started", "rollout": work.id, "milestones": len(plan.milestones)})

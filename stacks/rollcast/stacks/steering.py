@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ from rollcast.stacks.rollouts import FINISHED, STARTED, under_way
 
 Order = Literal["pause", "promote", "abort"]
 _POLL_S = 0.2
+_RELEASE_S = 30.0
 
 
 def give(project: Project, order: Order, *, full: bool = False, reason: str = "") -> Record:
@@ -61,10 +62,18 @@ def _await_end(project: Project, ledger: Ledger, given: Record, tell: Tell) -> E
             seen = record.seq
             tell({"event": record.kind, **record.body})
             if record.kind == FINISHED:
+                _await_release(ledger)
                 code = Exit.ROLLED_BACK if record.body["outcome"] == "rolled_back" else Exit.DONE
                 return Ended(code, record.body["reason"], Tally(**record.body["tally"]), record.body["outcome"])
-        if not _at_work(ledger):
+        if not _at_work(ledger) and under_way(ledger) is not None:
             return applying.resume(project, tell, order={"order": "go on", "by": getpass.getuser()})
+        time.sleep(_POLL_S)
+
+
+def _await_release(ledger: Ledger) -> None:
+    """A process that has ended its rollout gives its lease back a moment later; whoever goes on needs it."""
+    until = time.monotonic() + _RELEASE_S
+    while _at_work(ledger) and time.monotonic() < until:
         time.sleep(_POLL_S)
 
 
@@ -92,18 +101,32 @@ def plan_back(project: Project, to: str | None) -> WayBack:
 
 def _release_record(ledger: Ledger, to: str | None, live: set[str]) -> Record:
     """The rollout that brought the release to go back to."""
-    promoted = {r.rollout for r in ledger.records() if r.kind == FINISHED and r.body["outcome"] == "promoted"}
-    brought = [r for r in reversed(ledger.records()) if r.kind == STARTED and r.rollout in promoted]
+    records = ledger.records()
+    promoted = {r.rollout for r in records if r.kind == FINISHED and r.body["outcome"] == "promoted"}
+    brought = [r for r in records if r.kind == STARTED and r.rollout in promoted]
     if to is None:
-        earlier = [r for r in brought if not live & set(r.body["to_release"].values())]
+        earlier = [r for r in _verified(brought) if not live & set(r.body["to_release"].values())]
         if not earlier:
             raise StackError("The ledger knows no earlier release to go back to. See 'rollcast history'.")
-        return earlier[0]
+        return earlier[-1]
     found = [r for r in brought if to in r.body["to_release"].values()]
     if not found:
         known = {name for r in brought for name in r.body["to_release"].values()}
         raise StackError(f"The ledger knows no release '{to}' that was promoted here. {did_you_mean(to, known)}")
-    return found[0]
+    return found[-1]
+
+
+def _verified(brought: Iterable[Record]) -> list[Record]:
+    """What served well, the oldest first. A release that was left by a rollback is not gone back to."""
+    served: list[Record] = []
+    for record in brought:
+        if record.body.get("rollback"):
+            to = record.body["to_release"]
+            while served and served[-1].body["to_release"] != to:
+                served.pop()
+        if not served or served[-1].body["to_release"] != record.body["to_release"]:
+            served.append(record)
+    return served
 
 
 def without_gates(declaration: Declaration, project: Project) -> Declaration:
