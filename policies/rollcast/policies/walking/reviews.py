@@ -40,7 +40,7 @@ def reviews(draw: st.DrawFn, /, *, today: date = A_DAY, **limits: bool | int) ->
 def _demanding(draw: st.DrawFn, declaration: Declaration) -> Declaration:
     """Now and then with a suite that each new release must pass, and a data plane that must answer warm."""
     changed: dict[str, object] = {}
-    if draw(st.integers(0, 2)) == 2:
+    if draw(st.booleans()):
         evaluate = (Evaluate(suite=SUITE.reference, thresholds={"accuracy": 0.5}),)
         changed["rollout"] = declaration.rollout.model_copy(update={"evaluate": evaluate})
         changed["artifacts"] = (*declaration.artifacts, SUITE)

@@ -25,6 +25,10 @@ from rollcast.policies.walking.users import User, users_of
 from rollcast.policies.walking.world import Attributes, Request, World
 
 OUR_OWN = "The rollout's own invariant"
+MOODY = (
+    "It depends on more than the review, such as the clock, chance or a file: judge by the review alone, where the day "
+    "is review.today."
+)
 
 
 class Walk:
@@ -287,17 +291,18 @@ class Walk:
             self.broken(OUR_OWN, what)
         if self.policies:
             here = replace(self.review, visited=(self.state,))
-            if not pass_all(here, self.policies):
-                for one in self.policies:
-                    self._check_policy(here, one)
+            if not pass_all(here, self.policies) and not any([self._finds(here, one) for one in self.policies]):
+                self.broken("A policy", f"one of them gives two verdicts on the same state. {MOODY}")
 
-    def _check_policy(self, here: Review, one: Policy) -> None:
+    def _finds(self, here: Review, one: Policy) -> bool:
+        """Whether a policy finds something here that it may; raises Broken where it may not."""
         judgement = judge_one(here, one)
         if judgement.broken:
             self.broken(f"Policy '{one.name}'", judgement.message)
         for finding in judgement.findings:
             if finding.message not in self._static[one.name]:
                 self.broken(f"Policy '{one.name}'", finding.message, finding.remedy)
+        return not judgement.passed
 
     def _judged(self, one: Policy, visited: tuple[State, ...]) -> set[str]:
         """What a policy finds without any state: it is of the plan, not of the way, and is judged beforehand."""

@@ -1,0 +1,50 @@
+"""The property tests find every seeded bug within the quick profile, and nothing where there is none."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.policies.seeded_bugs.bugs import BUGS, Bug
+from tests.policies.seeded_bugs.finding import find
+from tests.policies.seeded_bugs.mutation import NoLongerThere, mutated
+
+QUICKLY_FOUND = (
+    "a percentage is off by one",
+    "a gate is skipped",
+    "the way back forgets an instance",
+    "a drain is shorter than a request may be",
+    "buckets depend on the release",
+    "percentages may fall",
+)
+
+
+def test_nothing_is_found_where_there_is_no_bug() -> None:
+    assert find(None).said == ""
+
+
+@pytest.mark.parametrize("name", QUICKLY_FOUND)
+def test_a_few_bugs_are_found_in_every_run(name: str) -> None:
+    assert find(next(bug for bug in BUGS if bug.name == name)).said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_every_bug_is_found_within_the_quick_profile(bug: Bug) -> None:
+    assert find(bug).said
+
+
+def test_there_are_at_least_thirty_bugs_each_of_its_own() -> None:
+    assert len({(bug.module, bug.old, bug.new) for bug in BUGS}) == len({bug.name for bug in BUGS}) == len(BUGS) >= 30
+
+
+def test_a_bug_is_taken_out_again() -> None:
+    from rollcast.planner.audiences import weight_of
+
+    with mutated("rollcast.planner.audiences", "return round(percent * TOTAL_WEIGHT / 100)", "return 7"):
+        assert weight_of(50) == 7
+    assert weight_of(50) == 50_000
+
+
+def test_a_bug_whose_source_is_gone_says_so() -> None:
+    with pytest.raises(NoLongerThere), mutated("rollcast.planner.audiences", "no such line", ""):
+        pass

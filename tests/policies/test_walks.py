@@ -1,0 +1,133 @@
+"""Walks: rollouts of any plan hold, a broken rule is told as a story, and the same seed tells the same one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from hypothesis.stateful import invariant
+
+from rollcast.planner.plan import Plan
+from rollcast.policies import Review, State, Violation, policy
+from rollcast.policies.testing import of_states
+from rollcast.policies.walking import Broken, Evidence, Walk
+from rollcast.policies.walking.machine import RolloutMachine, walk_everywhere
+from rollcast.policies.walking.profiles import QUICK, THOROUGH, Profile
+from rollcast.policies.walking.reviews import reviews
+from tests.policies.reviews import review_of
+
+SHORT = Profile("short", 25, 25, seed=0, shrink_s=10.0)
+
+
+def test_any_rollout_keeps_its_invariants() -> None:
+    walk_everywhere(reviews(), profile=QUICK.with_(seed=0))
+
+
+@pytest.mark.slow
+def test_any_rollout_keeps_its_invariants_however_long_it_is_looked_at() -> None:
+    walk_everywhere(reviews(), profile=THOROUGH.with_(examples=400, seed=1))
+
+
+def test_a_walk_to_the_end_reaches_what_is_declared() -> None:
+    walk = Walk(review_of())
+    while walk.finished is None:
+        walk.onward()
+    assert walk.finished.outcome == "promoted"
+    assert list(walk.state.releases) == list(walk.plan.to_release.values())
+
+
+@pytest.mark.parametrize("milestones", range(5))
+def test_an_abort_from_anywhere_leads_back_to_the_start(milestones: int) -> None:
+    walk = Walk(review_of())
+    for _ in range(milestones):
+        walk.onward()
+    walk.operate()
+    walk.abort()
+    while walk.finished is None:
+        walk.reach()
+    if walk.finished.outcome == "rolled_back":
+        assert walk.state.serving == walk.plan.start
+        assert walk.state.instances == walk.plan.start_instances
+    else:
+        assert any("refused: " in step for step in walk.story.steps)
+
+
+def test_harm_is_rolled_back_and_silence_proves_nothing() -> None:
+    walk = Walk(review_of())
+    walk.reach()
+    walk.reach()
+    walk.watch(Evidence.SILENT)
+    assert walk.observing is not None
+    walk.watch(Evidence.HARMFUL)
+    assert walk.rollout.position.rollback_from is not None
+
+
+def seen(state: State) -> Iterator[Violation]:
+    for share in state.shares:
+        if (share.line, share.release) in state.unproved:
+            yield Violation(f"{share.release} is seen.", remedy="Hide it.", state=state)
+
+
+def story(rule: object, profile: Profile = SHORT) -> str:
+    with pytest.raises(Broken) as caught:
+        walk_everywhere(reviews(max_pipelines=1, channels=False), [rule], profile=profile)  # type: ignore[list-item]
+    return str(caught.value)
+
+
+def test_a_counterexample_is_told_from_its_start_to_who_is_affected() -> None:
+    told = story(of_states(seen))
+    first, *rest = told.splitlines()
+    assert first.startswith("Policy 'seen' does not hold: rel-")
+    titles = [line.split()[0] for line in rest if line and not line.startswith(" ")]
+    assert titles == ["Start", "Steps", "State", "Affected", "Remedy"]
+    assert " of everyone" in told or " of " in told
+    assert len([line for line in rest if ". shift " in line]) == 1
+
+
+def test_the_same_seed_tells_the_same_story_and_another_one_may_not() -> None:
+    unshrunk = replace(SHORT, shrink_s=0.0)
+    assert story(of_states(seen), unshrunk) == story(of_states(seen), unshrunk)
+
+
+def test_a_rule_that_depends_on_more_than_the_review_is_named_as_such() -> None:
+    verdicts = iter([[], [], [], *[["now"], []] * 100_000])
+
+    @policy
+    def moody(review: Review) -> list[str]:
+        return next(verdicts)
+
+    assert "two verdicts on the same state" in story(moody)
+
+
+@pytest.mark.parametrize("broken", [lambda review: 1 / 0, lambda review: None, lambda review: "text"])
+def test_a_broken_policy_fails_a_walk_at_once(broken: object) -> None:
+    assert "is broken" in story(policy(name="broken")(broken))  # type: ignore[call-overload]
+
+
+def test_a_finding_that_is_of_no_state_is_left_to_the_guardrails() -> None:
+    @policy
+    def of_the_plan(review: Review) -> list[str]:
+        return ["whatever happens on the way"]
+
+    walk_everywhere(reviews(), [of_the_plan], profile=SHORT)
+
+
+def test_a_machine_may_be_extended_with_invariants_of_its_own() -> None:
+    class Ours(RolloutMachine):
+        @invariant()
+        def nothing_is_overwritten(self) -> None:
+            assert self.walk.world.now_s == 0.0, "time has passed"
+
+    with pytest.raises(Broken, match="An invariant does not hold: time has passed"):
+        walk_everywhere(reviews(), profile=SHORT, machine=Ours)
+
+
+def test_a_walk_sees_a_plan_that_was_tampered_with() -> None:
+    data = json.loads(json.dumps(review_of().plan.to_json()))
+    data["operations"] = [operation for operation in data["operations"] if operation["kind"] != "drain"]
+    for operation in data["operations"]:
+        operation["after"] = [name for name in operation["after"] if not name.startswith("drain/")]
+    with pytest.raises(Broken, match=r"waits for no drain|may be done before"):
+        Walk(replace(review_of(), plan=Plan.from_json(data)))
