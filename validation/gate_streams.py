@@ -10,6 +10,7 @@ Requests come in blocks of the gates' own sizes; between two whole blocks the ev
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -185,7 +186,8 @@ class QuantileStreams:
                     break
         return found
 
-    def _looked(self, run: int, looks: Ints, limit: float):  # type: ignore[no-untyped-def]
+    def _looked(self, run: int, looks: Ints, limit: float) -> Iterator[tuple[int, float]]:
+        """(row, log e-value) at the given looks of one run."""
         test = QuantileTest(QUANTILE, self.split, self.margin)
         done = 0
         for row in looks:

@@ -375,7 +375,8 @@ worse at any look is false.
 
 {table(["gate", "false proofs", "rate", "upper 95 % bound", "declared"], rows)}
 
-Where nothing changed, the median of requests (both arms, 50 %) until no worse than the margin is proved:
+A cost gate is that of a bounded mean once its first outcomes have set the bound. Where nothing changed, the median of
+requests (both arms, 50 %) until no worse than the margin is proved:
 
 {table(["gate", "margin", "requests"], no_worse)}
 """
@@ -408,11 +409,12 @@ def section(scale: float) -> str:
     """The gates' part of the page."""
     runs = max(40, int(10_000 * scale))
     few = max(40, int(1_000 * scale))
-    told = f"95 % latency means the {100 * QUANTILE:g} % quantile"
+    told = f'"95 % latency" is the {100 * QUANTILE:g} % quantile'
     return f"""## Gates
 
 Violations happen in 2 % of requests, latency is log-normal with a median of 1 s, satisfaction lies in [0, 1] with a
-mean of 0.79, cost is log-normal with a mean of 0.009 USD; metrics of one request hang together. {told}.
+mean of 0.79, cost is log-normal with a mean of 0.009 USD; metrics of one request hang together.
+{told}.
 
 {_false_rollbacks_text(runs)}
 {_power_text(few)}

@@ -196,7 +196,7 @@ def test_a_late_label_counts_for_the_arm_of_its_request_and_is_no_request_of_its
     gates = start((LABELLED,), stale_s=1e6)
     batch = draw(4000)
     gates.observe(requests_only(batch))
-    before = gates.guards.requests
+    before = list(gates.guards.requests)
     gates.observe(labelled(900.0, batch, np.where(batch.candidate, 1.0, 0.0)))
     verdict = gates.look(1000.0)
     assert gates.guards.requests == before
