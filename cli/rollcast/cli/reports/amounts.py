@@ -14,20 +14,25 @@ def is_share(metric: str) -> bool:
 
 
 def amount(metric: str, value: float | None, *, signed: bool = False) -> str:
-    """A value of a metric with the unit that its name says."""
+    """A value of a metric with the unit that its name says; `signed` for a difference."""
     if value is None or math.isnan(value):
         return UNKNOWN
     if math.isinf(value):
         return "unbounded"
-    sign = "+" if signed else ""
     if signed and value == 0:
         return "±0"
+    text = _with_unit(metric, value, "+" if signed else "")
+    # What rounds to nothing has no direction.
+    return text if any(digit in text for digit in "123456789") else text.replace("-", "±").replace("+", "±")
+
+
+def _with_unit(metric: str, value: float, sign: str) -> str:
     if metric.endswith("_s"):
-        return latency(value, signed=signed)
+        return latency(value, signed=bool(sign))
     if metric.endswith("_usd") or "_usd_" in metric:
         return f"{value:{sign}.4g} USD"
     if is_share(metric):
-        return f"{value * 100:{sign}.2f} %"
+        return f"{value * 100:{sign}.2f} {'points' if sign else '%'}"
     return f"{value:{sign},.4g}" if abs(value) < 10_000 else f"{value:{sign},.0f}"
 
 
@@ -36,6 +41,8 @@ def between(metric: str, interval: tuple[float, float] | None, *, signed: bool =
     if interval is None:
         return UNKNOWN
     low, high = (amount(metric, value, signed=signed) for value in interval)
+    if low == high == "±0":
+        return low
     return f"{low} to {high}"
 
 

@@ -75,11 +75,17 @@ def _parts(subject: Subject) -> dict[str, Any]:
 
 def _forecast_parts(forecast: Forecast | None) -> dict[str, Any]:
     if forecast is None:
-        return dict.fromkeys(("metrics", "detection", "costs", "stations"), None) | {"warnings": (), "assumptions": ()}
+        return dict.fromkeys(("metrics", "others", "detection", "costs", "stations"), None) | {
+            "warnings": (),
+            "assumptions": (),
+        }
     metrics = facts.metrics(forecast)
     costs = [row[0].endswith("_usd") for row in metrics.rows]
+    first = [metric.audience for metric in forecast.metrics][:1]
+    shown = [m.limit is not None or m.audience in first for m in forecast.metrics if m.rollout is not None]
     return {
-        "metrics": metrics,
+        "metrics": _some(metrics, shown),
+        "others": _some(metrics, [not kept for kept in shown]),
         "detection": facts.detection(forecast),
         "costs": _some(metrics, costs),
         "stations": facts.stations(forecast),

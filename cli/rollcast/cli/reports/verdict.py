@@ -49,7 +49,10 @@ def _outcome(forecast: Forecast) -> tuple[Tone, str]:
     chances = {name: float(getattr(forecast.outcome, name)) for name in _WORDS}
     likely = max(chances, key=lambda name: chances[name])
     beyond = [metric for metric in forecast.metrics if not metric.ok]
-    runs = "the one run" if forecast.runs == 1 else f"{count(forecast.runs)} runs"
+    if forecast.runs == 1:
+        word = _WORDS[likely].capitalize()
+        return "bad" if likely == "rolled_back" else "warn", f"{word} in the only run, and one run says little"
+    runs = f"{count(forecast.runs)} runs"
     if likely != "promoted":
         tone: Tone = "bad" if likely == "rolled_back" else "warn"
         return tone, f"Expected to be {_WORDS[likely]}: {_chance(forecast, likely)} of {runs}"
@@ -78,7 +81,7 @@ def _reasons(subject: Subject) -> Iterator[str]:
             yield "Replay recorded traffic through the plan with 'rollcast simulate' to learn how it ends."
         return
     for reason in forecast.reasons[:2]:
-        ended = "late" if reason.metric == "overdue" else f"by {reason.metric}"
+        ended = "late" if reason.metric in ("overdue", "held") else f"by {reason.metric}"
         yield f"{percent(reason.probability)} of runs stop {ended}: {reason.example}"
     for metric in forecast.metrics:
         if not metric.ok:
