@@ -33,7 +33,7 @@ def _with_unit(metric: str, value: float, sign: str) -> str:
         return f"{value:{sign}.4g} USD"
     if is_share(metric):
         return f"{value * 100:{sign}.2f} {'points' if sign else '%'}"
-    return f"{value:{sign},.4g}" if abs(value) < 10_000 else f"{value:{sign},.0f}"
+    return f"{value:{sign},.4f}" if abs(value) < 100 else f"{value:{sign},.0f}"
 
 
 def between(metric: str, interval: tuple[float, float] | None, *, signed: bool = False) -> str:

@@ -51,7 +51,12 @@ def _tiles(subject: Subject) -> Iterator[Tile]:
     if forecast is not None:
         outcome = forecast.outcome
         tone: Tone = "good" if outcome.promoted >= 0.9 else "bad" if outcome.rolled_back >= 0.5 else "warn"
-        yield Tile("promoted", percent(outcome.promoted), f"of {count(forecast.runs)} runs", tone)
+        yield Tile(
+            "promoted",
+            percent(outcome.promoted),
+            f"of {count(forecast.runs)} run{'s' if forecast.runs != 1 else ''}",
+            tone,
+        )
         yield Tile("rolled back", percent(outcome.rolled_back), f"held {percent(outcome.held)}")
         yield Tile("lasts", duration(forecast.duration_s.p50), f"95 %: {duration(forecast.duration_s.p95)}")
         exposed = forecast.exposure

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rollcast.cli.reports.amounts import amount, count, duration, percent
+from rollcast.cli.reports.escaping import one_line
 from rollcast.cli.reports.page import Tone
 from rollcast.cli.reports.subject import Subject
 from rollcast.simulator.forecast import Detection, Forecast
@@ -82,7 +83,7 @@ def _reasons(subject: Subject) -> Iterator[str]:
         return
     for reason in forecast.reasons[:2]:
         ended = "late" if reason.metric in ("overdue", "held") else f"by {reason.metric}"
-        yield f"{percent(reason.probability)} of runs stop {ended}: {reason.example}"
+        yield f"{percent(reason.probability)} of runs stop {ended}: {one_line(reason.example, 240)}"
     for metric in forecast.metrics:
         if not metric.ok:
             values = f"{amount(metric.name, metric.rollout)}, limit {amount(metric.name, metric.limit)}"
