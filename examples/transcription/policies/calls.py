@@ -14,7 +14,6 @@ def call_centres_meet_what_others_have_proved(review):
     """Call centres come last: on the default line nobody outside the earlier audiences meets what is unproved."""
     for state in review.states:
         for share in state.serving.get("default", ()):
-            unproved = ("default", share.release) in state.unproved and state.plan.from_release["default"] is not None
-            if unproved and share.audience not in BEFORE_CALL_CENTRES:
+            if ("default", share.release) in state.unproved and share.audience not in BEFORE_CALL_CENTRES:
                 message = f"{share.audience} would meet {share.release} before anybody else has."
                 yield Violation(message, review.rollout_path("default", "stages"), "Begin with 'internal'.", state)

@@ -81,7 +81,8 @@ class State:
     def unproved(self) -> frozenset[tuple[str, str]]:
         """(line, release id) of what serves and has not yet passed a gated or baked milestone on that line.
 
-        What served at the start is proved; so is everything on a way back, which leads to what served before.
+        What served at the start is proved; so is everything on a way back, which leads to what served before, and the
+        first release of a line, which takes nobody away from one that was proved.
         """
         if self.back_from is not None:
             return frozenset()
@@ -89,7 +90,8 @@ class State:
         for earlier in self.plan.milestones[: max(self.milestone, 0)]:
             if earlier.gates or earlier.bake_min_s:
                 proved |= {(share.line, share.release) for shares in earlier.serving.values() for share in shares}
-        return frozenset({(share.line, share.release) for share in self.shares} - proved)
+        first = {line for line, source in self.plan.from_release.items() if source is None}
+        return frozenset({(share.line, share.release) for share in self.shares if share.line not in first} - proved)
 
     def affected(self, release: str) -> str:
         """Who is served by a release now, in words."""

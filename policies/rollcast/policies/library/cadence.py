@@ -75,8 +75,6 @@ def max_exposure(
                 trusted_here = share.audience in trusted or share.line in trusted
                 if not unproved or share.percent <= percent or trusted_here or key in told:
                     continue
-                if review.plan.from_release.get(share.line) is None:
-                    continue  # a first release takes nobody away from one that was proved
                 told.add(key)
                 message = (
                     f"{share.percent:g} % of {share.audience} on line {share.line} would meet {share.release}, which "

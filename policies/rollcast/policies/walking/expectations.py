@@ -96,21 +96,21 @@ def _as_the_shares_say(walk: Walk) -> Iterator[str]:
         routed = walk.world.route(user.pipeline, user.key, user.attributes)
         if routed is None:
             continue
-        line, release = _expected(walk, user)
+        line, release = expected(walk.plan, walk.world.serving, user)
         if (routed.line, routed.release) != (line, release):
             shown = f"{routed.release} of line {routed.line}, not {release} of line {line}"
             yield f"{user.key} ({dict(user.attributes)}) is served by {shown}."
 
 
-def _expected(walk: Walk, user: User) -> tuple[str, str]:
+def expected(plan: Plan, serving: Serving, user: User) -> tuple[str, str]:
     """(line, release) of a user by the definition of shares."""
-    lines = [line for line in walk.plan.lines.values() if line.pipeline == user.pipeline]
+    lines = [line for line in plan.lines.values() if line.pipeline == user.pipeline]
     for line in sorted(lines, key=lambda line: line.route is None):
-        shares = walk.world.serving.get(line.id, ())
+        shares = serving.get(line.id, ())
         if line.route is not None and (not shares or not matches(parse(line.route), user.attributes)):
             continue
         for audience in dict.fromkeys(share.audience for share in shares):
-            if audience == EVERYONE or matches(parse(walk.plan.audiences[audience]), user.attributes):
+            if audience == EVERYONE or matches(parse(plan.audiences[audience]), user.attributes):
                 own = [share for share in shares if share.audience == audience]
                 return line.id, _bucketed(line, own, user.key)
         break

@@ -23,6 +23,7 @@ from rollcast.planner.split import Router
 from rollcast.policies.review import Review
 from rollcast.policies.walking.chains import chains_of
 from rollcast.policies.walking.compatible import mixed
+from rollcast.policies.walking.expectations import expected
 from rollcast.policies.walking.users import users_of
 
 _KEPT = "_unplanned"
@@ -320,6 +321,9 @@ def _forward(plan: Plan) -> Iterator[str]:
                 routers[user.pipeline] = Router(user.pipeline, plan.lines, serving, plan.audiences)
             routed = routers[user.pipeline].route(user.key, user.attributes)
             place = chains.get(routed.line, {}).get(routed.release) if routed else None
+            if ((routed.line, routed.release) if routed else ("", "")) != expected(plan, serving, user):
+                yield f"{user.key} ({dict(user.attributes)}) is not where the shares of '{milestone.title}' put it."
+                return
             if routed is None or place is None:
                 continue
             if place < furthest.get((number, routed.line), place):

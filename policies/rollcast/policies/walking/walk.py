@@ -291,7 +291,10 @@ class Walk:
             self.broken(OUR_OWN, what)
         if self.policies:
             here = replace(self.review, visited=(self.state,))
-            if not pass_all(here, self.policies) and not any([self._finds(here, one) for one in self.policies]):
+            if pass_all(here, self.policies):
+                return
+            found = [self._finds(here, one) for one in self.policies]
+            if not any(found):
                 self.broken("A policy", f"one of them gives two verdicts on the same state. {MOODY}")
 
     def _finds(self, here: Review, one: Policy) -> bool:
