@@ -170,7 +170,9 @@ class Oracle:
         for name, version in slots.items():
             if name in met:
                 owner, slot = met[name]
-                contents[name] = self.plan.releases[owner].slots[slot]
+                held = self.plan.releases[owner].slots[slot]
+                # What runs is the same: how it is wired is the request's own business.
+                contents[name] = version if held.instance_id == version.instance_id else held
             elif not version.in_place:
                 contents[name] = version
         for name, version in contents.items():

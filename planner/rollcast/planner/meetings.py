@@ -38,6 +38,13 @@ class Meetings:
         """The version that a content stands for."""
         return self.plan.releases[content[0]].slots[content[1]]
 
+    def seen(self, release: str, content: Content) -> Content:
+        """A content as a request of a release sees it: what runs is the same, and the release says how it is wired."""
+        own = self.plan.releases[release].slots.get(content[1])
+        if own is not None and own.instance_id == self.content(content).instance_id:
+            return release, content[1]
+        return content
+
     def folders(self, release: str) -> dict[str, str]:
         """Slot -> folder of the instance that serves it."""
         return self.plan.releases[release].folders

@@ -137,7 +137,8 @@ class _Step:
                 if swap is None or not self.meetings.leads(release, slot, other):
                     candidates |= met.get(place, frozenset())
             for its in sorted(candidates, key=str):
-                why = self.meetings.pair(line, slot, content, other, its)
+                seen = self.meetings.seen(release, content), self.meetings.seen(release, its) if its else None
+                why = self.meetings.pair(line, slot, seen[0], other, seen[1])
                 if why:
                     yield self._mixed(release, why)
 

@@ -1,0 +1,116 @@
+"""What outlives a request: session state and cached results."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollcast.planner.declaration import Declaration
+from rollcast.planner.plan import Plan
+from rollcast.planner.planning import live_as_declared, make_plan
+from rollcast.planner.releases import Release
+from rollcast.planner.rollout import arms_of
+from rollcast.planner.safety import violations
+from rollcast.planner.split import Router
+from rollcast.policies.strategies import plans
+
+
+def agent(version: str, writes: str, reads: str | None) -> dict[str, object]:
+    return {
+        "kind": "model-weights", "name": "agent", "version": version, "provides": {"session-state": writes},
+        "requires": {"session-state": reads} if reads else {},
+    }  # fmt: skip
+
+
+def declared(version: str, *artifacts: dict[str, object], **component: object) -> Declaration:
+    return Declaration.model_validate(
+        {
+            "pipeline": "chat",
+            "artifacts": artifacts,
+            "components": {"agent": {"artifact": f"agent@{version}", **component}},
+            "rollout": {"percent": [10, 100], "session": "20m", "keep_warm": 0},
+        }
+    )
+
+
+def plan_between(old: dict[str, object], new: dict[str, object], **component: object) -> Plan:
+    return make_plan(declared("2", old, new, **component), live_as_declared(declared("1", old, new, **component)))
+
+
+def served_by(plan: Plan, milestone: int, session: str | None) -> str:
+    serving = list(plan.servings())[milestone]
+    attributes = {"session_release": session} if session else {}
+    routed = Router("chat", plan.lines, serving, plan.audiences).route("somebody", attributes)
+    assert routed is not None
+    return routed.release
+
+
+def test_sessions_that_the_new_version_can_not_read_finish_where_they_began() -> None:
+    plan = plan_between(agent("1", "1", None), agent("2", "2", "2"))
+    old, new = plan.from_release["default"], plan.to_release["default"]
+    ends = next(m.index for m in plan.milestones if m.title.startswith("sessions have ended"))
+    shifts = [m.index for m in plan.milestones if m.kind == "shift"]
+    assert [served_by(plan, index, old) for index in shifts if index < ends] == [old, old]
+    assert served_by(plan, ends - 1, None) == new
+    assert served_by(plan, ends, old) == new
+    (wait,) = [o for o in plan.operations_of(ends) if o.kind == "drain"]
+    assert wait.wait_s == 20 * 60
+    assert list(violations(plan)) == []
+
+
+def test_sessions_that_stay_are_in_neither_arm_of_the_comparison() -> None:
+    plan = plan_between(agent("1", "1", None), agent("2", "2", "2"))
+    first = next(m for m in plan.milestones if m.percent == 10)
+    arms = arms_of(plan, first.index)
+    assert arms is not None
+    assert arms.audience == "everyone"
+    assert (arms.candidate, arms.baseline) == (plan.to_release["default"], plan.from_release["default"])
+
+
+def test_state_that_the_new_version_reads_needs_no_waiting() -> None:
+    plan = plan_between(agent("1", "1", None), agent("2", "1", ">=1,<3"))
+    assert not any("sessions" in m.title for m in plan.milestones)
+    assert plan.audiences == {}
+
+
+def test_what_a_rollback_would_lose_is_said_before_and_in_the_way_back() -> None:
+    plan = plan_between(agent("1", "1", None), agent("2", "2", ">=1,<3"))
+    assert any(
+        "After a rollback: agent agent@2 wrote session state 2, which agent@1 can't read" in n for n in plan.notes
+    )
+    shifted = [way for way in plan.rollback if plan.milestones[way.from_milestone].kind == "shift"]
+    assert all(way.loses for way in shifted)
+    assert not plan.rollback[0].loses, "nothing is lost while nothing was served"
+
+
+def test_an_in_place_change_says_that_sessions_lose_their_state() -> None:
+    plan = plan_between(agent("1", "1", None), agent("2", "2", "2"), in_place=True)
+    assert any("sessions that are under way lose what they remembered" in note for note in plan.notes)
+
+
+# ---- caches -------------------------------------------------------------------------------------
+
+
+def cached(release: Release) -> dict[str, str]:
+    return {name: part["cache"] for name, part in release.variant("default")["components"].items()}
+
+
+@given(plans(max_slots=4), st.data())
+def test_a_cached_result_is_never_served_by_other_versions(plan: Plan, data: st.DataObject) -> None:
+    ids = st.sampled_from(sorted(plan.releases))
+    one, two = plan.releases[data.draw(ids)], plan.releases[data.draw(ids)]
+    for slot in set(one.slots) & set(two.slots):
+        same_key = cached(one)[slot] == cached(two)[slot]
+        made_by = [(r.pipeline, made_of(r, slot), r.flags) for r in (one, two)]
+        assert same_key == (made_by[0] == made_by[1])
+
+
+def made_of(release: Release, slot: str) -> dict[str, str]:
+    """Everything that can have made a result of a slot, by slot."""
+    found, pending = {}, [slot]
+    while pending:
+        name = pending.pop()
+        if name in release.slots and name not in found:
+            found[name] = release.slots[name].identity
+            pending.extend(release.slots[name].upstream)
+    return found
