@@ -92,7 +92,7 @@ class Site:
         (self.folder / name).write_text(declaration(self.port, **versions), "utf-8")
 
     def rollcast(
-        self, *words: str, faults: Mapping[int, str] | None = None, timeout_s: float = 240, **environment: str
+        self, *words: str, faults: Mapping[Any, str] | None = None, timeout_s: float = 240, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command as a user would; with `faults` it is broken at these boundaries."""
         if faults is not None:

@@ -29,11 +29,12 @@ def _left_as_found(site: Site) -> Iterator[None]:
 
 def test_calling_once_again_and_again_drives_a_whole_rollout_without_a_process_that_lives_on(site: Site) -> None:
     site.declare(safety=2, prompt=2)
-    codes = []
+    codes, events = [], []
     with site.requests() as requests:
         for call in range(40):
             kill = {30: "kill-all"} if call == 1 else {11: "kill"} if call == 2 else {}
-            done = site.rollcast("apply", "--once", "--auto-approve", faults=kill)
+            done = site.rollcast("apply", "--once", "--auto-approve", "--format", "json", faults=kill)
+            events += [json.loads(line) for line in done.stdout.splitlines()]
             codes.append(done.returncode)
             if done.returncode not in (5, -9):
                 break
@@ -41,6 +42,11 @@ def test_calling_once_again_and_again_drives_a_whole_rollout_without_a_process_t
     assert codes[-1] == 0, (codes, done.stderr)
     assert set(codes[:-1]) <= {5, -9}, codes
     assert meaning(site) == (["0", "1", "2", "3", "4", "5"], "promoted")
+    looks = [event for event in events if event["event"] == "look" and event["gates"]]
+    assert looks
+    for look in looks:  # every user is new, so exactly the requests of the stage are judged, and no others
+        judged = look["gates"][0]["n_candidate"] + look["gates"][0]["n_baseline"]
+        assert judged == sum(look["tally"]["stage"].values()), look
     assert_whole(site)
     assert (requests.mixed, requests.failed) == (0, 0)
 

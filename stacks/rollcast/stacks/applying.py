@@ -18,7 +18,7 @@ from typing import Any
 from rollcast.planner.declaration import Declaration
 from rollcast.planner.plan import Plan
 from rollcast.stacks.drifting import lineage_of
-from rollcast.stacks.driver import Driver, Ended, Exit, Tell
+from rollcast.stacks.driver import Driver, Ended, Exit
 from rollcast.stacks.engine.update import World
 from rollcast.stacks.errors import LedgerError, LockedError, StackError, StaleError
 from rollcast.stacks.evidence import Tally
@@ -29,6 +29,7 @@ from rollcast.stacks.metrics import source_of
 from rollcast.stacks.project import Project, tool_version
 from rollcast.stacks.rollouts import Work, begin, load, scope_of, serial_of, under_way
 from rollcast.stacks.steps import Steps
+from rollcast.stacks.telling import Tell
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Nothing happens unless ROLLCAST_FAULTS names a folder. Then every process of a rollout (driver, provider) counts the
 boundaries it passes in that folder's `passed`, one line each, and at those that `faults.json` names
-(`{"<number>": "<action>"}`) does what it says:
+(`{"<number>": "<action>"}`, or a boundary's name for all of its kind) does what it says:
 
 - kill: this process dies at once (SIGKILL), and what it started lives on for a while;
 - kill-engine: the engine dies and its provider is left behind (in the driver: as kill);
@@ -47,7 +47,8 @@ def _pass(folder: Path, name: str) -> None:
         number = sum(1 for _ in passed)
         passed.write(f"{name}\n")
         passed.flush()
-    action = json.loads((folder / "faults.json").read_text("utf-8")).get(str(number))
+    wanted = json.loads((folder / "faults.json").read_text("utf-8"))
+    action = wanted.get(str(number)) or wanted.get(name)
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     elif action == "kill-engine":

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from rollcast.planner.plan import Plan, WorldState
 from rollcast.planner.rollout import Outcome
-from rollcast.stacks.driver import Kept
 from rollcast.stacks.errors import DriftError
+from rollcast.stacks.kept import Kept
 from rollcast.stacks.ledger import Ledger, Record, existing_ledger
 from rollcast.stacks.live import moved, read, target_at
 from rollcast.stacks.project import Project

@@ -16,17 +16,18 @@ from typing import Any
 
 from rollcast.planner.gates import StageVerdict, Verdict
 from rollcast.planner.plan import Milestone, Operation, Serving
-from rollcast.planner.rollout import Arms, Finished, Hold, Observe, Outcome, Position, Reach, Rollout
-from rollcast.planner.split import Router
+from rollcast.planner.rollout import Arms, Finished, Hold, Observe, Outcome, Reach, Rollout
 from rollcast.stacks.clock import Clock
 from rollcast.stacks.errors import DriftError, EngineError, LedgerError, StackError
-from rollcast.stacks.evidence import Collector, Tally, Watch
+from rollcast.stacks.evidence import Tally
+from rollcast.stacks.kept import Kept
 from rollcast.stacks.ledger import Lease, Ledger
 from rollcast.stacks.metrics import Source
+from rollcast.stacks.observing import Observer
 from rollcast.stacks.rollouts import FINISHED, Work
 from rollcast.stacks.steps import Carried, Stand, Steps
+from rollcast.stacks.telling import Tell
 
-Tell = Callable[[Mapping[str, Any]], None]
 _POLL_S = 0.25
 _PATIENCE_S = 20.0
 _RETRY_S = (1.0, 3.0)
@@ -59,26 +60,20 @@ class Driver:
         stopping: Callable[[], bool] = lambda: False, clock: Clock | None = None,
     ) -> None:  # fmt: skip
         self.work, self.ledger, self.lease = work, ledger, lease
-        self.steps, self.source, self.tell, self.stopping = steps, source, tell, stopping
+        self.steps, self.tell, self.stopping = steps, tell, stopping
         kept = Kept.of(ledger.position(work.id))
         self.kept = kept
         self.clock = clock or Clock(kept.elapsed_s, kept.left_s)
         self.rollout = Rollout(work.plan, kept.position)
-        self.collector = Collector(work.plan.releases, self.clock, kept.tally)
+        self.observer = Observer(work.plan, self.rollout, kept, self.clock, source, tell)
         self._judged_arms: Arms | None = None
-        self._said_blind = ""
-        try:
-            if kept.cursor is None:
-                kept.cursor = kept.stage_cursor = source.end()
-            self._remember()
-        except StackError as error:
-            self._blind(str(error))
 
     # ---- the loop -----------------------------------------------------------------------------
 
     def run(self, once: bool = False) -> Ended:
         """Goes on until the rollout ends, is held, or `stopping`; with `once` as far as the evidence allows now."""
         looked = False
+        self._orders(given_before=True)
         while True:
             self._orders()
             action = self.rollout.next(self.clock.now_s())
@@ -108,7 +103,7 @@ class Driver:
         return f"at milestone {index} of {len(self.work.plan.milestones) - 1}, {milestone.title}"
 
     def _finish(self, action: Finished) -> Ended:
-        tally = self._poll()
+        tally = self.observer.poll()
         body = {"outcome": action.outcome.value, "reason": action.reason, "tally": tally.to_json()}
         self._save(FINISHED, body)
         self.tell({"event": "finished", **body})
@@ -174,14 +169,12 @@ class Driver:
         return type(error)(f"{error} {what}; {serves}. Go on with 'rollcast apply --resume'{remedy}.")
 
     def _reached(self, step: Step, serving: Serving) -> None:
+        self.observer.poll()  # what ended before is evidence of the stage before
         self.rollout.reached(self.clock.now_s())
         self.kept.intent = None
         self.kept.told_hold = None
         if not step.rollback:
-            self._poll()
-            self.kept.since_s = self.clock.wall_s()
-            self.kept.stage_cursor = self.kept.cursor
-            self.collector.new_stage()
+            self.observer.new_stage()
         shares = [share.model_dump(mode="json") for line in serving.values() for share in line]
         self._save("reached", {**step.to_json(), "serving": shares})
         self.tell({"event": "reached", **step.to_json(), "serving": shares})
@@ -214,11 +207,11 @@ class Driver:
 
     def _observe(self, action: Observe, once: bool) -> None:
         while not once and self.clock.now_s() < action.until_s:
-            self._poll()
+            self.observer.poll()
             if self.stopping() or self._orders():
                 return
             time.sleep(max(0.0, min(_POLL_S, action.until_s - self.clock.now_s())))
-        self._poll()
+        self.observer.poll()
         self._judged_arms = self.rollout.arms()
         verdict = self.rollout.look(self.clock.now_s())
         if verdict is not None:
@@ -243,68 +236,30 @@ class Driver:
         else:
             self._save()
 
-    def _poll(self) -> Tally:
-        """Takes what became known, and gives the gates their part of it."""
-        jump = self.clock.jumped_s()
-        if jump and self.kept.since_s is not None:
-            self.kept.since_s += jump
-            self.tell(
-                {"event": "progress", "text": f"the machine's clock jumped by {jump:+.0f} s; this stage follows it"}
-            )
-        watch = self._watch()
-        more = True
-        while more:
-            try:
-                batch = self.source.read(self.kept.cursor or {})
-            except StackError as error:
-                self._blind(str(error))
-                return self.kept.tally
-            self._said_blind = ""
-            outcomes = self.collector.take(batch, watch)
-            self.kept.cursor, more = batch.cursor, batch.more
-            if outcomes is not None:
-                self.rollout.observe(outcomes)
-        return self.kept.tally
-
-    def _blind(self, why: str) -> None:
-        """Telemetry is out of reach: said once. The gates see that nothing comes, and no data is never a pass."""
-        if why != self._said_blind:
-            self._said_blind = why
-            self.tell({"event": "progress", "text": why})
-
-    def _watch(self) -> Watch:
-        plan, index = self.work.plan, self.rollout.position.milestone
-        since_s = self.kept.since_s if self.kept.since_s is not None else float("inf")
-        if index < 0:
-            return Watch(None, {}, since_s)
-        serving = plan.state_at(index).serving
-        pipelines = {line.pipeline for line in plan.lines.values()}
-        routers = {name: Router(name, plan.lines, serving, plan.audiences) for name in pipelines}
-        return Watch(self.rollout.arms(), routers, since_s)
-
-    def _remember(self) -> None:
-        """Requests that an earlier driver counted in this stage, so that a repeat of them is still a repeat."""
-        cursor, until = dict(self.kept.stage_cursor or {}), self.kept.cursor or {}
-        while self.source.knows_requests and cursor != until:
-            batch = self.source.read(cursor, until)
-            self.collector.remember(batch.requests)
-            if batch.cursor == cursor or not batch.more:
-                return
-            cursor = batch.cursor
-
     # ---- orders and position ------------------------------------------------------------------
 
-    def _orders(self) -> bool:
-        """Does what people asked for since the last time: pause, promote, abort, roll back. True when there was any."""
+    def _orders(self, given_before: bool = False) -> bool:
+        """Does what people asked for since the last time: pause, promote, abort. True when there was any.
+
+        An order that can't be done is told and left; only one given before this driver began, so by the command that
+        runs, is its error.
+        """
         try:
             orders = [r for r in self.ledger.records(self.kept.heard, self.work.id) if r.kind == "order"]
         except LedgerError:
             return False  # heard at the next look; a write that can't be made says what is wrong
+        refused: StackError | None = None
         for record in orders:
             self.kept.heard = record.seq
-            self.obey(str(record.body["order"]), bool(record.body.get("full")), str(record.body.get("reason", "")))
+            try:
+                self.obey(str(record.body["order"]), bool(record.body.get("full")), str(record.body.get("reason", "")))
+            except StackError as error:
+                refused = error
+                self.tell({"event": "progress", "text": f"{record.body['order']} can't be done: {error}"})
         if orders:
             self._save()
+        if refused is not None and given_before:
+            raise refused
         return bool(orders)
 
     def obey(self, order: str, full: bool = False, reason: str = "") -> None:
@@ -368,32 +323,3 @@ class Step:
             "rollback": self.rollback,
             "operations": [operation.id for operation in self.operations],
         }
-
-
-@dataclass
-class Kept:
-    """Everything that a driver keeps between two of its steps, and another driver goes on from."""
-
-    position: Position | None = None
-    tally: Tally = None  # type: ignore[assignment]
-    cursor: dict[str, Any] | None = None
-    stage_cursor: dict[str, Any] | None = None
-    since_s: float | None = None
-    elapsed_s: float = 0.0
-    left_s: float | None = None
-    intent: str | None = None
-    heard: int = -1
-    told_hold: str | None = None
-    verdict: dict[str, Any] | None = None
-
-    @classmethod
-    def of(cls, data: Mapping[str, Any] | None) -> Kept:
-        """From what `to_json` gave; a fresh one where nothing was kept."""
-        if data is None:
-            return cls(tally=Tally())
-        fields = {**data, "position": Position.model_validate(data["position"]), "tally": Tally(**data["tally"])}
-        return cls(**fields)
-
-    def to_json(self) -> dict[str, Any]:
-        position = self.position.model_dump(mode="json") if self.position else None
-        return {**self.__dict__, "position": position, "tally": self.tally.to_json()}

@@ -7,9 +7,9 @@ from typing import Any
 from rollcast.planner.plan import Plan, Serving
 from rollcast.planner.releases import Release
 from rollcast.stacks.applying import ledger_of
-from rollcast.stacks.driver import Kept
 from rollcast.stacks.errors import DriftError
 from rollcast.stacks.evidence import Tally
+from rollcast.stacks.kept import Kept
 from rollcast.stacks.ledger import Ledger, Record
 from rollcast.stacks.live import Live, moved, read, target_at
 from rollcast.stacks.project import Project

@@ -15,13 +15,14 @@ from rollcast.planner.planning import make_plan
 from rollcast.stacks import applying
 from rollcast.stacks.applying import ledger_of
 from rollcast.stacks.definitions import stored
-from rollcast.stacks.driver import Ended, Exit, Tell
+from rollcast.stacks.driver import Ended, Exit
 from rollcast.stacks.errors import StackError
 from rollcast.stacks.evidence import Tally
 from rollcast.stacks.ledger import Ledger, Record
 from rollcast.stacks.live import read_live
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollouts import FINISHED, STARTED, under_way
+from rollcast.stacks.telling import Tell
 
 Order = Literal["pause", "promote", "abort"]
 _POLL_S = 0.2
