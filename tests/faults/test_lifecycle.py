@@ -24,11 +24,9 @@ from tests.stacks.site import Requests, Site
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
-EXAMPLES, STEPS = (40, 12) if NIGHTLY else (2, 7)
+EXAMPLES, STEPS = (40, 12) if NIGHTLY else (3, 6)
 ALLOWED = {0, 1, 4, 5, 6, 7, 130, -9}
-faults = st.none() | st.tuples(
-    st.integers(0, 40), st.sampled_from(["kill", "kill-all", "kill-engine", "fail", "full", "lose"])
-)
+faults = st.tuples(st.integers(0, 30), st.sampled_from(["kill", "kill-all", "kill-engine", "fail", "full", "lose"]))
 versions = st.fixed_dictionaries({"safety": st.sampled_from([1, 2]), "prompt": st.sampled_from([1, 2])})
 
 
@@ -47,21 +45,21 @@ def test_any_operation_in_any_state_leaves_a_world_that_is_whole(site: Site) -> 
             assert "should not" not in done.stderr, done.stderr
 
         @rule(fault=faults, declared=versions)
-        def apply(self, fault: tuple[int, str] | None, declared: dict[str, int]) -> None:
+        def apply(self, fault: tuple[int, str], declared: dict[str, int]) -> None:
             site.declare(**declared)
             self.run(["apply", "--auto-approve"], fault)
 
         @rule(fault=faults, declared=versions)
-        def supersede(self, fault: tuple[int, str] | None, declared: dict[str, int]) -> None:
+        def supersede(self, fault: tuple[int, str], declared: dict[str, int]) -> None:
             site.declare(**declared)
             self.run(["apply", "--supersede", "--auto-approve"], fault)
 
         @rule(fault=faults, how=st.sampled_from([["--resume"], ["--once", "--auto-approve"]]))
-        def go_on(self, fault: tuple[int, str] | None, how: list[str]) -> None:
+        def go_on(self, fault: tuple[int, str], how: list[str]) -> None:
             self.run(["apply", *how], fault)
 
         @rule(fault=faults, command=st.sampled_from([["abort"], ["rollback", "--auto-approve"]]))
-        def lead_back(self, fault: tuple[int, str] | None, command: list[str]) -> None:
+        def lead_back(self, fault: tuple[int, str], command: list[str]) -> None:
             self.run(command, fault)
 
         @rule(order=st.sampled_from([["pause"], ["promote"], ["promote", "--full"]]))

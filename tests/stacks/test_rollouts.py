@@ -85,7 +85,7 @@ def test_an_abort_is_done_by_the_process_at_work(site: Site) -> None:
 
 def test_a_second_rollout_is_refused_unless_it_supersedes_the_first(site: Site) -> None:
     site.declare(safety=2, rollout=PATIENT)
-    with site.background("apply", "--auto-approve") as process:
+    with site.requests(), site.background("apply", "--auto-approve") as process:
         site.await_milestone(1)
         serving = site.status()["serving"]
         site.declare(prompt=2)
@@ -201,7 +201,7 @@ def test_the_ledger_says_what_served_and_gives_it_back(site: Site) -> None:
 def test_a_forecast_is_compared_with_what_the_rollout_really_did(site: Site) -> None:
     trace = (EXAMPLE / "traffic/AzureLLMInferenceTrace_conv.csv").read_text("utf-8").splitlines()
     (site.folder / "short.csv").write_text("\n".join(trace[:400]) + "\n", "utf-8")
-    site.declare(safety=2)
+    site.declare(safety=2, rollout=ROLLOUT.replace("margin: 0.6", "margin: 0.61"))  # a plan of its own
     assert site.rollcast("plan", "--out", "compared.json").returncode == 0
     made = site.rollcast(
         "simulate", "compared.json", "--traffic", "short.csv", "--scale", "20", "--out", "forecast.json"

@@ -147,8 +147,9 @@ class World:
 
     def _open(self) -> automation.Stack:
         if self._stack is None:
+            self._own_folder()
             state = self._folder / "state"
-            state.mkdir(parents=True, exist_ok=True, mode=0o700)
+            state.mkdir(exist_ok=True, mode=0o700)
             url = os.environ.get("PULUMI_BACKEND_URL") or f"file://{state}"
             settings = automation.ProjectSettings(
                 name=self._project, runtime="python", backend=automation.ProjectBackend(url)
@@ -182,9 +183,13 @@ class World:
             DRIVER: str(os.getpid()),
         }
 
+    def _own_folder(self) -> None:
+        """The folder of everything that the engine keeps, for its owner alone."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder.chmod(0o700)
+
     def _passphrase(self) -> str:
         path = self._folder / "passphrase"
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
                 file.write(secrets.token_urlsafe(32))
