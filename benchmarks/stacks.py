@@ -1,0 +1,107 @@
+"""What a rollout costs beside its `up`s: reading telemetry, writing the ledger, checking its chain.
+
+Run: python benchmarks/stacks.py. Ratios are within one run: each line beside the least that the same work could take.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rollcast.planner.declaration import Telemetry
+from rollcast.planner.plan import Share
+from rollcast.planner.releases import Line
+from rollcast.planner.rollout import Arms
+from rollcast.planner.split import Router
+from rollcast.stacks.clock import Clock
+from rollcast.stacks.evidence import Collector, Watch
+from rollcast.stacks.ledger import open_ledger
+from rollcast.stacks.ledger.records import verify
+from rollcast.stacks.metrics import source_of
+
+RECORDS = 20_000
+APPENDS = 300
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long one call takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def record(number: int) -> dict[str, Any]:
+    """One telemetry record, as long as the example's."""
+    parts = {name: f"{name}@1" for name in ("embedder", "index", "reranker", "generator", "safety")}
+    return {
+        "time": time.time(), "request": f"{number:032x}", "key": f"user-{number % 7000}", "channel": "default",
+        "release": "rel-new" if number % 2 else "rel-old", "components": parts, "attributes": {"region": "eu"},
+        "latency_s": 0.012, "ttft_s": 0.012, "input_tokens": 900, "output_tokens": 200, "cost_usd": 0.0004,
+        "error": False, "violation": False, "hallucination": False, "rejected": False, "satisfaction": 1.0,
+    }  # fmt: skip
+
+
+def telemetry(folder: Path) -> tuple[float, float]:
+    """Seconds from file to outcomes, and seconds of parsing the same JSON alone."""
+    path = folder / "requests.jsonl"
+    path.write_text("".join(json.dumps(record(number)) + "\n" for number in range(RECORDS)), "utf-8")
+    source = source_of(Telemetry(path="requests.jsonl"), folder)
+    shares = tuple(Share(line="default", percent=50.0, release=name) for name in ("rel-new", "rel-old"))
+    line = Line(id="default", pipeline="p", channel="default")
+    router = Router("p", {"default": line}, {"default": shares}, {})
+    watch = Watch(Arms("default", "everyone", "rel-new", "rel-old", 0.5), {"p": router}, 0.0)
+    collector = Collector({}, Clock())
+    collector._pipelines = {"rel-new": "p", "rel-old": "p"}
+
+    def read() -> None:
+        cursor: dict[str, Any] = {}
+        more = True
+        while more:
+            batch = source.read(cursor)
+            collector.take(batch, watch)
+            cursor, more = batch.cursor, batch.more
+
+    parse = seconds(lambda: [json.loads(text) for text in path.read_text("utf-8").splitlines()])
+    taken = seconds(read)
+    assert collector.tally.requests == RECORDS
+    return taken, parse
+
+
+def ledger(folder: Path) -> tuple[float, float, float]:
+    """Seconds of appending records, of writing as many files durably, of verifying the chain."""
+    made = open_ledger(folder, "bench/local")
+    lease = made.acquire()
+    body = {"milestone": 3, "title": "50 % of everyone", "serving": [{"release": "rel-1", "percent": 50.0}] * 4}
+    append = seconds(lambda: [made.save(lease, "ro-1", body, "reached", body) for _ in range(APPENDS)])
+
+    def plain() -> None:
+        import os
+
+        with (folder / "plain").open("ab") as file:
+            for _ in range(APPENDS):
+                file.write(json.dumps(body).encode())
+                file.flush()
+                os.fsync(file.fileno())
+
+    return append, seconds(plain), seconds(lambda: verify(made.records()))
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        taken, parse = telemetry(folder)
+        append, plain, check = ledger(folder)
+    print(f"{'work':<44}{'a second':>12}{'ratio':>10}  beside")
+    print(f"{'telemetry records to outcomes':<44}{RECORDS / taken:>12,.0f}{taken / parse:>10.1f}  parsing their JSON")
+    print(
+        f"{'ledger records with position, durable':<44}{APPENDS / append:>12,.0f}{append / plain:>10.1f}  a bare fsync"
+    )
+    print(f"{'records of the chain verified':<44}{APPENDS / check:>12,.0f}{check / append:>10.2f}  writing them")
+
+
+if __name__ == "__main__":
+    main()
