@@ -8,6 +8,12 @@ from pathlib import Path
 import pytest
 
 from rollcast.cli.main import main
+from rollcast.cli.plan import plan_of
+from rollcast.policies import discover
+from rollcast.stacks.applying import holding, ledger_of
+from rollcast.stacks.live import read, target_at
+from rollcast.stacks.project import Project
+from rollcast.stacks.rollouts import begin, load, under_way
 from tests.policies.reviews import DECLARED, RELEASED
 
 NEVER = """\
@@ -118,3 +124,21 @@ def test_simulate_is_judged_by_its_forecast(project: Path, capsys: pytest.Captur
     assert "Guardrail 'latency-budget-latency-p95-s' blocks" in shown.err
     rule(project, "from rollcast.policies.library import latency_budget\nlatency_budget(most_s=1e9)\n")
     assert run(project, "simulate", "--from", "released.yaml") == 0
+
+
+def test_the_ledger_keeps_what_was_judged_overridden_and_by_which_policies(project: Path) -> None:
+    rule(project, NEVER)
+    override = "overrides: [{policy: never, reason: signed off by Ada, expires: '9999-12-31'}]\n"
+    (project / "rollcast.yaml").write_text(DECLARED + override)
+    opened = Project.open(project)
+    made = plan_of(opened)
+    ledger = ledger_of(opened)
+    with holding(ledger, take_over=True) as held:
+        live = read(target_at(project, made.settings), opened.declaration.each_pipeline())
+        begin(ledger, held.lease, made, opened.declaration, opened.digests, live, {})
+    started = under_way(ledger)
+    assert started is not None
+    kept = load(ledger, started).plan
+    entry = next(entry for entry in kept.guardrails if entry["policy"] == "never")
+    assert entry["override"] == {"policy": "never", "reason": "signed off by Ada", "expires": "9999-12-31"}
+    assert started.body["binding"]["policy_digest"] == discover(project).digest

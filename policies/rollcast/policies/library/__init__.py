@@ -5,6 +5,9 @@
 
 A call makes the guardrail mandatory unless it says `level=`; it replaces the default one of the same name, and
 `level="disabled"` switches that off. Each function's docstring says what is asked and why.
+
+To add a guardrail: a function in the module of its theme that ends in `return register(rule, name, level, reason)`,
+with a docstring that says "Why:"; its name below; a test of what it refuses and of what it lets pass.
 """
 
 from rollcast.policies.library.cadence import all_at_once, max_exposure, min_bake, one_cadence, rollback_possible
