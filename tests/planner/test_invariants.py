@@ -133,6 +133,19 @@ def test_a_plan_survives_its_public_json_form(plan: Plan) -> None:
     assert again.to_json() == plan.to_json()
 
 
+@given(plans(max_slots=2))
+def test_fields_of_a_newer_minor_version_are_ignored_and_another_major_version_is_refused(plan: Plan) -> None:
+    data = json.loads(json.dumps(plan.to_json()))
+    data["format_version"], data["news"] = "1.9", 1
+    for part in [*data["operations"], *data["milestones"], *data["rollback"], *data["lines"].values()]:
+        part["news"] = {"a": 1}
+    again = Plan.from_json(data)
+    assert again.operations == plan.operations
+    assert again.milestones == plan.milestones
+    with pytest.raises(ValueError, match="plan again"):
+        Plan.from_json({**data, "format_version": "2.0"})
+
+
 def test_a_plan_does_not_depend_on_the_hash_seed() -> None:
     script = (
         "import sys; from pathlib import Path; from rollcast.stacks.project import Project;"

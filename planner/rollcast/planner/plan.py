@@ -189,20 +189,28 @@ class Plan(Model):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Plan:
-        """The plan in its public JSON form. Unknown fields are ignored. Raises ValueError on another major version."""
+        """The plan in its public JSON form. Unknown fields are ignored.
+
+        Raises ValueError on another major version, and on what is no plan.
+        """
+        if not isinstance(data, Mapping):
+            raise ValueError("a plan is a JSON object")
         major = str(data.get("format_version", "")).split(".")[0]
         if major != FORMAT_VERSION.split(".")[0]:
             raise ValueError(f"plan format {data.get('format_version')!r} is not {FORMAT_VERSION}; plan again")
         known = {field.alias or name for name, field in cls.model_fields.items()}
         plain = {key: value for key, value in data.items() if key in known}
-        plain["milestones"] = [
-            _delta(m, data["milestones"], i, data["start"]) for i, m in enumerate(data["milestones"])
-        ]
-        plain["rollback"] = [
-            {**{k: v for k, v in entry.items() if k != "steps"}, "operations": entry["steps"]}
-            for entry in data["rollback"]
-        ]
-        return cls.model_validate(plain)
+        try:
+            plain["milestones"] = [
+                _delta(m, data["milestones"], i, data["start"]) for i, m in enumerate(data["milestones"])
+            ]
+            plain["rollback"] = [
+                {**{k: v for k, v in entry.items() if k != "steps"}, "operations": entry["steps"]}
+                for entry in data["rollback"]
+            ]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"a part of it is not as a plan has it ({type(error).__name__}: {error})") from None
+        return cls.model_validate(plain, extra="ignore")
 
 
 def _grouped(operations: Iterable[Operation]) -> dict[int, list[Operation]]:
