@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from rollcast.planner.changes import diff
 from rollcast.planner.declaration import Declaration
 from rollcast.planner.errors import MixedLiveState, PlannerError, UnsafePlan
+from rollcast.planner.loading import load
 from rollcast.planner.plan import LiveState, Plan, Share
 from rollcast.planner.planning import live_as_declared, make_plan
 from rollcast.planner.releases import releases_of
@@ -162,6 +163,23 @@ def test_a_plan_does_not_depend_on_the_hash_seed() -> None:
             for seed in ("1", "2", "3")
         }
         assert len(found) == 1
+
+
+def channelled(route: str) -> Declaration:
+    return load(
+        "pipeline: p\nartifacts: [{kind: model-weights, name: m, version: '1'}]\ncomponents: {m: {artifact: m@1}}\n"
+        f"channels: {{private: {{route: {route}, components: {{m: {{parameters: {{log: false}}}}}}}}}}\n"
+    )
+
+
+def test_a_routing_rule_that_changes_is_a_change_of_its_own() -> None:
+    old, new = channelled("{domain: medical}"), channelled("{domain: [medical, legal]}")
+    plan = make_plan(new, live_as_declared(old))
+    assert [(c.line, c.component, c.action) for c in plan.changes] == [("private", "route", "update")]
+    assert [m.title for m in plan.milestones] == ["routing rules: private"]
+    assert plan.milestones[0].point_of_no_return
+    assert plan.state_at(0).serving == plan.state_at(-1).serving
+    assert make_plan(new, live_as_declared(new)).empty
 
 
 # ---- capacity and cadence -------------------------------------------------------------------------

@@ -253,6 +253,7 @@ class LiveState(Model):
     serving: Serving = Field(default_factory=dict)
     releases: dict[str, Release] = Field(default_factory=dict)
     instances: dict[str, tuple[str, str]] = Field(default_factory=dict)
+    lines: dict[str, Line] = Field(default_factory=dict, description="as they are routed now, where that is known")
     serial: int = 0
 
     @property

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from rollcast.planner.build import Draft
-from rollcast.planner.changes import diff
+from rollcast.planner.changes import Change, diff
 from rollcast.planner.declaration import Declaration
 from rollcast.planner.errors import MixedLiveState, NoSafeOrder, PlannerError
 from rollcast.planner.groups import group, in_place_slots
 from rollcast.planner.plan import LiveState, Operation, Plan, Serving, Share
-from rollcast.planner.releases import Digests, Line, Release, default_of, lines_of, releases_of
+from rollcast.planner.releases import Digests, Line, Release, canonical, default_of, lines_of, releases_of
 from rollcast.planner.retreat import retreat
 from rollcast.planner.safety import assert_safe
 from rollcast.planner.steps import Step, instances_of, steps_of
@@ -34,6 +34,7 @@ def live_as_declared(declaration: Declaration, digests: Digests | None = None) -
         serving={line: (Share(line=line, percent=100.0, release=release.id),) for line, release in releases.items()},
         releases={release.id: release for release in releases.values()},
         instances=instances,
+        lines=lines_of(declaration),
     )
 
 
@@ -74,6 +75,7 @@ def make_plan(
     start = {line: live.serving.get(line, ()) for line in {**declared, **live.serving}}
     draft = Draft(lines, settings, start, live.instances, live.releases)
     _remove_lines(draft, [line for line in sorted(live.serving) if line not in declared and live.serving[line]])
+    rerouted = _reroute(draft, live)
     for wave, narrowed in waves_of(steps, draft):
         add_wave(draft, wave, narrowed)
     lost = dict.fromkeys(text for way in draft.rollbacks for text in way.loses)
@@ -85,7 +87,7 @@ def make_plan(
         from_release={line: before[line].id if line in before else None for line in declared},
         to_release={line: release.id for line, release in declared.items()},
         live_state_digest=live.digest,
-        changes=tuple(diff(before, declared)),
+        changes=(*rerouted, *diff(before, declared)),
         groups=tuple(g.slots for g in groups),
         operations=tuple(draft.operations),
         milestones=tuple(draft.milestones),
@@ -144,6 +146,38 @@ def _refuse_impossible(steps: list[Step], lines: Mapping[str, Line]) -> None:
                     f"strategy 'flag' toggles flags only, but {step.name} changes too. "
                     "Use 'canary' or 'staged' for this change, or leave the components as they are."
                 )
+
+
+def _reroute(draft: Draft, live: LiveState) -> list[Change]:
+    """Routing rules that are not as declared: they change first and at once, for the flag holds one set of them."""
+    changes = [
+        Change(
+            line=name, component="route", action="update", reason="other requests go this way",
+            **{"from": canonical(live.lines[name].route), "to": canonical(line.route)},
+        )
+        for name, line in draft.lines.items()
+        if live.serving.get(name) and name in live.lines and live.lines[name].route != line.route
+    ]  # fmt: skip
+    if not changes:
+        return []
+    names = [change.line for change in changes]
+    operations = [
+        Operation(
+            id=draft.id(f"shift/{name}/route", name), kind="shift", milestone=len(draft.milestones), line=name,
+            component="routing", why="the routing rule is another one; what serves stays",
+        )
+        for name in names
+    ]  # fmt: skip
+    title = f"routing rules: {', '.join(names)}"
+    serving: Serving = {name: draft.serving[name] for name in names}
+    details = {"step": "routing", "lines": tuple(names), "point_of_no_return": True}
+    draft.milestone("shift", title, operations, serving, **details)
+    draft.notes.append(
+        "Routing rules change first and at once, and a rollback of what follows leaves them: to take them back, "
+        "declare the old ones."
+    )
+    draft.wave += 1
+    return changes
 
 
 def _remove_lines(draft: Draft, gone: list[str]) -> None:

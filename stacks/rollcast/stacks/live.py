@@ -71,7 +71,10 @@ def read(target: Target, pipelines: Iterable[str], lenient: bool = False) -> Liv
             releases[item.release] = _release(target, item.release, item.document)
     instances = {folder: (item.release, item.slot) for folder, item in placed.items() if item.release}
     state = LiveState(
-        serving={line: shares for line, shares in serving.items() if shares}, releases=releases, instances=instances
+        serving={line: shares for line, shares in serving.items() if shares},
+        releases=releases,
+        instances=instances,
+        lines=lines,
     )
     return Live(state, flags, placed, lines, audiences)
 
