@@ -11,7 +11,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
 from numba.core import config
@@ -34,9 +34,22 @@ FOLDER = _folder()
 
 def compiled(function: _Function) -> _Function:
     """The function, compiled at its first call and kept on disk for the next process."""
+    return _compiled(function, True)
+
+
+def lean(function: _Function) -> _Function:
+    """The same without reference counts: for functions that only read and write arrays which their caller holds.
+
+    They may neither make nor return arrays. Counting would cost more than the work of a simulated event.
+    """
+    return _compiled(function, False)
+
+
+def _compiled(function: _Function, counted: bool) -> _Function:
     before, config.CACHE_DIR = config.CACHE_DIR, str(FOLDER)  # type: ignore[attr-defined]
     try:
-        return cast(_Function, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+        options: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": counted}
+        return cast(_Function, numba.njit(**options)(function))
     finally:
         config.CACHE_DIR = before  # type: ignore[attr-defined]
 

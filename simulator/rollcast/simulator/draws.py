@@ -14,7 +14,7 @@ import mmh3
 import numpy as np
 import numpy.typing as npt
 
-from rollcast.simulator.compiling import compiled
+from rollcast.simulator.compiling import compiled, lean
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -60,7 +60,7 @@ def name_number(name: str) -> int:
     return int(mmh3.hash64(name, signed=False)[0]) >> 1
 
 
-@compiled
+@lean
 def mixed(x: np.uint64) -> np.uint64:
     """SplitMix64's finalizer."""
     x = (x ^ (x >> _S30)) * _FIRST
@@ -68,7 +68,7 @@ def mixed(x: np.uint64) -> np.uint64:
     return x ^ (x >> _S31)
 
 
-@compiled
+@lean
 def uniform(seed: int, request: int, component: int, purpose: int) -> float:
     """A number in (0, 1): 53 random bits and a half."""
     x = mixed(np.uint64(seed) + _GOLDEN * np.uint64(request + 1))
@@ -95,7 +95,7 @@ def uniforms_of(seed: int, requests: Ints, component: int, purpose: int) -> Floa
     return found
 
 
-@compiled
+@lean
 def normal_quantile(p: float) -> float:
     """Inverse of the standard normal distribution, to 1e-16.
 
@@ -131,7 +131,7 @@ def normal_quantile(p: float) -> float:
     return -top / low if q < 0 else top / low
 
 
-@compiled
+@lean
 def quantile(shape: int, a: float, b: float, table: Floats, u: float) -> float:
     """The u-quantile of a distribution: the value that a draw stands for."""
     if shape == _CONSTANT:

@@ -11,7 +11,7 @@ from rollcast.simulator.compiled.llm import serve_llm
 from rollcast.simulator.compiled.packing import packed_net, packed_state
 from rollcast.simulator.compiled.pool import serve_pool, serve_remote
 from rollcast.simulator.compiled.visits import deliver, keep
-from rollcast.simulator.compiling import compiled
+from rollcast.simulator.compiling import compiled, lean
 from rollcast.simulator.draws import Floats, Ints
 from rollcast.simulator.engine import Batch, Completed, Demand, Disturbances, Visits
 from rollcast.simulator.network import Network
@@ -24,6 +24,23 @@ CHUNK = 8192  # requests that are served at once: their arrays stay in the proce
 @compiled
 def begin(net: Net, state: State, requests: Ints, times: Floats, rows: Ints, paths: Ints) -> None:
     """Requests arrive at the first steps of their paths."""
+    _begin(net, state, requests, times, rows, paths)
+
+
+@compiled
+def serve(net: Net, state: State, until: float) -> None:
+    """Everything that happens before `until`, station by station."""
+    _serve(net, state, until)
+
+
+@compiled
+def prefill_cache(net: Net, state: State, s: int, queries: Ints, t: float) -> None:
+    """Puts results into a cache, the last one as the most recent."""
+    _prefill_cache(net, state, s, queries, t)
+
+
+@lean
+def _begin(net: Net, state: State, requests: Ints, times: Floats, rows: Ints, paths: Ints) -> None:
     width = net.path_station.shape[1]
     for i in range(len(requests)):
         g, p = requests[i], paths[i]
@@ -39,9 +56,8 @@ def begin(net: Net, state: State, requests: Ints, times: Floats, rows: Ints, pat
                 deliver(net, state, g, k, times[i])
 
 
-@compiled
-def serve(net: Net, state: State, until: float) -> None:
-    """Everything that happens before `until`, station by station."""
+@lean
+def _serve(net: Net, state: State, until: float) -> None:
     for s in range(len(net.kind)):
         if net.kind[s] == 0:
             serve_pool(net, state, s, until)
@@ -51,9 +67,8 @@ def serve(net: Net, state: State, until: float) -> None:
             serve_llm(net, state, s, until)
 
 
-@compiled
-def prefill_cache(net: Net, state: State, s: int, queries: Ints, t: float) -> None:
-    """Puts results into a cache, the last one as the most recent."""
+@lean
+def _prefill_cache(net: Net, state: State, s: int, queries: Ints, t: float) -> None:
     for i in range(len(queries)):
         keep(net, state, s, queries[i], t)
 

@@ -18,7 +18,7 @@ from rollcast.simulator.compiled.layout import Net, State
 from rollcast.simulator.compiled.order import pop, pop_finish, push_finish, sort
 from rollcast.simulator.compiled.pool import _next_change
 from rollcast.simulator.compiled.visits import NEVER, breaks, enter, fail, finish, leave, note_queue, slowed
-from rollcast.simulator.compiling import compiled
+from rollcast.simulator.compiling import lean
 from rollcast.simulator.draws import Ints
 
 REQUEST, STEP, DUE, GENERATED, COMPUTED, N0, WHERE, EPOCH, ABORTED, REPLICA, ADMITTED = range(11)
@@ -27,7 +27,7 @@ BEGUN, STEPPING, PROMPTS, DOWN, STARTING = range(10, 15)
 FREE, HELD, WAITING, PROMPT, DECODE = range(5)
 
 
-@compiled
+@lean
 def serve_llm(net: Net, state: State, s: int, until: float) -> None:
     """Everything that happens at an llm station before `until`."""
     sort(state.inbox_t[s], state.inbox_r[s], state.inbox_n[s])
@@ -64,7 +64,7 @@ def serve_llm(net: Net, state: State, s: int, until: float) -> None:
     state.inbox_n[s] = 0
 
 
-@compiled
+@lean
 def _next_step(net: Net, state: State, s: int, line: int) -> tuple[int, float, bool]:
     """The replica whose step ends, or starts, next. Ends come before starts."""
     best, time, starting = 0, NEVER, False
@@ -76,7 +76,7 @@ def _next_step(net: Net, state: State, s: int, line: int) -> tuple[int, float, b
     return best, time, starting
 
 
-@compiled
+@lean
 def _run(net: Net, state: State, s: int, line: int, r: int, other: float, until: float) -> None:
     """Ends steps of one replica as long as nothing else can come between."""
     alone = net.servers[s] == 1 and net.attempts[s] == 1
@@ -91,17 +91,16 @@ def _run(net: Net, state: State, s: int, line: int, r: int, other: float, until:
             return
 
 
-@compiled
+@lean
 def _come(
     net: Net, state: State, s: int, line: int, t: float, taken: int, arrival: float, again: float, held: float
 ) -> int:
-    """The request with the lowest number that comes at this moment: new, again, or after its overhead."""
+    """Who comes at this moment: first those whose overhead is over, then the request with the lowest number."""
     none = 1 << 62
     new: int = state.inbox_r[s, taken] if arrival == t else none
     old: int = state.again_r[s, 0] if again == t else none
-    slot = state.held[line, state.held_head[line]] if held == t else -1
-    kept = state.slot[line, slot, REQUEST] if slot >= 0 else none
-    if kept <= new and kept <= old:
+    if held == t:
+        slot = state.held[line, state.held_head[line]]
         state.held_head[line] = (state.held_head[line] + 1) % state.held.shape[1]
         state.held_n[line] -= 1
         _queue(net, state, s, line, slot, t)
@@ -115,7 +114,7 @@ def _come(
     return 1
 
 
-@compiled
+@lean
 def _arrive(net: Net, state: State, s: int, line: int, g: int, t: float) -> None:
     k = net.step_of[state.path[g], s]
     if enter(net, state, s, g, k, t):
@@ -145,7 +144,7 @@ def _arrive(net: Net, state: State, s: int, line: int, g: int, t: float) -> None
         _queue(net, state, s, line, slot, t)
 
 
-@compiled
+@lean
 def _queue(net: Net, state: State, s: int, line: int, slot: int, t: float) -> None:
     """To the replica with the fewest requests."""
     mine = state.slot[line, slot]
@@ -174,7 +173,7 @@ def _queue(net: Net, state: State, s: int, line: int, slot: int, t: float) -> No
     _queue_changed(net, state, s, line, t)
 
 
-@compiled
+@lean
 def _free(state: State, line: int, slot: int) -> None:
     state.slot[line, slot, WHERE] = FREE
     state.slot[line, slot, EPOCH] += 1
@@ -182,7 +181,7 @@ def _free(state: State, line: int, slot: int) -> None:
     state.spare_n[line] += 1
 
 
-@compiled
+@lean
 def _queue_changed(net: Net, state: State, s: int, line: int, t: float) -> None:
     total = 0
     for r in range(net.servers[s]):
@@ -190,7 +189,7 @@ def _queue_changed(net: Net, state: State, s: int, line: int, t: float) -> None:
     note_queue(state, s, total, t)
 
 
-@compiled
+@lean
 def _next_due(state: State, line: int) -> float:
     """The next timeout of a sequence that is still there."""
     while state.due_n[line]:
@@ -204,7 +203,7 @@ def _next_due(state: State, line: int) -> float:
     return NEVER
 
 
-@compiled
+@lean
 def _compact_due(state: State, line: int) -> None:
     """Takes timeouts of sequences that are gone out of the ring."""
     room, kept = state.due.shape[1], 0
@@ -218,7 +217,7 @@ def _compact_due(state: State, line: int) -> None:
     state.due_n[line] = kept
 
 
-@compiled
+@lean
 def _late(net: Net, state: State, s: int, line: int, t: float) -> None:
     """A request gave up: its replica forgets it at its next step."""
     slot = state.due[line, state.due_head[line]]
@@ -235,14 +234,14 @@ def _late(net: Net, state: State, s: int, line: int, t: float) -> None:
 # ---- one iteration --------------------------------------------------------------------------------
 
 
-@compiled
+@lean
 def _context(net: Net, state: State, mine: Ints) -> int:
     """Tokens to be computed before a sequence's next token."""
     tokens: int = max(net.input_tokens[state.row[mine[REQUEST]]], 1) + mine[GENERATED]
     return tokens
 
 
-@compiled
+@lean
 def _decode(state: State, own: Ints, line: int, r: int, slot: int) -> None:
     """From now on the sequence gets a token in each step."""
     mine = state.slot[line, slot]
@@ -256,7 +255,7 @@ def _decode(state: State, own: Ints, line: int, r: int, slot: int) -> None:
     own[HEAP] += 1
 
 
-@compiled
+@lean
 def _purge(state: State, own: Ints, line: int, r: int) -> None:
     """Takes sequences that are gone out of the heap."""
     heap, before, kept = state.finish[line, r], own[HEAP], 0
@@ -268,7 +267,7 @@ def _purge(state: State, own: Ints, line: int, r: int) -> None:
     own[HEAP] = kept
 
 
-@compiled
+@lean
 def _settle(own: Ints, mine: Ints) -> None:
     """Takes a decoding sequence out of its replica's sums, its counts brought up to now."""
     steps = own[DONE] - mine[N0]
@@ -278,7 +277,7 @@ def _settle(own: Ints, mine: Ints) -> None:
     own[ATTENDED] -= mine[COMPUTED]
 
 
-@compiled
+@lean
 def _step(net: Net, state: State, s: int, line: int, r: int, t: float) -> None:
     """Schedules one iteration and the end of it."""
     own = state.replica[line, r]
@@ -313,7 +312,7 @@ def _step(net: Net, state: State, s: int, line: int, r: int, t: float) -> None:
     state.step_end[line, r] = t + took
 
 
-@compiled
+@lean
 def _make_room(net: Net, state: State, s: int, line: int, r: int) -> None:
     """Sends the sequences admitted last back to the queue until every decoding one has room for its next token."""
     own = state.replica[line, r]
@@ -335,7 +334,7 @@ def _make_room(net: Net, state: State, s: int, line: int, r: int) -> None:
         own[LIVE] += 1
 
 
-@compiled
+@lean
 def _rename_due(state: State, line: int, slot: int) -> None:
     """The timeout of a preempted sequence stays: it is known by the sequence's new epoch."""
     room, epoch = state.due.shape[1], state.slot[line, slot, EPOCH]
@@ -346,7 +345,7 @@ def _rename_due(state: State, line: int, slot: int) -> None:
             return
 
 
-@compiled
+@lean
 def _last_admitted(state: State, line: int, r: int) -> int:
     """Takes the running sequence that was admitted last off the stack."""
     own = state.replica[line, r]
@@ -358,7 +357,7 @@ def _last_admitted(state: State, line: int, r: int) -> int:
             return slot
 
 
-@compiled
+@lean
 def _prompts(net: Net, state: State, s: int, line: int, r: int, t: float, preempted: bool) -> tuple[int, int]:
     """Which prompts get how many tokens: tokens in all, and the sum over them of the tokens before each."""
     own = state.replica[line, r]
@@ -401,7 +400,7 @@ def _prompts(net: Net, state: State, s: int, line: int, r: int, t: float, preemp
     return prefill, before
 
 
-@compiled
+@lean
 def _first_waiting(state: State, line: int, r: int) -> int:
     """The head of the queue. Sequences that gave up are skipped and freed here."""
     own = state.replica[line, r]
@@ -414,14 +413,14 @@ def _first_waiting(state: State, line: int, r: int) -> int:
         _free(state, line, slot)
 
 
-@compiled
+@lean
 def _give(state: State, line: int, r: int, slot: int, chunk: int) -> None:
     own = state.replica[line, r]
     state.prompt[line, r, own[PROMPTS], 0], state.prompt[line, r, own[PROMPTS], 1] = slot, chunk
     own[PROMPTS] += 1
 
 
-@compiled
+@lean
 def _admit(net: Net, state: State, s: int, line: int, r: int, slot: int, known: int, t: float) -> None:
     own, mine = state.replica[line, r], state.slot[line, slot]
     mine[COMPUTED], mine[WHERE] = known, PROMPT
@@ -439,7 +438,7 @@ def _admit(net: Net, state: State, s: int, line: int, r: int, slot: int, known: 
         _use_prefix(net, state, line, r, mine)
 
 
-@compiled
+@lean
 def _compact(state: State, line: int, r: int) -> None:
     """Takes entries of sequences that are gone out of the stack."""
     own, kept = state.replica[line, r], 0
@@ -451,7 +450,7 @@ def _compact(state: State, line: int, r: int) -> None:
     own[STACK] = kept
 
 
-@compiled
+@lean
 def _end(net: Net, state: State, s: int, line: int, r: int, t: float) -> None:
     """The iteration is over: tokens are there, and who has its last one leaves, in order of request."""
     own = state.replica[line, r]
@@ -492,7 +491,7 @@ def _end(net: Net, state: State, s: int, line: int, r: int, t: float) -> None:
             finish(net, state, s, g, k, t, first)
 
 
-@compiled
+@lean
 def _unlist(state: State, line: int, slot: int) -> None:
     for i in range(state.aborted_n[line]):
         if state.aborted[line, i] == slot:
@@ -501,7 +500,7 @@ def _unlist(state: State, line: int, slot: int) -> None:
             return
 
 
-@compiled
+@lean
 def _forget(net: Net, state: State, s: int, line: int, r: int, t: float) -> None:
     """Sequences of this replica whose requests gave up make room."""
     own, kept, any_ = state.replica[line, r], 0, False
@@ -535,7 +534,7 @@ def _forget(net: Net, state: State, s: int, line: int, r: int, t: float) -> None
 # ---- prefixes -------------------------------------------------------------------------------------
 
 
-@compiled
+@lean
 def _blocks(net: Net, row: int) -> tuple[int, int]:
     """Where the whole blocks of a prompt are."""
     if len(net.block_start) == 0:
@@ -544,7 +543,7 @@ def _blocks(net: Net, row: int) -> tuple[int, int]:
     return first, min(last, first + net.input_tokens[row] // net.block_tokens)
 
 
-@compiled
+@lean
 def _known(net: Net, state: State, s: int, line: int, r: int, mine: Ints) -> int:
     """Prompt tokens whose keys and values are kept from earlier prompts."""
     if net.prefix[s] < 0:
@@ -558,13 +557,13 @@ def _known(net: Net, state: State, s: int, line: int, r: int, mine: Ints) -> int
     return min(known, _context(net, state, mine) - 1)
 
 
-@compiled
+@lean
 def _take(state: State, line: int, r: int, block: int) -> None:
     newer, older = state.prefix_newer[line, r, block], state.prefix_older[line, r, block]
     state.prefix_newer[line, r, older], state.prefix_older[line, r, newer] = newer, older
 
 
-@compiled
+@lean
 def _put(state: State, line: int, r: int, block: int) -> None:
     anchor = state.prefix_newer.shape[2] - 1
     before = state.prefix_older[line, r, anchor]
@@ -572,7 +571,7 @@ def _put(state: State, line: int, r: int, block: int) -> None:
     state.prefix_older[line, r, block], state.prefix_newer[line, r, before] = before, block
 
 
-@compiled
+@lean
 def _use_prefix(net: Net, state: State, line: int, r: int, mine: Ints) -> None:
     first, last = _blocks(net, state.row[mine[REQUEST]])
     for i in range(first, last):
@@ -582,7 +581,7 @@ def _use_prefix(net: Net, state: State, line: int, r: int, mine: Ints) -> None:
         _put(state, line, r, net.blocks[i])
 
 
-@compiled
+@lean
 def _keep_prefix(net: Net, state: State, s: int, line: int, r: int, mine: Ints) -> None:
     if net.prefix[s] < 0:
         return
@@ -605,7 +604,7 @@ def _keep_prefix(net: Net, state: State, s: int, line: int, r: int, mine: Ints) 
 # ---- loss of replicas -----------------------------------------------------------------------------
 
 
-@compiled
+@lean
 def _change(net: Net, state: State, s: int, line: int, t: float) -> None:
     down = net.change_down[state.change[s]]
     state.change[s] += 1
@@ -628,7 +627,7 @@ def _change(net: Net, state: State, s: int, line: int, t: float) -> None:
         fail(net, state, s, g, k, t)
 
 
-@compiled
+@lean
 def _lose(state: State, line: int, r: int, lost: Ints, count: int) -> int:
     """A replica is gone with everything in it: adds its sequences to `lost`."""
     own = state.replica[line, r]
@@ -649,7 +648,7 @@ def _lose(state: State, line: int, r: int, lost: Ints, count: int) -> int:
     return count
 
 
-@compiled
+@lean
 def _drop(state: State, line: int, slot: int, lost: Ints, count: int) -> int:
     if state.slot[line, slot, ABORTED] == 1:
         _unlist(state, line, slot)

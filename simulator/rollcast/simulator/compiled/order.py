@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from rollcast.simulator.compiling import compiled
+from rollcast.simulator.compiling import compiled, lean
 from rollcast.simulator.draws import Floats, Ints
 
 
-@compiled
+@lean
 def push(times: Floats, requests: Ints, extra: Ints, count: int, time: float, request: int, more: int) -> None:
     """Adds to a binary heap of `count` entries; the caller counts."""
     i = count
@@ -22,7 +22,7 @@ def push(times: Floats, requests: Ints, extra: Ints, count: int, time: float, re
     times[i], requests[i], extra[i] = time, request, more
 
 
-@compiled
+@lean
 def pop(times: Floats, requests: Ints, extra: Ints, count: int) -> None:
     """Takes the first entry out of a heap of `count` entries; the caller has read it, and counts."""
     last = count - 1
@@ -44,7 +44,7 @@ def pop(times: Floats, requests: Ints, extra: Ints, count: int) -> None:
     times[i], requests[i], extra[i] = time, request, more
 
 
-@compiled
+@lean
 def sort(times: Floats, requests: Ints, count: int) -> None:
     """Sorts by (time, request) in place. What several stations send is nearly in order, so insertion is tried first."""
     moves = 0
@@ -70,7 +70,7 @@ def _sort_all(times: Floats, requests: Ints, count: int) -> None:
     requests[:count] = r[by_time]
 
 
-@compiled
+@lean
 def push_finish(heap: Ints, count: int, step: int, request: int, slot: int, epoch: int) -> None:
     """Adds a sequence to a heap by (step of its last token, request); the caller counts."""
     i = count
@@ -85,7 +85,7 @@ def push_finish(heap: Ints, count: int, step: int, request: int, slot: int, epoc
     heap[i, 0], heap[i, 1], heap[i, 2], heap[i, 3] = step, request, slot, epoch
 
 
-@compiled
+@lean
 def pop_finish(heap: Ints, count: int) -> None:
     """Takes the first sequence out; the caller has read it, and counts."""
     last = count - 1

@@ -8,7 +8,10 @@ from __future__ import annotations
 from typing import Any, cast
 
 from numba import types
+from numba.core import cgutils
+from numba.core.imputils import impl_ret_borrowed
 from numba.experimental import structref
+from numba.extending import lower_getattr_generic
 
 from rollcast.simulator.compiled.layout import Net, State
 from rollcast.simulator.compiling import compiled
@@ -40,6 +43,26 @@ class PackedState(structref.StructRefProxy):
 
 structref.define_proxy(PackedNet, NetType, list(Net._fields))  # type: ignore[no-untyped-call]
 structref.define_proxy(PackedState, StateType, list(State._fields))  # type: ignore[no-untyped-call]
+
+
+def _borrowed(context: Any, builder: Any, kind: Any, value: Any, attribute: str) -> Any:
+    """Reads a field. numba's own way needs reference counts; here the caller of compiled code holds the arrays.
+
+    The data of a struct is what the fourth word of its memory record points to (numba, nrt.c: NRT_MemInfo).
+    """
+    proxy: Any = cgutils.create_struct_proxy
+    record = proxy(kind)(context, builder, value=value).meminfo
+    words = builder.bitcast(record, record.type.as_pointer())
+    data = builder.load(builder.gep(words, [context.get_constant(types.intp, 3)]))
+    stored = context.data_model_manager[kind.get_data_type()].get_value_type()
+    fields = context.make_data_helper(builder, kind.get_data_type(), ref=builder.bitcast(data, stored.as_pointer()))
+    lent: Any = impl_ret_borrowed
+    return lent(context, builder, kind.field_dict[attribute], getattr(fields, attribute))
+
+
+_register: Any = lower_getattr_generic
+for _kind in (NetType, StateType):
+    _register(_kind)(_borrowed)  # the later registration is the one that is used
 
 
 @compiled

@@ -20,14 +20,14 @@ from rollcast.simulator.compiled.visits import (
     service_s,
     slowed,
 )
-from rollcast.simulator.compiling import compiled
+from rollcast.simulator.compiling import lean
 from rollcast.simulator.draws import quantile
 
 _BROKEN = 1 << 40  # added to a server's number: the service will have failed
 _NO_SERVER = 1 << 20
 
 
-@compiled
+@lean
 def serve_pool(net: Net, state: State, s: int, until: float) -> None:
     """Everything that happens at a pool before `until`."""
     sort(state.inbox_t[s], state.inbox_r[s], state.inbox_n[s])
@@ -64,7 +64,7 @@ def serve_pool(net: Net, state: State, s: int, until: float) -> None:
     state.inbox_n[s] = 0
 
 
-@compiled
+@lean
 def _arrive(net: Net, state: State, s: int, g: int, t: float, tracked: bool) -> None:
     k = net.step_of[state.path[g], s]
     if enter(net, state, s, g, k, t):
@@ -81,7 +81,7 @@ def _arrive(net: Net, state: State, s: int, g: int, t: float, tracked: bool) -> 
         note_queue(state, s, state.queue_n[s], t)
 
 
-@compiled
+@lean
 def _free_server(net: Net, state: State, s: int) -> int:
     """The free server with the lowest number, -1 when none is. Only where capacity changes."""
     for i in range(state.down[s] * net.concurrency[s], net.servers[s]):
@@ -90,14 +90,14 @@ def _free_server(net: Net, state: State, s: int) -> int:
     return -1
 
 
-@compiled
+@lean
 def _unqueue(state: State, s: int, t: float) -> None:
     state.queue_head[s] = (state.queue_head[s] + 1) % state.queue_r.shape[1]
     state.queue_n[s] -= 1
     note_queue(state, s, state.queue_n[s], t)
 
 
-@compiled
+@lean
 def _start(net: Net, state: State, s: int, g: int, k: int, t: float, due: float, tracked: bool) -> None:
     server = _NO_SERVER
     if tracked:
@@ -116,7 +116,7 @@ def _start(net: Net, state: State, s: int, g: int, k: int, t: float, due: float,
     state.ends_n[s] += 1
 
 
-@compiled
+@lean
 def _end(net: Net, state: State, s: int, t: float, tracked: bool) -> None:
     g, extra = state.ends_r[s, 0], state.ends_s[s, 0]
     pop(state.ends_t[s], state.ends_r[s], state.ends_s[s], state.ends_n[s])
@@ -138,7 +138,7 @@ def _end(net: Net, state: State, s: int, t: float, tracked: bool) -> None:
     _next(net, state, s, t, tracked)
 
 
-@compiled
+@lean
 def _next(net: Net, state: State, s: int, t: float, tracked: bool) -> None:
     while state.queue_n[s]:
         if tracked:
@@ -152,7 +152,7 @@ def _next(net: Net, state: State, s: int, t: float, tracked: bool) -> None:
         _start(net, state, s, g, net.step_of[state.path[g], s], t, due, tracked)
 
 
-@compiled
+@lean
 def _next_change(net: Net, state: State, s: int) -> float:
     """When the capacity of a station changes next."""
     i = state.change[s]
@@ -162,7 +162,7 @@ def _next_change(net: Net, state: State, s: int) -> float:
     return net.change_at[i] if i < len(net.change_at) else NEVER
 
 
-@compiled
+@lean
 def _change_pool(net: Net, state: State, s: int, t: float) -> None:
     before = state.down[s] * net.concurrency[s]
     state.down[s] = net.change_down[state.change[s]]
@@ -185,7 +185,7 @@ def _change_pool(net: Net, state: State, s: int, t: float) -> None:
 # ---- remote -------------------------------------------------------------------------------------
 
 
-@compiled
+@lean
 def serve_remote(net: Net, state: State, s: int, until: float) -> None:
     """Everything that happens at a remote service before `until`."""
     sort(state.inbox_t[s], state.inbox_r[s], state.inbox_n[s])
@@ -217,7 +217,7 @@ def serve_remote(net: Net, state: State, s: int, until: float) -> None:
     state.inbox_n[s] = 0
 
 
-@compiled
+@lean
 def _arrive_remote(net: Net, state: State, s: int, g: int, t: float) -> None:
     k = net.step_of[state.path[g], s]
     if enter(net, state, s, g, k, t):
@@ -243,7 +243,7 @@ def _arrive_remote(net: Net, state: State, s: int, g: int, t: float) -> None:
     state.ends_n[s] += 1
 
 
-@compiled
+@lean
 def _end_remote(net: Net, state: State, s: int, t: float) -> None:
     g, extra = state.ends_r[s, 0], state.ends_s[s, 0]
     pop(state.ends_t[s], state.ends_r[s], state.ends_s[s], state.ends_n[s])

@@ -6,7 +6,7 @@ import numpy as np
 
 from rollcast.simulator.compiled.layout import Net, State
 from rollcast.simulator.compiled.order import push
-from rollcast.simulator.compiling import compiled
+from rollcast.simulator.compiling import lean
 from rollcast.simulator.draws import quantile, uniform
 
 # Plain numbers, because compiled code takes globals as constants: Purpose.SERVICE, FIRST_TOKEN, LOST; ATTEMPT.
@@ -15,13 +15,13 @@ NEVER = np.inf
 HIT = -2  # an end of a cache hit, not of a service
 
 
-@compiled
+@lean
 def luck(net: Net, state: State, s: int, g: int, k: int, purpose: int) -> float:
     """The draw of a request at a station, in its present attempt."""
     return uniform(net.seed, g, net.number[s], purpose + ATTEMPT * (state.attempt[g, k] - 1))
 
 
-@compiled
+@lean
 def service_s(net: Net, state: State, s: int, g: int, k: int) -> float:
     """How long a pool or a remote service takes, before what disturbs it."""
     row = state.row[g]
@@ -34,7 +34,7 @@ def service_s(net: Net, state: State, s: int, g: int, k: int) -> float:
     return drawn + tokens_s
 
 
-@compiled
+@lean
 def slowed(net: Net, s: int, at: float, took: float) -> float:
     """A time at a station, with the slowness of that moment."""
     for i in range(len(net.slow_station)):
@@ -43,7 +43,7 @@ def slowed(net: Net, s: int, at: float, took: float) -> float:
     return took
 
 
-@compiled
+@lean
 def breaks(net: Net, state: State, s: int, g: int, k: int) -> bool:
     """Whether a fault makes this attempt fail."""
     risk = 0.0
@@ -57,13 +57,13 @@ def breaks(net: Net, state: State, s: int, g: int, k: int) -> bool:
 # ---- caches -------------------------------------------------------------------------------------
 
 
-@compiled
+@lean
 def _unlink(state: State, c: int, q: int) -> None:
     newer, older = state.newer[c, q], state.older[c, q]
     state.newer[c, older], state.older[c, newer] = newer, older
 
 
-@compiled
+@lean
 def _link(state: State, c: int, q: int) -> None:
     """Makes q the most recent: next to the anchor."""
     anchor = state.newer.shape[1] - 1
@@ -72,7 +72,7 @@ def _link(state: State, c: int, q: int) -> None:
     state.older[c, q], state.newer[c, before] = before, q
 
 
-@compiled
+@lean
 def cached(net: Net, state: State, s: int, g: int, t: float) -> bool:
     """Whether a station's cache answers."""
     c = net.cache[s]
@@ -92,7 +92,7 @@ def cached(net: Net, state: State, s: int, g: int, t: float) -> bool:
     return True
 
 
-@compiled
+@lean
 def keep(net: Net, state: State, s: int, q: int, t: float) -> None:
     """Keeps a result; the least recently used one makes room."""
     c = net.cache[s]
@@ -114,7 +114,7 @@ def keep(net: Net, state: State, s: int, q: int, t: float) -> None:
 # ---- visits -------------------------------------------------------------------------------------
 
 
-@compiled
+@lean
 def deliver(net: Net, state: State, g: int, k: int, t: float) -> None:
     """A request comes to the station of a step."""
     s = net.path_station[state.path[g], k]
@@ -124,7 +124,7 @@ def deliver(net: Net, state: State, g: int, k: int, t: float) -> None:
     state.arrive[g, k] = t
 
 
-@compiled
+@lean
 def enter(net: Net, state: State, s: int, g: int, k: int, t: float) -> bool:
     """A visit begins, or begins again. True when what is kept answers it: its end is then scheduled."""
     if state.attempt[g, k] == 1:
@@ -137,14 +137,14 @@ def enter(net: Net, state: State, s: int, g: int, k: int, t: float) -> bool:
     return True
 
 
-@compiled
+@lean
 def finish(net: Net, state: State, s: int, g: int, k: int, t: float, first: float) -> None:
     """A visit was served."""
     keep(net, state, s, net.query[state.row[g]], t)
     leave(net, state, g, k, t, True, first)
 
 
-@compiled
+@lean
 def fail(net: Net, state: State, s: int, g: int, k: int, t: float) -> None:
     """An attempt failed or was late: again while attempts and budget last."""
     attempt = state.attempt[g, k]
@@ -158,7 +158,7 @@ def fail(net: Net, state: State, s: int, g: int, k: int, t: float) -> None:
     leave(net, state, g, k, t, False, np.nan)
 
 
-@compiled
+@lean
 def leave(net: Net, state: State, g: int, k: int, t: float, served: bool, first: float) -> None:
     """A visit is over: the request goes on, falls back, or fails."""
     state.end[g, k] = t
@@ -191,7 +191,7 @@ def leave(net: Net, state: State, g: int, k: int, t: float, served: bool, first:
             deliver(net, state, g, following, state.arrive[g, following])
 
 
-@compiled
+@lean
 def _failed(state: State, g: int, t: float) -> None:
     """The first failure in time decides, whichever station is served first."""
     if state.ended[g] == 2:
@@ -202,14 +202,14 @@ def _failed(state: State, g: int, t: float) -> None:
     _ended(state, g, 2)
 
 
-@compiled
+@lean
 def _ended(state: State, g: int, how: int) -> None:
     state.ended[g] = how
     state.out[state.counts[0]] = g
     state.counts[0] += 1
 
 
-@compiled
+@lean
 def note_queue(state: State, s: int, length: int, t: float) -> None:
     """Keeps what tells whether a station keeps up."""
     if length > state.longest[s]:

@@ -236,7 +236,7 @@ class Llm(Station):
             self.clock.at(visit.due_s, self.number, Kind.TIMEOUT, 0, lambda: self._late(sequence))
         if self.profile.overhead_s > 0:
             at_s = self.now_s + self.profile.overhead_s
-            self.clock.at(at_s, self.number, Kind.ARRIVAL, visit.request, lambda: self._queue(sequence))
+            self.clock.at(at_s, self.number, Kind.ARRIVAL, -1, lambda: self._queue(sequence))  # before new ones
         else:
             self._queue(sequence)
 
