@@ -41,10 +41,12 @@ overrides:
 PATIENT = ROLLOUT.replace("min: 200ms, max: 60s", "min: 10m, max: 20m")  # stays at each stage until it is told
 
 
-def declaration(port: int, safety: int = 1, prompt: int = 1, rollout: str = ROLLOUT) -> str:
+def declaration(port: int, safety: int = 1, prompt: int = 1, rollout: str = ROLLOUT, in_place: bool = False) -> str:
     """The example's declaration with these versions, quick stages, and the service on a port."""
     text = (EXAMPLE / "released.yaml").read_text("utf-8").replace("127.0.0.1:8787", f"127.0.0.1:{port}")
     text = text.replace("no-code-execution@1", f"no-code-execution@{safety}").replace("answer@1", f"answer@{prompt}")
+    if in_place:
+        text = text.replace("upstream: [generator]}", "upstream: [generator], in_place: true}")
     return text[: text.index("rollout:")] + rollout.lstrip()
 
 

@@ -125,6 +125,15 @@ def test_deleting_what_is_gone_already_is_done(tmp_path: Path) -> None:
     assert FlagdTarget(tmp_path, TARGET).placed() == {}
 
 
+@pytest.mark.parametrize(("first", "second"), [("one/a", "one"), ("one", "one/a")])
+def test_an_instance_is_never_put_into_another(tmp_path: Path, first: str, second: str) -> None:
+    made = provider(tmp_path)
+    create(made, "Instance", {**instance_inputs(tmp_path), "folder": f"p/{first}"})
+    with pytest.raises(StackError, match="in_place"):
+        create(made, "Instance", {**instance_inputs(tmp_path), "folder": f"p/{second}"})
+    assert list(FlagdTarget(tmp_path, TARGET).placed()) == [f"p/{first}"]
+
+
 def test_a_preview_has_no_effect(tmp_path: Path) -> None:
     made = provider(tmp_path)
     for kind, inputs in (("Instance", instance_inputs(tmp_path)), ("Flag", flag_inputs()), ("Drain", drain_inputs(99))):

@@ -173,7 +173,7 @@ class Driver:
         self.rollout.reached(self.clock.now_s())
         self.kept.intent = None
         self.kept.told_hold = None
-        if not step.rollback:
+        if not step.rollback or step.milestone.serving:
             self.observer.new_stage()
         shares = [share.model_dump(mode="json") for line in serving.values() for share in line]
         self._save("reached", {**step.to_json(), "serving": shares})

@@ -125,6 +125,7 @@ class FlagdTarget:
 
     def put_instance(self, fence: int, placed: Placed, content: Path) -> None:
         folder = self._folder(placed.folder)
+        self._refuse_nested(placed.folder)
         staged = self._staging(fence, placed.folder)
         try:
             shutil.rmtree(staged, ignore_errors=True)
@@ -142,6 +143,15 @@ class FlagdTarget:
             ) from None
         finally:
             shutil.rmtree(staged, ignore_errors=True)
+
+    def _refuse_nested(self, name: str) -> None:
+        """A component that changes between 'in place' and 'side by side' would put one instance into another."""
+        others = [other for other in self.placed() if other.startswith(f"{name}/") or name.startswith(f"{other}/")]
+        if others:
+            raise StackError(
+                f"Instance {name} and {others[0]} can't be in one another: the component changed its 'in_place'. "
+                "Give it another name with the change, or leave 'in_place' as it was."
+            )
 
     def _staging(self, fence: int, name: str) -> Path:
         """Where a folder is made before it is whole, or goes to before it is deleted: one place for each instance."""
