@@ -113,6 +113,14 @@ def test_no_plan_and_no_message_makes_it_too_long_or_breaks_it(plan: Plan, hosti
     assert text.startswith("## ")
 
 
+def test_a_report_full_of_markup_still_fits() -> None:
+    rule = {"policy": "r", "level": "mandatory", "passed": False, "message": "<" * 300}
+    plan = example_plan().model_copy(update={"guardrails": (rule,) * 900, "notes": ("|" * 300,) * 60})
+    text = markdown_of(Subject(plan, [Named("f", forecast_for(plan))]))
+    assert len(text.encode()) < LIMIT
+    assert text.startswith("## ❌ Blocked")
+
+
 def test_a_report_that_was_cut_says_how_much() -> None:
     rules = tuple(
         {"policy": f"rule-{i}", "level": "advisory", "passed": False, "message": "m" * 300} for i in range(900)

@@ -46,11 +46,10 @@ def _node(box: PlanBox) -> Node:
 
 def _outline(frames: Sequence[Frame]) -> str:
     nodes = []
-    for position, frame in enumerate(frames[:MOST_BOXES]):
+    for position, frame in enumerate(frames):
         boxes = sum(len(rank) for rank in frame.ranks)
         kinds = dict.fromkeys(box.kind for rank in frame.ranks for box in rank)
-        nodes.append(Node(str(position), [frame.title, f"{', '.join(kinds)}; {boxes} steps"]))
-    if len(frames) > MOST_BOXES:
-        nodes.append(Node(str(len(nodes)), [f"and {len(frames) - MOST_BOXES} more"]))
+        below = [f"{', '.join(kinds)}; {boxes} steps"] if boxes else []
+        nodes.append(Node(str(position), [frame.title, *below]))
     edges = [Edge(str(i), str(i + 1)) for i in range(len(nodes) - 1)]
     return flowchart(nodes, edges, direction="TB")

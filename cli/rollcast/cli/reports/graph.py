@@ -51,18 +51,22 @@ class Frame:
 
 
 def frames_of(plan: Plan) -> list[Frame]:
-    """The plan in frames, large ones summed up."""
-    ranks = _ranks(plan.operations)
+    """The plan in frames, large ones summed up; those after `MOST_FRAMES` are one frame with only their number."""
     spans: list[tuple[tuple[str, str], list[int]]] = []
     for milestone in plan.milestones:
         key = (milestone.kind, milestone.step)
         if not spans or spans[-1][0] != key:
             spans.append((key, []))
         spans[-1][1].append(milestone.index)
+    shown = {index for _, indices in spans[:MOST_FRAMES] for index in indices}
+    operations = [operation for operation in plan.operations if operation.milestone in shown]
     by_milestone: dict[int, list[Operation]] = defaultdict(list)
-    for operation in plan.operations:
+    for operation in operations:
         by_milestone[operation.milestone].append(operation)
-    return [_frame(plan, kind, step, found, by_milestone, ranks) for (kind, step), found in spans]
+    ranks = _ranks(operations)
+    frames = [_frame(plan, kind, step, found, by_milestone, ranks) for (kind, step), found in spans[:MOST_FRAMES]]
+    left = len(spans) - MOST_FRAMES
+    return [*frames, Frame(f"… and {left:,} more of the same kind", (), False)] if left > 0 else frames
 
 
 def _frame(
@@ -137,22 +141,20 @@ def graph_svg(frames: Sequence[Frame], rows: Mapping[str, int]) -> Markup:
     numbers: dict[str, int] = {}
     parts: list[Markup] = []
     y = 4.0
-    for frame in frames[:MOST_FRAMES]:
+    for frame in frames:
         drawn, height = _draw(frame, y, numbers, rows)
         parts.append(drawn)
         y += height + 16
-    if len(frames) > MOST_FRAMES:
-        words = f"… and {len(frames) - MOST_FRAMES:,} more of the same kind"
-        parts.append(
-            Markup('<text class="frame-title" x="{}" y="{:.0f}">{}</text>').format(FRAME_PAD + 4, y + 8, words)
-        )
-        y += 24
     head = Markup('<svg class="graph" viewBox="0 0 {} {:.0f}" width="{}" role="group" aria-label="{}">')
     label = "The plan as a graph: every box is an operation and leads to its row in the table below"
     return head.format(WIDTH + 8, y, WIDTH + 8, label) + _TIP + Markup("").join(parts) + Markup("</svg>")
 
 
 def _draw(frame: Frame, top: float, numbers: dict[str, int], rows: Mapping[str, int]) -> tuple[Markup, float]:
+    if not frame.ranks:
+        return Markup('<text class="frame-title" x="{}" y="{:.0f}">{}</text>').format(
+            FRAME_PAD + 4, top + 8, frame.title
+        ), 8.0
     places, lines = _places(frame, top + HEAD)
     height = HEAD + lines * (BOX_H + GAP_Y) - GAP_Y + FRAME_PAD
     style = "frame no-return" if frame.no_return else "frame"

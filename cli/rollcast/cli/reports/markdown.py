@@ -27,6 +27,7 @@ from rollcast.cli.terminal import clean
 from rollcast.simulator.forecast import Forecast
 
 LIMIT = 65_536  # characters of a comment on GitHub; GitLab takes more
+MOST_LINES = 6
 _RESERVE = 536  # for the mark of a sticky comment, and a line about what is left out
 MARKS: dict[Tone, str] = {"good": "✅", "warn": "⚠️", "bad": "❌", "plain": "➖"}
 # (most rows of a table, longest text of a cell): tried in turn until the report fits
@@ -52,10 +53,13 @@ def markdown_of(subject: Subject) -> str:
 
 def _parts(subject: Subject) -> dict[str, Any]:
     plan, forecast = subject.plan, subject.forecast
+    lines = [(line, plan.from_release.get(line) or "nothing", to) for line, to in plan.to_release.items()]
     rules = facts.guardrails(subject)
     passing = [tone == "good" for tone in rules.tones]
     found: dict[str, Any] = {
         "plan": plan,
+        "lines": lines[:MOST_LINES],
+        "lines_left": max(0, len(lines) - MOST_LINES),
         "verdict": verdict_of(subject),
         "mark": {tone: Written(mark) for tone, mark in MARKS.items()},
         "changes": facts.changes(plan),
@@ -106,7 +110,7 @@ def _fenced(command: str) -> str:
 
 def _foot(subject: Subject) -> str:
     plan, forecast = subject.plan, subject.forecast
-    said = [f"plan {plan.digest[:19]}", f"live state {plan.live_state_digest[:19]}"]
+    said = [f"plan {subject.plan_digest[:19]}", f"live state {plan.live_state_digest[:19]}"]
     if forecast is not None:
         runs = f"{forecast.runs:,} run{'s' if forecast.runs != 1 else ''}"
         said.append(f"{forecast.requests:,} recorded requests, {runs}, seed {forecast.seed}, engine {forecast.engine}")
@@ -126,8 +130,15 @@ def _environment(rows: int, longest: int) -> Environment:
         finalize=lambda value: value if isinstance(value, Written) else markdown(value, longest),
     )
     loaded.filters["code"] = lambda text: Written(code(text, longest))
+    loaded.filters["first_of"] = lambda texts: _first_of(texts, rows)
     loaded.filters["table"] = lambda table: Written(_table(table, rows, longest))
     return loaded
+
+
+def _first_of(texts: Sequence[str], most: int) -> list[str]:
+    """The first texts of a list, and how many are left out."""
+    left = len(texts) - most
+    return [*texts[:most], f"… and {left:,} more"] if left > 0 else list(texts)
 
 
 def _table(table: Facts, most: int, longest: int) -> str:

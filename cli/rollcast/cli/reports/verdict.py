@@ -16,6 +16,7 @@ from rollcast.cli.reports.subject import Subject
 from rollcast.simulator.forecast import Detection, Forecast
 
 SURE = 0.9
+MOST = 5  # of one kind of reason
 _WORDS = {"promoted": "promoted", "rolled_back": "rolled back", "held": "held"}
 
 
@@ -73,9 +74,10 @@ def _chance(forecast: Forecast, name: str) -> str:
 
 
 def _reasons(subject: Subject) -> Iterator[str]:
-    for rule in subject.guardrails:
-        if rule.blocks("plan"):
-            yield f"Guardrail {rule.policy}: {rule.message}"
+    blocking = [rule for rule in subject.guardrails if rule.blocks("plan")]
+    yield from (f"Guardrail {rule.policy}: {one_line(rule.message)}" for rule in blocking[:MOST])
+    if len(blocking) > MOST:
+        yield f"And {len(blocking) - MOST} more guardrails block."
     forecast = subject.forecast
     if forecast is None:
         if not subject.plan.empty:
@@ -84,10 +86,10 @@ def _reasons(subject: Subject) -> Iterator[str]:
     for reason in forecast.reasons[:2]:
         ended = "late" if reason.metric in ("overdue", "held") else f"by {reason.metric}"
         yield f"{percent(reason.probability)} of runs stop {ended}: {one_line(reason.example, 240)}"
-    for metric in forecast.metrics:
-        if not metric.ok:
-            values = f"{amount(metric.name, metric.rollout)}, limit {amount(metric.name, metric.limit)}"
-            yield f"{metric.name} of {metric.audience} is beyond its limit: {values}"
+    beyond = [metric for metric in forecast.metrics if not metric.ok]
+    for metric in beyond[:MOST]:
+        values = f"{amount(metric.name, metric.rollout)}, limit {amount(metric.name, metric.limit)}"
+        yield f"{metric.name} of {metric.audience} is beyond its limit: {values}"
     if not subject.plan.empty:
         yield _lasts(forecast)
     weakest = min(forecast.detection, key=lambda found: found.probability, default=None)

@@ -1,0 +1,102 @@
+"""The reports of the shipped examples as they are committed; `python -m tests.reports.golden_reports` writes them anew.
+
+Each is made as a user makes it: planned from what is released, replayed with recorded tokens and arrival times of users
+whose attributes reach every audience of the examples, judged by the project's policies on a fixed day. Of the page only
+the content is kept, without its style and script.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import date, datetime
+from pathlib import Path
+
+from rollcast.cli.reports.content import report_of
+from rollcast.cli.reports.markdown import markdown_of
+from rollcast.cli.reports.subject import Named, Subject
+from rollcast.planner.plan import Binding
+from rollcast.planner.planning import live_as_declared, make_plan
+from rollcast.policies import judge
+from rollcast.simulator.simulate import simulate
+from rollcast.simulator.traffic import read_traffic
+from rollcast.stacks.project import Project
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+TRACE = EXAMPLES / "rag-search" / "traffic" / "AzureLLMInferenceTrace_conv.csv"
+ATTRIBUTES = {
+    "segment": ["employee", "beta", "power-user", "call-centre", "consumer", "consumer"],
+    "region": ["nz", "eu", "us-east", "eu-west"],
+    "editor_version": ["1.82.0", "1.79.3"],
+    "regulatory_domain": ["none", "none", "none", "hipaa"],
+    "request_family": ["completion", "completion", "completion", "agentic-edit"],
+    "input_format": ["opus-48khz", "opus-48khz", "pcmu-8khz"],
+    "accent": ["midwestern", "midwestern", "scottish"],
+    "snr_db": [8, 18, 24],
+}
+GOLDEN = Path(__file__).with_name("golden")
+NAMES = sorted(path.parent.name for path in EXAMPLES.glob("*/rollcast.yaml"))
+TODAY = date(2026, 11, 24)
+REQUESTS, USERS, APART_S, RUNS, SEED = 1_500, 1_500, 10.0, 1, 7
+
+
+def subject_of(name: str, folder: Path) -> Subject:
+    """The report's subject of one example; `folder` is for the short trace."""
+    project = Project.open(EXAMPLES / name)
+    live = live_as_declared(*project.sibling("released.yaml"))
+    plan = make_plan(project.declaration, live, project.environment_name, project.digests)
+    plan = plan.model_copy(update={"binding": Binding(tool_version="(version)")})
+    traffic = read_traffic([traffic_in(folder)], seed=SEED)
+    forecast = simulate(plan, traffic, runs=RUNS, seed=SEED, workers=1, detect=1)
+    judged = judge(
+        project.folder,
+        project.declaration,
+        plan,
+        today=TODAY,
+        forecast=forecast,
+        digests=project.pinned,
+        file=project.file,
+    ).on(plan)
+    command = f"rollcast simulate --from released.yaml --traffic traffic.jsonl --runs {RUNS} --seed {SEED}"
+    return Subject(judged, [Named("forecast", forecast)], command=command)
+
+
+def traffic_in(folder: Path) -> Path:
+    """Requests with the recorded tokens and the recorded irregularity, `APART_S` apart on average."""
+    rows = [row.split(",") for row in TRACE.read_text("utf-8").splitlines()[1 : REQUESTS + 1]]
+    times = [datetime.fromisoformat(row[0][:26]).timestamp() for row in rows]
+    stretch = APART_S * len(rows) / (times[-1] - times[0])
+    luck = random.Random(SEED)
+    users = [{name: luck.choice(values) for name, values in ATTRIBUTES.items()} for _ in range(USERS)]
+    path = folder / "traffic.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        for number, (row, time_s) in enumerate(zip(rows, times, strict=True)):
+            user = luck.randrange(USERS)
+            record = {
+                "time": 1_790_000_000 + (time_s - times[0]) * stretch, "request": f"r{number}", "key": f"u{user}",
+                "latency_s": 0.0, "input_tokens": int(row[1]), "output_tokens": int(row[2]), "attributes": users[user],
+            }  # fmt: skip
+            file.write(json.dumps(record) + "\n")
+    return path
+
+
+def content_of(page: str) -> str:
+    """A page without its style, its script and the policy that names their digests, one element a line."""
+    start, end = page.index("<body>"), page.index("<script>")
+    return page[start:end].replace("><", ">\n<")
+
+
+def texts_of(name: str, folder: Path) -> dict[str, str]:
+    """Both golden texts of an example by file name."""
+    subject = subject_of(name, folder)
+    return {f"{name}.md": markdown_of(subject), f"{name}.html": content_of(report_of(subject))}
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    GOLDEN.mkdir(exist_ok=True)
+    for example in NAMES:
+        with tempfile.TemporaryDirectory() as made:
+            for file, text in texts_of(example, Path(made)).items():
+                (GOLDEN / file).write_text(text, "utf-8")

@@ -1,0 +1,26 @@
+"""What a reviewer reads of each shipped example, word for word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.reports.golden_reports import GOLDEN, NAMES, texts_of
+
+
+def test_every_example_has_its_reports() -> None:
+    assert {path.name for path in GOLDEN.iterdir()} == {f"{name}.{kind}" for name in NAMES for kind in ("md", "html")}
+
+
+QUICK = ("image-generation", "rag-search")  # the other rollouts last for days of traffic
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
+)
+def test_the_reports_of_an_example_are_as_committed(name: str, tmp_path: Path) -> None:
+    for file, text in texts_of(name, tmp_path).items():
+        assert (GOLDEN / file).read_text("utf-8") == text, (
+            "see the difference; 'python -m tests.reports.golden_reports'"
+        )
