@@ -16,7 +16,7 @@ from pathlib import Path
 import validation
 
 PAGE = Path(__file__).parents[1] / "docs" / "validation.md"
-FIRST = ("gates", "gate_peers")  # then all others by name
+FIRST = ("gates", "gate_agreement", "gate_peers")  # then all others by name
 INTRODUCTION = """# Validation
 
 What is claimed about the gates and the simulator, checked. This page is written by `make validate`, which runs for some
