@@ -176,7 +176,16 @@ def _bind(draw: st.DrawFn, slots: list[Slot]) -> list[Slot]:
     for place, slot in enumerate(bound):
         free = tuple(up for up in slot.upstream if draw(_COUNTS[3]) == 3)
         bound[place] = replace(slot, independent_of=free)
+        if slot.changes and draw(_COUNTS[3]) == 3:
+            bound[place] = _with_sessions(bound[place], draw(_YES))
     return bound
+
+
+def _with_sessions(slot: Slot, reads_old: bool) -> Slot:
+    """A slot whose new version writes another session state, and can or can't read the old one's."""
+    provides = ({**slot.provides[0], "session-state": "1"}, {**slot.provides[1], "session-state": "2"})
+    wanted = {"session-state": Requirement(value=">=1,<3")} if reads_old else {}
+    return replace(slot, provides=provides, requires=(slot.requires[0], {**slot.requires[1], **wanted}))
 
 
 def _contract(draw: st.DrawFn, slots: list[Slot], provider: int, consumer: int) -> None:
