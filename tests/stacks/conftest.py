@@ -6,7 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.stacks.figures import ROLLBACKS_S
 from tests.stacks.site import Site
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How long one command takes to lead back."""
+    for seconds in ROLLBACKS_S:
+        terminalreporter.line(f"rollback: {seconds:.1f} s from the command to the last request of the release left")
 
 
 @pytest.fixture(scope="module")

@@ -135,7 +135,9 @@ class Site:
         return (self.faults / "passed").read_text("utf-8").splitlines()
 
     def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.rollcast("status", "--format", "json").stdout)
+        done = self.rollcast("status", "--format", "json")
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
         return found
 
     def components(self) -> dict[str, str]:

@@ -91,6 +91,7 @@ def resume(project: Project, tell: Tell, *, once: bool = False, order: Mapping[s
         if started is None:
             raise StackError("The rollout ended just now. See 'rollcast status'.")
         work = load(ledger, started)
+        _world(project, held).end_orphans()  # one that was stopped in a write would hold the target's lock
         target_at(project.folder, work.plan.settings).claim(held.lease.token)
         if order is not None:
             ledger.append("order", work.id, dict(order), held.lease)
@@ -98,13 +99,18 @@ def resume(project: Project, tell: Tell, *, once: bool = False, order: Mapping[s
 
 
 def _drive(project: Project, work: Work, ledger: Ledger, held: Held, tell: Tell, *, recover: bool, once: bool) -> Ended:
-    world = World(project.folder, project.declaration.pipeline, project.environment_name, held.lease.token)
+    world = _world(project, held)
     held.on_second.append(world.end)
     if recover:
         world.recover()
     source = source_of(work.plan.settings.telemetry, project.folder)
     steps = Steps(project.folder, world)
     return Driver(work, ledger, held.lease, steps, source, tell, held.stopping).run(once)
+
+
+def _world(project: Project, held: Held) -> World:
+    """The environment's stack, in the hands of whoever holds the lease."""
+    return World(project.folder, project.declaration.pipeline, project.environment_name, held.lease.token)
 
 
 def _refuse_second(started: Record | None) -> None:

@@ -96,7 +96,7 @@ def materialize(
     """The folder with an artifact's content and its manifest, made once and kept. Raises StackError."""
     digest = digests[reference]
     folder = project / ".rollcast" / "artifacts" / f"{reference}-{digest[7:19]}"
-    with whole_files.locked(folder.with_name(f".{folder.name}.lock")):
+    with whole_files.locked(folder.with_name(f".{folder.name}.lock"), wait_s=timeout_s):
         if (folder / "manifest.json").is_file():
             return folder
         item = definitions[reference]

@@ -2,7 +2,7 @@
 
 Nothing happens unless ROLLCAST_FAULTS names a folder. Then every process of a rollout (driver, provider) counts the
 boundaries it passes in that folder's `passed`, one line each, and at those that `faults.json` names
-(`{"<number>": "<action>"}`, or a boundary's name for all of its kind) does what it says:
+(`{"<number>": "<action>"}`, or `"<name>#<how often it was passed>"`, or a name for all of its kind) does what it says:
 
 - kill: this process dies at once (SIGKILL), and what it started lives on for a while;
 - kill-engine: the engine dies and its provider is left behind (in the driver: as kill);
@@ -44,11 +44,12 @@ def _pass(folder: Path, name: str) -> None:
     with (folder / "passed").open("a+", encoding="utf-8") as passed:
         fcntl.flock(passed, fcntl.LOCK_EX)
         passed.seek(0)
-        number = sum(1 for _ in passed)
+        names = [line.strip() for line in passed]
         passed.write(f"{name}\n")
         passed.flush()
     wanted = json.loads((folder / "faults.json").read_text("utf-8"))
-    action = wanted.get(str(number)) or wanted.get(name)
+    keys = (str(len(names)), f"{name}#{names.count(name)}", name)
+    action = next((wanted[key] for key in keys if key in wanted), None)
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     elif action == "kill-engine":
@@ -78,7 +79,8 @@ def _signal_all(number: signal.Signals) -> None:
         if f"{DRIVER}={driver}".encode() in environ.split(b"\0"):
             others.append(int(entry.name))
     own = os.getpid()
-    for pid in [int(driver), *(pid for pid in others if pid != own), own]:
+    first = [] if int(driver) == own else [int(driver)]
+    for pid in [*first, *(pid for pid in others if pid != own), own]:
         try:
             os.kill(pid, number)
         except ProcessLookupError:

@@ -13,6 +13,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,15 +72,30 @@ def remove(folder: Path, doomed: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds an exclusive lock on a file, which is made when it is absent; the system frees it when a process dies."""
+def locked(path: Path, wait_s: float = 60.0) -> Iterator[None]:
+    """Holds an exclusive lock on a file, which is made when it is absent; the system frees it when a process dies.
+
+    Raises OSError when another process still holds it after `wait_s`: it was stopped in the middle of a write.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        _acquire(handle, path, wait_s)
         yield
     finally:
         os.close(handle)
+
+
+def _acquire(handle: int, path: Path, wait_s: float) -> None:
+    until = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise OSError(errno.EBUSY, "another process holds its lock and does not go on", str(path)) from None
+            time.sleep(0.01)
 
 
 def _sync(path: Path) -> None:

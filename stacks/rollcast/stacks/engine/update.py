@@ -129,7 +129,7 @@ class World:
 
         Every resource reads the world before it acts, so what a pending operation did or did not do is found again.
         """
-        _end_orphans(self._mark(), self._fence)
+        self.end_orphans()
         stack = self._open()
         with contextlib.suppress(automation.errors.CommandError):
             stack.cancel()
@@ -137,6 +137,10 @@ class World:
         deployment = dict(state.deployment or {})
         if deployment.pop("pending_operations", None):
             stack.import_stack(automation.Deployment(version=state.version, deployment=deployment))
+
+    def end_orphans(self) -> None:
+        """Ends engines and providers of earlier holders of the lease that are still on this machine."""
+        _end_orphans(self._mark(), self._fence)
 
     def end(self) -> None:
         """Stops the engine at once."""

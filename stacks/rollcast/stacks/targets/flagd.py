@@ -113,7 +113,11 @@ class FlagdTarget:
         if (folder / _MANIFEST).is_file() and depth > 1:
             yield folder / _MANIFEST
             return
-        for child in sorted(folder.iterdir()):
+        try:
+            children = sorted(folder.iterdir())
+        except FileNotFoundError:
+            return  # retired while it was looked at
+        for child in children:
             if child.is_dir() and not child.name.startswith("."):
                 yield from self._manifests(child, depth + 1)
 
