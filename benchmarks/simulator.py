@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import resource
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,8 @@ from rollcast.simulator.routing import Routing
 from rollcast.simulator.runs import rates_of, seed_of
 from rollcast.simulator.simulate import simulate, stage_of
 from rollcast.simulator.traffic import Traffic, read_traffic, spliced
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a file, too
 from validation import queue_peers
 
 TRACE = Path(__file__).parents[1] / "examples" / "rag-search" / "traffic" / "AzureLLMInferenceTrace_conv.csv"

@@ -18,7 +18,7 @@ from rollcast.planner.rollout import Arms, Finished, Hold, Observe, Outcome, Rea
 from rollcast.simulator.arrivals import Arrivals
 from rollcast.simulator.draws import Floats, Ints
 from rollcast.simulator.durations import Durations
-from rollcast.simulator.engine import Batch, Engine
+from rollcast.simulator.engine import Batch, Demand, Engine
 from rollcast.simulator.ledger import Ledger, Scene
 from rollcast.simulator.routing import REFUSED, Table
 
@@ -51,6 +51,7 @@ class Replay:
     ledger: Ledger
     stages: tuple[StageRecord, ...] = field(default=())
     metric: str = ""  # the gate that ended it by a rollback
+    demand: tuple[Demand, ...] = ()
 
 
 class Replayer:
@@ -100,10 +101,12 @@ def replay(scene: Scene, engine: Engine, seed: int, rates: Floats, *, beyond: bo
     duration_s = driver.time.now_s
     if beyond and duration_s < scene.traffic.span_s:
         driver.time.advance(scene.traffic.span_s)
+    demand = engine.demand()  # before what still waits is served with nobody coming any more
     driver.time.finish()
     return Replay(
-        ending, reason, duration_s, driver.time.submitted, driver.time.ledger, tuple(driver.stages), driver.metric
-    )
+        ending, reason, duration_s, driver.time.submitted, driver.time.ledger, tuple(driver.stages), driver.metric,
+        demand,
+    )  # fmt: skip
 
 
 class _Driver:

@@ -87,7 +87,7 @@ def one_run(stage: Stage, seed: int, run: int) -> Run:
     engine = stage.maker.make(own, True)
     rollout = replay(stage.scene, engine, own, rates)
     baseline = counterfactual(stage.scene, stage.maker.make(own, False), own, rates, rollout.requests)
-    return summary(stage, rollout, baseline, engine.demand(), keep_batches=run == 0)
+    return summary(stage, rollout, baseline, rollout.demand, keep_batches=run == 0)
 
 
 def summary(stage: Stage, rollout: Replay, baseline: Ledger, demand: tuple[Demand, ...], *, keep_batches: bool) -> Run:

@@ -31,6 +31,7 @@ from rollcast.simulator.runs import Pair, Run, Stage, StageOutcome
 
 ENOUGH_RUNS = 20  # for intervals from the runs themselves
 _BUSY = 0.95
+_FOR_LONG, _MANY = 0.2, 10
 
 
 def forecast_of(
@@ -166,7 +167,7 @@ def _stations(stage: Stage, runs: Sequence[Run]) -> Iterable[StationForecast]:
         own: list[Demand] = [run.demand[i] for run in runs]
         lasted = [max(run.duration_s, stage.scene.traffic.span_s) for run in runs]
         used = np.mean([d.busy_s / (d.servers * t) if t else 0.0 for d, t in zip(own, lasted, strict=True)])
-        behind = [d.behind_since_s for d in own if d.behind_since_s == d.behind_since_s]
+        behind = [d.behind_since_s for d, t in zip(own, lasted, strict=True) if _behind(d, t)]
         yield StationForecast(
             station=spec.id, component=spec.slot, artifact=spec.reference, utilization=float(used),
             requests=float(np.mean([d.requests for d in own])),
@@ -175,10 +176,16 @@ def _stations(stage: Stage, runs: Sequence[Run]) -> Iterable[StationForecast]:
         )  # fmt: skip
 
 
+def _behind(demand: Demand, lasted_s: float) -> bool:
+    """Whether a queue has not been empty again for a good part of the time: it grows, it is not just there."""
+    return lasted_s - demand.behind_since_s > _FOR_LONG * lasted_s and demand.longest_queue > _MANY
+
+
 def _warnings(stage: Stage, stations: Sequence[StationForecast]) -> Iterable[str]:
     for station in stations:
-        if station.utilization > _BUSY:
-            since = f" since {station.behind_since_s:.0f} s" if station.behind_since_s is not None else ""
+        behind_s = station.behind_since_s
+        if station.utilization > _BUSY or behind_s is not None:
+            since = f" since {behind_s:.0f} s" if behind_s is not None else ""
             yield (
                 f"{station.component} ({station.artifact}) can't keep up{since}: it is {station.utilization:.0%} busy. "
                 "Its latencies grow for as long as this traffic lasts; give it replicas, or lower --scale."

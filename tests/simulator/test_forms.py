@@ -1,0 +1,127 @@
+"""Every form of recorded traffic, and what is asked about or refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import polars
+import pytest
+
+from rollcast.simulator.errors import TrafficError
+from rollcast.simulator.formats import read_rows
+from rollcast.simulator.traffic import read_traffic
+
+MOONCAKE = Path(__file__).parent / "data" / "mooncake_first_400.jsonl"
+
+
+def written(path: Path, lines: list[object]) -> Path:
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    return path
+
+
+def test_the_mooncake_form_has_prefix_blocks() -> None:
+    traffic = read_traffic(MOONCAKE)
+    assert len(traffic) == 400
+    assert traffic.block_tokens == 512
+    assert traffic.blocks[: traffic.block_start[1]].tolist() == list(range(14))
+
+
+def test_telemetry_arrives_its_latency_before_it_is_written(tmp_path: Path) -> None:
+    record = {
+        "time": 100.5, "request": "a", "key": "u", "latency_s": 0.5, "ttft_s": 0.2, "input_tokens": 3,
+        "output_tokens": 4, "attributes": {"region": "eu"},
+    }  # fmt: skip
+    rows = read_rows(written(tmp_path / "requests.jsonl", [record, {**record, "time": 102.0}]))
+    assert rows.arrival_s.tolist() == [100.0, 101.5]
+    assert rows.first_token_s is not None
+    traffic = read_traffic(tmp_path / "requests.jsonl")
+    assert traffic.keys == ("u",)
+    assert traffic.classes == ({"region": "eu"},)
+
+
+def span(start: int, attributes: dict[str, object]) -> dict[str, object]:
+    kinds = {int: "intValue", str: "stringValue", float: "doubleValue"}
+    listed = [{"key": k, "value": {kinds[type(v)]: str(v) if isinstance(v, int) else v}} for k, v in attributes.items()]
+    own = {"startTimeUnixNano": str(start), "endTimeUnixNano": str(start + 10**9), "attributes": listed, "traceId": "t"}
+    return {"resourceSpans": [{"resource": {"attributes": []}, "scopeSpans": [{"spans": [own]}]}]}
+
+
+def test_spans_with_token_usage_are_requests(tmp_path: Path) -> None:
+    used = {"gen_ai.usage.input_tokens": 12, "gen_ai.usage.output_tokens": 5, "user.id": "ann"}
+    path = written(tmp_path / "spans.jsonl", [span(10**18, used), span(10**18 + 10**9, {"http.method": "GET"})])
+    traffic = read_traffic(path)
+    assert (len(traffic), traffic.keys, int(traffic.input_tokens[0])) == (1, ("ann",), 12)
+
+
+def test_mapped_columns_are_read_from_csv_json_lines_and_parquet(tmp_path: Path) -> None:
+    table = {"ts": [3000, 1000, 2000], "who": ["a", "b", "a"], "in": [1, 2, 3], "region": ["eu", "us", "eu"]}
+    columns = {"time": "ts", "key": "who", "input_tokens": "in", "attributes": "region", "unit": "ms"}
+    frame = polars.DataFrame(table)
+    frame.write_csv(tmp_path / "t.csv")
+    frame.write_ndjson(tmp_path / "t.jsonl")
+    frame.write_parquet(tmp_path / "t.parquet")
+    for name in ("t.csv", "t.jsonl", "t.parquet"):
+        traffic = read_traffic(tmp_path / name, columns=columns)
+        assert traffic.arrival_s.tolist() == [0.0, 1.0, 2.0]
+        assert traffic.input_tokens.tolist() == [2, 3, 1]
+        assert [traffic.classes[i]["region"] for i in traffic.attributes] == ["us", "eu", "eu"]
+        assert any("out of order" in said for said in traffic.assumptions)
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"time": "tz"}, "there is no column 'tz'. Did you mean 'ts'?"),
+        ({"tame": "ts"}, "names 'tame'. Did you mean 'time'?"),
+        ({"key": "who"}, "has no 'time'"),
+        ({"time": "ts", "unit": "hours"}, "is no unit of time"),
+    ],
+)
+def test_a_mistaken_mapping_is_named(tmp_path: Path, columns: dict[str, str], said: str) -> None:
+    (tmp_path / "t.csv").write_text("ts,who\n1,a\n2,b\n", "utf-8")
+    with pytest.raises(TrafficError, match=re.escape(said)):
+        read_traffic(tmp_path / "t.csv", columns=columns)
+
+
+def test_a_suspicious_unit_is_asked_about_and_may_be_declared(tmp_path: Path) -> None:
+    lines = [{"timestamp": i, "input_length": 5, "output_length": 5} for i in range(100)]  # seconds, not milliseconds
+    path = written(tmp_path / "m.jsonl", list(lines))
+    path.write_text(path.read_text("utf-8").replace('"timestamp": ', '"timestamp": 0.'), "utf-8")
+    with pytest.raises(TrafficError, match="suspicious: are its times in another unit"):
+        read_traffic(path)
+    assert len(read_traffic(path, columns={"unit": "s"})) == 100
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"timestamp": 1, "input_length": 5}', "no 'output_length'"),
+        ('{"timestamp": 1, "input_length": 5, "output_length": -1}', "-1 tokens are not possible"),
+        ('{"timestamp": 1, "input_length": 5, "output_length": 1.5}', "'1.5' is not a number of tokens"),
+        ('{"timestamp": -4, "input_length": 5, "output_length": 1}', "-4 is not possible"),
+        ('{"timestamp": NaN, "input_length": 5, "output_length": 1}', "not possible"),
+        ('{"timestamp": 1, "input', "not JSON"),
+        ("[1, 2]", "not an object"),
+    ],
+)
+def test_a_corrupt_line_is_named_by_its_number(tmp_path: Path, line: str, said: str) -> None:
+    good = '{"timestamp": 0, "input_length": 5, "output_length": 5}\n'
+    (tmp_path / "m.jsonl").write_text(good + line + "\n", "utf-8")
+    with pytest.raises(TrafficError, match=re.escape(said)) as caught:
+        read_traffic(tmp_path / "m.jsonl")
+    assert "m.jsonl:2" in str(caught.value)
+
+
+def test_time_can_be_warped_and_cut() -> None:
+    traffic = read_traffic(MOONCAKE)
+    middle = traffic.span_s / 2
+    warped = traffic.warped([(middle, 2.0)])
+    assert warped.span_s == pytest.approx(middle + middle / 2)
+    assert np.all(np.diff(warped.arrival_s) >= 0)
+    part = traffic.between(10.0, 50.0)
+    assert 0 < len(part) < len(traffic)
+    assert float(part.arrival_s.max()) < 40.0
+    assert part.blocks[part.block_start[0]] == traffic.blocks[traffic.block_start[len(traffic.between(0.0, 10.0))]]

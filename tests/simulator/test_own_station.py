@@ -1,0 +1,60 @@
+"""A user's own station is one class and one registration."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import simpy
+
+from rollcast.simulator.calibration.alone import run, single
+from rollcast.simulator.draws import Purpose
+from rollcast.simulator.engines import choose
+from rollcast.simulator.errors import SimulatorError
+from rollcast.simulator.profiles import KINDS, Profile, parse
+from rollcast.simulator.reference.station import ProcessStation, Station, Visit, station
+from rollcast.simulator.reference.world import World
+from rollcast.simulator.traffic import Traffic
+
+
+class CoinProfile(Profile):
+    station: Literal["coin"] = "coin"
+    slow_s: float = 2.0
+
+
+@pytest.fixture
+def coin() -> Iterator[None]:
+    @station("coin", CoinProfile)
+    class Coin(ProcessStation):
+        def serve(self, visit: Visit) -> Generator[simpy.Event, Any, None]:
+            assert isinstance(self.spec.profile, CoinProfile)
+            lucky = self.uniform(visit, Purpose.SERVICE) < 0.5
+            yield self.clock.timeout(1.0 if lucky else self.spec.profile.slow_s)
+
+    yield
+    KINDS.pop("coin")
+    Station.kinds.pop("coin")
+    Station.owned.discard("coin")
+
+
+@pytest.mark.usefixtures("coin")
+def test_an_own_station_serves_and_chooses_the_reference_engine(azure_hour: Traffic) -> None:
+    network = single(parse({"station": "coin", "slow_s": 3.0}, "artifact coin@1"))
+    traffic = azure_hour.between(0.0, 5.0)
+    served = run(World(network, traffic, 7), traffic)
+    assert set(np.round(served.latency_s, 6)) == {1.0, 3.0}
+    assert choose("auto", network) == ("simpy", "simpy serves, as coin is a station of your own")
+    with pytest.raises(SimulatorError, match="--engine simpy"):
+        choose("compiled", network)
+
+
+def test_an_unknown_station_names_the_nearest() -> None:
+    with pytest.raises(SimulatorError, match=r"artifact llama@1: profile 'station' is 'lm'. Did you mean 'llm'"):
+        parse({"station": "lm"}, "artifact llama@1")
+
+
+def test_a_mistaken_profile_names_its_fields() -> None:
+    with pytest.raises(SimulatorError, match=r"profile\.concurrency: .*; profile\.concurency is not known"):
+        parse({"station": "pool", "concurency": 2, "concurrency": 0}, "artifact index@1")
