@@ -16,11 +16,12 @@ def test_every_command_of_the_tutorial_does_what_it_says(tmp_path: Path) -> None
     steps = list(steps_of(TUTORIAL.read_text("utf-8")))
     printed = run(steps, tmp_path)
     assert len(printed) == len(steps)
-    for step, found in zip(steps, printed, strict=True):
-        if step.promised is not None:
-            assert matches(step.promised, found), (
-                f"$ {step.command}\n--- promised\n{step.promised}\n--- printed\n{found}"
-            )
+    wrong = [
+        f"$ {step.command}\n--- promised\n{step.promised}\n--- printed\n{found}"
+        for step, found in zip(steps, printed, strict=True)
+        if step.promised is not None and not matches(step.promised, found)
+    ]
+    assert not wrong, "\n\n".join(wrong)
 
 
 def test_an_output_that_is_not_as_promised_is_noticed() -> None:
