@@ -1,0 +1,40 @@
+"""Margins that a stage can't detect are called out from the plan and recorded traffic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rollcast.planner.declaration import Declaration
+from rollcast.planner.loading import load
+from rollcast.planner.plan import Plan
+from rollcast.planner.planning import live_as_declared, make_plan
+from rollcast.simulator.margins import power_of
+from rollcast.simulator.traffic import read_traffic
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "rag-search"
+TRACE = EXAMPLE / "traffic" / "AzureLLMInferenceTrace_conv.csv"
+
+
+def declared(name: str) -> Declaration:
+    return load((EXAMPLE / name).read_text("utf-8"), name, lambda file: (EXAMPLE / file).read_text("utf-8"))
+
+
+def example_plan() -> Plan:
+    return make_plan(declared("rollcast.yaml"), live_as_declared(declared("released.yaml")))
+
+
+def test_a_margin_beyond_the_traffic_of_its_stage_is_called_out() -> None:
+    stages = power_of(example_plan(), read_traffic(TRACE))
+    assert all(stage.beyond for stage in stages)
+    assert "not the margin of 5.00 points" in stages[0].beyond[0].sentence
+
+
+def test_with_twenty_times_the_traffic_every_margin_is_detected() -> None:
+    stages = power_of(example_plan(), read_traffic(TRACE, scale=20))
+    assert len(stages) == 8
+    assert not any(stage.beyond for stage in stages)
+
+
+def test_metrics_without_evaluation_counts_are_left_out() -> None:
+    metrics = {gate.spec.metric for stage in power_of(example_plan(), read_traffic(TRACE)) for gate in stage.gates}
+    assert metrics == {"error_rate", "violation_rate"}

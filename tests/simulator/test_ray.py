@@ -1,0 +1,28 @@
+"""The same forecast on a local Ray."""
+
+from __future__ import annotations
+
+import joblib
+import pytest
+
+from rollcast.planner.plan import Plan
+from rollcast.simulator.simulate import simulate
+from rollcast.simulator.traffic import Traffic
+
+ray = pytest.importorskip("ray", reason="needs the extra rollcast[ray]")
+
+
+@pytest.mark.slow
+def test_ray_gives_the_numbers_of_one_process(harmful_plan: Plan, azure_hour: Traffic) -> None:
+    from ray.util.joblib import register_ray
+
+    minute = azure_hour.between(0.0, 30.0)
+    alone = simulate(harmful_plan, minute, runs=4, seed=5, workers=1, detect=1)
+    register_ray()
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        with joblib.parallel_config("ray"):
+            spread = simulate(harmful_plan, minute, runs=4, seed=5, workers=2, detect=1)
+    finally:
+        ray.shutdown()
+    assert spread == alone
