@@ -68,9 +68,8 @@ def evaluate(review: Review, policies: Iterable[Policy]) -> tuple[Judgement, ...
     known = tuple(policies)
     enabled = [one for one in known if one.level != "disabled"]
     copy = _on_a_copy(review)
-    before = copy.plan.digest
     judgements = [judge_one(copy, one) for one in enabled]
-    if copy.plan.digest != before:
+    if copy.plan != review.plan:
         judgements = [_judge_apart(review, one) for one in enabled]
     return (*judgements, *_odd_overrides(review, known))
 
@@ -104,9 +103,8 @@ def pass_all(review: Review, policies: Sequence[Policy]) -> bool:
 def _judge_apart(review: Review, one: Policy) -> Judgement:
     """Judge on a copy of its own, and fail the rule that changes it."""
     own = _on_a_copy(review)
-    before = own.plan.digest
     judgement = judge_one(own, one)
-    if own.plan.digest == before:
+    if own.plan == review.plan:
         return judgement
     return _conclude(review, one, _broken(one, "it changed the plan that it was to judge"), broken=True)
 

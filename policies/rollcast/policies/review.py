@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -14,7 +14,7 @@ from rollcast.policies import paths
 from rollcast.policies.errors import NotJudged
 from rollcast.policies.places import Place, Places
 from rollcast.policies.rules import Path
-from rollcast.policies.states import State, states_of
+from rollcast.policies.states import State, States
 from rollcast.simulator.forecast import Forecast
 
 
@@ -50,10 +50,10 @@ class Review:
         """The environment that the plan is for."""
         return self.plan.settings
 
-    @cached_property
-    def states(self) -> Sequence[State]:
+    @property
+    def states(self) -> Iterable[State]:
         """Every state that the plan may rest in, forwards and back; in a walk, the state that it has reached."""
-        return self.visited if self.visited is not None else tuple(states_of(self.plan))
+        return self.visited if self.visited is not None else States(self.plan)
 
     @property
     def forecast_or_not_judged(self) -> Forecast:

@@ -15,6 +15,7 @@ from rollcast.planner.plan import EVERYONE, Milestone, Plan, Serving, Share, Wor
 from rollcast.planner.releases import Line, Release
 
 Instances = Mapping[str, tuple[str, str]]  # folder -> (release id, slot)
+Proofs = Mapping[tuple[str, str], int]  # (line, release id) -> the milestone that proves it
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class State:
 
     `milestone` is the index of the milestone reached last (-1: the start). `back_from` is the milestone that is being
     undone, with `back_step` steps of its way back done; None on the way forward. `where` says all that in words.
+    `changed` names the lines that are served otherwise than in the state before, for rules that must be fast.
     """
 
     plan: Plan
@@ -31,6 +33,8 @@ class State:
     milestone: int = -1
     back_from: int | None = None
     back_step: int = 0
+    changed: tuple[str, ...] = ()
+    proofs: Proofs | None = None
     found_instances: Instances | None = None
 
     @cached_property
@@ -77,21 +81,26 @@ class State:
             if _meet(own, other):
                 yield other.id
 
-    @cached_property
-    def unproved(self) -> frozenset[tuple[str, str]]:
-        """(line, release id) of what serves and has not yet passed a gated or baked milestone on that line.
+    @property
+    def new_shares(self) -> tuple[Share, ...]:
+        """The shares of the lines that are served otherwise than in the state before."""
+        return tuple(share for line in self.changed for share in self.serving.get(line, ()))
+
+    def is_unproved(self, share: Share) -> bool:
+        """Whether what a share serves has not yet passed a gated or baked milestone on its line.
 
         What served at the start is proved; so is everything on a way back, which leads to what served before, and the
         first release of a line, which takes nobody away from one that was proved.
         """
-        if self.back_from is not None:
-            return frozenset()
-        proved = {(share.line, share.release) for shares in self.plan.start.values() for share in shares}
-        for earlier in self.plan.milestones[: max(self.milestone, 0)]:
-            if earlier.gates or earlier.bake_min_s:
-                proved |= {(share.line, share.release) for shares in earlier.serving.values() for share in shares}
-        first = {line for line, source in self.plan.from_release.items() if source is None}
-        return frozenset({(share.line, share.release) for share in self.shares if share.line not in first} - proved)
+        if self.back_from is not None or self.plan.from_release.get(share.line) is None:
+            return False
+        proofs = self.proofs if self.proofs is not None else proofs_of(self.plan)
+        return not proofs.get((share.line, share.release), self.milestone) < self.milestone
+
+    @cached_property
+    def unproved(self) -> frozenset[tuple[str, str]]:
+        """(line, release id) of everything unproved that serves: see `is_unproved`."""
+        return frozenset((share.line, share.release) for share in self.shares if self.is_unproved(share))
 
     def affected(self, release: str) -> str:
         """Who is served by a release now, in words."""
@@ -110,22 +119,40 @@ def _meet(one: Line, other: Line) -> bool:
     return satisfiable([(parse(one.route), True), (parse(other.route), True)])
 
 
-def states_of(plan: Plan) -> Iterator[State]:
-    """The states that a plan may rest in, forwards and back, each derived when it is asked for."""
-    serving: Serving = dict(plan.start)
-    yield State(plan, "the start", serving)
+def proofs_of(plan: Plan) -> Proofs:
+    """(line, release) -> the milestone that proves it there; before all of them where it serves already."""
+    found = {(share.line, share.release): -2 for shares in plan.start.values() for share in shares}
     for milestone in plan.milestones:
-        serving = {**serving, **milestone.serving}
-        yield State(plan, where_of(plan, milestone), serving, milestone.index)
-        yield from _back(plan, milestone, serving)
+        if milestone.gates or milestone.bake_min_s:
+            for shares in milestone.serving.values():
+                for share in shares:
+                    found.setdefault((share.line, share.release), milestone.index)
+    return found
 
 
-def _back(plan: Plan, milestone: Milestone, serving: Serving) -> Iterator[State]:
-    way = plan.rollback_of(milestone.index)
-    for step in way.milestones if way else ():
-        serving = {**serving, **step.serving}
-        where = f'on the way back from {where_of(plan, milestone)}, after "{step.title}"'
-        yield State(plan, where, serving, milestone.index, milestone.index, step.index + 1)
+@dataclass(frozen=True)
+class States:
+    """The states that a plan may rest in, forwards and back, derived one by one whenever they are asked for.
+
+    Nothing is kept: a plan of a large platform has tens of thousands of states.
+    """
+
+    plan: Plan
+
+    def __iter__(self) -> Iterator[State]:
+        plan, proofs = self.plan, proofs_of(self.plan)
+        ways = {way.from_milestone: way for way in plan.rollback}
+        serving: Serving = dict(plan.start)
+        yield State(plan, "the start", serving, changed=tuple(serving), proofs=proofs)
+        for milestone in plan.milestones:
+            serving = {**serving, **milestone.serving}
+            index, where = milestone.index, where_of(plan, milestone)
+            yield State(plan, where, serving, index, changed=tuple(milestone.serving), proofs=proofs)
+            back = serving
+            for step in ways[index].milestones if index in ways else ():
+                back = {**back, **step.serving}
+                said = f'on the way back from {where}, after "{step.title}"'
+                yield State(plan, said, back, index, index, step.index + 1, tuple(step.serving), proofs)
 
 
 def where_of(plan: Plan, milestone: Milestone) -> str:
@@ -133,4 +160,4 @@ def where_of(plan: Plan, milestone: Milestone) -> str:
     return f'milestone {milestone.index + 1} of {len(plan.milestones)}, "{milestone.title}"'
 
 
-__all__ = ["EVERYONE", "Instances", "State", "WorldState", "states_of", "where_of"]
+__all__ = ["EVERYONE", "Instances", "State", "States", "WorldState", "proofs_of", "where_of"]

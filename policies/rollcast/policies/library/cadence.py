@@ -24,33 +24,33 @@ def all_at_once(*, level: Level = "mandatory", name: str = "all-at-once") -> Pol
             return
         remedy = "Use 'canary' or 'staged', or mark the environment 'development: true'."
         told: set[str] = set()
-        for milestone in review.plan.milestones:
-            for line in milestone.lines:
-                if line not in told and _jumps(review.plan, milestone, line):
-                    told.add(line)
-                    strategy = review.plan.lines[line].rollout.strategy
-                    key = "strategy" if strategy is Strategy.ALL_AT_ONCE else "percent"
-                    message = f"{milestone.step} meets all of line {line} at once in '{review.plan.environment}'."
-                    yield Violation(message, review.rollout_path(line, key), remedy)
+        for milestone, line in _jumps(review.plan):
+            if line not in told:
+                told.add(line)
+                strategy = review.plan.lines[line].rollout.strategy
+                key = "strategy" if strategy is Strategy.ALL_AT_ONCE else "percent"
+                message = f"{milestone.step} meets all of line {line} at once in '{review.plan.environment}'."
+                yield Violation(message, review.rollout_path(line, key), remedy)
 
     return register(rule, name, level, "a step from nothing to everyone has no baseline to be judged against")
 
 
-def _jumps(plan: Plan, milestone: Milestone, line: str) -> bool:
-    """Whether a milestone takes a line from none of a release to all of it, of its own free will."""
-    if milestone.kind != "shift" or milestone.percent != 100.0 or plan.from_release.get(line) is None:
-        return False
-    if plan.lines[line].rollout.strategy is Strategy.BLUE_GREEN or _in_place(plan, milestone):
-        return False
-    new = {share.release for share in milestone.serving.get(line, ())}
-    earlier = [m for m in plan.milestones[: milestone.index] if m.step == milestone.step and line in m.serving]
-    seen = {share.release for m in earlier for share in m.serving[line]}
-    return bool(new - seen) and milestone.audience == EVERYONE
-
-
-def _in_place(plan: Plan, milestone: Milestone) -> bool:
-    steps = {m.index for m in plan.milestones if m.step == milestone.step}
-    return any(operation.in_place and operation.milestone in steps for operation in plan.operations)
+def _jumps(plan: Plan) -> Iterator[tuple[Milestone, str]]:
+    """(milestone, line) that takes a line from none of a release to all of it, of its own free will."""
+    title = {milestone.index: milestone.step for milestone in plan.milestones}
+    in_place = {title[operation.milestone] for operation in plan.operations if operation.in_place}
+    seen: dict[tuple[str, str], set[str]] = {}
+    for milestone in plan.milestones:
+        for line, shares in milestone.serving.items():
+            known = seen.setdefault((milestone.step, line), set())
+            new = {share.release for share in shares} - known
+            known |= new
+            if milestone.kind != "shift" or milestone.percent != 100.0 or milestone.audience != EVERYONE or not new:
+                continue
+            chosen = plan.lines[line].rollout.strategy if line in plan.lines else None
+            free = chosen is not Strategy.BLUE_GREEN and milestone.step not in in_place
+            if free and plan.from_release.get(line) is not None:
+                yield milestone, line
 
 
 def max_exposure(
@@ -69,11 +69,10 @@ def max_exposure(
     def rule(review: Review) -> Iterator[Violation]:
         told: set[tuple[str, str]] = set()
         for state in review.states:
-            for share in state.shares:
+            for share in state.new_shares:
                 key = (share.line, share.audience)
-                unproved = (share.line, share.release) in state.unproved
                 trusted_here = share.audience in trusted or share.line in trusted
-                if not unproved or share.percent <= percent or trusted_here or key in told:
+                if share.percent <= percent or trusted_here or key in told or not state.is_unproved(share):
                     continue
                 told.add(key)
                 message = (
@@ -118,20 +117,20 @@ def rollback_possible(*, level: Level = "mandatory", name: str = "rollback-possi
 
     def rule(review: Review) -> Iterator[Violation]:
         plan = review.plan
+        ways = {way.from_milestone for way in plan.rollback}
+        last = {pipeline: m.index for m in plan.milestones if m.kind == "shift" for pipeline in _pipelines(plan, m)}
         for milestone in plan.milestones:
-            later = _pipelines(plan, [m for m in plan.milestones[milestone.index + 1 :] if m.kind == "shift"])
-            if plan.rollback_of(milestone.index) is None and later & _pipelines(plan, [milestone]):
-                message = (
-                    f"after '{milestone.title}' the old release can't be brought back, and traffic still has to move."
-                )
+            moves = any(last.get(pipeline, -1) > milestone.index for pipeline in _pipelines(plan, milestone))
+            if milestone.index not in ways and moves:
+                message = f"after '{milestone.title}' there is no way back, and traffic still has to move."
                 remedy = "Give the environment room for all old and new instances at once, or release in two changes."
                 yield Violation(message, ("environments", plan.environment), remedy)
 
     return register(rule, name, level, "evidence against a release may come at its last step")
 
 
-def _pipelines(plan: Plan, milestones: Sequence[Milestone]) -> set[str]:
-    return {plan.lines[line].pipeline for m in milestones for line in m.lines if line in plan.lines}
+def _pipelines(plan: Plan, milestone: Milestone) -> set[str]:
+    return {plan.lines[line].pipeline for line in milestone.lines if line in plan.lines}
 
 
 def one_cadence(*, level: Level = "mandatory", name: str = "one-cadence") -> Policy:
@@ -142,12 +141,15 @@ def one_cadence(*, level: Level = "mandatory", name: str = "one-cadence") -> Pol
     """
 
     def rule(review: Review) -> Iterator[Violation]:
+        split: set[str] = set()
         for state in review.states:
-            serving = {line: {share.release for share in shares} for line, shares in state.serving.items()}
-            split = [line for line, releases in serving.items() if len(releases) > 1]
-            crowded = [line for line, releases in serving.items() if len(releases) > 2]
+            if state.back_from is not None:
+                continue
+            counts = {line: len({share.release for share in state.serving.get(line, ())}) for line in state.changed}
+            split = {line for line in {*split, *counts} if counts.get(line, 2) > 1}
+            crowded = {line for line, count in counts.items() if count > 2}
             if len(split) > 1 or crowded:
-                message = f"two changes are under analysis at once on {', '.join(sorted({*split, *crowded}))}."
+                message = f"two changes are under analysis at once on {', '.join(sorted(split | crowded))}."
                 yield Violation(message, ("rollout",), "Release them one after another, or 'ship_together'.", state)
                 return
 

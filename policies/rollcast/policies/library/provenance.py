@@ -29,7 +29,7 @@ def safety_before_capability(
     def rule(review: Review) -> Iterator[Violation]:
         told: set[tuple[str, str]] = set()
         for state in review.states:
-            for share in state.shares:
+            for share in state.new_shares:
                 source, target = review.plan.from_release.get(share.line), review.plan.to_release.get(share.line)
                 if source is None or target is None:
                     continue

@@ -97,13 +97,18 @@ def privacy_never_experimental(
 def _served(review: Review) -> Iterator[tuple[State, Line, Release]]:
     """(state, line, release that its requests may meet), the first state for each pair; not what is live already."""
     start = State(review.plan, "the start", review.plan.start)
-    told = {(line, release) for line in review.plan.lines for release in start.serves(line)}
+    lines = review.plan.lines
+    told = {(line, release) for line in lines for release in start.serves(line)}
+    siblings: dict[str, list[str]] = {}
+    for name, line in lines.items():
+        siblings.setdefault(line.pipeline, []).append(name)
     for state in review.states:
-        for name, line in review.plan.lines.items():
+        pipelines = dict.fromkeys(lines[name].pipeline for name in state.changed if name in lines)
+        for name in (name for pipeline in pipelines for name in siblings[pipeline]):
             for release_id, release in state.serves(name).items():
                 if (name, release_id) not in told:
                     told.add((name, release_id))
-                    yield state, line, release
+                    yield state, lines[name], release
 
 
 def _lines_that_take(plan: Plan, asked: Rule) -> set[str]:

@@ -62,14 +62,14 @@ class RolloutMachine(RuleBasedStateMachine):
     def reach(self) -> None:
         self.walk.reach()
 
-    @rule(milestones=st.integers(0, 3), evidence=st.sampled_from(_TELEMETRY))
-    def onward(self, milestones: int, evidence: Evidence | None) -> None:
+    @rule(milestones=st.integers(0, 3), evidence=st.sampled_from(_TELEMETRY), patient=st.booleans())
+    def onward(self, milestones: int, evidence: Evidence | None, patient: bool) -> None:
         for _ in range(milestones):
             self.walk.onward()
         self.walk.reach()
-        self.watch(evidence, True)
+        self.watch(evidence, patient)
 
-    @rule(operations=st.integers(1, 3), order=st.sampled_from(("abort", "crash")))
+    @rule(operations=st.integers(1, 3), order=st.sampled_from(("crash", "crash", "crash", "abort")))
     def half_way(self, operations: int, order: str) -> None:
         for choice in range(operations):
             self.walk.operate(choice)

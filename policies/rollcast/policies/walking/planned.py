@@ -24,6 +24,7 @@ from rollcast.policies.review import Review
 from rollcast.policies.walking.chains import chains_of
 from rollcast.policies.walking.compatible import mixed
 from rollcast.policies.walking.expectations import expected
+from rollcast.policies.walking.provoked import unanswered
 from rollcast.policies.walking.users import users_of
 
 _KEPT = "_unplanned"
@@ -50,6 +51,7 @@ def unplanned(review: Review) -> Iterator[str]:
     yield from _overwritten(review.plan)
     yield from _forward(review.plan)
     yield from _ways_back(review.plan)
+    yield from unanswered(review.plan)
     yield from _repeatable(review)
 
 

@@ -15,7 +15,7 @@ from rollcast.planner.rollout import Finished, Hold, Observe, Position, Reach, R
 from rollcast.policies.evaluation import judge_one, pass_all
 from rollcast.policies.review import Review
 from rollcast.policies.rules import Policy, Violation
-from rollcast.policies.states import State, where_of
+from rollcast.policies.states import State, proofs_of, where_of
 from rollcast.policies.walking.chains import chains_of
 from rollcast.policies.walking.evidence import Evidence, outcomes_of
 from rollcast.policies.walking.expectations import expectations
@@ -46,9 +46,10 @@ class Walk:
         self.finished: Finished | None = None
         self.story = Story(tuple(self._start_in_words()))
         self.chains = chains_of(self.plan)
+        self._proofs = proofs_of(self.plan)
         self.furthest: dict[tuple[int, str], int] = {}
         self.seen_serving: Serving | None = None
-        self._units = 0
+        self._units, self._heard = 0, False
         for what in unplanned_once(review):
             self.broken(OUR_OWN, what)
         self._static: dict[str, set[str]] = {one.name: self._judged(one, ()) for one in self.policies}
@@ -74,7 +75,10 @@ class Walk:
         elif self.begun is not None:
             index = self.begun.milestone.index
             where = f"on the way to {where_of(self.plan, self.begun.milestone)}"
-        return State(self.plan, where, dict(self.world.serving), index, back, step, dict(self.world.instances))
+        return State(
+            self.plan, where, dict(self.world.serving), index, back, step, tuple(self.world.serving), self._proofs,
+            dict(self.world.instances),
+        )  # fmt: skip
 
     @property
     def observing(self) -> Milestone | None:
@@ -118,7 +122,7 @@ class Walk:
     def _reached(self, reach: Reach) -> None:
         self.rollout.reached(self.world.now_s)
         self.story.steps.append(f'reached: "{reach.milestone.title}"')
-        self.begun, self.done, self.harmed = None, set(), False
+        self.begun, self.done, self.harmed, self._heard = None, set(), False, False
         if not reach.rollback:
             asked = self.rollout.plan.milestones[reach.milestone.index]
             proves = bool(asked.gates) or asked.bake_min_s > 0
@@ -171,6 +175,7 @@ class Walk:
         )
         if batch is not None:
             self._units += len(batch)
+            self._heard = True
             self.rollout.observe(batch)
         self.story.steps.append(f"telemetry is {evidence}; the gates look")
         self.harmed = self.harmed or (evidence is Evidence.HARMFUL and split < 1.0)
@@ -196,7 +201,7 @@ class Walk:
             self.broken(OUR_OWN, f"a stage that proved what it must was not passed: {verdict.sentence}")
         if verdict.verdict is Verdict.ROLL_BACK and after.rollback_from is None:
             self.broken(OUR_OWN, f"harm was proved and nothing is rolled back: {verdict.sentence}")
-        if evidence is Evidence.SILENT and not self._units and verdict.verdict is Verdict.ADVANCE:
+        if not self._heard and verdict.verdict is Verdict.ADVANCE:
             self.broken(OUR_OWN, "no data counted as a pass.")
         if evidence is Evidence.HARMFUL and self.harmed and after.cleared and specs_of(self.plan, milestone):
             self.broken(
@@ -221,7 +226,7 @@ class Walk:
 
     def pause(self) -> None:
         """Somebody pauses the rollout."""
-        if self.begun is None and self._under_way():
+        if self._under_way():
             self.rollout.pause()
             self.story.steps.append("somebody pauses")
             if not isinstance(self.rollout.next(self.world.now_s), Hold):
@@ -237,7 +242,7 @@ class Walk:
 
     def promote(self, full: bool = False) -> None:
         """Somebody promotes without waiting for proof."""
-        if self.begun is None and self._under_way():
+        if self._under_way():
             self.rollout.promote(full)
             self.story.steps.append("somebody promotes" + (" in full" if full else ""))
             if isinstance(self.rollout.next(self.world.now_s), Hold):
