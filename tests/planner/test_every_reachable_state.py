@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from hypothesis import event, given
 
+from rollcast.planner.declaration import Declaration
 from rollcast.planner.errors import PlannerError, UnsafePlan
+from rollcast.planner.loading import load
 from rollcast.planner.plan import Plan
 from rollcast.planner.planning import live_as_declared, make_plan
 from rollcast.planner.safety import violations
@@ -32,3 +34,39 @@ def test_a_broken_plan_is_refused_exactly_when_a_reachable_state_is_broken(plan:
     reached = {text for text in Oracle(plan).run() if text.startswith("consistency")}
     event("broken" if reached else "harmless")
     assert bool(decided) == bool(reached), (decided, reached)
+
+
+def two_slots_that_exist_once(first: str, second: str) -> Declaration:
+    """`b` of version 2 needs what only `a` of version 2 gives; both are overwritten when they change."""
+    return load(
+        "pipeline: p\nartifacts:\n"
+        "  - {kind: retrieval-index, name: a, version: '1', provides: {c~a~b: '1'}}\n"
+        "  - {kind: retrieval-index, name: a, version: '2', provides: {c~a~b: '2'}}\n"
+        "  - {kind: model-weights, name: b, version: '1', requires: {c~a~b: '>=1'}}\n"
+        "  - {kind: model-weights, name: b, version: '2', requires: {c~a~b: '>=2'}}\n"
+        f"components:\n  a: {{artifact: a@{first}, in_place: true}}\n"
+        f"  b: {{artifact: b@{second}, in_place: true, upstream: [a]}}\n"
+    )
+
+
+def test_between_two_ordered_overwrites_stands_a_drain_and_without_it_the_plan_is_refused() -> None:
+    plan = make_plan(two_slots_that_exist_once("2", "2"), live_as_declared(two_slots_that_exist_once("1", "1")))
+    assert [m.title for m in plan.milestones] == ["in place: a", "in place: b"]
+    (drain,) = [o for o in plan.operations if o.kind == "drain"]
+    assert drain.milestone == 1
+    hasty = plan.model_copy(
+        update={
+            "operations": tuple(o.model_copy(update={"kind": "warm"}) if o == drain else o for o in plan.operations)
+        }
+    )
+    assert any("b@2 requires c~a~b >=2, which a a@1" in v.what for v in violations(hasty))
+    assert any("b b@2 meets a" in text for text in Oracle(hasty).run())
+    assert Oracle(plan).run() == set()
+
+
+def test_a_request_that_passed_the_first_slot_can_not_meet_a_later_content_of_it() -> None:
+    """Without the exception for the order of the flow, a drain would be asked for that nothing needs."""
+    old, new = two_slots_that_exist_once("1", "1"), two_slots_that_exist_once("2", "1")
+    plan = make_plan(new, live_as_declared(old))
+    assert [o.kind for o in plan.operations] == ["provision", "shift"]
+    assert Oracle(plan).run() == set()

@@ -14,6 +14,7 @@ from rollcast.planner.gates import Outcomes, Verdict
 from rollcast.planner.plan import Plan, Serving, WorldState, fold
 from rollcast.planner.rollout import Finished, Hold, Observe, Outcome, Position, Reach, Rollout
 from rollcast.policies.strategies import plans
+from tests.planner.test_rag_search_plan import example_plan
 
 STEPS = 150
 
@@ -71,7 +72,8 @@ class Drive:
         if verdict and after.cleared:
             proved = verdict.verdict is Verdict.ADVANCE and baked_s >= milestone.bake_min_s
             overdue = baked_s >= milestone.bake_max_s and milestone.bake_then == "advance"
-            assert proved or (overdue and verdict.verdict is Verdict.CONTINUE)
+            told = verdict.verdict is Verdict.CONTINUE and all(guard.ok for guard in verdict.guards)
+            assert proved or (overdue and told), "no data is never a pass"
         if verdict and verdict.verdict is Verdict.ROLL_BACK:
             assert after.rollback_from is not None
 
@@ -206,3 +208,18 @@ def test_a_paused_rollout_stays_until_it_is_resumed(plan: Plan) -> None:
     assert isinstance(rollout.next(0.0), Hold)
     rollout.resume()
     assert isinstance(rollout.next(0.0), Reach)
+
+
+def test_an_overdue_stage_without_data_holds_even_where_the_declaration_says_advance() -> None:
+    plan = example_plan()
+    stage = next(m for m in plan.milestones if m.gates)
+    milestones = tuple(m.model_copy(update={"bake_then": "advance"}) for m in plan.milestones)
+    rollout = Rollout(plan.model_copy(update={"milestones": milestones}), Position(milestone=stage.index - 1))
+    assert isinstance(rollout.next(0.0), Reach)
+    rollout.reached(0.0)
+    few = outcomes(1.0, 1, bad=False)
+    rollout.observe(
+        Outcomes(few.time_s[:4], few.unit[:4], few.candidate[:4], {k: v[:4] for k, v in few.values.items()})
+    )
+    rollout.look(stage.bake_max_s)
+    assert isinstance(rollout.next(stage.bake_max_s), Hold)
