@@ -58,7 +58,10 @@ def _each(function: Callable[[int], Result], pieces: Sequence[int], workers: int
     size = max(1, -(-len(pieces) // (workers * _BATCHES)))
     batches = [pieces[i : i + size] for i in range(0, len(pieces), size)]
     packed = pickle.dumps(function)
-    parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
+    streams = bool(getattr(backend, "supports_return_generator", False))  # Ray's gives all results at the end
+    parallel = joblib.Parallel(
+        n_jobs=workers, return_as="generator_unordered" if streams else "list", batch_size=1, pre_dispatch="2*n_jobs"
+    )
     yield from parallel(joblib.delayed(_batch)(packed, batch) for batch in batches)
 
 
