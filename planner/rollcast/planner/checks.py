@@ -24,6 +24,7 @@ from rollcast.planner.declaration import (
     Rollout,
 )
 from rollcast.planner.errors import did_you_mean
+from rollcast.planner.gates import GateSpec
 from rollcast.planner.plan import EVERYONE
 from rollcast.planner.releases import SlotVersion, releases_of
 from rollcast.planner.steps import instances_of
@@ -264,9 +265,28 @@ def _rollout(path: Path, rollout: Rollout, declaration: Declaration, components:
         for place, name in enumerate(names):
             if name not in slots:
                 yield from _component_name((*path, "ship_together", index, place), name, components)
+    yield from _late_labels(path, rollout)
     artifacts = {artifact.reference: artifact for artifact in declaration.artifacts}
     for index, evaluate in enumerate(rollout.evaluate):
         yield from _reference((*path, "evaluate", index, "suite"), evaluate.suite, artifacts)
+
+
+def _late_labels(path: Path, rollout: Rollout) -> Iterator[Mistake]:
+    """Gates whose labels come after the longest bake: they could only ever hold."""
+    stages = [((*path, "stages", i), stage) for i, stage in enumerate(rollout.stages)]
+    places: list[tuple[Path, Sequence[GateSpec], float]] = [
+        ((*here, "gates") if stage.gates is not None else (*path, "gates"),
+         rollout.gates if stage.gates is None else stage.gates, (stage.bake or rollout.bake).max)
+        for here, stage in stages
+    ]  # fmt: skip
+    told: set[Path] = set()
+    for gates_path, gates, longest_s in places or [((*path, "gates"), rollout.gates, rollout.bake.max)]:
+        for index, gate in enumerate(gates):
+            place = (*gates_path, index)
+            if gate.label_delay_s >= longest_s and place not in told:
+                told.add(place)
+                late = f"labels of {gate.metric} come {gate.label_delay_s:g} s late, and a stage bakes {longest_s:g} s"
+                yield Mistake(place, f"{late} at most.", "Raise bake 'max' above the delay.")
 
 
 def _percents(path: Path, percents: Sequence[float]) -> Iterator[Mistake]:

@@ -203,8 +203,10 @@ class Rollout:
         return verdict
 
     def _overdue(self, milestone: Milestone, verdict: StageVerdict) -> None:
-        """The longest bake is over and the gates could not tell: the declaration decides."""
-        if milestone.bake_then == "advance" and verdict.verdict is Verdict.CONTINUE:
+        """The longest bake is over and the gates could not tell: the declaration decides. No data is never a pass."""
+        seen = all(min(gate.n_candidate, gate.n_baseline) > 0 for gate in verdict.evidences)
+        judged = verdict.verdict is Verdict.CONTINUE and seen and all(guard.ok for guard in verdict.guards)
+        if milestone.bake_then == "advance" and judged:
             self._move(cleared=True)
         elif milestone.bake_then == "rollback":
             self.roll_back(f"not proved within the longest bake: {verdict.sentence}")
