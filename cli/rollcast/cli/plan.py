@@ -11,6 +11,7 @@ from rollcast.cli import terminal
 from rollcast.cli.options import project_of
 
 if TYPE_CHECKING:
+    from rollcast.planner.detecting import StagePower
     from rollcast.planner.plan import Plan
     from rollcast.stacks.project import Project
 
@@ -28,6 +29,11 @@ def plan(
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit 2 when there are changes.")
     ] = False,
+    traffic: Annotated[
+        list[Path] | None,
+        typer.Option("--traffic", metavar="FILE", help="Call out margins that stages can't detect with this traffic."),
+    ] = None,
+    scale: Annotated[float, typer.Option("--scale", metavar="X", help="Multiplies its arrival rate.")] = 1.0,
     refresh_only: Annotated[
         bool, typer.Option("--refresh-only", help="Only say what was changed by hand since the last rollout.")
     ] = False,
@@ -42,7 +48,7 @@ def plan(
     made = read_plan(saved) if saved is not None else plan_of(project_of(context), from_)
     if out is not None:
         save(made, out)
-    show(made, format_)
+    show(made, format_, _power(made, traffic, scale))
     if out is not None:
         terminal.note(f"Saved to {out}. Carry it out with: rollcast apply {out}")
     if saved is None:
@@ -51,10 +57,23 @@ def plan(
         raise typer.Exit(2)
 
 
-def show(made: Plan, format_: Format) -> None:
-    """Writes a plan in one of its forms."""
+def _power(made: Plan, files: list[Path] | None, scale: float) -> tuple[StagePower, ...] | None:
+    """What each stage can detect with recorded traffic; None when none is given. Raises TrafficError."""
+    if not files:
+        return None
+    from rollcast.simulator.margins import power_of
+    from rollcast.simulator.traffic import read_traffic
+
+    return power_of(made, read_traffic(files, scale=scale))
+
+
+def show(made: Plan, format_: Format, power: tuple[StagePower, ...] | None = None) -> None:
+    """Writes a plan in one of its forms; as text and JSON with what its stages can detect, where that is known."""
+    from rollcast.cli import show_margins
+
     if format_ == "json":
-        terminal.out_json(made.to_json())
+        detectable = {} if power is None else {"detectable": show_margins.json_of(power)}
+        terminal.out_json({**made.to_json(), **detectable})
     elif format_ == "markdown":
         from rollcast.cli.plan_formats.markdown import markdown_of
 
@@ -72,6 +91,8 @@ def show(made: Plan, format_: Format) -> None:
         from rollcast.cli.show_plan import text_of
 
         terminal.out(text_of(made))
+        for line in () if power is None else ("", *show_margins.lines_of(power)):
+            terminal.out(line)
 
 
 def _drift(project: Project, format_: Format, detailed_exitcode: bool) -> None:
