@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from rollcast.planner.checks import check
+from tests.policies.seeded_bugs.broken_declarations import BREAKS, broken_declarations
 from tests.policies.seeded_bugs.bugs import BUGS, Bug
 from tests.policies.seeded_bugs.finding import find
 from tests.policies.seeded_bugs.mutation import NoLongerThere, mutated
@@ -20,6 +24,13 @@ QUICKLY_FOUND = (
 
 def test_nothing_is_found_where_there_is_no_bug() -> None:
     assert find(None).said == ""
+
+
+@pytest.mark.parametrize("how", sorted(BREAKS))
+@settings(max_examples=10)
+@given(st.data())
+def test_a_declaration_is_refused_in_every_way_that_it_can_be_broken(how: str, data: st.DataObject) -> None:
+    assert check(data.draw(broken_declarations(how)))
 
 
 @pytest.mark.parametrize("name", QUICKLY_FOUND)

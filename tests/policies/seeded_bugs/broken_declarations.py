@@ -85,12 +85,11 @@ BREAKS: dict[str, Breaks] = {
 
 
 @st.composite
-def broken_declarations(draw: st.DrawFn) -> tuple[str, Declaration]:
-    """(how it is broken, declaration) of one pipeline."""
+def broken_declarations(draw: st.DrawFn, how: str) -> Declaration:
+    """Declarations of one pipeline, broken in the way that is named."""
     declaration = draw(declarations(max_pipelines=1, max_slots=3, residency=False, capacity=False))
-    how = draw(st.sampled_from(sorted(BREAKS)))
     name = draw(st.sampled_from(sorted(declaration.components)))
-    return how, BREAKS[how](declaration, name)
+    return BREAKS[how](declaration, name)
 
 
 __all__ = ["BREAKS", "broken_declarations"]
