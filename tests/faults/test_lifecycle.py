@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+
 from rollcast.stacks.ledger.records import verify
 from rollcast.stacks.rollouts import under_way
-
 from tests.faults.figures import note
 from tests.faults.surviving import assert_whole, ledger_of
 from tests.stacks.site import Site
