@@ -14,12 +14,14 @@ from packaging.version import InvalidVersion, Version
 
 from rollcast.planner.plan import Plan
 from rollcast.planner.releases import SlotVersion
+from rollcast.planner.values import satisfies
 
 Slots = Mapping[str, SlotVersion]
 
 
 def mixed(plan: Plan) -> Iterator[str]:
     """What does not fit together within some release that the plan brings to a line."""
+    yield from _read_otherwise(plan)
     told: set[str] = set()
     for milestone in plan.milestones:
         for line, shares in milestone.serving.items():
@@ -32,6 +34,17 @@ def mixed(plan: Plan) -> Iterator[str]:
                     slots = plan.releases[share.release].slots
                     yield from (f"{share.release}: {what}" for what in _unmet(slots))
                     yield from (f"{share.release}: {what}" for what in _generations(slots, before, after))
+
+
+def _read_otherwise(plan: Plan) -> Iterator[str]:
+    """Pairs of a provided and a required value, of any two releases, that the planner reads otherwise."""
+    slots = [slot for release in plan.releases.values() for slot in release.slots.values()]
+    offers = {(contract, value) for slot in slots for contract, value in slot.provides.items()}
+    wanted = {(contract, requirement.value) for slot in slots for contract, requirement in slot.requires.items()}
+    for contract, value in sorted(wanted):
+        for other, offer in sorted(offers):
+            if contract == other and satisfies(offer, value) != _meets(offer, value):
+                yield f"the planner takes {contract} {offer} {'not ' * _meets(offer, value)}to meet {value}."
 
 
 def _unmet(slots: Slots) -> Iterator[str]:
