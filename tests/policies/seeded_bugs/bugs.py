@@ -234,7 +234,7 @@ BUGS = (
     Bug(
         "an overdue stage advances without proof",
         "rollout",
-        'if milestone.bake_then == "advance" and verdict.verdict is Verdict.CONTINUE:',
+        'if milestone.bake_then == "advance" and judged:',
         "if True:",
     ),
     Bug("a paused rollout goes on", "rollout", "        if here.paused:\n", "        if False:\n"),
