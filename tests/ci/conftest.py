@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(folder)
     monkeypatch.setattr(Calls, "_pause_s", 0.0)
+    # One core: for so few requests, starting workers would cost more than they do. Results are the same.
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0})
     return folder
 
 

@@ -57,7 +57,7 @@ def test_every_option_that_a_template_uses_is_one_of_the_command() -> None:
 def run(script: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """A step, as the host's runner starts it."""
     path = f"{BIN}:{os.environ['PATH']}"
-    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
+    command = ["taskset", "--cpu-list", "0", "bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
     return subprocess.run(
         command,
         cwd=folder,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "traffic").mkdir()
     (folder / "traffic" / "a few.csv").write_text("".join(trace[:80]), "utf-8")
     monkeypatch.chdir(folder)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0})  # no workers for so few requests
     return folder
 
 
