@@ -6,18 +6,33 @@ from collections.abc import Iterator
 
 from rollcast.planner.gates import Verdict
 from rollcast.planner.plan import Milestone, Plan
-from rollcast.planner.rollout import Position, Rollout, arms_of, specs_of
+from rollcast.planner.rollout import Position, Reach, Rollout, arms_of, specs_of
 from rollcast.policies.walking.evidence import Evidence, outcomes_of
 
 
 def unanswered(plan: Plan) -> Iterator[str]:
     """What the rollout answers wrongly."""
+    yield from _promotion_outlives_a_crash(plan)
     for milestone in plan.milestones:
         arms = arms_of(plan, milestone.index) if milestone.gates else None
         if arms is not None and arms.split < 1.0:
             yield from _harm(plan, milestone, arms.split)
             yield from _silence(plan, milestone)
             return
+
+
+def _promotion_outlives_a_crash(plan: Plan) -> Iterator[str]:
+    told = Rollout(plan)
+    told.promote(full=True)
+    resumed = Rollout(plan, Position.model_validate_json(told.snapshot().model_dump_json()))
+    for _ in plan.milestones:
+        wanted = told.next(0.0)
+        if resumed.next(0.0) != wanted:
+            yield "a rollout that was promoted in full goes on otherwise once it is resumed."
+            return
+        if isinstance(wanted, Reach):
+            told.reached(0.0)
+            resumed.reached(0.0)
 
 
 def _harm(plan: Plan, milestone: Milestone, split: float) -> Iterator[str]:
