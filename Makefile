@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Debian's packages that tests of a database, a metric store and a browser start for themselves.
+# Debian's packages that tests of a database, a metric store and a browser start for themselves; npm brings axe-core.
 SERVERS := postgresql prometheus chromium
 
 .PHONY: demo test check lint bench validate docs engine servers clean
@@ -21,6 +21,7 @@ engine: $(READY)
 
 servers:
 	@sh tests/install-servers.sh $(SERVERS)
+	@sh tests/browser/setup.sh >/dev/null
 
 demo: engine
 	@$(BIN)/python examples/rag-search/demo.py
@@ -38,8 +39,12 @@ lint: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
-bench: $(READY)
-	@for each in benchmarks/*.py; do $(BIN)/python $$each || exit 1; done
+bench: engine
+	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
+
+docs: $(READY)
+	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs build --strict
 
 validate: $(READY)
 	$(BIN)/python -m validation

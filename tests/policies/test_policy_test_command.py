@@ -30,17 +30,18 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def pasted(project: Path) -> None:
+def pasted(project: Path, page: str = "docs/policies.md") -> None:
     """The files of the documentation's example, as they stand there."""
-    text = (ROOT / "docs" / "policies.md").read_text("utf-8")
+    text = (ROOT / page).read_text("utf-8")
     files = re.findall(r"`policies/(\w+\.py)`:\n\n```python\n(.*?)```", text, re.DOTALL)
     assert [name for name, _ in files] == ["exposure.py", "test_exposure.py"]
     for name, code in files:
         (project / "policies" / name).write_text(code)
 
 
-def test_the_example_of_the_documentation_works_as_pasted(project: Path) -> None:
-    pasted(project)
+@pytest.mark.parametrize("page", ["README.md", "docs/policies.md"])
+def test_the_example_of_the_documentation_works_as_pasted(project: Path, page: str) -> None:
+    pasted(project, page)
     done = run(project, "--examples", "10", "--seed", "1", "--junit", str(project / "junit.xml"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 passed" in done.stdout

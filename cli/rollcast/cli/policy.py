@@ -85,7 +85,7 @@ def _property_tests(
         *[str(Path(where)) for where in standard.submodule_search_locations], *map(str, own),
     ]  # fmt: skip
     sys.stdout.flush()
-    environment = {**os.environ, "HYPOTHESIS_STORAGE_DIRECTORY": str(project.state / "hypothesis")}
+    environment = {**os.environ, "HYPOTHESIS_STORAGE_DIRECTORY": str(project.state.resolve() / "hypothesis")}
     done = subprocess.run(command, env=environment, cwd=folder, check=False)
     if done.returncode != 0:
         asked = f" --examples {examples}" if examples is not None else ""
