@@ -27,10 +27,10 @@ demo: engine
 	@$(BIN)/python examples/rag-search/demo.py
 
 test: engine servers lint
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 check: $(READY)
-	HYPOTHESIS_PROFILE=check $(BIN)/python -m pytest -q -m "not engine and not slow"
+	HYPOTHESIS_PROFILE=check $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not engine and not slow"
 
 lint: $(READY)
 	$(BIN)/ruff check .

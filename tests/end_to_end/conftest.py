@@ -83,7 +83,7 @@ def system(tmp_path: Path) -> Iterator[System]:
     port = _free_port()
     for path in folder.glob("*.yaml"):
         text = path.read_text("utf-8").replace("127.0.0.1:8787", f"127.0.0.1:{port}")
-        text = text.replace("percent: [10, 50, 100]", "percent: [20, 100]").replace("min: 5s", "min: 2s")
+        text = text.replace("percent: [10, 50, 100]", "percent: [10, 100]").replace("min: 5s", "min: 2s")
         path.write_text(text, "utf-8")
     with _running(folder, ["-m", "dataplane.service", "--port", str(port)]):
         _wait(f"http://127.0.0.1:{port}/healthz")

@@ -62,8 +62,9 @@ def test_bins_never_strengthen_evidence_and_lose_little(seed: int, split: float,
     values = rng.lognormal(0, 0.5, 150) * np.where(candidate, slower, 1.0)
     test.observe(candidate, values)
     harm, no_worse = exact(test, values[candidate], values[~candidate])
-    assert test.log_harm() <= harm + 1e-9
-    assert test.log_no_worse() <= no_worse + 1e-9
+    rounding = 1e-7  # nats: both are minima over a grid of hundreds of sums
+    assert test.log_harm() <= harm + rounding
+    assert test.log_no_worse() <= no_worse + rounding
     assert test.log_harm() >= harm - 2.5
     assert test.log_no_worse() >= no_worse - 2.5
 

@@ -41,7 +41,7 @@ def test_the_command_in_a_report_makes_the_same_report_again(project: Path, caps
     assert main(words) == 0
     text = capsys.readouterr().out
     typed = next(line for line in text.splitlines() if line.startswith("rollcast simulate"))
-    assert "--runs 1" in typed
+    assert "--runs 20" in typed
     assert main([*shlex.split(typed)[1:], "--format", "markdown"]) == 0
     assert capsys.readouterr().out == text
 

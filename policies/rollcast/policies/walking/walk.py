@@ -126,7 +126,9 @@ class Walk:
         if not reach.rollback:
             asked = self.rollout.plan.milestones[reach.milestone.index]
             proves = bool(asked.gates) or asked.bake_min_s > 0
-            if proves and not isinstance(self.rollout.next(self.world.now_s), Observe):
+            if proves and isinstance(
+                self.rollout.next(self.world.now_s), Reach | Finished
+            ):  # a pause may hold it there
                 self.broken(OUR_OWN, "a milestone that must prove something is left at once.")
 
     def reach(self) -> None:
