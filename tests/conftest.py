@@ -1,4 +1,7 @@
-"""Hypothesis profiles: `check` for the quick loop, `test` for every run, `nightly` for the long one."""
+"""Hypothesis profiles: `check` for the quick loop, `test` for every run, `nightly` for the long one.
+
+The first two draw the same cases each time, so that a run speaks of the change alone; `nightly` draws new ones.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,11 @@ from hypothesis import HealthCheck, settings
 
 _SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
-settings.register_profile("check", max_examples=50, deadline=None, suppress_health_check=_SLOW_IS_FINE)
-settings.register_profile("test", max_examples=200, deadline=None, suppress_health_check=_SLOW_IS_FINE)
+settings.register_profile(
+    "check", max_examples=50, derandomize=True, deadline=None, suppress_health_check=_SLOW_IS_FINE
+)
+settings.register_profile(
+    "test", max_examples=200, derandomize=True, deadline=None, suppress_health_check=_SLOW_IS_FINE
+)
 settings.register_profile("nightly", max_examples=10_000, deadline=None, suppress_health_check=_SLOW_IS_FINE)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))

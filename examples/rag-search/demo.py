@@ -1,7 +1,7 @@
 """The main job, end to end, on a copy of this example: plan, forecast, apply, see it serve, catch a bad release.
 
 Run: make demo (or python examples/rag-search/demo.py [--folder DIR]). Everything is real: the Pulumi engine, the
-service, the flag evaluator, the recorded trace. It takes about five minutes and leaves its folder behind to look at.
+service, the flag evaluator, the recorded trace. It takes about three minutes and leaves its folder behind to look at.
 """
 
 from __future__ import annotations
