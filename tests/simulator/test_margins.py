@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from rollcast.planner.declaration import Declaration
-from rollcast.planner.loading import load
-from rollcast.planner.plan import Plan
-from rollcast.planner.planning import live_as_declared, make_plan
 from rollcast.simulator.margins import power_of
 from rollcast.simulator.traffic import read_traffic
+from tests.planner.test_rag_search_plan import EXAMPLE, example_plan
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "rag-search"
 TRACE = EXAMPLE / "traffic" / "AzureLLMInferenceTrace_conv.csv"
-
-
-def declared(name: str) -> Declaration:
-    return load((EXAMPLE / name).read_text("utf-8"), name, lambda file: (EXAMPLE / file).read_text("utf-8"))
-
-
-def example_plan() -> Plan:
-    return make_plan(declared("rollcast.yaml"), live_as_declared(declared("released.yaml")))
 
 
 def test_a_margin_beyond_the_traffic_of_its_stage_is_called_out() -> None:

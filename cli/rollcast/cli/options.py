@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from rollcast.stacks.project import Project
+
+FromOption = Annotated[
+    str | None, typer.Option("--from", metavar="DECLARATION", help="Plan from this declaration, not from live.")
+]
+TrafficOption = Annotated[
+    list[Path] | None,
+    typer.Option("--traffic", metavar="FILE", help="Recorded traffic; again for more. Else all in traffic/."),
+]
+RunsOption = Annotated[int, typer.Option("--runs", metavar="N", help="Monte Carlo runs.", min=1)]
+SeedOption = Annotated[int, typer.Option("--seed", metavar="S", help="Of all random numbers.", min=0)]
+ScaleOption = Annotated[float, typer.Option("--scale", metavar="X", help="Multiplies the arrival rate.")]
 
 
 @dataclass(frozen=True, slots=True)

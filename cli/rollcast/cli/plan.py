@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from rollcast.cli import terminal
-from rollcast.cli.options import project_of
+from rollcast.cli.options import FromOption, project_of
 
 if TYPE_CHECKING:
     from rollcast.planner.detecting import StagePower
@@ -21,9 +21,7 @@ Format = Literal["text", "json", "markdown", "mermaid", "dot"]
 def plan(
     context: typer.Context,
     saved: Annotated[Path | None, typer.Argument(metavar="[PLAN]", help="Show this saved plan again.")] = None,
-    from_: Annotated[
-        str | None, typer.Option("--from", metavar="DECLARATION", help="Plan from this declaration, not from live.")
-    ] = None,
+    from_: FromOption = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Save the plan for apply.")] = None,
     format_: Annotated[Format, typer.Option("--format", help="How to write the plan.")] = "text",
     detailed_exitcode: Annotated[

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from rollcast.cli import terminal
-from rollcast.cli.options import options_of, project_of
+from rollcast.cli.options import FromOption, RunsOption, ScaleOption, SeedOption, TrafficOption, options_of, project_of
 
 if TYPE_CHECKING:
     from rollcast.cli.reports.subject import Subject
@@ -22,16 +22,11 @@ def review(
     base: Annotated[
         str | None, typer.Option("--base", metavar="REVISION", help="Plan from the declaration at this git revision.")
     ] = None,
-    from_: Annotated[
-        str | None, typer.Option("--from", metavar="DECLARATION", help="Plan from this declaration, not from live.")
-    ] = None,
-    traffic: Annotated[
-        list[Path] | None,
-        typer.Option("--traffic", metavar="FILE", help="Recorded traffic; again for more. Else all in traffic/."),
-    ] = None,
-    runs: Annotated[int, typer.Option("--runs", metavar="N", help="Monte Carlo runs.", min=1)] = 20,
-    seed: Annotated[int, typer.Option("--seed", metavar="S", help="Of all random numbers.", min=0)] = 0,
-    scale: Annotated[float, typer.Option("--scale", metavar="X", help="Multiplies the arrival rate.")] = 1.0,
+    from_: FromOption = None,
+    traffic: TrafficOption = None,
+    runs: RunsOption = 20,
+    seed: SeedOption = 0,
+    scale: ScaleOption = 1.0,
     markdown: Annotated[
         Path | None, typer.Option("--markdown", metavar="FILE", help="Write the comment there.")
     ] = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from rollcast.cli import terminal
-from rollcast.cli.options import options_of, project_of
+from rollcast.cli.options import FromOption, RunsOption, ScaleOption, SeedOption, TrafficOption, options_of, project_of
 
 if TYPE_CHECKING:
     from rollcast.planner.plan import Plan
@@ -22,13 +22,10 @@ Engine = Literal["auto", "simpy", "compiled"]
 def simulate(
     context: typer.Context,
     plan: Annotated[Path | None, typer.Argument(metavar="[PLAN]", help="A saved plan; else plan now.")] = None,
-    traffic: Annotated[
-        list[Path] | None,
-        typer.Option("--traffic", metavar="FILE", help="Recorded traffic; again for more. Else all in traffic/."),
-    ] = None,
-    runs: Annotated[int, typer.Option("--runs", metavar="N", help="Monte Carlo runs.", min=1)] = 20,
-    seed: Annotated[int, typer.Option("--seed", metavar="S", help="Of all random numbers.", min=0)] = 0,
-    scale: Annotated[float, typer.Option("--scale", metavar="X", help="Multiplies the arrival rate.")] = 1.0,
+    traffic: TrafficOption = None,
+    runs: RunsOption = 20,
+    seed: SeedOption = 0,
+    scale: ScaleOption = 1.0,
     inject: Annotated[
         list[str] | None,
         typer.Option("--inject", metavar="METRIC=DELTA@COMPONENT", help="Make the new version that much worse."),
@@ -45,9 +42,7 @@ def simulate(
         str | None, typer.Option("--warp", metavar="10m=3,20m=1", help="From then on, so many times as fast.")
     ] = None,
     workers: Annotated[int | None, typer.Option("--workers", metavar="N", help="Processes; all cores.", min=1)] = None,
-    from_: Annotated[
-        str | None, typer.Option("--from", metavar="DECLARATION", help="Plan from this declaration, not from live.")
-    ] = None,
+    from_: FromOption = None,
     format_: Annotated[Format, typer.Option("--format", help="How to write the forecast.")] = "text",
     out: Annotated[
         Path | None,
