@@ -7,17 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.figures import FIGURES
-from tests.stacks.site import Site
+from tests.stacks.site import Site, first_released
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The service runs and version 1 of everything serves."""
-    made = Site(tmp_path_factory.mktemp("site") / "project")
-    made.declare()
-    with made.service():
-        first = made.rollcast("apply", "--auto-approve")
-        assert first.returncode == 0, first.stderr
+    with first_released(tmp_path_factory.mktemp("site") / "project") as made:
         yield made
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.stacks.figures import ROLLBACKS_S
-from tests.stacks.site import Site
+from tests.stacks.site import Site, first_released
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -19,9 +19,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The service runs, and version 1 of everything serves."""
-    made = Site(tmp_path_factory.mktemp("site") / "project")
-    made.declare()
-    with made.service():
-        first = made.rollcast("apply", "--auto-approve")
-        assert first.returncode == 0, first.stderr
+    with first_released(tmp_path_factory.mktemp("site") / "project") as made:
         yield made

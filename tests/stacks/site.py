@@ -200,3 +200,14 @@ class Site:
                 parts = json.dumps(data["components"], sort_keys=True)
                 found.made_of.setdefault(data["release"], set()).add(parts)
                 found.last_s[data["release"]] = time.time()
+
+
+@contextmanager
+def first_released(folder: Path) -> Iterator[Site]:
+    """A site whose service runs, and where version 1 of everything serves."""
+    made = Site(folder)
+    made.declare()
+    with made.service():
+        first = made.rollcast("apply", "--auto-approve")
+        assert first.returncode == 0, first.stderr
+        yield made
