@@ -77,7 +77,9 @@ def _property_tests(
     folder = project.folder.resolve()
     own = sorted((folder / "policies").glob("test_*.py"))
     command = [
-        sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "--import-mode=importlib",
+        # -rN: pytest's closing summary would tell each story again, in full where the variable CI is set
+        sys.executable, "-m", "pytest", "-q", "-rN", "--no-header", "-p", "no:cacheprovider",
+        "--import-mode=importlib",
         "--rollcast-project", str(folder), "--rollcast-file", file, "--rollcast-profile", profile,
         "--rollcast-seed", str(seed), f"--hypothesis-seed={seed}",
         *(["--rollcast-examples", str(examples)] if examples is not None else []),

@@ -161,6 +161,7 @@ def settings_of(profile: Profile) -> settings:
         max_examples=profile.examples,
         stateful_step_count=profile.steps,
         deadline=None,
+        derandomize=False,  # Hypothesis' own profile where the variable CI is set would pass the seed over
         database=None,
         print_blob=False,
         report_multiple_bugs=False,
