@@ -27,10 +27,9 @@ from rollcast.planner.errors import did_you_mean
 from rollcast.planner.gates import GateSpec
 from rollcast.planner.plan import EVERYONE
 from rollcast.planner.releases import SlotVersion, releases_of
+from rollcast.planner.sources import Path
 from rollcast.planner.steps import instances_of
 from rollcast.planner.values import range_mistake, satisfies
-
-Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)

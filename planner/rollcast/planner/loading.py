@@ -37,11 +37,10 @@ def load(text: str, file: str = "rollcast.yaml", read: Callable[[str], str] | No
 
     Raises DeclarationError with every mistake found, each with its place and remedy.
     """
-    source = read_yaml(text, file)
+    source = read_source(text, file, read)
     if not isinstance(source.data, Mapping):
         remedy = "Start with 'schema: rollcast/v1'."
         raise DeclarationError(source.diagnostics or [source.at((), "a declaration is a mapping.", remedy)])
-    _include(source, read)
     source.data = {key: value for key, value in source.data.items() if not str(key).startswith("x-")}
     try:
         declaration = Declaration.model_validate(source.data)
@@ -51,6 +50,14 @@ def load(text: str, file: str = "rollcast.yaml", read: Callable[[str], str] | No
     if mistakes:
         raise DeclarationError(mistakes)
     return declaration
+
+
+def read_source(text: str, file: str, read: Callable[[str], str] | None = None) -> Source:
+    """Data and places of a declaration's text, the artifacts of included files in their place in the list."""
+    source = read_yaml(text, file)
+    if isinstance(source.data, Mapping):
+        _include(source, read)
+    return source
 
 
 def _include(source: Source, read: Callable[[str], str] | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rollcast.planner.declaration import Declaration
-from rollcast.policies.rules import Path
+from rollcast.planner.sources import Path
 
 
 def base_of(declaration: Declaration, line: str) -> tuple[Path, str, str]:

@@ -10,10 +10,10 @@ from functools import cached_property
 from rollcast.planner.declaration import Declaration, Environment
 from rollcast.planner.plan import LiveState, Plan
 from rollcast.planner.releases import Release, SlotVersion
+from rollcast.planner.sources import Path
 from rollcast.policies import paths
 from rollcast.policies.errors import NotJudged
 from rollcast.policies.places import Place, Places
-from rollcast.policies.rules import Path
 from rollcast.policies.states import State, States
 from rollcast.simulator.forecast import Forecast
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args, overload
 
 from rollcast.planner.errors import did_you_mean
+from rollcast.planner.sources import Path
 from rollcast.policies.errors import PolicyError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from rollcast.policies.states import State
 
 Level = Literal["mandatory", "advisory", "disabled"]
-Path = tuple[str | int, ...]
 LIMIT_S = 10.0
 
 
