@@ -70,6 +70,11 @@ def meaning(site: Site) -> tuple[list[str], str]:
     return reached, ended[0]
 
 
+def lost(reached: list[str], wanted: list[str]) -> int:
+    """How many milestones the ledger does not name, or names more than once."""
+    return sum(reached.count(milestone) != 1 for milestone in wanted)
+
+
 def assert_whole(site: Site) -> None:
     """Exactly the release that serves is there: nothing is missing, nothing is left over, no process lives on."""
     project = Project.open(site.folder)

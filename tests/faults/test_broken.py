@@ -8,15 +8,17 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.faults.figures import note
-from tests.faults.surviving import assert_whole, carry_through, meaning
+from tests.faults.figures import survived, tried
+from tests.faults.surviving import assert_whole, carry_through, lost, meaning
 from tests.stacks.site import Site
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
-EXAMPLES = 30 if NIGHTLY else 4
-often = settings(max_examples=EXAMPLES, deadline=None, derandomize=not NIGHTLY, phases=[Phase.explicit, Phase.generate])
+EXAMPLES, PARTS = (5, 6) if NIGHTLY else (4, 1)
+HANGS, HANG_PARTS = (5, 3) if NIGHTLY else (2, 1)
+MILESTONES = ["0", "1", "2", "3"]
+often = settings(deadline=None, derandomize=not NIGHTLY, phases=[Phase.explicit, Phase.generate])
 # Nothing of a driver may hang here: its own waits are for the engine, which has a limit, and for the database.
 somewhere = st.lists(st.tuples(st.integers(0, 30), st.sampled_from(["fail", "full", "lose"])), min_size=5, max_size=5)
 
@@ -40,32 +42,39 @@ def _change(site: Site) -> int:
 
 
 def _assert_promoted(site: Site, version: int, told: str) -> None:
-    assert meaning(site) == (["0", "1", "2", "3"], "promoted"), told
+    assert meaning(site) == (MILESTONES, "promoted"), told
     assert site.components()["safety"] == f"no-code-execution@{version}", told
     assert_whole(site)
 
 
-@often
-@given(faults=somewhere)
-def test_calls_that_fail_anywhere_are_gone_on_with(site: Site, faults: list[tuple[int, str]]) -> None:
-    version = _change(site)
-    with site.requests() as requests:
-        found = carry_through(site, faults)
-    _assert_promoted(site, version, "\n".join(found.said))
-    assert (requests.mixed, requests.failed) == (0, 0), requests
-    note("fail, lose, full", rollouts=1, faults=found.faults, survived=found.faults, requests=requests.served)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_calls_that_fail_anywhere_are_gone_on_with(site: Site, part: int) -> None:
+    @settings(often, max_examples=EXAMPLES)
+    @given(faults=somewhere)
+    def broken(faults: list[tuple[int, str]]) -> None:
+        _gone_on_with(site, faults, "calls that fail, lose their answer, or find the disk full")
+
+    broken()
 
 
-@settings(often, max_examples=EXAMPLES // 2)
-@given(data=st.data())
-def test_a_provider_that_hangs_is_ended_in_time(site: Site, in_provider: list[int], data: st.DataObject) -> None:
+@pytest.mark.parametrize("part", range(HANG_PARTS))
+def test_a_provider_that_hangs_is_ended_in_time(site: Site, in_provider: list[int], part: int) -> None:
+    @settings(often, max_examples=HANGS)
+    @given(number=st.sampled_from(in_provider))
+    def hanging(number: int) -> None:
+        _gone_on_with(site, [(number, "hang")], "a provider that hangs", timeout_s="4")
+
+    hanging()
+
+
+def _gone_on_with(site: Site, faults: list[tuple[int, str]], kind: str, timeout_s: str = "20") -> None:
     version = _change(site)
-    number = data.draw(st.sampled_from(in_provider))
     with site.requests() as requests:
-        found = carry_through(site, [(number, "hang")], timeout_s="4")
+        found = carry_through(site, faults, timeout_s=timeout_s)
+    tried(kind, found.faults, requests, lost(meaning(site)[0], MILESTONES))
     _assert_promoted(site, version, "\n".join(found.said))
     assert (requests.mixed, requests.failed) == (0, 0), requests
-    note("hang", rollouts=1, faults=found.faults, survived=found.faults, requests=requests.served)
+    survived(kind, found.faults)
 
 
 def test_a_failed_operation_leaves_the_last_milestone_serving_and_says_what_serves(
@@ -81,10 +90,11 @@ def test_a_failed_operation_leaves_the_last_milestone_serving_and_says_what_serv
         assert "rollcast apply --resume" in failed.stderr
         assert site.components() == before
         back = site.rollcast("abort")
+    tried("a disk that stays full", 1, requests)
     assert back.returncode == 4, back.stdout + back.stderr
     assert_whole(site)
     assert (requests.mixed, requests.failed) == (0, 0), requests
-    note("disk full", rollouts=1, faults=1, survived=1, requests=requests.served)
+    survived("a disk that stays full", 1)
 
 
 def test_a_rollback_that_fails_says_exactly_what_serves_and_what_to_run(site: Site, in_provider: list[int]) -> None:
@@ -98,8 +108,9 @@ def test_a_rollback_that_fails_says_exactly_what_serves_and_what_to_run(site: Si
         assert "what serves now is" in stuck.stderr
         assert "rollcast a" in stuck.stderr.rsplit("Go on with", 1)[-1]
         done = site.rollcast("abort")
+    tried("a rollback that fails", 2, requests)
     assert done.returncode == 4, done.stdout + done.stderr
     assert site.components() == before
     assert_whole(site)
     assert (requests.mixed, requests.failed) == (0, 0), requests
-    note("rollback fails", rollouts=1, faults=2, survived=2, requests=requests.served)
+    survived("a rollback that fails", 2)

@@ -19,7 +19,7 @@ from rollcast.stacks.ledger.records import verify
 from rollcast.stacks.rollouts import STARTED
 from rollcast.stacks.targets import Placed
 from rollcast.stacks.targets.flagd import FlagdTarget
-from tests.faults.figures import note
+from tests.faults.figures import survived, tried
 from tests.faults.surviving import assert_whole, meaning
 from tests.stacks.servers import postgres
 from tests.stacks.site import PATIENT, Site
@@ -37,6 +37,7 @@ def test_of_two_applies_at_once_one_is_refused_and_changes_nothing(site: Site) -
         site.background("apply", "--auto-approve") as two,
     ):
         codes = sorted([one.wait(200), two.wait(200)])
+    tried("two applies at once", 1, requests)
     assert codes[0] == 0
     assert codes[1] in (6, 7), codes
     records = open_ledger(site.folder, "rag-search/local").records()
@@ -44,7 +45,7 @@ def test_of_two_applies_at_once_one_is_refused_and_changes_nothing(site: Site) -
     assert meaning(site) == (["0", "1", "2", "3"], "promoted")
     assert_whole(site)
     assert (requests.mixed, requests.failed) == (0, 0)
-    note("two applies at once", rollouts=1, faults=1, survived=1, requests=requests.served)
+    survived("two applies at once", 1)
 
 
 @pytest.mark.parametrize("boundary", ["engine: before an update#3", "provider: before a write#3"])
@@ -67,11 +68,12 @@ def test_a_paused_process_that_wakes_after_its_lease_was_taken_changes_nothing(s
             with suppress(psutil.NoSuchProcess):  # the engine and the provider were ended by the newer process
                 process.send_signal(signal.SIGCONT)
         assert old.wait(120) == 7, old.stderr.read() if old.stderr else ""
+    tried("a paused process that wakes late", 1, requests)
     assert told == meaning(site) == (["0", "1", "2", "3"], "promoted")
     assert site.components()["safety"] == f"no-code-execution@{version}"
     assert_whole(site)
     assert (requests.mixed, requests.failed) == (0, 0)
-    note("paused, woken late", rollouts=1, faults=1, survived=1, requests=requests.served)
+    survived("a paused process that wakes late", 1)
 
 
 def _stop_between_writes(site: Site, pid: int) -> None:
@@ -136,6 +138,7 @@ def test_a_ledger_that_is_gone_for_a_while_stops_nothing_and_loses_nothing(
             server.start()
             code = process.wait(200)
             assert code == 0, process.stderr.read() if process.stderr else ""
+        tried("a ledger out of reach", 1, requests)
         records = open_ledger(site.folder, "rag-search/local").records()
         verify(records)
         reached = [record.body["milestone"] for record in records if record.kind == "reached"]
@@ -143,7 +146,7 @@ def test_a_ledger_that_is_gone_for_a_while_stops_nothing_and_loses_nothing(
     assert site.components()["safety"] == f"no-code-execution@{version}"
     assert_whole(site)
     assert (requests.mixed, requests.failed) == (0, 0)
-    note("ledger out of reach", rollouts=1, faults=1, survived=1, requests=requests.served)
+    survived("a ledger out of reach", 1)
 
 
 def test_ctrl_c_once_ends_at_a_safe_state_and_can_be_gone_on_with(site: Site) -> None:
@@ -157,7 +160,8 @@ def test_ctrl_c_once_ends_at_a_safe_state_and_can_be_gone_on_with(site: Site) ->
         assert {share["percent"] for share in site.status()["serving"]} == {50.0}
         assert site.rollcast("promote", "--full").returncode == 0
         assert site.rollcast("apply", "--resume").returncode == 0
+    tried("Ctrl-C", 1, requests)
     assert meaning(site) == (["0", "1", "2", "3"], "promoted")
     assert_whole(site)
     assert (requests.mixed, requests.failed) == (0, 0)
-    note("Ctrl-C", rollouts=1, faults=1, survived=1, requests=requests.served)
+    survived("Ctrl-C", 1)

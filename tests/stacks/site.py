@@ -23,6 +23,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "rag-search"
 ROLLCAST = str(Path(sys.executable).parent / "rollcast")
 PIPELINE = "rag-search"
 
+CANARY = "strategy: canary\n  percent: [50, 100]"  # how this begins
 ROLLOUT = """
 rollout:
   strategy: canary
@@ -41,10 +42,18 @@ overrides:
 PATIENT = ROLLOUT.replace("min: 200ms, max: 60s", "min: 10m, max: 20m")  # stays at each stage until it is told
 
 
-def declaration(port: int, safety: int = 1, prompt: int = 1, rollout: str = ROLLOUT, in_place: bool = False) -> str:
-    """The example's declaration with these versions, quick stages, and the service on a port."""
+def declaration(
+    port: int, safety: int = 1, prompt: int = 1, search: int = 1, rollout: str = ROLLOUT, in_place: bool = False
+) -> str:
+    """The example's declaration with these versions, quick stages, and the service on a port.
+
+    `search` 2 is another embedder with the index and the reranker that belong to it; `in_place`: the safety policy
+    can't run twice.
+    """
     text = (EXAMPLE / "released.yaml").read_text("utf-8").replace("127.0.0.1:8787", f"127.0.0.1:{port}")
     text = text.replace("no-code-execution@1", f"no-code-execution@{safety}").replace("answer@1", f"answer@{prompt}")
+    if search == 2:
+        text = text.replace("hashed@1", "svd@1").replace("stdlib@1", "stdlib@2").replace("bm25@1", "bm25@2")
     if in_place:
         text = text.replace("upstream: [generator]}", "upstream: [generator], in_place: true}")
     return text[: text.index("rollout:")] + rollout.lstrip()
@@ -203,10 +212,10 @@ class Site:
 
 
 @contextmanager
-def first_released(folder: Path) -> Iterator[Site]:
-    """A site whose service runs, and where version 1 of everything serves."""
+def first_released(folder: Path, **declared: Any) -> Iterator[Site]:
+    """A site whose service runs, and where version 1 of everything serves, declared so."""
     made = Site(folder)
-    made.declare()
+    made.declare(**declared)
     with made.service():
         first = made.rollcast("apply", "--auto-approve")
         assert first.returncode == 0, first.stderr
