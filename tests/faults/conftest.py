@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.faults.figures import FIGURES, note, table
+from tests.faults.figures import FIGURES, table
 from tests.stacks.site import Site, first_released
 
 
@@ -18,23 +19,27 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield made
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A worker of pytest-xdist gives its figures to the process that prints them."""
-    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
-    if output is not None:
-        output["faults"] = {kind: dict(counts) for kind, counts in FIGURES.items()}
+_ALL: dict[str, Counter[str]] = {}  # of all tests and all workers, as far as they have ended
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any, error: object) -> None:
-    """Takes the figures of a worker that has ended."""
-    for kind, counts in getattr(node, "workeroutput", {}).get("faults", {}).items():
-        note(kind, **counts)
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Figures go with the report of their test, so that they come from workers of pytest-xdist as well."""
+    outcome: Any = yield
+    if call.when == "call" and FIGURES:
+        outcome.get_result().user_properties.append(("faults", {kind: dict(n) for kind, n in FIGURES.items()}))
+        FIGURES.clear()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call":
+        for kind, counts in dict(report.user_properties).get("faults", {}).items():
+            _ALL.setdefault(kind, Counter()).update(counts)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The figures that docs/guarantees.md quotes."""
-    if FIGURES:
+    if _ALL:
         terminalreporter.section("faults")
-        for line in table(FIGURES):
+        for line in table(_ALL):
             terminalreporter.line(line)

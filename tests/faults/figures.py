@@ -1,4 +1,7 @@
-"""What the fault tests tried, added up; `pytest tests/faults` prints it at its end as the table of the guarantees."""
+"""What the fault tests tried, added up; `pytest tests/faults` prints it at its end as the table of the guarantees.
+
+`FIGURES` holds those of the test that runs; they leave with its report.
+"""
 
 from __future__ import annotations
 
@@ -31,18 +34,17 @@ class Met(Protocol):
 
 def tried(kind: str, faults: int, requests: Met, lost: int = 0) -> None:
     """One rollout that was broken, before anything is asserted of it: what failed is counted as well."""
-    note(
+    _note(
         kind, rollouts=1, faults=faults, served=requests.served, failed=requests.failed, mixed=requests.mixed, lost=lost
     )
 
 
 def survived(kind: str, faults: int) -> None:
     """All that must hold after that rollout does."""
-    note(kind, survived=faults)
+    _note(kind, survived=faults)
 
 
-def note(kind: str, **counts: int) -> None:
-    """Adds to the figures of a kind of fault."""
+def _note(kind: str, **counts: int) -> None:
     FIGURES.setdefault(kind, Counter()).update(counts)
 
 
