@@ -17,7 +17,7 @@ from rollcast.planner.changes import diff
 from rollcast.planner.declaration import Declaration
 from rollcast.planner.errors import MixedLiveState, PlannerError, UnsafePlan
 from rollcast.planner.loading import load
-from rollcast.planner.plan import LiveState, Plan, Share
+from rollcast.planner.plan import Binding, LiveState, Plan, Share
 from rollcast.planner.planning import live_as_declared, make_plan
 from rollcast.planner.releases import releases_of
 from rollcast.policies.strategies import Transition, declarations, plans, transitions
@@ -132,6 +132,17 @@ def test_a_plan_survives_its_public_json_form(plan: Plan) -> None:
     again = Plan.from_json(json.loads(json.dumps(plan.to_json())))
     assert again.digest == plan.digest
     assert again.to_json() == plan.to_json()
+
+
+@given(plans(max_slots=2))
+def test_a_copy_of_a_plan_has_the_digest_of_its_own_content(plan: Plan) -> None:
+    before = plan.digest
+    assert plan.model_copy(update={"pipeline": plan.pipeline + "!"}).digest != before
+    assert plan.model_copy(update={"guardrails": ({"policy": "p"},), "binding": Binding(serial=9)}).digest == before
+    thawed = plan.model_copy(deep=True)
+    thawed.start["another line"] = ()
+    assert thawed.digest != before
+    assert plan.digest == before
 
 
 @given(plans(max_slots=2))

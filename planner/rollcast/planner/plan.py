@@ -143,8 +143,9 @@ class Plan(Model):
     def empty(self) -> bool:
         return not self.milestones
 
-    @property
+    @cached_property
     def digest(self) -> str:
+        """Digest of what is done. What it was made from and who judged it are no part of it. A copy has its own."""
         return digest_of(self.model_dump(mode="json", by_alias=True, exclude={"binding", "guardrails"}))
 
     @cached_property

@@ -255,10 +255,10 @@ def _range(chart: Ranges | None, anchor: str) -> Iterator[Figure]:
 
 def _foot(subject: Subject) -> str:
     plan, forecast = subject.plan, subject.forecast
-    said = [f"Plan {subject.plan_digest}", f"live state {plan.live_state_digest}"]
+    said = [f"Plan {plan.digest}", f"live state {plan.live_state_digest}"]
     if forecast is not None:
         said.append(f"forecast of {forecast.requests:,} recorded requests ({forecast.traffic}), seed {forecast.seed}")
-        if forecast.plan_digest != subject.plan_digest:
+        if forecast.plan_digest != plan.digest:
             said.append("the forecast was made of another plan")
     said.append(f"rollcast {plan.binding.tool_version}".strip())
     return " · ".join(said)

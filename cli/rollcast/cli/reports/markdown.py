@@ -110,7 +110,7 @@ def _fenced(command: str) -> str:
 
 def _foot(subject: Subject) -> str:
     plan, forecast = subject.plan, subject.forecast
-    said = [f"plan {subject.plan_digest[:19]}", f"live state {plan.live_state_digest[:19]}"]
+    said = [f"plan {plan.digest[:19]}", f"live state {plan.live_state_digest[:19]}"]
     if forecast is not None:
         runs = f"{forecast.runs:,} run{'s' if forecast.runs != 1 else ''}"
         said.append(f"{forecast.requests:,} recorded requests, {runs}, seed {forecast.seed}, engine {forecast.engine}")

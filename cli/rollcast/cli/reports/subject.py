@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from rollcast.planner.plan import Plan
@@ -63,11 +62,6 @@ class Subject:
     forecasts: Sequence[Named] = ()
     reality: Reality | None = None
     command: str = ""
-
-    @cached_property
-    def plan_digest(self) -> str:
-        """The plan's digest, worked out once: that of a large plan takes a while."""
-        return self.plan.digest
 
     @property
     def forecast(self) -> Forecast | None:
