@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcast.policies.strategies.traffic import disturbances, networks, times, traffics
-from rollcast.simulator.compiled.engine import Compiled
+from rollcast.simulator.compiled.engine import CHUNK, Compiled
 from rollcast.simulator.engine import Batch, Completed, Demand, Disturbances, Engine, Visits
 from rollcast.simulator.network import Network
 from rollcast.simulator.reference.world import World
 from rollcast.simulator.traffic import Traffic
 
-CHUNKS = st.sampled_from([1, 2, 5, 8192])
+CHUNKS = st.sampled_from([1, 2, 5, CHUNK])
 Told = tuple[list[Completed], Visits, tuple[Demand, ...]]
 
 

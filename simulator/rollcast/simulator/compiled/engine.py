@@ -18,7 +18,7 @@ from rollcast.simulator.network import Network
 from rollcast.simulator.traffic import Traffic
 
 _SPARE = 64
-CHUNK = 8192  # requests that are served at once: their arrays stay in the processor's caches
+CHUNK = 1024  # requests that are served at once: their arrays stay in the processor's caches
 
 
 @compiled
@@ -88,7 +88,7 @@ class Compiled:
         self.network, self.chunk = network, chunk
         self.net = net_of(network, traffic, seed, disturbances or Disturbances())
         self.attempts = int(self.net.attempts.max(initial=1))
-        self.room, self.size = chunk * self.attempts + _SPARE, len(traffic)
+        self.room, self.size = 2 * chunk * self.attempts + _SPARE, len(traffic)
         self.state = state_of(self.net, self.size, self.room)
         self.packed_net, self.packed = packed_net(self.net), packed_state(self.state)
         self.submitted = self.ended = self.most = 0
@@ -154,11 +154,15 @@ class Compiled:
         state = self.state
         return tuple(
             Demand(
-                float(state.busy_s[s]), int(self.net.servers[s]), int(state.visits[s]), int(state.longest[s]),
+                self._busy_s(s), int(self.net.servers[s]), int(state.visits[s]), int(state.longest[s]),
                 float(state.behind[s]),
             )
             for s in range(len(self.net.kind))
         )  # fmt: skip
+
+    def _busy_s(self, s: int) -> float:
+        line = int(self.net.llm[s])
+        return float(self.state.busy_s[s]) if line < 0 else sum(self.state.stepped_s[line].tolist())
 
 
 def _cut(arrival_s: Floats, start: int, chunk: int) -> int:

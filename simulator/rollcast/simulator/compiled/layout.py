@@ -151,6 +151,7 @@ class State(NamedTuple):
     prompt: Ints  # [L, R, sequences, 2] slot and chunk of the step under way
     replica: Ints  # [L, R, 16], see `llm`
     step_end: Floats  # [L, R]
+    stepped_s: Floats  # [L, R] time spent in steps
     prefix_in: Small  # [L, R, blocks]
     prefix_newer: Ints
     prefix_older: Ints
@@ -287,6 +288,7 @@ def state_of(net: Net, requests: int, room: int) -> State:
         due_head=np.zeros(llms, np.int64), due_n=np.zeros(llms, np.int64), aborted_n=np.zeros(llms, np.int64),
         prompt=np.zeros((llms, replicas, int(net.sequences.max(initial=1)) + 1, 2), np.int64),
         replica=_replicas(llms, replicas), step_end=np.full((llms, replicas), np.inf),
+        stepped_s=np.zeros((llms, replicas)),
         prefix_in=np.zeros((llms, replicas, blocks), np.int8), prefix_newer=block_ring,
         prefix_older=block_ring.copy(), prefix_n=np.zeros((llms, replicas), np.int64),
     )  # fmt: skip

@@ -48,7 +48,7 @@ def serve_llm(net: Net, state: State, s: int, until: float) -> None:
         if change == t:
             _change(net, state, s, line, t)
         elif not starting and step == t:
-            _run(net, state, s, line, r, other, until)
+            _run(net, state, s, line, r, min(other, until))
         elif hit == t:
             g = state.ends_r[s, 0]
             pop(state.ends_t[s], state.ends_r[s], state.ends_s[s], state.ends_n[s])
@@ -77,18 +77,51 @@ def _next_step(net: Net, state: State, s: int, line: int) -> tuple[int, float, b
 
 
 @lean
-def _run(net: Net, state: State, s: int, line: int, r: int, other: float, until: float) -> None:
+def _run(net: Net, state: State, s: int, line: int, r: int, limit: float) -> None:
     """Ends steps of one replica as long as nothing else can come between."""
     alone = net.servers[s] == 1 and net.attempts[s] == 1
+    own = state.replica[line, r]
     while True:
-        t = state.step_end[line, r]
-        _end(net, state, s, line, r, t)
-        _step(net, state, s, line, r, t)
-        if not alone or state.replica[line, r, STEPPING] == 0:
+        if own[PROMPTS] > 0 or own[BEGUN] >= 0 or (own[LIVE] > 0 and own[RUNNING] < net.sequences[s]):
+            steps = 0
+        else:
+            steps = _glide(net, state, s, line, r, limit)
+        if steps == 0:
+            t = state.step_end[line, r]
+            _end(net, state, s, line, r, t)
+            _step(net, state, s, line, r, t)
+        if not alone or own[STEPPING] == 0 or not state.step_end[line, r] < limit:
             return
-        following = state.step_end[line, r]
-        if following >= other or not following < until:
-            return
+
+
+@lean
+def _glide(net: Net, state: State, s: int, line: int, r: int, limit: float) -> int:
+    """How many steps end before `limit`, give each decoding sequence a token, and do nothing else: they are done.
+
+    No other replica can tell when they happen, nor do they depend on what another does: a request that ends there
+    leaves for another station, unless a fault makes it fail and come again.
+    """
+    own = state.replica[line, r]
+    slow = len(net.slow_station) > 0
+    if state.aborted_n[line] or (slow and net.attempts[s] > 1):
+        return 0
+    decoding, attended, end, busy = own[DECODING], own[ATTENDED], state.step_end[line, r], state.stepped_s[line, r]
+    most = min(state.finish[line, r, 0, 0] - own[DONE] - 1, (net.kv[s] - own[USED]) // decoding - 1)
+    fixed, token_s = net.step[s, 0] + net.step[s, 2] * decoding, net.step[s, 3]
+    steps = 0
+    while steps < most and end < limit:
+        steps += 1
+        attended += decoding
+        took = fixed + token_s * attended
+        if slow:
+            took = slowed(net, s, end, took)
+        busy += took
+        end += took
+    own[DONE] += steps
+    own[USED] += steps * decoding
+    own[ATTENDED] = attended
+    state.step_end[line, r], state.stepped_s[line, r] = end, busy
+    return steps
 
 
 @lean
@@ -308,7 +341,7 @@ def _step(net: Net, state: State, s: int, line: int, r: int, t: float) -> None:
         + net.step[s, 4] * before
     )  # fmt: skip
     took = slowed(net, s, t, took)
-    state.busy_s[s] += took
+    state.stepped_s[line, r] += took
     state.step_end[line, r] = t + took
 
 

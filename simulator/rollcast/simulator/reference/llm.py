@@ -51,6 +51,7 @@ class Replica:
         self.stepping = False
         self.down = False
         self.epoch = 0
+        self.busy_s = 0.0
         self.prefix: OrderedDict[int, None] = OrderedDict()
 
     @property
@@ -89,7 +90,8 @@ class Replica:
         )  # fmt: skip
         now_s = self.station.now_s
         took_s = self.station.world.slowed(self.station, now_s, took_s)
-        self.station.busy_s += took_s
+        self.busy_s += took_s
+        self.station.busy_s = sum(replica.busy_s for replica in self.station.replicas)
         epoch = self.epoch
         self.station.clock.at(
             now_s + took_s, self.station.number, Kind.END, self.order, lambda: self._end(epoch, decoding, prompts)
