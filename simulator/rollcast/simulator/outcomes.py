@@ -143,7 +143,7 @@ def _beta(a: float, b: float, u: float) -> float:
 
 def failed(seed: int, requests: Ints, rates: Floats, metric: Metric) -> Floats:
     """1.0 where a request's answer fails the metric: its draw is below its rate."""
-    drawn = uniforms_of(seed, requests, metric.number, Purpose.OUTCOME)
+    drawn = uniforms_of(seed, requests, metric.number, int(Purpose.OUTCOME))  # numba is slow to type an enum
     return (drawn < rates).astype(np.float64)
 
 

@@ -37,7 +37,6 @@ class StageRecord:
     first: int = 0
     last: int = 0
     arms: Arms | None = None
-    sentence: str = ""
 
 
 @dataclass(frozen=True)
@@ -167,11 +166,9 @@ class _Driver:
         if stage.arms is not None:
             self._feed(stage, stage.arms, ended, until_s)
         verdict = self.rollout.look(until_s)
-        if verdict is not None:
-            stage.sentence = verdict.sentence
-            if self.rollout.position.rollback_from is not None:
-                harmful = [e.metric for e in verdict.evidences if e.verdict.value == "roll_back"]
-                self.metric = harmful[0] if harmful else "overdue"
+        if verdict is not None and self.rollout.position.rollback_from is not None:
+            harmful = [e.metric for e in verdict.evidences if e.verdict.value == "roll_back"]
+            self.metric = harmful[0] if harmful else "overdue"
 
     def _feed(self, stage: StageRecord, arms: Arms, ended: Ints, until_s: float) -> None:
         """Outcomes of the stage's arms that became known, oldest first."""

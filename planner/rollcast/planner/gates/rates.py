@@ -51,19 +51,21 @@ class RateTest:
         self.blocks_at_refresh, self.refresh_at = 0, 1
         self.failures_at_refresh = self.failures.copy()
         self.closed: Floats = np.zeros((runs, len(LOG_ODDS_RATIOS) + 2))  # log e-values up to the last refresh
-        self._slopes = self._refresh()
+        self._slopes = self._slopes_of(self.failures[:, None], np.zeros(1, np.int64))[:, :, 0]
 
     def advance(self, candidate: Ints, baseline: Ints) -> None:
         """Take further blocks: failures [runs, blocks] of each arm in each block."""
-        for _ in self._segments(candidate, baseline):
-            pass
+        self._take(self._totals(candidate, baseline))
 
     def paths(self, candidate: Ints, baseline: Ints) -> tuple[Floats, Floats]:
         """`advance`, and the logs of both e-processes after each of those blocks, [runs, blocks] each."""
-        parts = []
-        for failures, blocks in self._segments(candidate, baseline):
-            log_e = self._log_e(failures, blocks)
+        totals, parts, done = self._totals(candidate, baseline), [], 0
+        while done < totals.shape[1]:
+            part = totals[:, done : done + self.refresh_at - self.blocks]
+            done += part.shape[1]
+            log_e = self._log_e(part, np.arange(self.blocks + 1, self.blocks + part.shape[1] + 1))
             parts.append((mixed(log_e[..., _HARM], _LOG_WEIGHTS), mixed(log_e[..., _NO_WORSE], _LOG_NO_WORSE_WEIGHTS)))
+            self._take(part)
         return np.concatenate([h for h, _ in parts], axis=1), np.concatenate([n for _, n in parts], axis=1)
 
     def log_harm(self) -> Floats:
@@ -74,21 +76,39 @@ class RateTest:
         """Log of the e-process against `p_c >= p_b + margin`, [runs]."""
         return mixed(self._log_e(self.failures, self.blocks)[:, _NO_WORSE], _LOG_NO_WORSE_WEIGHTS)
 
-    def _segments(self, candidate: Ints, baseline: Ints) -> Iterator[tuple[Ints, Ints]]:
-        """Advances from refresh to refresh; yields failures [runs, n, 2] and block counts [n] on the way there."""
-        totals = np.stack([np.cumsum(candidate, axis=1), np.cumsum(baseline, axis=1)], axis=2)
-        totals += self.failures[:, None, :]
-        first, done = self.blocks, 0
-        while done < totals.shape[1]:
-            stop = min(totals.shape[1], self.refresh_at - first)
-            yield totals[:, done:stop], np.arange(first + done + 1, first + stop + 1)
-            self.blocks, self.failures = first + stop, totals[:, stop - 1]
-            if self.blocks == self.refresh_at:
-                self.closed = self._log_e(self.failures, self.blocks)
-                self.blocks_at_refresh, self.failures_at_refresh = self.blocks, self.failures
-                self.refresh_at = self.blocks + max(1, self.blocks // 8)
-                self._slopes = self._refresh()
-            done = stop
+    def _totals(self, candidate: Ints, baseline: Ints) -> Ints:
+        """Failures [runs, blocks, 2] since the start, after each of those blocks."""
+        totals: Ints = np.stack([np.cumsum(candidate, axis=1), np.cumsum(baseline, axis=1)], axis=2)
+        return totals + self.failures[:, None, :]
+
+    def _take(self, totals: Ints) -> None:
+        """Advances over blocks with these failures since the start.
+
+        All refreshes on the way are worked out at once. What they add up runs in order, so the bits are those of one
+        block at a time.
+        """
+        if not totals.shape[1]:
+            return
+        first, self.blocks, self.failures = self.blocks, self.blocks + totals.shape[1], totals[:, -1]
+        counts = list(self._refreshes())
+        if not counts:
+            return
+        blocks = np.array(counts)
+        failures = totals[:, blocks - first - 1]
+        slopes = self._slopes_of(failures, blocks)
+        held = np.concatenate([self._slopes[:, :, None], slopes[:, :, :-1]], axis=2)
+        more = np.diff(failures, axis=1, prepend=self.failures_at_refresh[:, None])
+        passed = np.diff(blocks, prepend=self.blocks_at_refresh)
+        terms = np.stack([more[..., :1] * held[0], more[..., 1:] * held[1], passed[:, None] * held[2]], axis=2)
+        terms = terms.reshape(len(terms), 3 * len(counts), -1)
+        self.closed = np.concatenate([self.closed[:, None], terms], axis=1).cumsum(axis=1)[:, -1]
+        self.blocks_at_refresh, self.failures_at_refresh, self._slopes = counts[-1], failures[:, -1], slopes[:, :, -1]
+
+    def _refreshes(self) -> Iterator[int]:
+        """Block counts up to now at which estimates are due; the next one is kept."""
+        while self.refresh_at <= self.blocks:
+            yield self.refresh_at
+            self.refresh_at += max(1, self.refresh_at // 8)
 
     def _log_e(self, failures: Ints, blocks: Ints | int) -> Floats:
         """Logs of the components [..., alternatives] at counts since the start, not before the last refresh."""
@@ -101,21 +121,24 @@ class RateTest:
         value: Floats = closed + more[..., :1] * slopes[0] + more[..., 1:] * slopes[1] + passed * slopes[2]
         return value
 
-    def _refresh(self) -> Floats:
-        """[3, runs, alternatives]: what a candidate failure, a baseline failure and a block add to log e-values."""
+    def _slopes_of(self, failures: Ints, blocks: Ints) -> Floats:
+        """[3, runs, n, alternatives]: what a candidate failure, a baseline failure and a block add to log e-values.
+
+        From failures [runs, n, 2] in the first `blocks` [n] blocks.
+        """
         k_c, k_b = self.sizes
-        n_c, n_b = self.blocks * k_c, self.blocks * k_b
-        f_c, f_b = self.failures[:, :1], self.failures[:, 1:]
+        n_c, n_b = (blocks * k_c)[:, None], (blocks * k_b)[:, None]
+        f_c, f_b = failures[..., :1], failures[..., 1:]
         pooled: Floats = np.asarray((f_c + f_b + _PRIOR_FAILURES) / (n_c + n_b + _PRIOR_TOTAL), np.float64)
         worse, base = around(pooled, self.sizes)
         own_c = (f_c + pooled * _PRIOR_TOTAL) / (n_c + _PRIOR_TOTAL)
         own_b = (f_b + pooled * _PRIOR_TOTAL) / (n_b + _PRIOR_TOTAL)
         beyond = own_c - own_b >= self.margin
         own_c, own_b = np.where(beyond, pooled, own_c), np.where(beyond, pooled, own_b)
-        c, b = np.concatenate([pooled, own_c], axis=1), np.concatenate([pooled, own_b], axis=1)
+        c, b = np.concatenate([pooled, own_c], axis=-1), np.concatenate([pooled, own_b], axis=-1)
         nearest = nearest_worse(c, b, self.sizes, self.margin)
         harm = log_ratios(worse, base, pooled, pooled, self.sizes)
-        return np.concatenate([harm, log_ratios(c, b, nearest + self.margin, nearest, self.sizes)], axis=2)
+        return np.concatenate([harm, log_ratios(c, b, nearest + self.margin, nearest, self.sizes)], axis=-1)
 
     def to_json(self) -> dict[str, Any]:
         return {
