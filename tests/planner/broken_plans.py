@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from hypothesis import note
 from hypothesis import strategies as st
 
-from rollcast.planner.plan import Operation, Plan, Rollback
+from rollcast.planner.capacity import need_of
+from rollcast.planner.declaration import Region
+from rollcast.planner.plan import Milestone, Operation, Plan, Rollback
 from rollcast.planner.releases import Release
 from rollcast.policies.strategies import plans
 
@@ -14,7 +17,9 @@ def broken_plans(draw: st.DrawFn) -> Plan:
     """A small plan with one to three mutations, forwards or on a way back."""
     plan = draw(plans(max_slots=3, max_pipelines=1))
     for _ in range(draw(st.integers(1, 3))):
-        plan = draw(st.sampled_from(_MUTATIONS))(plan, draw)
+        mutation = draw(st.sampled_from(_MUTATIONS))
+        note(mutation.__name__.strip("_"))
+        plan = mutation(plan, draw)
     return plan
 
 
@@ -92,9 +97,97 @@ def _retires_early(plan: Plan, draw: st.DrawFn) -> Plan:
     return _replaced(plan, chosen, moved)
 
 
+def _less_room(plan: Plan, draw: st.DrawFn) -> Plan:
+    """There is just as much as serves at the start, or little more."""
+    environment = plan.settings
+    slots = [plan.releases[release].slots[slot] for release, slot in plan.start_instances.values()]
+    now = need_of(slots, environment)
+    place = draw(st.sampled_from(["", *environment.regions]))
+    limit = {"accelerators": now[place, "accelerators"] + draw(st.integers(0, 3))}
+    if not place:
+        return plan.model_copy(update={"settings": environment.model_copy(update={"capacity": limit})})
+    regions = {**environment.regions, place: Region(capacity=limit)}
+    return plan.model_copy(update={"settings": environment.model_copy(update={"regions": regions})})
+
+
+def _stricter_rule(plan: Plan, draw: st.DrawFn) -> Plan:
+    """A line allows one region only."""
+    line = draw(st.sampled_from(sorted(plan.lines)))
+    rules = plan.lines[line].model_copy(update={"allowed_regions": (draw(st.sampled_from(("eu", "us"))),)})
+    return plan.model_copy(update={"lines": {**plan.lines, line: rules}})
+
+
+def _line_that_stops(plan: Plan, draw: st.DrawFn) -> Plan:
+    """A milestone serves nothing on one of its lines, forwards or on a way back: others take its requests."""
+    found: list[tuple[Rollback | None, Milestone, str]] = [
+        (way, milestone, line)
+        for way in (None, *plan.rollback)
+        for milestone in (way or plan).milestones
+        for line, shares in milestone.serving.items()
+        if shares and plan.lines.get(line) and plan.lines[line].route
+    ]
+    if not found:
+        return plan
+    way, milestone, line = draw(st.sampled_from(found))
+    stopped = milestone.model_copy(update={"serving": {**milestone.serving, line: ()}})
+    if way is None:
+        return plan.model_copy(update={"milestones": _with(plan.milestones, stopped)})
+    return _with_way(plan, way, way.model_copy(update={"milestones": _with(way.milestones, stopped)}))
+
+
+def _without_begin(plan: Plan, draw: st.DrawFn) -> Plan:
+    """New channels are left to their default line until their own first shift."""
+    begins = [m for m in plan.milestones if m.title.startswith("begin ")]
+    if not begins:
+        return plan
+    late = begins[0].model_copy(update={"serving": {}})
+    operations = tuple(o for o in plan.operations if o.milestone != late.index)
+    return plan.model_copy(update={"milestones": _with(plan.milestones, late), "operations": operations})
+
+
+def _incomplete_way_back(plan: Plan, draw: st.DrawFn) -> Plan:
+    """A way back forgets one of its milestones, one of its instances, or is not there at all."""
+    if not plan.rollback:
+        return plan
+    way = draw(st.sampled_from(plan.rollback))
+    what = draw(st.sampled_from(("way", "milestone", "instance")))
+    if what == "way":
+        return plan.model_copy(update={"rollback": tuple(w for w in plan.rollback if w is not way)})
+    steps = [m for m in way.milestones if m.serving]
+    if what == "milestone" and steps:
+        empty = draw(st.sampled_from(steps)).model_copy(update={"serving": {}})
+        kept = tuple(o for o in way.operations if o.milestone != empty.index or o.kind not in ("shift", "flag"))
+        return _with_way(
+            plan, way, way.model_copy(update={"milestones": _with(way.milestones, empty), "operations": _tied(kept)})
+        )
+    changes = [o for o in way.operations if o.kind in ("provision", "retire")]
+    if not changes:
+        return plan
+    forgotten = draw(st.sampled_from(changes))
+    kept = tuple(o for o in way.operations if o is not forgotten)
+    return _with_way(plan, way, way.model_copy(update={"operations": _tied(kept)}))
+
+
 _MUTATIONS = (
     _without_wait, _without_operation, _another_release, _shorter_way_back, _drains_nothing, _retires_early,
+    _less_room, _stricter_rule, _line_that_stops, _without_begin, _incomplete_way_back,
 )  # fmt: skip
+
+
+def _with(milestones: tuple[Milestone, ...], changed: Milestone) -> tuple[Milestone, ...]:
+    return tuple(changed if m.index == changed.index else m for m in milestones)
+
+
+def _with_way(plan: Plan, old: Rollback, new: Rollback) -> Plan:
+    return plan.model_copy(
+        update={"rollback": tuple(new if w.from_milestone == old.from_milestone else w for w in plan.rollback)}
+    )
+
+
+def _tied(operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
+    """Nothing waits for what is gone."""
+    known = {o.id for o in operations}
+    return tuple(o.model_copy(update={"after": tuple(a for a in o.after if a in known)}) for o in operations)
 
 
 def _milestone(plan: Plan, operation: str) -> int:

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from rollcast.planner.plan import Milestone, Operation, Plan
+from rollcast.planner.audiences import matches, parse
+from rollcast.planner.plan import Milestone, Operation, Plan, Serving, Share
 from rollcast.planner.releases import SlotVersion, instance_path
+from rollcast.planner.split import Router
 from rollcast.planner.values import satisfies
 
 Done = frozenset[str]  # ids of finished operations; "begun:ID" for a drain under way
@@ -32,7 +35,7 @@ class Flight:
 class State:
     """What serves, what exists, who is in flight."""
 
-    serving: dict[str, frozenset[str]]
+    serving: dict[str, tuple[Share, ...]]
     instances: dict[str, tuple[str, str]]
     flights: set[Flight] = field(default_factory=set)
 
@@ -44,14 +47,17 @@ class Oracle:
         self.plan = plan
         self.found: set[str] = set()
         self.states = 0
+        self.origin = State(dict(plan.start), dict(plan.start_instances))
         self._judged: dict[tuple[object, ...], str] = {}
 
     def run(self) -> set[str]:
         """Everything that is wrong, in words that begin with the invariant."""
         plan = self.plan
-        serving = {line: frozenset(s.release for s in shares) for line, shares in plan.start.items()}
-        state = State(serving, dict(plan.start_instances))
+        state = State(dict(plan.start), dict(plan.start_instances))
+        wave = -1
         for milestone in plan.milestones:
+            if milestone.wave != wave:
+                wave, self.origin = milestone.wave, state
             state = self._milestone(state, milestone, plan.operations_of(milestone.index), forward=True)
         return self.found
 
@@ -100,7 +106,7 @@ class Oracle:
     def _apply(self, state: State, operation: Operation, milestone: Milestone) -> State:
         serving, instances = dict(state.serving), dict(state.instances)
         if operation.kind in ("shift", "flag") and operation.line in milestone.serving:
-            serving[operation.line] = frozenset(s.release for s in milestone.serving[operation.line])
+            serving[operation.line] = milestone.serving[operation.line]
         elif operation.kind == "provision":
             assert operation.instance
             assert operation.release
@@ -113,19 +119,27 @@ class Oracle:
     def _back_from(self, milestone: Milestone, state: State) -> None:
         way = self.plan.rollback_of(milestone.index)
         if way is None:
+            if not milestone.point_of_no_return:
+                self.found.add(f"reversible: no way back from {milestone.title}")
             return
         back = State(dict(state.serving), dict(state.instances), set(state.flights))
         for step in way.milestones:
             back = self._milestone(back, step, way.operations_of(step.index), forward=False)
+        if self._shown(back) != self._shown(self.origin):
+            self.found.add(f"reversible: the way back from {milestone.title} does not lead to where its wave began")
+
+    def _shown(self, state: State) -> tuple[object, ...]:
+        """What serves and what runs, whoever it was made for."""
+        serving = {line: [(s.audience, s.percent, s.release) for s in ss] for line, ss in state.serving.items() if ss}
+        releases = self.plan.releases
+        return serving, {f: releases[owner].slots[slot].instance_id for f, (owner, slot) in state.instances.items()}
 
     # ---- what can be seen in a state ------------------------------------------------------------
 
     def _observe(self, state: State) -> None:
         self.states += 1
-        for line, releases in state.serving.items():
-            for release in releases:
-                state.flights.add(Flight(line, release))
-                self._residency(line, release)
+        for line, shares in state.serving.items():
+            state.flights |= {Flight(line, share.release) for share in shares}
         pending = list(state.flights)
         while pending:
             flight = pending.pop()
@@ -137,6 +151,7 @@ class Oracle:
         for flight in state.flights:
             self._consistent(flight)
         self._capacity(state)
+        self._residency(state.serving)
 
     def _moves(self, flight: Flight, state: State) -> Iterator[Flight]:
         release = self.plan.releases[flight.release]
@@ -225,17 +240,52 @@ class Oracle:
                 return True
         return False
 
-    def _residency(self, line: str, release: str) -> None:
-        allowed = set(self.plan.lines[line].allowed_regions) if line in self.plan.lines else set()
-        for slot, version in self.plan.releases[release].slots.items():
-            if allowed and version.regions and not allowed & set(version.regions):
-                self.found.add(f"residency: {slot}")
+    def _residency(self, serving: Serving) -> None:
+        """Every kind of request, routed as the data plane routes it, is served where the rule of its line allows."""
+        for line, release in self._met(serving):
+            allowed = set(self.plan.lines[line].allowed_regions)
+            for slot, version in self.plan.releases[release].slots.items():
+                known = (line, slot, version.instance_id) in self._live
+                if allowed and version.regions and not allowed & set(version.regions) and not known:
+                    self.found.add(f"residency: requests of {line} meet {slot} in {version.regions}")
+
+    @cached_property
+    def _live(self) -> set[tuple[str, str, str]]:
+        """What requests of a line meet already: the plan does not bring it."""
+        met = [(line, self.plan.releases[release]) for line, release in self._met(self.plan.start)]
+        return {(line, slot, v.instance_id) for line, release in met for slot, v in release.slots.items()}
+
+    def _met(self, serving: Serving) -> Iterator[tuple[str, str]]:
+        """(the line whose rules hold for a request, a release that it may meet)."""
+        plan = self.plan
+        for pipeline in sorted({line.pipeline for line in plan.lines.values()}):
+            own = sorted((n for n in plan.lines.values() if n.pipeline == pipeline), key=lambda n: n.route is None)
+            router = Router(pipeline, plan.lines, serving, plan.audiences)
+            for attributes in _REQUESTS:
+                routed = router.route("anyone", attributes)
+                rules = next(n.id for n in own if n.route is None or matches(parse(n.route), attributes))
+                for share in serving[routed.line] if routed else ():
+                    yield rules, share.release
 
     def _capacity(self, state: State) -> None:
-        for resource, limit in self.plan.settings.capacity.items():
-            versions = [self.plan.releases[owner].slots[slot] for owner, slot in state.instances.values()]
-            if sum(v.demand.get(resource, 0.0) for v in versions) > limit:
-                self.found.add(f"capacity: {resource}")
+        settings = self.plan.settings
+        running = [self.plan.releases[owner].slots[slot] for owner, slot in state.instances.values()]
+        places = {"": (settings.capacity, running)}
+        for name, region in settings.regions.items():
+            places[name] = (region.capacity, [v for v in running if not v.regions or name in v.regions])
+        for name, (limits, versions) in places.items():
+            for resource, limit in limits.items():
+                used = sum(v.needs.get(resource, 0.0) * v.replicas for v in versions)
+                if used > limit + 1e-9:
+                    self.found.add(f"capacity: {used:g} {resource} in {name or 'all'}, there is {limit:g}")
+
+
+# One request of every kind that the drawn routes tell apart.
+_REQUESTS = [
+    {"regulatory_domain": domain, "request_family": family}
+    for domain in ("medical", "none")
+    for family in ("experiments", "none")
+]
 
 
 def _once_above(slots: dict[str, SlotVersion], slot: str) -> set[str]:

@@ -96,4 +96,4 @@ def test_platform_pipelines_never_have_two_groups_under_analysis() -> None:
 
 def test_what_the_platform_shares_changes_once_for_all_its_pipelines() -> None:
     swaps = [o for o in plan_of("workflow-platform").operations if o.in_place]
-    assert [(o.component, o.instance) for o in swaps] == [("gateway", "shared/gateway")]
+    assert [(o.component, o.instance) for o in swaps] == [("gateway", "shared/gateway/in-place")]

@@ -48,6 +48,7 @@ class Draft:
         self.lines, self.environment = lines, environment
         self.serving: Serving = dict(serving)
         self.instances: Instances = dict(instances)
+        self.begins: dict[str, Release] = {}  # new channels that begin on what serves their requests today
         self.releases: dict[str, Release] = dict(releases)
         self.operations: list[Operation] = []
         self.milestones: list[Milestone] = []

@@ -26,7 +26,7 @@ from rollcast.planner.declaration import (
 from rollcast.planner.errors import did_you_mean
 from rollcast.planner.gates import GateSpec
 from rollcast.planner.plan import EVERYONE
-from rollcast.planner.releases import SlotVersion, releases_of
+from rollcast.planner.releases import SHARED, SlotVersion, releases_of
 from rollcast.planner.sources import Path
 from rollcast.planner.steps import instances_of
 from rollcast.planner.values import range_mistake, satisfies
@@ -204,6 +204,11 @@ def _shared(declaration: Declaration) -> Iterator[Mistake]:
         for slot, component in pipeline.components.items():
             if not component.shared:
                 continue
+            if SHARED in declaration.each_pipeline():
+                key = ("pipelines", SHARED) if declaration.pipelines else ("pipeline",)
+                summary = f"'{SHARED}' is where shared components such as '{slot}' are kept."
+                yield Mistake(key, summary, "Give the pipeline another name.")
+                return
             owner, like = first.setdefault(slot, (name, component))
             differs = [
                 key

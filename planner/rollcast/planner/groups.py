@@ -10,7 +10,7 @@ constraints of all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -109,12 +109,11 @@ def group(
     declared: Mapping[str, Release],
     lines: Mapping[str, Line],
     in_place: frozenset[Node],
-    begins: Sequence[str] = (),
 ) -> list[Group]:
     """The synchronization groups of everything that changes, in the order in which they switch.
 
-    `live` holds what each line comes from. Lines that `begins` names are new channels: they come from what their
-    default line goes to, and follow it.
+    `live` holds what each line comes from. A channel that comes from nothing while its default line serves is released
+    first: its requests may not meet what that line serves on the way.
     """
     constraints: list[Constraint] = []
     nodes: dict[Node, tuple[int, int, str]] = {}
@@ -131,22 +130,11 @@ def group(
             nodes[node] = min(nodes.get(node, key), key)
             members.setdefault(node, []).append(name)
         constraints.extend(_constraints(name, release, old, set(changed), lines[name], in_place))
-    for line in begins:
-        constraints.extend(_follows(line, nodes, members))
     unserved = [line for line in declared if line not in live]
     # Channels first: until one begins, the default line would take its requests.
     first = [_first(line, declared[line]) for line in sorted(unserved, key=lambda line: line == default_of(line))]
-    return [*_order(nodes, members, constraints), *first]
-
-
-def _follows(
-    line: str, nodes: Mapping[Node, tuple[int, int, str]], members: Mapping[Node, list[str]]
-) -> Iterable[Constraint]:
-    default = default_of(line)
-    for node in nodes:
-        for other in nodes if default in members[node] else ():
-            if members[other] == [line]:
-                yield Constraint(node, other, f"channel {line} begins where {default} arrives")
+    early = [one for one in first if default_of(one.lines[0]) in live]
+    return [*early, *_order(nodes, members, constraints), *(one for one in first if one not in early)]
 
 
 def _first(line: str, release: Release) -> Group:

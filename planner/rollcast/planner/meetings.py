@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from rollcast.planner.contracts import ContractGraph
 from rollcast.planner.plan import Plan
-from rollcast.planner.releases import SlotVersion, default_of
+from rollcast.planner.releases import SHARED, SlotVersion, default_of
+from rollcast.planner.residency import outside, takers
 
 Content = tuple[str, str]  # (release id, slot): the version that fills this slot of this release
 
@@ -24,6 +25,8 @@ class Meetings:
         self._pairs: dict[tuple[int, str, Content, str, Content | None], str] = {}
         self._once: dict[str, dict[str, str]] = {}
         self._lines: dict[str, list[str]] = {}
+        self.takers = {line: found for line, found in takers(plan.lines).items() if plan.lines[line].allowed_regions}
+        self._live: dict[str, set[tuple[str, str]]] = {}
         self._everywhere = list(dict.fromkeys([*plan.lines, *plan.start]))
         for line in self._everywhere:
             self._lines.setdefault(self._pipeline(line), []).append(line)
@@ -45,6 +48,23 @@ class Meetings:
             return release, content[1]
         return content
 
+    def outside(self, line: str, release: str) -> list[str]:
+        """Where a line's requests would leave the regions that it allows, in words, but for what they meet already."""
+        rules = self.plan.lines.get(line)
+        if rules is None or not rules.allowed_regions:
+            return []
+        if line not in self._live:
+            own = self.plan.start.get(line, ())
+            shares = own or [s for other in self.takers.get(line, ()) for s in self.plan.start.get(other, ())]
+            found = {s.release for s in shares}
+            self._live[line] = {(n, v.instance_id) for r in found for n, v in self.plan.releases[r].slots.items()}
+        may = ", ".join(sorted(rules.allowed_regions))
+        return [
+            f"{slot} of {release} runs in {', '.join(version.regions)}, outside {may}, which {line} allows"
+            for slot, version in outside(rules, self.plan.releases[release])
+            if (slot, version.instance_id) not in self._live[line]
+        ]
+
     def folders(self, release: str) -> dict[str, str]:
         """Slot -> folder of the instance that serves it."""
         return self.plan.releases[release].folders
@@ -59,7 +79,7 @@ class Meetings:
     def lines_of(self, folder: str) -> list[str]:
         """Lines whose requests may use an instance: those of its pipeline, or all when it is shared."""
         owner = folder.split("/", 1)[0]
-        return self._everywhere if owner == "shared" else self._lines.get(owner, [])
+        return self._everywhere if owner == SHARED else self._lines.get(owner, [])
 
     def lines_serving(self, release: str) -> list[str]:
         """Lines that may serve a release."""

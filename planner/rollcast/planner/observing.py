@@ -63,6 +63,8 @@ class _Step:
             yield from self._swap(swap)
         for retire in self.retires:
             yield from self._retire(retire)
+        for line in self.meetings.takers:
+            yield from self._taken(line)
         yield from self._capacity()
 
     def _broken(self, invariant: str, what: str) -> Violation:
@@ -109,12 +111,25 @@ class _Step:
         return self.world.enter(release, swapped)
 
     def _residency(self, line: str, release: str) -> Iterator[Violation]:
-        plan = self.world.plan
-        allowed = set(plan.lines[line].allowed_regions) if line in plan.lines else set()
-        for slot, version in plan.releases[release].slots.items() if allowed else ():
-            if version.regions and not allowed.intersection(version.regions):
-                runs, may = ", ".join(version.regions), ", ".join(sorted(allowed))
-                yield self._broken("residency", f"{slot} of {release} runs in {runs}, outside {may}")
+        for what in self.meetings.outside(line, release):
+            yield self._broken("residency", what)
+
+    def _taken(self, line: str) -> Iterator[Violation]:
+        """What a line's requests meet on the lines that take them while it serves nothing."""
+        ends, begins = line in self.to and not self.to[line], bool(self.to.get(line))
+        mine, found = self.shift_of.get(line), set[str]()
+        for other in self.meetings.takers[line] if ends or self.world.hollow[line] else ():
+            its = self.shift_of.get(other) if other in self.to else None
+            before = self.world.routed.get(other, frozenset())
+            in_order = mine is not None and its is not None
+            if ends:
+                found |= self.to.get(other, before)
+                if not (in_order and mine and its and self.order.before(its.id, mine.id)):
+                    found |= before
+            elif other in self.to and not (begins and in_order and mine and its and self.order.before(mine.id, its.id)):
+                found |= self.to[other]
+        for release in sorted(found):
+            yield from self._residency(line, release)
 
     # ---- slots that exist once ------------------------------------------------------------------
 
@@ -247,6 +262,8 @@ class _Step:
             world.put(world.instances, _folder(swap), held | {_content(swap)})
         for retire in self.retires:
             world.remove(world.instances, retire.instance)
+        for line in world.hollow.keys() & self.to.keys():
+            world.put(world.hollow, line, not self.to[line] or (halfway and world.hollow[line]))
         for line, releases in self.to.items():
             before = world.routed.get(line, frozenset()) if halfway else frozenset()
             world.put(world.routed, line, before | releases)

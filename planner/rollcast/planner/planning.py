@@ -18,10 +18,11 @@ from rollcast.planner.errors import MixedLiveState, NoSafeOrder, PlannerError
 from rollcast.planner.groups import group, in_place_slots
 from rollcast.planner.plan import LiveState, Operation, Plan, Serving, Share
 from rollcast.planner.releases import Digests, Line, Release, canonical, default_of, lines_of, releases_of
+from rollcast.planner.residency import outside
 from rollcast.planner.retreat import retreat
 from rollcast.planner.safety import assert_safe
 from rollcast.planner.steps import Step, instances_of, steps_of
-from rollcast.planner.waves import add_wave, waves_of
+from rollcast.planner.waves import add_wave, begin, waves_of
 
 
 def live_as_declared(declaration: Declaration, digests: Digests | None = None) -> LiveState:
@@ -66,18 +67,22 @@ def make_plan(
     """
     name, settings = declaration.environment(environment)
     lines, declared = lines_of(declaration), releases_of(declaration, digests)
-    before = _live_releases(live, declared)
+    before = _live_releases(live, declared, lines)
     in_place = in_place_slots(before, declared)
-    begins = [line for line in declared if line in before and not live.serving.get(line)]
-    groups = group(before, declared, lines, in_place, begins)
+    begins = {line: release for line, release in before.items() if not live.serving.get(line)}
+    groups = group(before, declared, lines, in_place)
     steps = steps_of(groups, before, declared, lines)
     _refuse_impossible(steps, lines)
+    _refuse_late_channels(before, declared, lines, live)
     start = {line: live.serving.get(line, ()) for line in {**declared, **live.serving}}
     draft = Draft(lines, settings, start, live.instances, live.releases)
     _remove_lines(draft, [line for line in sorted(live.serving) if line not in declared and live.serving[line]])
     rerouted = _reroute(draft, live)
+    draft.begins = dict(begins)
     for wave, narrowed in waves_of(steps, draft):
         add_wave(draft, wave, narrowed)
+    if draft.begins:
+        begin(draft, list(draft.begins))
     lost = dict.fromkeys(text for way in draft.rollbacks for text in way.loses)
     draft.notes.extend(f"After a rollback: {text}." for text in lost)
     plan = Plan(
@@ -87,7 +92,7 @@ def make_plan(
         from_release={line: before[line].id if line in before else None for line in declared},
         to_release={line: release.id for line, release in declared.items()},
         live_state_digest=live.digest,
-        changes=(*rerouted, *diff(before, declared)),
+        changes=(*rerouted, *_new_channels(before, declared, live), *diff(before, declared)),
         groups=tuple(g.slots for g in groups),
         operations=tuple(draft.operations),
         milestones=tuple(draft.milestones),
@@ -103,30 +108,63 @@ def make_plan(
     return plan
 
 
-def _live_releases(live: LiveState, declared: Mapping[str, Release]) -> dict[str, Release]:
+def _live_releases(live: LiveState, declared: Mapping[str, Release], lines: Mapping[str, Line]) -> dict[str, Release]:
     """The release that each declared line comes from.
 
-    A new channel of a pipeline that is served comes from the declared release of its default line: until the channel
-    begins, the default line takes its requests.
+    A new channel of a pipeline that is served comes from what its default line serves now, for that is what its
+    requests meet; unless it may not meet that: then it comes from nothing.
     """
     found: dict[str, Release] = {}
     for line in [*declared, *live.serving]:
-        try:
-            release = live.release_of(line)
-        except LookupError:
-            ids = ", ".join(sorted({share.release for share in live.serving[line]}))
-            raise MixedLiveState(
-                f"line '{line}' is split between {ids}: a rollout is under way there. "
-                "Finish it with 'rollcast apply --resume', or lead it back with 'rollcast abort'."
-            ) from None
-        default = default_of(line)
-        if line not in declared:
-            continue
-        if release is not None:
+        release = _release_of(live, line)
+        if line in declared and release is None:
+            release = _release_of(live, default_of(line)) if default_of(line) in declared else None
+            if release is not None and any(outside(lines[line], release)):
+                release = None
+        if line in declared and release is not None:
             found[line] = release
-        elif live.serving.get(default) and default in declared:
-            found[line] = declared[default]
     return found
+
+
+def _release_of(live: LiveState, line: str) -> Release | None:
+    try:
+        return live.release_of(line)
+    except LookupError:
+        ids = ", ".join(sorted({share.release for share in live.serving[line]}))
+        raise MixedLiveState(
+            f"line '{line}' is split between {ids}: a rollout is under way there. "
+            "Finish it with 'rollcast apply --resume', or lead it back with 'rollcast abort'."
+        ) from None
+
+
+def _new_channels(before: Mapping[str, Release], declared: Mapping[str, Release], live: LiveState) -> list[Change]:
+    """Channels that are new beside a default line that serves."""
+    reason = "its requests get a line of their own"
+    return [
+        Change(line=line, component="route", action="create", to=line, reason=reason)
+        for line in declared
+        if not live.serving.get(line) and line != default_of(line) and default_of(line) in before
+    ]
+
+
+def _refuse_late_channels(
+    before: Mapping[str, Release], declared: Mapping[str, Release], lines: Mapping[str, Line], live: LiveState
+) -> None:
+    """A channel that must begin before its default line moves can't wait for what changes in place."""
+    for line, release in declared.items():
+        if line in before or line == default_of(line) or default_of(line) not in before:
+            continue
+        for folder, (_, slot) in release.instances.items():
+            held = live.instances.get(folder)
+            version = release.slots[slot]
+            if held and live.releases[held[0]].slots[held[1]].instance_id != version.instance_id:
+                default = default_of(line)
+                never, old = next(outside(lines[line], before[default]))
+                raise NoSafeOrder(
+                    f"channel '{line}' must begin before {default} moves, for it may not meet {never} {old.reference} "
+                    f"in {', '.join(old.regions)}; but {slot} exists once and changes too. "
+                    f"Release the channel in a plan of its own first, with {slot} as it is now."
+                )
 
 
 def _refuse_impossible(steps: list[Step], lines: Mapping[str, Line]) -> None:

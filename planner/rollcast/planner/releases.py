@@ -28,6 +28,8 @@ from rollcast.planner.declaration import (
     Rollout,
 )
 
+SHARED = "shared"  # where instances are that belong to no pipeline alone
+ONCE = "in-place"  # the one folder of all versions of a slot; an instance id always has an '@'
 Digests = Mapping[str, str]  # artifact reference -> sha256:…
 
 
@@ -156,13 +158,12 @@ class Release(Model):
 
 
 def instance_path(pipeline: str, name: str, slot: SlotVersion) -> str:
-    """Folder of an instance below the target's instances, unique to what it holds.
+    """Folder of an instance below the target's instances, unique to what it holds. No folder is within another.
 
     An in-place slot keeps one folder for all its versions; a shared one is not below its pipeline.
     """
-    if slot.shared:
-        return f"shared/{name}"
-    return f"{pipeline}/{name}" if slot.in_place else f"{pipeline}/{name}/{slot.instance_id}"
+    owner = SHARED if slot.shared else pipeline
+    return f"{owner}/{name}/{ONCE if slot.in_place else slot.instance_id}"
 
 
 class Line(Model):
@@ -231,7 +232,7 @@ def _release(
             reference = getattr(override, attachment) or getattr(component, attachment)
             if reference:
                 attached.append(f"{slot}.{attachment}")
-                slots[attached[-1]] = _attachment(artifacts[reference], component, digests)
+                slots[attached[-1]] = _attachment(artifacts[reference], component, override, digests)
         artifact = artifacts[override.artifact or component.artifact]
         slots[slot] = _slot(artifact, component, override, tuple(attached), digests)
     flags = {key: flag.value for key, flag in pipeline.flags.items()}
@@ -245,14 +246,14 @@ def _digest(artifact: Artifact, digests: Digests) -> str:
     return artifact.digest or digests.get(artifact.reference) or digest_of(definition)
 
 
-def _attachment(artifact: Artifact, component: Component, digests: Digests) -> SlotVersion:
+def _attachment(artifact: Artifact, component: Component, override: ComponentOverride, digests: Digests) -> SlotVersion:
     return SlotVersion(
         artifact=artifact,
         digest=_digest(artifact, digests),
         requires=artifact.requires,
         provides=artifact.provides,
         parameters=artifact.parameters,
-        regions=component.regions,
+        regions=component.regions if override.regions is None else override.regions,
         needs=artifact.needs or {},
     )
 

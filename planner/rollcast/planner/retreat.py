@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from rollcast.planner.build import Draft, Names
 from rollcast.planner.plan import EVERYONE, Milestone, Operation, Rollback, Serving, Share
 from rollcast.planner.releases import Release
+from rollcast.planner.residency import in_turn
 from rollcast.planner.sessions import losses
 from rollcast.planner.steps import Step, instances_of
 
@@ -22,7 +23,7 @@ def retreat(draft: Draft, done: Sequence[Step], origin: Serving, fresh: Sequence
     way = _Way(draft, done)
     pending: dict[str, Release | None] = {}
     for step in reversed(done):
-        pending.update({line: old if origin.get(line) else None for line, old in step.before.items()})
+        pending.update(step.before)
         if step.kind in ("in-place", "pause"):
             if step.kind == "pause":
                 way.shift({**pending, **dict.fromkeys(step.before)}, "pause")
@@ -81,7 +82,8 @@ class _Way:
             for line, release in targets.items()
         }
         operations = [self._shift(line, release, "rollback moves traffic first") for line, release in targets.items()]
-        self._add(title, operations, serving)
+        now = {**{line: self.draft.serving.get(line, ()) for line in targets}, **self.serving}
+        self._add(title, in_turn(operations, self.draft.lines, now, serving)[0], serving)
 
     def overwrite(self, step: Step) -> None:
         drain = self._drain(f"{step.name} may only meet requests that began after its neighbours went back")

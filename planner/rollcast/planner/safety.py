@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 import networkx as nx
 
 from rollcast.planner.errors import UnsafePlan
-from rollcast.planner.meetings import Meetings
+from rollcast.planner.meetings import Content, Meetings
 from rollcast.planner.observing import go
 from rollcast.planner.plan import Milestone, Operation, Plan, Rollback, Serving
 from rollcast.planner.releases import instance_path
@@ -57,7 +57,7 @@ def _walk(plan: Plan) -> Iterator[Violation]:
             yield from _back(world, origin, milestone, way)
         before = judged
         yield from go(world, "the plan", milestone, operations)
-        origin.pass_by(milestone, plan)
+        origin.pass_by(milestone, operations)
 
 
 def _only_shifts(operations: Sequence[Operation]) -> bool:
@@ -72,30 +72,42 @@ def _halfway(world: World, milestone: Milestone) -> dict[str, frozenset[str]]:
     }
 
 
+Changed = dict[str, Content | None]  # folder -> what it held before (None: it was not there)
+
+
 class _Origin:
-    """Where the wave under way began: shares by line and folders, kept as differences from now."""
+    """Where the wave under way began: shares by line and what folders held, kept as differences from now."""
 
     def __init__(self, plan: Plan) -> None:
         self.now: Serving = dict(plan.start)
+        self.held: dict[str, Content] = dict(plan.start_instances)
         self.before: Serving = {}
-        self.made: set[str] = set()
-        self.gone: set[str] = set()
+        self.changed: Changed = {}
         self.wave = 0
 
     def begin(self, milestone: Milestone) -> None:
         """A new wave begins where the one before ended."""
         if milestone.wave != self.wave:
-            self.wave, self.before, self.made, self.gone = milestone.wave, {}, set(), set()
+            self.wave, self.before, self.changed = milestone.wave, {}, {}
 
-    def pass_by(self, milestone: Milestone, plan: Plan) -> None:
+    def pass_by(self, milestone: Milestone, operations: Sequence[Operation]) -> None:
         for line, shares in milestone.serving.items():
             self.before.setdefault(line, self.now.get(line, ()))
             self.now[line] = shares
-        for operation in plan.operations_of(milestone.index):
-            if operation.kind == "provision" and operation.instance and not operation.in_place:
-                self.made.add(operation.instance)
-            elif operation.kind == "retire" and operation.instance:
-                self.gone.add(operation.instance)
+        for operation in operations:
+            folder = operation.instance
+            if folder is None or operation.kind not in ("provision", "retire"):
+                continue
+            self.changed.setdefault(folder, self.held.get(folder))
+            if operation.kind == "retire":
+                self.held.pop(folder, None)
+            elif operation.release and operation.component:
+                self.held[folder] = operation.release, operation.component
+
+    def changed_by(self, operations: Sequence[Operation]) -> Changed:
+        """What folders held when the wave began, of all that are changed up to the end of these operations."""
+        own = [o.instance for o in operations if o.instance and o.kind in ("provision", "retire")]
+        return {**{folder: self.held.get(folder) for folder in own}, **self.changed}
 
     def shares(self, line: str) -> tuple[tuple[str, float, str], ...]:
         return tuple((s.audience, s.percent, s.release) for s in self.before.get(line, self.now.get(line, ())))
@@ -105,7 +117,6 @@ def _back(world: World, origin: _Origin, milestone: Milestone, way: Rollback) ->
     """A rollback leads to the start of its wave through safe states only, from wherever a crash left the world."""
     plan, mark = world.plan, world.mark()
     operations = plan.operations_of(milestone.index)
-    made = origin.made | {o.instance for o in operations if o.kind == "provision" and o.instance and not o.in_place}
     for _ in go(world, "", milestone, operations, halfway=True):
         pass  # judged on the way forward
     shown = {line: origin.now.get(line, ()) for line in origin.before}
@@ -117,11 +128,19 @@ def _back(world: World, origin: _Origin, milestone: Milestone, way: Rollback) ->
     for line, shares in shown.items():
         if tuple((s.audience, s.percent, s.release) for s in shares) != origin.shares(line):
             yield Violation("reversible", milestone.title, f"the way back leaves {line} with another serving")
-    odd = sorted(folder for folder in made if folder in world.instances)
-    odd += sorted(folder for folder in origin.gone if folder not in world.instances)
+    odd = [folder for folder, was in origin.changed_by(operations).items() if not _restored(world, folder, was)]
     if odd:
-        yield Violation("reversible", milestone.title, f"the way back leaves other instances: {', '.join(odd)}")
+        yield Violation("reversible", milestone.title, f"the way back leaves other instances: {', '.join(sorted(odd))}")
     world.undo(mark)
+
+
+def _restored(world: World, folder: str, was: Content | None) -> bool:
+    """Whether a folder surely holds what it held, or is surely gone."""
+    now = world.instances.get(folder)
+    if was is None or now is None:
+        return was is None and now is None
+    runs = world.meetings.content(was).instance_id
+    return folder not in world.unsure and all(world.meetings.content(one).instance_id == runs for one in now)
 
 
 def _graph(plan: Plan) -> Iterator[Violation]:

@@ -8,6 +8,7 @@ from rollcast.planner.build import Draft
 from rollcast.planner.declaration import Rollout, Stage, Strategy
 from rollcast.planner.plan import EVERYONE, Operation, Serving, Share
 from rollcast.planner.releases import Release
+from rollcast.planner.residency import in_turn
 from rollcast.planner.sessions import audience_of, unreadable
 from rollcast.planner.steps import Step, instances_of
 
@@ -183,10 +184,11 @@ def _pause(draft: Draft, step: Step) -> None:
         )
         for line in step.after
     ]  # fmt: skip
+    stops, last = in_turn(stops, draft.lines, draft.serving, {})
     stopped = {share.release for line in step.after for share in draft.serving.get(line, ())}
     everything = tuple(sorted({*stopped, *draft.stale()}))
     drain = draft.drain(step.name, everything, "nothing may be in flight while the group is overwritten")
-    drain = drain.model_copy(update={"after": tuple(sorted(op.id for op in stops))})
+    drain = drain.model_copy(update={"after": last})
     details = {"step": step.name, "lines": tuple(step.after)}
     draft.milestone("pause", f"pause: {step.name}", [*stops, drain], dict.fromkeys(step.after, ()), **details)
     draft.milestone("pause", f"in place: {step.name}", _swap(draft, step, []), {}, **details)
@@ -194,6 +196,7 @@ def _pause(draft: Draft, step: Step) -> None:
         _all_at_once(draft, step, line, release, (), "the group is whole again") for line, release in step.after.items()
     ]
     shares: Serving = {line: (_share(line, EVERYONE, 100.0, release),) for line, release in step.after.items()}
+    resumes, _ = in_turn(resumes, draft.lines, {}, shares)
     draft.notes.append(f"{step.name} needs a maintenance pause: no request is served while it is overwritten.")
     draft.milestone("shift", f"resume: {step.name}", resumes, shares, **_bake(draft, step))
 

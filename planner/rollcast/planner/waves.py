@@ -15,8 +15,8 @@ from rollcast.planner.capacity import Need, excess, limits_of, need_of, sentence
 from rollcast.planner.declaration import Environment
 from rollcast.planner.errors import CapacityError
 from rollcast.planner.expanding import expand
-from rollcast.planner.plan import Rollback, Serving
-from rollcast.planner.releases import Line, Release, SlotVersion, default_of
+from rollcast.planner.plan import Operation, Rollback, Serving, Share
+from rollcast.planner.releases import Line, Release, SlotVersion
 from rollcast.planner.retreat import retreat
 from rollcast.planner.shifting import shift
 from rollcast.planner.steps import Step, instances_of
@@ -69,6 +69,9 @@ class Room:
                 for release in dict.fromkeys(share.release for share in shares):
                     self.served[line] = draft.releases[release]
                     self.users.update(draft.releases[release].instances.keys())
+            for line, begun in draft.begins.items():
+                self.served[line] = begun
+                self.users.update(begun.instances.keys())
 
     def _put(self, folder: str, version: SlotVersion) -> None:
         old = self.there.get(folder)
@@ -123,7 +126,7 @@ def waves_of(steps: Sequence[Step], draft: Draft) -> Waves:
         return _packed(found, draft)
     except CapacityError as error:
         try:
-            return _packed([_group_by_group(cluster, draft) for cluster in found], draft)
+            return _packed([_group_by_group(cluster) for cluster in found], draft)
         except CapacityError:
             raise error from None
 
@@ -152,8 +155,8 @@ def _packed(found: Sequence[Sequence[Step]], draft: Draft) -> Waves:
     return waves
 
 
-def _group_by_group(cluster: Sequence[Step], draft: Draft) -> list[Step]:
-    """The first steps of all lines, then the second ones…; each line keeps its order, new channels follow their own."""
+def _group_by_group(cluster: Sequence[Step]) -> list[Step]:
+    """The first steps of all lines, then the second ones…; each line keeps its order."""
     queues: dict[str, list[Step]] = {}
     for step in reversed(cluster):
         for line in step.group.lines:
@@ -166,7 +169,7 @@ def _group_by_group(cluster: Sequence[Step], draft: Draft) -> list[Step]:
             step
             for line in queues
             for step in queues[line][-1:]
-            if all(queues[other][-1] is step and _may_begin(other, queues, draft) for other in step.group.lines)
+            if all(queues[other][-1] is step for other in step.group.lines)
         ]
         chosen = min(ready, key=lambda step: (max(taken[line] for line in step.group.lines), place[id(step)]))
         for line in chosen.group.lines:
@@ -174,12 +177,6 @@ def _group_by_group(cluster: Sequence[Step], draft: Draft) -> list[Step]:
             taken[line] += 1
         ordered.append(chosen)
     return ordered
-
-
-def _may_begin(line: str, queues: Mapping[str, Sequence[Step]], draft: Draft) -> bool:
-    """A channel that is not served yet begins where its default line has arrived."""
-    default = default_of(line)
-    return bool(draft.serving.get(line)) or line == default or not queues.get(default)
 
 
 def add_wave(draft: Draft, steps: Sequence[Step], narrowed: bool) -> None:
@@ -192,7 +189,9 @@ def add_wave(draft: Draft, steps: Sequence[Step], narrowed: bool) -> None:
             "waves, and each wave's contract milestone is a point of no return."
         )
     lines = tuple(dict.fromkeys(line for step in steps for line in step.group.lines))
-    origin: Serving = {line: draft.serving.get(line, ()) for line in lines}
+    begun = [line for line in draft.begins if draft.lines[line].pipeline in {draft.lines[ln].pipeline for ln in lines}]
+    origin: Serving = {line: draft.serving.get(line, ()) for line in dict.fromkeys((*lines, *begun))}
+    begin(draft, begun)
     first = len(draft.milestones)
     fresh = expand(draft, steps)
     _ways_back(draft, first, retreat(draft, (), origin, fresh))
@@ -203,6 +202,30 @@ def add_wave(draft: Draft, steps: Sequence[Step], narrowed: bool) -> None:
     _keep_warm(draft, steps)
     draft.contract(label_of(steps), lines)
     draft.wave += 1
+
+
+def begin(draft: Draft, lines: Sequence[str]) -> None:
+    """New channels get shares of their own, of what serves their requests today: nothing changes for anybody yet.
+
+    From then on what their default line does is no business of theirs.
+    """
+    if not lines:
+        return
+    origin: Serving = {line: draft.serving.get(line, ()) for line in lines}
+    releases = {line: draft.begins.pop(line) for line in lines}
+    operations = [
+        Operation(
+            id=draft.id(f"shift/{line}/begin", line), kind="shift", milestone=len(draft.milestones), line=line,
+            release=release.id, why="served as today, and by nothing that its default line goes to",
+        )
+        for line, release in releases.items()
+    ]  # fmt: skip
+    serving: Serving = {ln: (Share(line=ln, percent=100.0, release=r.id),) for ln, r in releases.items()}
+    title = f"begin {', '.join(lines)}: on what serves its requests today"
+    if len(lines) > 1:
+        title = f"begin {', '.join(lines)}: each on what serves its requests today"
+    draft.milestone("shift", title, operations, serving, lines=tuple(lines))
+    _ways_back(draft, len(draft.milestones) - 1, retreat(draft, (), origin, ()))
 
 
 def _ways_back(draft: Draft, first: int, way: Rollback) -> None:
@@ -223,4 +246,4 @@ def _keep_warm(draft: Draft, steps: Sequence[Step]) -> None:
         draft.milestones[-1] = last.model_copy(update=update)
 
 
-__all__ = ["add_wave", "clusters", "waves_of"]
+__all__ = ["add_wave", "begin", "clusters", "waves_of"]

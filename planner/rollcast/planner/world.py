@@ -35,7 +35,9 @@ class World:
     """A state of the world, or, after a step that may be half done, the worst of several.
 
     `routed`: line -> releases that it may send requests to. `instances`: folder -> what it may hold; of those in
-    `unsure` it is not sure that they exist. `flying`: line -> release -> what its requests in flight may have met.
+    `unsure` it is not sure that they exist. `hollow`: whether a line may serve nothing, so that others serve its
+    requests; of lines whose residency depends on it. `flying`: line -> release -> what its requests in flight may have
+    met.
     """
 
     def __init__(self, plan: Plan, meetings: Meetings) -> None:
@@ -47,6 +49,7 @@ class World:
             folder: frozenset([(owner, slot)]) for folder, (owner, slot) in plan.start_instances.items()
         }
         self.unsure: dict[str, bool] = {}
+        self.hollow: dict[str, bool] = {line: not plan.start.get(line) for line in meetings.takers}
         self.limits = limits_of(plan.settings)
         held = [meetings.content(one) for found in self.instances.values() for one in found] if self.limits else []
         self.need = need_of(held, plan.settings)

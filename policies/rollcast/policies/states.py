@@ -122,6 +122,8 @@ def _meet(one: Line, other: Line) -> bool:
 def proofs_of(plan: Plan) -> Proofs:
     """(line, release) -> the milestone that proves it there; before all of them where it serves already."""
     found = {(share.line, share.release): -2 for shares in plan.start.values() for share in shares}
+    # A new channel begins on what its requests meet already.
+    found.update({(line, release): -2 for line, release in plan.from_release.items() if release})
     for milestone in plan.milestones:
         if milestone.gates or milestone.bake_min_s:
             for shares in milestone.serving.values():

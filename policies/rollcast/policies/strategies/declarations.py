@@ -16,6 +16,7 @@ from rollcast.planner.capacity import need_of
 from rollcast.planner.declaration import (
     Bake,
     Channel,
+    Component,
     ComponentOverride,
     Declaration,
     Environment,
@@ -64,7 +65,8 @@ _THEN = st.sampled_from(("hold", "rollback", "advance"))
 _SHORTEST, _WARM, _YES = st.sampled_from((60.0, 600.0)), st.sampled_from((0.0, 3600.0)), st.booleans()
 _KINDS = [Strategy.CANARY, Strategy.STAGED, Strategy.BLUE_GREEN, Strategy.ALL_AT_ONCE]
 _STRATEGIES, _STRATEGIES_AND_FLAG = st.sampled_from(_KINDS), st.sampled_from([*_KINDS, Strategy.FLAG])
-_ALLOWED = st.sampled_from(((), ("eu",)))
+_STRICT = ("eu",)
+_ALLOWED = st.sampled_from(((), _STRICT))
 
 
 @st.composite
@@ -94,7 +96,7 @@ def rollouts(draw: st.DrawFn, *, flag: bool = False) -> Rollout:
 def environments(
     needed: float = 0.0, regions: tuple[str, ...] = (), *, slack: st.SearchStrategy[float] | None = None
 ) -> st.SearchStrategy[Environment]:
-    """An environment without limits, or with `needed` accelerators and some slack."""
+    """An environment without limits, or with `needed` accelerators and some slack, in all or in its first region."""
     known = {name: Region() for name in regions}
     unlimited = st.just(Environment(default=True, regions=known))
     if not needed:
@@ -103,7 +105,14 @@ def environments(
     limited = amount.map(
         lambda more: Environment(default=True, regions=known, capacity={"accelerators": needed + more})
     )
-    return st.one_of(unlimited, limited)
+    if not regions:
+        return st.one_of(unlimited, limited)
+    narrow = amount.map(
+        lambda more: Environment(
+            default=True, regions={**known, regions[0]: Region(capacity={"accelerators": needed + more})}
+        )
+    )
+    return st.one_of(unlimited, limited, narrow)
 
 
 @st.composite
@@ -130,8 +139,8 @@ def transitions(
     rollout = draw(rollouts())
     before, after = ([_pipeline(change, side, allowed) for change in changes] for side in (0, 1))
     if channels:
-        for place, change in enumerate(changes):
-            before[place], after[place] = draw(_channels(change, before[place], after[place]))
+        for place in range(count):
+            before[place], after[place] = draw(_channels(before[place], after[place], regions))
     if flags:
         before = [p.model_copy(update={"flags": draw(feature_flags())}) for p in before]
         after = [p.model_copy(update={"flags": draw(feature_flags())}) for p in after]
@@ -162,8 +171,10 @@ def _pipeline(change: PipelineChange, side: int, allowed: tuple[str, ...]) -> Pi
 
 
 @st.composite
-def _channels(draw: st.DrawFn, change: PipelineChange, before: Pipeline, after: Pipeline) -> tuple[Pipeline, Pipeline]:
-    """Channels that differ from the default line in parameters of slots that can run twice."""
+def _channels(
+    draw: st.DrawFn, before: Pipeline, after: Pipeline, regions: tuple[str, ...]
+) -> tuple[Pipeline, Pipeline]:
+    """Channels that differ from the default line in parameters, or in where they run, of slots that can run twice."""
     sides = []
     for pipeline in (before, after):
         found: dict[str, Channel] = {}
@@ -171,9 +182,23 @@ def _channels(draw: st.DrawFn, change: PipelineChange, before: Pipeline, after: 
             own = [slot for slot, component in pipeline.components.items() if not component.in_place]
             slots = draw(st.lists(st.sampled_from(own), unique=True, max_size=1)) if own else []
             overrides = {slot: ComponentOverride(parameters={"channel": name}) for slot in slots}
-            found[name] = Channel(route=Predicate.model_validate(route), components=overrides)
+            allowed = draw(_ALLOWED) if regions and _may_stay(pipeline) else ()
+            for slot in [s for s in own if allowed and not _inside(pipeline.components[s], allowed)]:
+                overrides[slot] = overrides.get(slot, ComponentOverride()).model_copy(update={"regions": allowed})
+            found[name] = Channel(route=Predicate.model_validate(route), components=overrides, allowed_regions=allowed)
         sides.append(pipeline.model_copy(update={"channels": found}))
     return sides[0], sides[1]
+
+
+def _may_stay(pipeline: Pipeline) -> bool:
+    """Whether a channel of stricter residency is possible: what exists once must run where it allows."""
+    components = pipeline.components.values()
+    once = [component for component in components if component.in_place]
+    return all(_inside(component, _STRICT) for component in once)
+
+
+def _inside(component: Component, allowed: tuple[str, ...]) -> bool:
+    return not component.regions or bool(set(allowed) & set(component.regions))
 
 
 def _declaration(

@@ -159,9 +159,8 @@ def _regions(known: tuple[str, ...], allowed: tuple[str, ...]) -> st.SearchStrat
     """Where a slot runs: everywhere, or regions of which all that are allowed are some."""
     if not known:
         return st.just(())
-    more = st.lists(st.sampled_from(known), unique=True, max_size=2)
-    must = allowed or known[:1]
-    return st.one_of(st.just(()), more.map(lambda extra: tuple(sorted({*must, *extra}))))
+    more = st.lists(st.sampled_from(known), unique=True, min_size=0 if allowed else 1, max_size=2)
+    return st.one_of(st.just(()), more.map(lambda extra: tuple(sorted({*allowed, *extra}))))
 
 
 def _bind(draw: st.DrawFn, slots: list[Slot]) -> list[Slot]:

@@ -17,7 +17,7 @@ from rollcast.planner.declaration import Rollout as Rules
 from rollcast.planner.declaration import Stage, Strategy
 from rollcast.planner.plan import EVERYONE, Milestone, Operation, Plan, WorldState, fold
 from rollcast.planner.planning import make_plan
-from rollcast.planner.releases import Release, instance_path
+from rollcast.planner.releases import Release, default_of, instance_path
 from rollcast.planner.rollout import Position, Rollout
 from rollcast.planner.split import Router
 from rollcast.policies.review import Review
@@ -71,7 +71,10 @@ def _changes(plan: Plan) -> Iterator[str]:
                 expected.add((line, f"flag:{flag}"))
         if expected and before and before.id == after.id and any(found[0] == line for found in expected):
             yield f"line {line} changes, and keeps its release id {after.id}."
-    named = {(change.line, change.component) for change in plan.changes}
+        if not plan.start.get(line) and line != default_of(line) and plan.start.get(default_of(line)):
+            expected.add((line, "route"))
+    rerouted = {change.line for change in plan.changes if (change.component, change.action) == ("route", "update")}
+    named = {(change.line, change.component) for change in plan.changes} - {(line, "route") for line in rerouted}
     for line, name in sorted(expected - named):
         yield f"{name} of line {line} differs from what is live, and is not named as a change."
     for line, name in sorted(named - expected):
@@ -247,7 +250,8 @@ def _evaluated(plan: Plan) -> Iterator[str]:
         for release_id, milestone in new.items():
             release = plan.releases[release_id]
             flags_only = any(release.slots == other.slots for other in plan.releases.values() if other.id != release_id)
-            if flags_only or any(slot.in_place for slot in release.slots.values()):
+            begins = release_id == plan.from_release.get(line)  # a new channel, on what its requests meet already
+            if flags_only or begins or any(slot.in_place for slot in release.slots.values()):
                 continue
             run = {
                 o.evaluate.suite
