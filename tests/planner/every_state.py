@@ -131,8 +131,7 @@ class Oracle:
     def _shown(self, state: State) -> tuple[object, ...]:
         """What serves and what runs, whoever it was made for."""
         serving = {line: [(s.audience, s.percent, s.release) for s in ss] for line, ss in state.serving.items() if ss}
-        releases = self.plan.releases
-        return serving, {f: releases[owner].slots[slot].instance_id for f, (owner, slot) in state.instances.items()}
+        return serving, {folder: self._runs(content) for folder, content in state.instances.items()}
 
     # ---- what can be seen in a state ------------------------------------------------------------
 
@@ -168,8 +167,14 @@ class Oracle:
         release = self.plan.releases[flight.release]
         passed = {slot for slot, _ in flight.met}
         for slot, version in release.slots.items():
-            if slot not in passed and instance_path(release.pipeline, slot, version) not in state.instances:
+            held = state.instances.get(instance_path(release.pipeline, slot, version))
+            if slot not in passed and held is None:
                 self.found.add(f"consistency: {flight.release} finds no {slot}")
+            elif held and not version.in_place and self._runs(held) != version.instance_id:
+                self.found.add(f"consistency: {flight.release} finds another {slot}")
+
+    def _runs(self, content: tuple[str, str]) -> str:
+        return self.plan.releases[content[0]].slots[content[1]].instance_id
 
     def _consistent(self, flight: Flight) -> None:
         key = (flight.line, flight.release, flight.met)

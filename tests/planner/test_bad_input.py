@@ -236,9 +236,14 @@ AGENT = "kind: model-weights, name: agent, requires: {passage-schema: '2'}"
 
 
 def test_a_plan_without_room_says_how_much_is_missing() -> None:
-    text = GOOD.replace("kb@1}", "kb@1, needs: {accelerators: 5}}")
-    with pytest.raises(CapacityError, match="index does not fit beside what runs: 10 accelerators needed, 8 declared"):
-        make_plan(load(changed(text, KB)), live_as_declared(load(text)))
+    text = GOOD.replace("kb@1}", "kb@1, needs: {accelerators: 5}}").replace('">=1"', '"1"')
+    with pytest.raises(
+        CapacityError,
+        match=r"does not fit beside what runs: 10 accelerators needed, 8 declared: 2 missing\. In place, .* must "
+        r"switch together .* can't run twice: no order is safe, unless 'rollout: \{maintenance_pause: true\}' is "
+        r"declared\. Raise the capacity for the time",
+    ):
+        make_plan(load(changed(text, KB, AGENT)), live_as_declared(load(text)))
 
 
 def test_a_group_that_can_not_run_twice_is_refused_with_both_ways_out() -> None:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from rollcast.planner.declaration import Environment
+from rollcast.planner.groups import Node
 from rollcast.planner.plan import Milestone, MilestoneKind, Operation, Rollback, Serving, Share
 from rollcast.planner.releases import Line, Release
 from rollcast.planner.steps import Instances, Step, instances_of
@@ -50,6 +51,9 @@ class Draft:
         self.instances: Instances = dict(instances)
         self.begins: dict[str, Release] = {}  # new channels that begin on what serves their requests today
         self.releases: dict[str, Release] = dict(releases)
+        self.for_room: Mapping[
+            Node, str
+        ] = {}  # (pipeline, slot) that is overwritten for lack of room -> what is missing
         self.operations: list[Operation] = []
         self.milestones: list[Milestone] = []
         self.rollbacks: list[Rollback] = []

@@ -38,11 +38,28 @@ class DeclarationError(PlannerError):
 
 
 class CapacityError(PlannerError):
-    """No wave fits the declared capacity: says what is missing, where and by how much."""
+    """No wave fits the declared capacity: says what is missing, where and by how much.
+
+    `slots`: (line, slot) of the step that has no room. `missing`: what it lacks, in words.
+    """
+
+    def __init__(self, step: str, slots: Sequence[tuple[str, str]], missing: str, reasons: Sequence[str] = ()) -> None:
+        self.step, self.slots, self.missing = step, tuple(slots), missing
+        remedy = "Raise the capacity for the time of the rollout, or declare smaller 'needs'."
+        why = " ".join(dict.fromkeys(f"{reason[0].upper()}{reason[1:]}" for reason in reasons))
+        super().__init__(f"{step} does not fit beside what runs: {missing}. {why}{' ' if why else ''}{remedy}")
+
+    def because(self, reasons: Sequence[str]) -> CapacityError:
+        """The same refusal, with the reasons why a change in place is no way out."""
+        return CapacityError(self.step, self.slots, self.missing, reasons)
 
 
 class NoSafeOrder(PlannerError):
-    """Components that must switch together can't, because one of them runs only once."""
+    """Components that must switch together can't, because one of them runs only once: the problem and its remedy."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        self.problem, self.remedy = problem, remedy
+        super().__init__(f"{problem}. {remedy}")
 
 
 class UnsafePlan(PlannerError):

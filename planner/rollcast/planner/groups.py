@@ -92,14 +92,17 @@ def node_of(line: str, pipeline: str, slot: str, in_place: frozenset[Node]) -> N
 
 
 def in_place_slots(live: Mapping[str, Release], declared: Mapping[str, Release]) -> frozenset[Node]:
-    """(pipeline, slot) of every slot that exists once; (\"\", slot) of those shared between pipelines."""
+    """(pipeline, slot) of every slot that exists once; (\"\", slot) of those shared between pipelines.
+
+    What was once overwritten for lack of room is free to run side by side the next time.
+    """
     found: set[Node] = set()
     for side in (live, declared):
         for release in side.values():
             for name, slot in release.slots.items():
                 if slot.shared:
                     found.add(("", name))
-                elif slot.in_place:
+                elif slot.in_place and not (slot.held_in and side is live):
                     found.add((release.pipeline, name))
     return frozenset(found)
 

@@ -6,6 +6,8 @@ binds the versions of one generation together.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rollcast.planner.contracts import ContractGraph
 from rollcast.planner.plan import Plan
 from rollcast.planner.releases import SHARED, SlotVersion, default_of
@@ -64,6 +66,11 @@ class Meetings:
             for slot, version in outside(rules, self.plan.releases[release])
             if (slot, version.instance_id) not in self._live[line]
         ]
+
+    def is_all(self, held: Iterable[Content], release: str, slot: str) -> bool:
+        """Whether what a folder may hold is what a release needs of a slot."""
+        runs = self.content((release, slot)).instance_id
+        return all(self.content(one).instance_id == runs for one in held)
 
     def folders(self, release: str) -> dict[str, str]:
         """Slot -> folder of the instance that serves it."""

@@ -81,16 +81,19 @@ class _Step:
         broken = self.meetings.whole(line, release)
         if broken:
             yield self._mixed(release, broken)
-        for folder in self.meetings.folders(release).values():
-            yield from self._exists(line, release, folder)
+        for slot, folder in self.meetings.folders(release).items():
+            yield from self._exists(line, release, slot, folder)
         yield from self._residency(line, release)
         met = self._met_on_entry(line, release)
         for folder, contents in met.items():
             for content in sorted(contents):
                 yield from self._judge(line, release, folder, content, met)
 
-    def _exists(self, line: str, release: str, folder: str) -> Iterator[Violation]:
-        if folder in self.world.instances and folder not in self.world.unsure:
+    def _exists(self, line: str, release: str, slot: str, folder: str) -> Iterator[Violation]:
+        held = self.world.instances.get(folder)
+        if held is not None and folder not in self.world.unsure:
+            if folder not in self.meetings.once(release) and not self.meetings.is_all(held, release, slot):
+                yield self._mixed(release, f"needs {folder}, which holds something else")
             return
         fresh = self.fresh.get(folder)
         if fresh is None:

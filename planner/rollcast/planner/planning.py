@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from rollcast.planner.build import Draft
 from rollcast.planner.changes import Change, diff
+from rollcast.planner.choosing import PAUSE, Chosen, Releases, apart, with_room
 from rollcast.planner.declaration import Declaration
 from rollcast.planner.errors import MixedLiveState, NoSafeOrder, PlannerError
 from rollcast.planner.groups import group, in_place_slots
@@ -65,8 +66,24 @@ def make_plan(
 
     Raises MixedLiveState, NoSafeOrder, CapacityError (each says the remedy), or UnsafePlan on a defect of the planner.
     """
+    lines, declared = lines_of(declaration), apart(live, releases_of(declaration, digests))
+    before = _live_releases(live, declared, lines)
+
+    def attempt(live: LiveState, declared: Releases, chosen: Chosen) -> Plan:
+        return _plan(declaration, environment, live, lines, declared, chosen)
+
+    return with_room(live, declared, before, attempt)
+
+
+def _plan(
+    declaration: Declaration,
+    environment: str | None,
+    live: LiveState,
+    lines: Mapping[str, Line],
+    declared: Releases,
+    chosen: Chosen,
+) -> Plan:
     name, settings = declaration.environment(environment)
-    lines, declared = lines_of(declaration), releases_of(declaration, digests)
     before = _live_releases(live, declared, lines)
     in_place = in_place_slots(before, declared)
     begins = {line: release for line, release in before.items() if not live.serving.get(line)}
@@ -78,7 +95,8 @@ def make_plan(
     draft = Draft(lines, settings, start, live.instances, live.releases)
     _remove_lines(draft, [line for line in sorted(live.serving) if line not in declared and live.serving[line]])
     rerouted = _reroute(draft, live)
-    draft.begins = dict(begins)
+    draft.begins, draft.for_room = dict(begins), chosen
+    draft.notes.extend(_for_room(chosen, lines))
     for wave, narrowed in waves_of(steps, draft):
         add_wave(draft, wave, narrowed)
     if draft.begins:
@@ -98,7 +116,7 @@ def make_plan(
         milestones=tuple(draft.milestones),
         rollback=tuple(draft.rollbacks),
         notes=tuple(dict.fromkeys(draft.notes)),
-        lines=lines,
+        lines=dict(lines),
         audiences={**{key: p.root for key, p in declaration.audiences.items()}, **draft.audiences},
         releases=dict(sorted(draft.releases.items())),
         start=start,
@@ -124,6 +142,17 @@ def _live_releases(live: LiveState, declared: Mapping[str, Release], lines: Mapp
         if line in declared and release is not None:
             found[line] = release
     return found
+
+
+def _for_room(chosen: Chosen, lines: Mapping[str, Line]) -> Iterator[str]:
+    """What follows from a change in place that nobody declared."""
+    for (pipeline, slot), missing in chosen.items():
+        suites = any(line.rollout.evaluate for line in lines.values() if line.pipeline == pipeline)
+        untried = " Its suites can't be run before traffic meets it." if suites else ""
+        yield (
+            f"{slot} changes in place because its two versions don't fit beside each other ({missing}). "
+            f"To go back is to overwrite it again: not at once, but as long as it takes to start.{untried}"
+        )
 
 
 def _release_of(live: LiveState, line: str) -> Release | None:
@@ -162,8 +191,8 @@ def _refuse_late_channels(
                 never, old = next(outside(lines[line], before[default]))
                 raise NoSafeOrder(
                     f"channel '{line}' must begin before {default} moves, for it may not meet {never} {old.reference} "
-                    f"in {', '.join(old.regions)}; but {slot} exists once and changes too. "
-                    f"Release the channel in a plan of its own first, with {slot} as it is now."
+                    f"in {', '.join(old.regions)}; but {slot} exists once and changes too",
+                    f"Release the channel in a plan of its own first, with {slot} as it is now.",
                 )
 
 
@@ -174,9 +203,8 @@ def _refuse_impossible(steps: list[Step], lines: Mapping[str, Line]) -> None:
             once = ", ".join(slot for owner, slot in step.group.members if owner.startswith("="))
             why = "; ".join(step.group.together)
             raise NoSafeOrder(
-                f"{step.name} must switch together ({why}), but {once} can't run twice: no order is safe. "
-                f"Give {once} room to run beside its old version for a moment (in_place: false), "
-                "or declare 'rollout: {maintenance_pause: true}'."
+                f"{step.name} must switch together ({why}), but {once} can't run twice: no order is safe",
+                f"Give {once} room to run beside its old version for a moment (in_place: false), or declare {PAUSE}.",
             )
         for rule in rules:
             if rule.strategy == "flag" and step.kind != "flag":

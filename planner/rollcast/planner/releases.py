@@ -55,6 +55,7 @@ class SlotVersion(Model):
     parameters: dict[str, Json] = Field(default_factory=dict)
     in_place: bool = False
     shared: bool = False
+    held_in: str | None = Field(None, description="its folder, where that is not its own: it took over another's")
     needs: dict[str, float] = Field(default_factory=dict)
     replicas: int = 1
     regions: tuple[str, ...] = ()
@@ -160,8 +161,11 @@ class Release(Model):
 def instance_path(pipeline: str, name: str, slot: SlotVersion) -> str:
     """Folder of an instance below the target's instances, unique to what it holds. No folder is within another.
 
-    An in-place slot keeps one folder for all its versions; a shared one is not below its pipeline.
+    An in-place slot keeps one folder for all its versions; a shared one is not below its pipeline. What was overwritten
+    for lack of room stays where the version before it was.
     """
+    if slot.held_in is not None:
+        return slot.held_in
     owner = SHARED if slot.shared else pipeline
     return f"{owner}/{name}/{ONCE if slot.in_place else slot.instance_id}"
 

@@ -221,9 +221,16 @@ def _swap(draft: Draft, step: Step, waits_for: Sequence[Operation]) -> list[Oper
                 release=release.id,
                 in_place=True,
                 after=tuple(op.id for op in waits_for),
-                why=f"{slot} can't run twice, so it is overwritten",
+                why=_why_overwritten(draft, release.pipeline, slot),
             )
     return list(swaps.values())
+
+
+def _why_overwritten(draft: Draft, pipeline: str, slot: str) -> str:
+    missing = draft.for_room.get((pipeline, slot))
+    if missing is None:
+        return f"{slot} can't run twice, so it is overwritten"
+    return f"both versions of {slot} don't fit ({missing}), so it is overwritten"
 
 
 def _all_at_once(draft: Draft, step: Step, line: str, release: Release, waits: tuple[str, ...], why: str) -> Operation:

@@ -147,8 +147,8 @@ def _packed(found: Sequence[Sequence[Step]], draft: Draft) -> Waves:
                 wave = []
                 missing = room.add(step)
             if missing:
-                remedy = "Raise the capacity for the time of the rollout, declare smaller 'needs', or 'in_place: true'."
-                raise CapacityError(f"{step.name} does not fit beside what runs: {missing}. {remedy}")
+                slots = [(line, slot) for line in step.group.lines for slot in step.group.slots]
+                raise CapacityError(step.name, slots, missing)
             wave.append(step)
         waves.append((wave, narrowed))
         room.contract()

@@ -64,7 +64,7 @@ def _component(release: Release, name: str) -> dict[str, Any]:
         "requires": {key: need.model_dump(mode="json", exclude_none=True) for key, need in slot.requires.items()},
         "provides": slot.provides,
         "parameters": slot.parameters,
-        "in_place": slot.in_place,
+        "in_place": slot.in_place and slot.held_in is None,
         "shared": slot.shared,
         "needs": slot.needs,
         "replicas": slot.replicas,
