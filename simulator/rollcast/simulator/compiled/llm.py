@@ -33,6 +33,7 @@ def serve_llm(net: Net, state: State, s: int, until: float) -> None:
     sort(state.inbox_t[s], state.inbox_r[s], state.inbox_n[s])
     line, taken, arrivals = net.llm[s], 0, state.inbox_n[s]
     tracked = len(net.change_at) > 0
+    earliest = min(net.overhead[s], net.timeout[s])  # before that, no replica can tell that a request came
     while True:
         change = _next_change(net, state, s) if tracked else NEVER
         hit = state.ends_t[s, 0] if state.ends_n[s] else NEVER
@@ -48,7 +49,10 @@ def serve_llm(net: Net, state: State, s: int, until: float) -> None:
         if change == t:
             _change(net, state, s, line, t)
         elif not starting and step == t:
-            _run(net, state, s, line, r, min(other, until))
+            limit = min(change, held, due, until, min(arrival, again) + earliest)
+            if not _glide(net, state, s, line, r, limit):
+                _end(net, state, s, line, r, t)
+                _step(net, state, s, line, r, t)
         elif hit == t:
             g = state.ends_r[s, 0]
             pop(state.ends_t[s], state.ends_r[s], state.ends_s[s], state.ends_n[s])
@@ -77,34 +81,18 @@ def _next_step(net: Net, state: State, s: int, line: int) -> tuple[int, float, b
 
 
 @lean
-def _run(net: Net, state: State, s: int, line: int, r: int, limit: float) -> None:
-    """Ends steps of one replica as long as nothing else can come between."""
-    alone = net.servers[s] == 1 and net.attempts[s] == 1
-    own = state.replica[line, r]
-    while True:
-        if own[PROMPTS] > 0 or own[BEGUN] >= 0 or (own[LIVE] > 0 and own[RUNNING] < net.sequences[s]):
-            steps = 0
-        else:
-            steps = _glide(net, state, s, line, r, limit)
-        if steps == 0:
-            t = state.step_end[line, r]
-            _end(net, state, s, line, r, t)
-            _step(net, state, s, line, r, t)
-        if not alone or own[STEPPING] == 0 or not state.step_end[line, r] < limit:
-            return
-
-
-@lean
-def _glide(net: Net, state: State, s: int, line: int, r: int, limit: float) -> int:
-    """How many steps end before `limit`, give each decoding sequence a token, and do nothing else: they are done.
+def _glide(net: Net, state: State, s: int, line: int, r: int, limit: float) -> bool:
+    """Does the steps that end before `limit`, give each decoding sequence a token, and nothing else: were there any?
 
     No other replica can tell when they happen, nor do they depend on what another does: a request that ends there
     leaves for another station, unless a fault makes it fail and come again.
     """
     own = state.replica[line, r]
     slow = len(net.slow_station) > 0
+    if own[PROMPTS] > 0 or own[BEGUN] >= 0 or (own[LIVE] > 0 and own[RUNNING] < net.sequences[s]):
+        return False
     if state.aborted_n[line] or (slow and net.attempts[s] > 1):
-        return 0
+        return False
     decoding, attended, end, busy = own[DECODING], own[ATTENDED], state.step_end[line, r], state.stepped_s[line, r]
     most = min(state.finish[line, r, 0, 0] - own[DONE] - 1, (net.kv[s] - own[USED]) // decoding - 1)
     fixed, token_s = net.step[s, 0] + net.step[s, 2] * decoding, net.step[s, 3]
@@ -121,7 +109,7 @@ def _glide(net: Net, state: State, s: int, line: int, r: int, limit: float) -> i
     own[USED] += steps * decoding
     own[ATTENDED] = attended
     state.step_end[line, r], state.stepped_s[line, r] = end, busy
-    return steps
+    return steps > 0
 
 
 @lean
