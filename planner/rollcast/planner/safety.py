@@ -52,7 +52,8 @@ def _walk(plan: Plan) -> Iterator[Violation]:
         way = plan.rollback_of(milestone.index)
         if way is None and not milestone.point_of_no_return:
             yield Violation("reversible", milestone.title, "there is no way back before a point of no return")
-        judged = (id(way.operations), _halfway(world, milestone)) if way and _only_shifts(operations) else None
+        same = way is not None and _only_shifts(operations)
+        judged = (id(way.milestones), id(way.operations), _halfway(world, milestone)) if way and same else None
         if way is not None and (judged is None or judged != before):
             yield from _back(world, origin, milestone, way)
         before = judged
