@@ -46,8 +46,8 @@ def test_a_new_channel_begins_on_what_its_requests_meet_before_the_default_line_
     (share,) = plan.milestones[0].serving["medical"]
     assert (share.release, share.percent) == (today.release, 100.0)
     assert plan.from_release["medical"] == today.release
-    assert [t for t in titles if "medical: m" in t or "medical/m" in t] == [
-        "10 % of everyone: medical/m", "100 % of everyone: medical/m"
+    assert [t for t in titles if "medical: m" in t] == [
+        "10 % of everyone on medical: m", "100 % of everyone on medical: m"
     ]  # fmt: skip
     assert [(c.line, c.component, c.action) for c in plan.changes if c.component == "route"] == [
         ("medical", "route", "create")

@@ -14,8 +14,10 @@ from rollcast.planner.declaration import Environment
 from rollcast.planner.groups import Node
 from rollcast.planner.plan import Milestone, MilestoneKind, Operation, Rollback, Serving, Share
 from rollcast.planner.releases import Line, Release
-from rollcast.planner.steps import Instances, Step, instances_of
+from rollcast.planner.steps import Instances, instances_of
 from rollcast.planner.upstream import Upstream, nearest_upstream
+
+MANY = 6  # names in a title
 
 
 class Names:
@@ -159,15 +161,16 @@ class Draft:
             why=why,
         )
 
-    def contract(self, label: str, lines: Sequence[str]) -> None:
+    def contract(self, lines: Sequence[str]) -> None:
         """Drain and retire what no line is served by any more: the point of no return."""
         idle = self.idle()
         if not idle:
             return
-        drain = self.drain(label, self.stale(), "no request may still be on what is about to be retired")
+        drain = self.drain("contract", self.stale(), "no request may still be on what is about to be retired")
         retires = self.retires(idle, (drain.id,), len(self.milestones))
+        title = f"contract: retire the old {listed(retires[::-1], 'retire')}"
         self.milestone(
-            "contract", f"contract: retire the old {label}", [drain, *retires], {},
+            "contract", title, [drain, *retires], {},
             lines=tuple(lines), point_of_no_return=True,
         )  # fmt: skip
 
@@ -195,6 +198,11 @@ class Draft:
     def prefix(self, line: str) -> str:
         """What tells the operations of several lines apart."""
         return "" if len(self.lines) == 1 else f"{line}/"
+
+    def shown(self, line: str, step: str) -> str:
+        """A step of a line in a title."""
+        where = "" if len(self.lines) == 1 else f" on {line}"
+        return f"{where}: {step.replace('+', ' + ')}"
 
     def slot_name(self, release: Release, slot: str) -> str:
         """A slot's name, with its pipeline where there are several."""
@@ -225,10 +233,12 @@ def _retires_of(
     ]
 
 
-def label_of(steps: Sequence[Step]) -> str:
-    """What a wave is about, in one short name."""
-    names = list(dict.fromkeys(step.name for step in steps))
-    return "+".join(names) if len(names) <= 3 else f"{names[0]}+{len(names) - 1}-more"
+def listed(operations: Sequence[Operation], kind: str) -> str:
+    """The components that operations of a kind are about, as a person would list them."""
+    names = list(dict.fromkeys(o.component for o in operations if o.kind == kind and o.component))
+    if len(names) > MANY:
+        return f"{', '.join(names[: MANY - 1])} and {len(names) - MANY + 1} more"
+    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 
-__all__ = ["Draft", "label_of"]
+__all__ = ["Draft", "listed"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rollcast.planner.build import Draft, label_of
+from rollcast.planner.build import Draft, listed
 from rollcast.planner.plan import Operation
 from rollcast.planner.releases import Release, SlotVersion
 from rollcast.planner.steps import Step, instances_of
@@ -26,9 +26,14 @@ def expand(draft: Draft, steps: Sequence[Step]) -> list[str]:
     for step in steps:
         operations.extend(_evaluations(draft, step, made, above))
     if operations:
-        title = f"expand: {label_of(steps)}, beside what serves now"
+        title = _title(operations)
         draft.milestone("expand", title, operations, {}, lines=_lines(steps))
     return [folder for folder in made if folder not in overwritten]
+
+
+def _title(operations: Sequence[Operation]) -> str:
+    new = listed(operations, "provision")
+    return f"expand: new {new}, beside what serves now" if new else "expand: try what is already there"
 
 
 def _lines(steps: Sequence[Step]) -> tuple[str, ...]:

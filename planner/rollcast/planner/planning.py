@@ -263,7 +263,7 @@ def _remove_lines(draft: Draft, gone: list[str]) -> None:
     draft.milestone("shift", "remove " + ", ".join(gone), operations, dict.fromkeys(gone, ()), **details)
     way = retreat(draft, (), origin, ())
     draft.rollbacks.append(way)
-    draft.contract("+".join(gone), gone)
+    draft.contract(gone)
     draft.wave += 1
 
 

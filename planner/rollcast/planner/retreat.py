@@ -107,7 +107,7 @@ class _Way:
                             why="the version that served before",
                         )
                     )
-        self._add(f"in place, back: {step.name}", operations, {})
+        self._add(f"in place, back: {' + '.join(step.group.slots)}", operations, {})
 
     def restore(self, origin: Serving) -> None:
         """The exact shares of the start, where a shift left other ones (a new channel, an audience)."""

@@ -74,7 +74,7 @@ def _sessions_end(draft: Draft, step: Step, line: str, release: Release, rule: R
     )
     wait = wait.model_copy(update={"wait_s": rule.session, "line": line})
     shift = _all_at_once(draft, step, line, release, (wait.id,), "no session of the old release is left")
-    title = f"sessions have ended: {draft.prefix(line)}{step.name}"
+    title = f"sessions have ended{draft.shown(line, step.name)}"
     serving: Serving = {line: (_share(line, EVERYONE, 100.0, release),)}
     draft.milestone("shift", title, [wait, shift], serving, step=step.name, lines=(line,))
 
@@ -131,7 +131,7 @@ def _shift(
         "bake_min_s": bake.min if stage else 0.0, "bake_max_s": bake.max, "bake_then": bake.then,
         "min_sample": (stage[1].min_sample if stage else None) or (rule.min_sample if stage else 0),
     }  # fmt: skip
-    title = f"{percent:g} % of {audience}: {draft.prefix(line)}{step.name}"
+    title = f"{percent:g} % of {audience}{draft.shown(line, step.name)}"
     draft.milestone("shift", title, [operation], {line: shares}, **details)
 
 
@@ -170,8 +170,8 @@ def _in_place(draft: Draft, step: Step) -> None:
         for line in step.after
         for slot, new, old in unreadable(step, line, back=False)
     )
-    draft.notes.append(f"{step.name} changes in place: all of its traffic at once, with no concurrent baseline.")
-    draft.milestone("shift", f"in place: {step.name}", operations, shares, **_bake(draft, step))
+    draft.notes.append(f"{_joined(step)} changes in place: all of its traffic at once, with no concurrent baseline.")
+    draft.milestone("shift", f"in place: {_joined(step)}", operations, shares, **_bake(draft, step))
 
 
 def _pause(draft: Draft, step: Step) -> None:
@@ -190,15 +190,15 @@ def _pause(draft: Draft, step: Step) -> None:
     drain = draft.drain(step.name, everything, "nothing may be in flight while the group is overwritten")
     drain = drain.model_copy(update={"after": last})
     details = {"step": step.name, "lines": tuple(step.after)}
-    draft.milestone("pause", f"pause: {step.name}", [*stops, drain], dict.fromkeys(step.after, ()), **details)
-    draft.milestone("pause", f"in place: {step.name}", _swap(draft, step, []), {}, **details)
+    draft.milestone("pause", f"pause: {_joined(step)}", [*stops, drain], dict.fromkeys(step.after, ()), **details)
+    draft.milestone("pause", f"in place: {_joined(step)}", _swap(draft, step, []), {}, **details)
     resumes = [
         _all_at_once(draft, step, line, release, (), "the group is whole again") for line, release in step.after.items()
     ]
     shares: Serving = {line: (_share(line, EVERYONE, 100.0, release),) for line, release in step.after.items()}
     resumes, _ = in_turn(resumes, draft.lines, {}, shares)
-    draft.notes.append(f"{step.name} needs a maintenance pause: no request is served while it is overwritten.")
-    draft.milestone("shift", f"resume: {step.name}", resumes, shares, **_bake(draft, step))
+    draft.notes.append(f"{_joined(step)} needs a maintenance pause: no request is served while it is overwritten.")
+    draft.milestone("shift", f"resume: {_joined(step)}", resumes, shares, **_bake(draft, step))
 
 
 def _swap(draft: Draft, step: Step, waits_for: Sequence[Operation]) -> list[Operation]:
@@ -224,6 +224,10 @@ def _swap(draft: Draft, step: Step, waits_for: Sequence[Operation]) -> list[Oper
                 why=_why_overwritten(draft, release.pipeline, slot),
             )
     return list(swaps.values())
+
+
+def _joined(step: Step) -> str:
+    return " + ".join(step.group.slots)
 
 
 def _why_overwritten(draft: Draft, pipeline: str, slot: str) -> str:

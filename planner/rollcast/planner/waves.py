@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from rollcast.planner.build import Draft, label_of
+from rollcast.planner.build import Draft
 from rollcast.planner.capacity import Need, excess, limits_of, need_of, sentence
 from rollcast.planner.declaration import Environment
 from rollcast.planner.errors import CapacityError
@@ -200,7 +200,7 @@ def add_wave(draft: Draft, steps: Sequence[Step], narrowed: bool) -> None:
         shift(draft, step)
         _ways_back(draft, first, retreat(draft, steps[:number], origin, fresh))
     _keep_warm(draft, steps)
-    draft.contract(label_of(steps), lines)
+    draft.contract(lines)
     draft.wave += 1
 
 
