@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -38,6 +38,7 @@ def apply(
 ) -> None:
     """Carry out a plan, gate by gate; a failed gate rolls back without a question."""
     from rollcast.cli.guarding import refuse
+    from rollcast.cli.plan import drift_before
     from rollcast.stacks import applying
     from rollcast.stacks.errors import StackError
 
@@ -55,9 +56,10 @@ def apply(
     made = _chosen(context, plan)
     expected = _forecast(project, made) if forecast and not made.empty else None
     made = _judged(project, made, expected, saved=plan is not None)
-    _show(made, expected, format_, saved=plan is not None)
+    drift = drift_before(project)
+    _show(made, expected, format_, drift, saved=plan is not None)
     refuse(made, "apply")
-    if not made.empty and not auto_approve and not terminal.confirm("Carry out this plan?"):
+    if (drift or not made.empty) and not auto_approve and not terminal.confirm(_question(made, drift)):
         terminal.note("Nothing was changed.")
         raise typer.Exit(1)
     kept = expected.to_json() if expected else None
@@ -104,13 +106,21 @@ def _forecast(project: Project, plan: Plan) -> Forecast | None:
     return simulate(plan, read_traffic(files))
 
 
-def _show(plan: Plan, forecast: Forecast | None, format_: Format, saved: bool) -> None:
+def _question(plan: Plan, drift: Sequence[str]) -> str:
+    if not drift:
+        return "Carry out this plan?"
+    return "Put this back?" if plan.empty else "Put this back and carry out this plan?"
+
+
+def _show(plan: Plan, forecast: Forecast | None, format_: Format, drift: Sequence[str], saved: bool) -> None:
     """A plan that was saved was read then: it is named here, and shown whole only where it is new."""
+    from rollcast.cli.plan import show_drift
     from rollcast.cli.show_forecast import text_of as forecast_text
     from rollcast.cli.show_plan import brief_of, text_of
 
     if format_ == "json":
         return
+    show_drift(drift)
     terminal.out(brief_of(plan) if saved else text_of(plan))
     if forecast is not None:
         terminal.out("")

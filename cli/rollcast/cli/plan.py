@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -44,15 +45,33 @@ def plan(
         _drift(project_of(context), format_, detailed_exitcode)
         return
     made = read_plan(saved) if saved is not None else plan_of(project_of(context), from_)
+    drift = drift_before(project_of(context)) if saved is None and from_ is None else []
     if out is not None:
         save(made, out)
-    show(made, format_, _power(made, traffic, scale))
+    show(made, format_, _power(made, traffic, scale), drift)
     if out is not None:
         terminal.note(f"Saved to {out}. Carry it out with: rollcast apply {out}")
     if saved is None:
         refuse(made, "plan")
-    if detailed_exitcode and not made.empty:
+    if detailed_exitcode and (drift or not made.empty):
         raise typer.Exit(2)
+
+
+def drift_before(project: Project) -> list[str]:
+    """What was changed by hand since the last rollout: apply puts it back before the plan begins."""
+    from rollcast.stacks.drifting import drift_of
+
+    return drift_of(project)
+
+
+def show_drift(drift: Sequence[str]) -> None:
+    """Says what was changed by hand, where anything was."""
+    if not drift:
+        return
+    terminal.out(terminal.paint("Changed by hand since the last rollout; apply puts it back", bold=True))
+    for text in drift:
+        terminal.out(terminal.paint(f"  ~ {terminal.clean(text)}", "yellow"))
+    terminal.out("")
 
 
 def _power(made: Plan, files: list[Path] | None, scale: float) -> tuple[StagePower, ...] | None:
@@ -65,13 +84,16 @@ def _power(made: Plan, files: list[Path] | None, scale: float) -> tuple[StagePow
     return power_of(made, read_traffic(files, scale=scale))
 
 
-def show(made: Plan, format_: Format, power: tuple[StagePower, ...] | None = None) -> None:
-    """Writes a plan in one of its forms; as text and JSON with what its stages can detect, where that is known."""
+def show(made: Plan, format_: Format, power: tuple[StagePower, ...] | None = None, drift: Sequence[str] = ()) -> None:
+    """Writes a plan in one of its forms; as text and JSON with what its stages can detect, where that is known.
+
+    `drift` is what was changed by hand before it; diagrams leave it out.
+    """
     from rollcast.cli import show_margins
 
     if format_ == "json":
         detectable = {} if power is None else {"detectable": show_margins.json_of(power)}
-        terminal.out_json({**made.to_json(), **detectable})
+        terminal.out_json({**made.to_json(), **({"drift": list(drift)} if drift else {}), **detectable})
     elif format_ == "markdown":
         from rollcast.cli.plan_formats.markdown import markdown_of
 
@@ -88,6 +110,7 @@ def show(made: Plan, format_: Format, power: tuple[StagePower, ...] | None = Non
     else:
         from rollcast.cli.show_plan import text_of
 
+        show_drift(drift)
         terminal.out(text_of(made))
         for line in () if power is None else ("", *show_margins.lines_of(power)):
             terminal.out(line)
@@ -105,7 +128,11 @@ def _drift(project: Project, format_: Format, detailed_exitcode: bool) -> None:
         head = f"{project.declaration.pipeline} in {project.environment_name}"
         terminal.out(f"{head}: {f'{len(found)} thing(s) drifted.' if found else 'no drift.'}")
         for text in found:
-            terminal.out(terminal.paint(f"  ~ {text}", "yellow"))
+            terminal.out(terminal.paint(f"  ~ {terminal.clean(text)}", "yellow"))
+        if found:
+            terminal.out(
+                "'rollcast apply' puts it back; while a rollout is under way 'rollcast abort' leads back from it."
+            )
     if detailed_exitcode and found:
         raise typer.Exit(2)
 
@@ -123,10 +150,12 @@ def plan_of(project: Project, from_: str | None = None) -> Plan:
 
     if from_ is not None:
         live = live_as_declared(*project.sibling(from_))
+        digest = live.digest
     else:
-        from rollcast.stacks.live import read_live
+        from rollcast.stacks.drifting import standing
 
-        live = read_live(project)
+        found = standing(project)
+        live, digest = found.state, found.digest
     made = make_plan(project.declaration, live, project.environment_name, project.digests)
     binding = Binding(
         lineage=lineage_of(project),
@@ -135,7 +164,7 @@ def plan_of(project: Project, from_: str | None = None) -> Plan:
         lock_digest=project.lock_digest,
         tool_version=tool_version(),
     )
-    return judged(project, made.model_copy(update={"binding": binding}))
+    return judged(project, made.model_copy(update={"binding": binding, "live_state_digest": digest}))
 
 
 def save(made: Plan, path: Path) -> None:

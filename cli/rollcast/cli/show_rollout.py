@@ -100,6 +100,8 @@ def _ending(event: Event) -> str:
         return paint(f"  held: {event['reason']}", "yellow")
     if kind == "drift":
         return paint(f"  drift: {'; '.join(event['moved'])}", "yellow")
+    if kind == "restored":
+        return paint("  put back: what serves is what the last rollout left", "green")
     if kind == "failed":
         return paint(f"  failed: {event['error']}", "red")
     if kind == "order":

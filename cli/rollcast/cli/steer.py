@@ -51,6 +51,7 @@ def rollback(
     format_: FormatOption = "text",
 ) -> None:
     """Go back to the last release that was promoted before, or to another one: traffic first, no gates to wait for."""
+    from rollcast.cli.plan import show_drift
     from rollcast.cli.show_plan import text_of
     from rollcast.stacks import applying, rollouts
     from rollcast.stacks.steering import lead_back, plan_back
@@ -63,8 +64,9 @@ def rollback(
             close(project, ended, format_)
     way = plan_back(project, to)
     if format_ == "text":
+        show_drift(way.drift)
         terminal.out(text_of(way.plan))
-    if not way.plan.empty and not auto_approve and not terminal.confirm("Go back?"):
+    if (way.drift or not way.plan.empty) and not auto_approve and not terminal.confirm("Go back?"):
         terminal.note("Nothing was changed.")
         raise typer.Exit(1)
     why = reason or f"rolled back by hand to {to or 'the release before'}"

@@ -17,7 +17,7 @@ from typing import Any
 
 from rollcast.planner.declaration import Declaration
 from rollcast.planner.plan import Plan
-from rollcast.stacks.drifting import lineage_of
+from rollcast.stacks.drifting import Standing, lineage_of, standing
 from rollcast.stacks.driver import Driver, Ended, Exit
 from rollcast.stacks.engine.update import World
 from rollcast.stacks.errors import LedgerError, LockedError, StackError, StaleError
@@ -27,6 +27,7 @@ from rollcast.stacks.ledger.lease import TTL_S
 from rollcast.stacks.live import read, target_at
 from rollcast.stacks.metrics import source_of
 from rollcast.stacks.project import Project, tool_version
+from rollcast.stacks.restoring import put_back
 from rollcast.stacks.rollouts import Work, begin, load, scope_of, serial_of, under_way
 from rollcast.stacks.steps import Steps
 from rollcast.stacks.telling import Tell
@@ -61,6 +62,8 @@ def start(
 
     `forecast` is what was shown for it, kept in the ledger; `rollback`: it leads back to an earlier release.
 
+    What was changed by hand since the last rollout is put back first: the plan begins from what that left.
+
     Raises StaleError, LockedError, StackError; what was reached stays reached.
     """
     ledger = ledger_of(project)
@@ -68,15 +71,22 @@ def start(
     target = target_at(project.folder, plan.settings)
     with holding(ledger, take_over=True, above=target.newest()) as held:
         _refuse_second(under_way(ledger))
-        live = read(target, project.declaration.each_pipeline())
-        _refuse_stale(project, plan, live.state.digest, serial_of(ledger))
+        found = standing(project)
+        _refuse_stale(project, plan, found, serial_of(ledger))
+        if found.drift:
+            target.claim(held.lease.token)
+            world = _world(project, held)
+            held.on_second.append(world.end)
+            put_back(project, found, world, ledger, held.lease, tell)
         if plan.empty:
-            return Ended(Exit.DONE, "the live state is as declared", Tally(), "nothing_to_do")
+            left = "what was changed by hand is put back" if found.drift else "nothing is left to do"
+            return Ended(Exit.DONE, f"the live state is as declared: {left}", Tally(), "nothing_to_do")
+        live = read(target, project.declaration.each_pipeline())
         target.claim(held.lease.token)
         kept = ledger.put(forecast) if forecast else None
         about = {"reason": reason, "by": getpass.getuser(), "forecast": kept, "rollback": rollback}
         declaration, digests = declared or (project.declaration, project.digests)
-        work = begin(ledger, held.lease, plan, declaration, digests, live, about)
+        work = begin(ledger, held.lease, plan, declaration, digests, live.routing, about)
         tell({"event": "started", "rollout": work.id, "milestones": len(plan.milestones)})
         return _drive(project, work, ledger, held, tell, recover=False, once=once)
 
@@ -121,11 +131,12 @@ def _refuse_second(started: Record | None) -> None:
         )
 
 
-def _refuse_stale(project: Project, plan: Plan, live_digest: str, serial: int) -> None:
+def _refuse_stale(project: Project, plan: Plan, found: Standing, serial: int) -> None:
     """A plan is carried out only in the world that it was made for, and once."""
     moved = []
-    if plan.live_state_digest != live_digest:
-        moved.append("the live state")
+    if plan.live_state_digest != found.digest:
+        by_hand = f" ({'; '.join(found.drift)})" if found.drift else ""
+        moved.append(f"the live state{by_hand}")
     if plan.binding.declaration_digest and plan.binding.declaration_digest != project.declaration_digest:
         moved.append(project.file)
     if plan.binding.lock_digest != project.lock_digest and plan.binding.declaration_digest:

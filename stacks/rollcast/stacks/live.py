@@ -1,34 +1,56 @@
-"""The live state, read back from the data plane's own files: never remembered, never assumed."""
+"""The live state, read back from the data plane's own files: never remembered, never assumed.
+
+A flag says in its metadata what rollcast wrote. Where it now says something else it was edited by hand: the reader is
+told what differs, and chooses what is taken for live.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rollcast.planner.declaration import Environment
 from rollcast.planner.plan import LiveState, Serving, Share, WorldState
 from rollcast.planner.releases import Line, Release
-from rollcast.planner.split import flag_key
-from rollcast.stacks.definitions import CONTENT, LINES, RELEASES, SERVING, content_digest, stored
+from rollcast.planner.split import Router, flag_key
+from rollcast.stacks.definitions import CONTENT, LINES, RELEASES, SERVING, compiled, content_digest, stored
+from rollcast.stacks.edits import edits_of
 from rollcast.stacks.errors import DriftError, StackError
 from rollcast.stacks.ledger import existing_ledger
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollouts import scope_of, serial_of
 from rollcast.stacks.targets import Placed, Target, target_of
 
+REMEDY = "Put it back with 'rollcast apply', or, while a rollout is under way, lead back with 'rollcast abort'."
+Edited = Literal["refused", "left out", "as written"]
+
 
 @dataclass(frozen=True)
 class Live:
-    """What serves and exists, with what is needed to write a flag anew."""
+    """What serves and exists, with what is needed to write a flag anew.
+
+    `flags` holds those that are as rollcast wrote them; `edits` says by pipeline what of the others is not, and
+    `foreign` names those of them that tell nothing of rollcast.
+    """
 
     state: LiveState
     flags: Mapping[str, dict[str, Any]]
     placed: Mapping[str, Placed]
     lines: Mapping[str, Line]
     audiences: Mapping[str, Mapping[str, Any]]
+    edits: Mapping[str, str]
+    foreign: tuple[str, ...]
+
+    @property
+    def routing(self) -> dict[str, Any]:
+        """Lines and audiences as a document."""
+        return {
+            "lines": {key: line.model_dump(mode="json") for key, line in self.lines.items()},
+            "audiences": {name: dict(rule) for name, rule in self.audiences.items()},
+        }
 
 
 def read_live(project: Project) -> LiveState:
@@ -43,56 +65,92 @@ def target_at(folder: Path, settings: Environment) -> Target:
     return target_of(settings.target.kind, folder.resolve(), settings.target.model_dump())
 
 
-def read(target: Target, pipelines: Iterable[str], lenient: bool = False) -> Live:
-    """Everything that a target says. Raises DriftError on a flag edited by hand, or, `lenient`, leaves it out."""
-    serving: Serving = {}
-    releases: dict[str, Release] = {}
-    lines: dict[str, Line] = {}
-    audiences: dict[str, Mapping[str, Any]] = {}
+def read(target: Target, pipelines: Iterable[str], edited: Edited = "refused") -> Live:
+    """Everything that a target says.
+
+    A flag edited by hand raises DriftError, or is left out, or is taken for what rollcast wrote. One that rollcast did
+    not write is never known, so it is left out where it is not refused.
+    """
+    found = _Found(target)
     flags = {name: flag for name in pipelines if (flag := target.flag(flag_key(name))) is not None}
-    for name, flag in list(flags.items()):
-        metadata = flag.get("metadata") or {}
-        edited = _edited(name, flag)
-        if edited and lenient:
-            del flags[name]
-            continue
-        if edited:
-            raise DriftError(edited)
-        for line, shares in json.loads(metadata[SERVING]).items():
-            serving[line] = tuple(stored(Share, share, f"Line '{line}'") for share in shares)
-        for release, digest in json.loads(metadata[RELEASES]).items():
-            releases[release] = _release(target, release, digest)
-        about = target.document(metadata[LINES])
-        lines.update({key: stored(Line, line, f"Line '{key}'") for key, line in about["lines"].items()})
-        audiences.update(about["audiences"])
+    edits: dict[str, str] = {}
+    foreign = []
+    for name, flag in flags.items():
+        written = found.written(flag)
+        foreign += [name] if written is None else []
+        edits[name] = _edited(name, flag, written)
+        if edits[name] and edited == "refused":
+            raise DriftError(f"{edits[name]}. {REMEDY}")
+        if written is not None and (not edits[name] or edited == "as written"):
+            found.take(written)
     placed = target.placed()
     for item in placed.values():
-        if item.release and item.release not in releases:
-            releases[item.release] = _release(target, item.release, item.document)
-    instances = {folder: (item.release, item.slot) for folder, item in placed.items() if item.release}
+        if item.release and item.release not in found.releases:
+            found.releases[item.release] = _release(target, item.release, item.document)
     state = LiveState(
-        serving={line: shares for line, shares in serving.items() if shares},
-        releases=releases,
-        instances=instances,
-        lines=lines,
+        serving={line: shares for line, shares in found.serving.items() if shares},
+        releases=found.releases,
+        instances={folder: (item.release, item.slot) for folder, item in placed.items() if item.release},
+        lines=found.lines,
     )
-    return Live(state, flags, placed, lines, audiences)
+    whole = {name: flag for name, flag in flags.items() if not edits[name]}
+    edits = {name: text for name, text in edits.items() if text}
+    return Live(state, whole, placed, found.lines, found.audiences, edits, tuple(foreign))
 
 
-def _edited(pipeline: str, flag: Mapping[str, Any]) -> str:
-    """What is wrong with a flag that rollcast did not write; empty when it did."""
-    metadata = flag.get("metadata") or {}
-    if SERVING not in metadata:
-        return (
-            f"The flag {flag_key(pipeline)} was not written by rollcast, so what it serves is not known. "
-            "Remove it from the definition, or choose another target."
-        )
-    if content_digest(flag) != metadata.get(CONTENT):
-        return (
-            f"The flag {flag_key(pipeline)} was edited by hand: what it serves is not what rollcast wrote. "
-            "Restore it, or write it anew with 'rollcast rollback' or 'rollcast abort'."
-        )
-    return ""
+@dataclass
+class _Found:
+    """What flags say of themselves, gathered."""
+
+    target: Target
+    serving: Serving = field(default_factory=dict)
+    releases: dict[str, Release] = field(default_factory=dict)
+    lines: dict[str, Line] = field(default_factory=dict)
+    audiences: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def written(self, flag: Mapping[str, Any]) -> _Found | None:
+        """What rollcast wrote with a flag; None where it did not write it, or where its metadata can't be read."""
+        metadata = flag.get("metadata") or {}
+        if not {SERVING, RELEASES, LINES} <= set(metadata):
+            return None
+        own = _Found(self.target)
+        try:
+            for line, shares in json.loads(metadata[SERVING]).items():
+                own.serving[line] = tuple(stored(Share, share, f"Line '{line}'") for share in shares)
+            named = json.loads(metadata[RELEASES]).items()
+        except (ValueError, AttributeError, TypeError):
+            return None
+        for release, digest in named:
+            own.releases[release] = _release(self.target, release, digest)
+        about = self.target.document(metadata[LINES])
+        own.lines.update({key: stored(Line, line, f"Line '{key}'") for key, line in about["lines"].items()})
+        own.audiences.update(about["audiences"])
+        return own
+
+    def take(self, other: _Found) -> None:
+        self.serving.update(other.serving)
+        self.releases.update(other.releases)
+        self.lines.update(other.lines)
+        self.audiences.update(other.audiences)
+
+
+def _edited(pipeline: str, flag: Mapping[str, Any], written: _Found | None) -> str:
+    """How a flag differs from what rollcast wrote; empty where it does not."""
+    if written is None:
+        return f"the flag {flag_key(pipeline)} was not written by rollcast, so what it serves is not known"
+    if content_digest(flag) == flag["metadata"].get(CONTENT):
+        return ""
+    return f"the flag {flag_key(pipeline)} was edited by hand: {'; '.join(_differences(pipeline, flag, written))}"
+
+
+def _differences(pipeline: str, flag: Mapping[str, Any], written: _Found) -> list[str]:
+    unknown = ["what it serves is not what rollcast wrote"]
+    served = {share.release for shares in written.serving.values() for share in shares}
+    if not served <= set(written.releases):
+        return unknown
+    wanted, _ = compiled(pipeline, written.lines, written.serving, written.releases, written.audiences)
+    router = Router(pipeline, written.lines, written.serving, written.audiences)
+    return edits_of(flag, wanted, router) or unknown
 
 
 def _release(target: Target, name: str, digest: str) -> Release:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rollcast.planner.declaration import Declaration
 from rollcast.planner.plan import Plan
@@ -12,9 +12,6 @@ from rollcast.planner.releases import Line, digest_of
 from rollcast.stacks.artifacts import Definitions
 from rollcast.stacks.definitions import Audiences, stored
 from rollcast.stacks.ledger import Lease, Ledger, Record
-
-if TYPE_CHECKING:
-    from rollcast.stacks.live import Live
 
 STARTED, FINISHED = "started", "finished"
 
@@ -49,20 +46,18 @@ def begin(
     plan: Plan,
     declaration: Declaration,
     digests: Mapping[str, str],
-    live: Live,
+    before: Mapping[str, Any],
     about: Mapping[str, Any],
 ) -> Work:
-    """Writes down that a rollout begins, with everything that it needs. `about`: who, why, from what."""
+    """Writes down that a rollout begins, with everything that it needs.
+
+    `before`: the routing that it replaces; `about`: who, why, from what.
+    """
     documents = {
         "plan": ledger.put(plan.model_dump(mode="json", by_alias=True)),
         "declaration": ledger.put(declaration.model_dump(mode="json", by_alias=True, exclude_defaults=True)),
         "digests": ledger.put(dict(digests)),
-        "before": ledger.put(
-            {
-                "lines": {key: line.model_dump(mode="json") for key, line in live.lines.items()},
-                "audiences": {name: dict(rule) for name, rule in live.audiences.items()},
-            }
-        ),
+        "before": ledger.put(dict(before)),
     }
     last = ledger.last(STARTED)
     name = "ro-" + digest_of([ledger.scope, lease.token, documents["plan"], last.seq if last else -1])[7:19]

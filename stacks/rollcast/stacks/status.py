@@ -7,11 +7,10 @@ from typing import Any
 from rollcast.planner.plan import Plan, Serving
 from rollcast.planner.releases import Release
 from rollcast.stacks.applying import ledger_of
-from rollcast.stacks.errors import DriftError
 from rollcast.stacks.evidence import Tally
 from rollcast.stacks.kept import Kept
 from rollcast.stacks.ledger import Ledger, Record
-from rollcast.stacks.live import Live, moved, read, target_at
+from rollcast.stacks.live import REMEDY, Live, moved, read, target_at
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollouts import FINISHED, STARTED, load
 
@@ -23,11 +22,8 @@ def status(project: Project) -> dict[str, Any]:
     notes: list[str] = []
     target = target_at(project.folder, project.environment)
     pipelines = list(project.declaration.each_pipeline())
-    try:
-        live = read(target, pipelines)
-    except DriftError as error:
-        notes.append(str(error))
-        live = read(target, pipelines, lenient=True)
+    live = read(target, pipelines, edited="left out")
+    notes.extend(f"drift: {text}. {REMEDY}" for text in live.edits.values())
     ledger = ledger_of(project)
     rollout, tally, asked = _rollout(ledger, live, notes)
     served = {share.release for shares in live.state.serving.values() for share in shares}
@@ -122,5 +118,5 @@ def _stand(plan: Plan, index: int, rollback_from: int | None) -> str:
 
 def asked_now(project: Project) -> dict[str, float]:
     """The fraction asked of each release now."""
-    live = read(target_at(project.folder, project.environment), project.declaration.each_pipeline(), lenient=True)
+    live = read(target_at(project.folder, project.environment), project.declaration.each_pipeline(), edited="left out")
     return asked_of(live.state.serving)

@@ -15,11 +15,11 @@ from rollcast.planner.planning import make_plan
 from rollcast.stacks import applying
 from rollcast.stacks.applying import ledger_of
 from rollcast.stacks.definitions import stored
+from rollcast.stacks.drifting import standing
 from rollcast.stacks.driver import Ended, Exit
 from rollcast.stacks.errors import StackError
 from rollcast.stacks.evidence import Tally
 from rollcast.stacks.ledger import Ledger, Record
-from rollcast.stacks.live import read_live
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollouts import FINISHED, STARTED, under_way
 from rollcast.stacks.telling import Tell
@@ -80,24 +80,28 @@ def _await_release(ledger: Ledger) -> None:
 
 @dataclass(frozen=True)
 class WayBack:
-    """A plan to an earlier release, and what it was made from."""
+    """A plan to an earlier release, and what it was made from. `drift` is put back before it begins."""
 
     plan: Plan
     declaration: Declaration
     digests: Mapping[str, str]
+    drift: tuple[str, ...]
 
 
 def plan_back(project: Project, to: str | None) -> WayBack:
     """The way from what is live to an earlier release, without gates to wait for. Raises StackError."""
     ledger = ledger_of(project)
-    live = read_live(project)
+    found = standing(project)
+    live = found.state
     now = {line: {share.release for share in shares} for line, shares in live.serving.items()}
     started = _release_record(ledger, to, {name for names in now.values() for name in names})
     documents = started.body["documents"]
     declaration = stored(Declaration, ledger.get(documents["declaration"]), f"The declaration of {started.rollout}")
     digests = ledger.get(documents["digests"])
     at_once = without_gates(declaration, project)
-    return WayBack(make_plan(at_once, live, project.environment_name, digests), declaration, digests)
+    made = make_plan(at_once, live, project.environment_name, digests)
+    plan = made.model_copy(update={"live_state_digest": found.digest})
+    return WayBack(plan, declaration, digests, found.drift)
 
 
 def _release_record(ledger: Ledger, to: str | None, live: set[str]) -> Record:

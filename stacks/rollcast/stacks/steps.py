@@ -14,8 +14,8 @@ from pathlib import Path
 from rollcast.planner.plan import LiveState, Serving, WorldState, fold
 from rollcast.planner.rollout import Reach
 from rollcast.stacks.engine.update import World
-from rollcast.stacks.errors import DriftError, StackError
-from rollcast.stacks.live import Live, moved, read, shares_in_words, target_at
+from rollcast.stacks.errors import StackError
+from rollcast.stacks.live import Edited, Live, moved, read, shares_in_words, target_at
 from rollcast.stacks.program import Goal, nodes_of
 from rollcast.stacks.rollouts import Work
 
@@ -80,28 +80,27 @@ class Steps:
     def __init__(self, root: Path, world: World) -> None:
         self._root, self._world = root, world
 
-    def _read(self, work: Work) -> Live:
-        return read(target_at(self._root, work.plan.settings), {line.pipeline for line in work.lines.values()})
+    def _read(self, work: Work, edited: Edited = "left out") -> Live:
+        """The live state. Flags that were edited by hand are left out, because they will be written anew."""
+        return read(target_at(self._root, work.plan.settings), {line.pipeline for line in work.lines.values()}, edited)
 
     def drift(self, stand: Stand) -> list[str]:
         """What of the live state neither the plan nor this rollout made so."""
-        try:
-            return moved(self._read(stand.work).state, *stand.before())
-        except DriftError as error:
-            return [str(error)]
+        live = self._read(stand.work, "as written")
+        return [*live.edits.values(), *moved(live.state, *stand.before())]
 
     def carry_out(self, stand: Stand, action: Reach, progress: Progress) -> Carried:
         """Makes the milestone true, and looks whether it is. Raises StackError."""
-        live = self._lenient(stand.work)
+        live = self._read(stand.work)
         wanted = stand.after(live.state)
         outputs = self._world.up(nodes_of(self._goal(stand.work, action, live, wanted)), progress)
-        found = self._lenient(stand.work).state
+        found = self._read(stand.work).state
         left = moved(found, wanted)
         if left:
             progress(f"the world is not yet as it must be ({'; '.join(left)}); once more")
             self._adopt(stand, action, progress)
             outputs = {**outputs, **self._world.up(nodes_of(self._goal(stand.work, action, live, wanted)), progress)}
-            found = self._lenient(stand.work).state
+            found = self._read(stand.work).state
             left = moved(found, wanted)
             if left:
                 raise StackError(f"The milestone is not reached: {'; '.join(left)}. Run 'rollcast apply --resume'.")
@@ -115,7 +114,7 @@ class Steps:
     def serves(self, work: Work) -> str:
         """What serves now, in words."""
         try:
-            state = self._lenient(work).state
+            state = self._read(work).state
         except StackError:
             return "what serves now can't be read"
         shown = [f"{line}: {shares_in_words(shares)}" for line, shares in sorted(state.serving.items())]
@@ -123,14 +122,10 @@ class Steps:
 
     def _adopt(self, stand: Stand, action: Reach, progress: Progress) -> None:
         """Lets Pulumi know of instances that are there without its knowledge, so that it can delete them."""
-        live = self._lenient(stand.work)
+        live = self._read(stand.work)
         known = {name: owner for name, owner in live.state.instances.items() if owner[0] in stand.work.plan.releases}
         state = WorldState(live.state.serving, known)
         self._world.up(nodes_of(self._goal(stand.work, None, live, state)), progress)
-
-    def _lenient(self, work: Work) -> Live:
-        """The live state; flags that were edited by hand are left out, because they will be written anew."""
-        return read(target_at(self._root, work.plan.settings), {line.pipeline for line in work.lines.values()}, True)
 
     def _goal(self, work: Work, action: Reach | None, live: Live, state: WorldState) -> Goal:
         return Goal(
