@@ -13,6 +13,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from rollcast.planner.audiences import Predicate
 from rollcast.planner.changes import diff
 from rollcast.planner.declaration import Declaration
 from rollcast.planner.errors import MixedLiveState, PlannerError, UnsafePlan
@@ -20,6 +21,7 @@ from rollcast.planner.loading import load
 from rollcast.planner.plan import Binding, LiveState, Plan, Share
 from rollcast.planner.planning import live_as_declared, make_plan
 from rollcast.planner.releases import releases_of
+from rollcast.planner.rollout import Rollout
 from rollcast.policies.strategies import Transition, declarations, plans, transitions
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -189,8 +191,20 @@ def test_a_routing_rule_that_changes_is_a_change_of_its_own() -> None:
     assert [(c.line, c.component, c.action) for c in plan.changes] == [("private", "route", "update")]
     assert [m.title for m in plan.milestones] == ["routing rules: private"]
     assert plan.milestones[0].point_of_no_return
+    assert any("holds one set of them" in note and "declare the old ones and plan again" in note for note in plan.notes)
+    walk = Rollout(plan)
+    walk.reached(0.0)
+    with pytest.raises(ValueError, match="past the point of no return, routing rules: private"):
+        walk.roll_back("no")
     assert plan.state_at(0).serving == plan.state_at(-1).serving
     assert make_plan(new, live_as_declared(new)).empty
+
+
+def test_another_salt_or_audience_decides_nothing_until_something_is_split() -> None:
+    old = channelled("{domain: medical}")
+    audience = {"beta": Predicate.model_validate({"segment": "beta"})}
+    for change in ({"audiences": audience}, {"rollout": old.rollout.model_copy(update={"salt": "again"})}):
+        assert make_plan(old.model_copy(update=change), live_as_declared(old)).empty
 
 
 # ---- capacity and cadence -------------------------------------------------------------------------

@@ -166,7 +166,7 @@ class Draft:
         idle = self.idle()
         if not idle:
             return
-        drain = self.drain("contract", self.stale(), "no request may still be on what is about to be retired")
+        drain = self.drain("old-instances", self.stale(), "no request may still be on what is about to be retired")
         retires = self.retires(idle, (drain.id,), len(self.milestones))
         title = f"contract: retire the old {listed(retires[::-1], 'retire')}"
         self.milestone(

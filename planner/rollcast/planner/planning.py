@@ -239,8 +239,9 @@ def _reroute(draft: Draft, live: LiveState) -> list[Change]:
     details = {"step": "routing", "lines": tuple(names), "point_of_no_return": True}
     draft.milestone("shift", title, operations, serving, **details)
     draft.notes.append(
-        "Routing rules change first and at once, and a rollback of what follows leaves them: to take them back, "
-        "declare the old ones."
+        f"Routing rules ({', '.join(names)}) change first and at once, for a pipeline's flag holds one set of them for "
+        "everything that is under way. So that is a point of no return of its own: a rollback of what follows leaves "
+        "them. To take them back, declare the old ones and plan again."
     )
     draft.wave += 1
     return changes

@@ -221,7 +221,8 @@ class Rollout:
             return
         here = self.position.milestone
         if here >= 0 and self.plan.rollback_of(here) is None:
-            raise ValueError("past the point of no return: the old instances are retired; plan a new release instead")
+            title = self.plan.milestones[here].title
+            raise ValueError(f"past the point of no return, {title}: plan a new release instead")
         self._move(rollback_from=here, rollback_step=0, reason=reason, held=None)
         self.gates = None
 
@@ -229,7 +230,8 @@ class Rollout:
         """Lead back from a milestone whose operations were begun and not all done."""
         begun = self.position.milestone + 1
         if self.plan.rollback_of(begun) is None:
-            raise ValueError("a contract milestone was begun: it can only be completed; run 'rollcast apply --resume'")
+            title = self.plan.milestones[begun].title
+            raise ValueError(f"{title} was begun, and can only be completed: run 'rollcast apply --resume'")
         self._move(rollback_from=begun, rollback_step=0, reason=reason, held=None)
         self.gates = None
 
