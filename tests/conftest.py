@@ -19,3 +19,5 @@ settings.register_profile(
 )
 settings.register_profile("nightly", max_examples=10_000, deadline=None, suppress_health_check=_SLOW_IS_FINE)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
+if os.environ.get("HYPOTHESIS_PROFILE") == "nightly":
+    os.environ.setdefault("PYTEST_TIMEOUT", "0")  # 10,000 cases of one property take longer than any test may
