@@ -1,0 +1,92 @@
+"""A whole rollout, decided by the real gates, goes the same way on both engines: any plan, any traffic, bit for bit."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+
+from rollcast.planner.declaration import Declaration
+from rollcast.planner.errors import PlannerError
+from rollcast.planner.gates import GateSpec
+from rollcast.planner.plan import Plan
+from rollcast.planner.planning import live_as_declared, make_plan
+from rollcast.policies.strategies import transitions
+from rollcast.policies.strategies.traffic import profiles, traffics
+from rollcast.simulator.profiles import parse
+from rollcast.simulator.replay import Replay, replay
+from rollcast.simulator.runs import rates_of
+from rollcast.simulator.simulate import stage_of
+from rollcast.simulator.traffic import Traffic
+
+GATES = (
+    GateSpec(metric="error_rate", margin=0.4, unit="request"),
+    GateSpec(metric="violation_rate", margin=0.4, unit="request", min_samples=5, label_delay_s=100.0),
+    GateSpec(metric="latency_p50_s", margin=1.0, unit="request"),
+    GateSpec(metric="cost_usd", margin=0.01, unit="request"),
+)
+LAP_S = 50.0  # how often the drawn burst of requests comes again
+
+
+@st.composite
+def plans_with_profiles(draw: st.DrawFn) -> Plan:
+    """Plans of one or two pipelines, their artifacts' stations drawn, watched by some of the gates."""
+    transition = draw(transitions(max_slots=3, capacity=False, residency=False))
+    found: dict[str, dict[str, object]] = {}
+    gates = tuple(draw(st.lists(st.sampled_from(GATES), unique_by=lambda gate: gate.metric, max_size=3)))
+
+    def profiled(declaration: Declaration) -> Declaration:
+        artifacts = []
+        for artifact in declaration.artifacts:
+            name = f"{artifact.kind}/{artifact.name}@{artifact.version}"
+            if name not in found:
+                found[name] = draw(profiles()).model_dump(mode="json", exclude_none=True)
+                parse(found[name], name)
+            artifacts.append(artifact.model_copy(update={"profile": found[name]}))
+        rule = declaration.rollout.model_copy(update={"gates": gates})
+        return declaration.model_copy(update={"artifacts": tuple(artifacts), "rollout": rule})
+
+    try:
+        plan = make_plan(profiled(transition.declared), live_as_declared(profiled(transition.released)))
+    except PlannerError:
+        reject()
+    if plan.empty:
+        reject()
+    return plan
+
+
+@st.composite
+def bursts(draw: st.DrawFn) -> Traffic:
+    """Drawn requests of two kinds of users, again and again; each of another user, so that none dominates."""
+    traffic = draw(traffics())
+    requests = len(traffic)
+    classes = ({"segment": "internal", "region": "eu"}, {"segment": "beta", "region": "us"})
+    return dataclasses.replace(
+        traffic,
+        classes=classes,
+        key=np.arange(requests),
+        keys=tuple(f"user-{i}" for i in range(requests)),
+        span_s=LAP_S,
+    )
+
+
+def columns(found: Replay) -> dict[str, np.ndarray]:
+    return dict(vars(found.ledger.columns))
+
+
+@settings(max_examples=25)  # each replays a whole rollout on the reference
+@given(plans_with_profiles(), bursts(), st.integers(0, 2**53))
+def test_a_rollout_goes_the_same_way_on_both_engines(plan: Plan, traffic: Traffic, seed: int) -> None:
+    stage, _ = stage_of(plan, traffic)
+    if stage.maker.name != "compiled":
+        reject()
+    rates = rates_of(stage, seed)
+    reference, compiled = (
+        replay(stage.scene, dataclasses.replace(stage.maker, name=name).make(seed, True), seed, rates, beyond=False)
+        for name in ("simpy", "compiled")
+    )
+    assert repr(dataclasses.replace(reference, ledger=None)) == repr(dataclasses.replace(compiled, ledger=None))
+    for name, column in columns(reference).items():
+        assert np.array_equal(column, columns(compiled)[name], equal_nan=column.dtype.kind == "f"), name
