@@ -39,6 +39,15 @@ class Duration(Part):
 
     p50: float
     p95: float
+    interval: Interval | None = Field(None, description="where 95 % of runs are, from twenty of them on")
+
+
+class Durations(Part):
+    """Seconds to each end, over the runs that ended so; None where no run did."""
+
+    promoted: Duration | None = None
+    rolled_back: Duration | None = None
+    held: Duration | None = None
 
 
 class MetricForecast(Part):
@@ -78,6 +87,9 @@ class Detection(Part):
     users_exposed: float | None = None
     probability_interval: Interval | None = None
     component: str = ""
+    seconds_interval: Interval | None = Field(None, description="where 95 % of the replays that were caught are")
+    requests_interval: Interval | None = None
+    users_interval: Interval | None = None
 
 
 class StageForecast(Part):
@@ -93,6 +105,8 @@ class StageForecast(Part):
     metrics: tuple[MetricForecast, ...] = ()
     entered_s: float | None = Field(None, description="seconds from the start of the rollout to this milestone")
     entered_interval_s: Interval | None = None
+    requests_interval: Interval | None = None
+    exposed_interval: Interval | None = None
 
 
 class Moment(Part):
@@ -102,6 +116,21 @@ class Moment(Part):
     seconds: float
     requests: int
     releases: dict[str, int] = Field(default_factory=dict)
+    share_intervals: dict[str, Interval] = Field(
+        default_factory=dict, description="part of the requests that a release serves then, in 95 % of runs"
+    )
+
+
+class Known(Part):
+    """What a gate knew at a look of the first run: at `e_value_limit` harm is proved, and the rollout goes back."""
+
+    at_s: float
+    milestone: int
+    metric: str
+    difference: float | None = Field(description="new minus baseline, in the metric's unit")
+    margin: float
+    e_value_harm: float | None
+    e_value_limit: float
 
 
 class StationForecast(Part):
@@ -114,6 +143,9 @@ class StationForecast(Part):
     requests: float
     longest_queue: float
     behind_since_s: float | None = None
+    headroom: float | None = Field(None, description="times the traffic that would keep it busy all the time")
+    utilization_interval: Interval | None = None
+    queue_interval: Interval | None = Field(None, description="of its longest queue")
 
 
 class Reason(Part):
@@ -141,6 +173,7 @@ class Forecast(Part):
     stages: tuple[StageForecast, ...] = ()
     assumptions: tuple[str, ...] = ()
     outcome_interval: OutcomeIntervals | None = None
+    ends_after_s: Durations = Field(Durations(), description="time to promotion, to rollback, and to a hold")
     duration_interval_s: Interval | None = None
     requests_replayed: float = 0.0
     traffic: str = ""
@@ -150,6 +183,7 @@ class Forecast(Part):
     stations: tuple[StationForecast, ...] = ()
     warnings: tuple[str, ...] = Field((), description="what makes a number of this forecast doubtful")
     timeline: tuple[Moment, ...] = Field((), description="traffic over time in the first run")
+    evidence: tuple[Known, ...] = Field((), description="what gates knew over time in the first run")
     runs_asked: int = 0
     interrupted: bool = False
 

@@ -39,6 +39,18 @@ class StageRecord:
     arms: Arms | None = None
 
 
+Weighed = tuple[str, float | None, float, float | None, float]  # metric, difference, margin, e-value of harm, alpha
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the gates of a milestone knew at one look."""
+
+    at_s: float
+    milestone: int
+    gates: tuple[Weighed, ...]
+
+
 @dataclass(frozen=True)
 class Replay:
     """What happened: how the rollout ended, when, and every request."""
@@ -51,6 +63,7 @@ class Replay:
     stages: tuple[StageRecord, ...] = field(default=())
     metric: str = ""  # the gate that ended it by a rollback
     demand: tuple[Demand, ...] = ()
+    looks: tuple[Look, ...] = ()
 
 
 class Replayer:
@@ -104,7 +117,7 @@ def replay(scene: Scene, engine: Engine, seed: int, rates: Floats, *, beyond: bo
     driver.time.finish()
     return Replay(
         ending, reason, duration_s, driver.time.submitted, driver.time.ledger, tuple(driver.stages), driver.metric,
-        demand,
+        demand, tuple(driver.looks),
     )  # fmt: skip
 
 
@@ -117,6 +130,7 @@ class _Driver:
         self.serving: Serving = dict(scene.plan.start)
         self.durations = Durations(scene.plan)
         self.stages: list[StageRecord] = []
+        self.looks: list[Look] = []
         self.metric = ""
         self.delays = scene.delays
         self.labels: list[Ints] = []
@@ -166,6 +180,9 @@ class _Driver:
         if stage.arms is not None:
             self._feed(stage, stage.arms, ended, until_s)
         verdict = self.rollout.look(until_s)
+        if verdict is not None and verdict.evidences:
+            gates = ((e.metric, e.difference, e.margin, e.e_value_harm, e.alpha) for e in verdict.evidences)
+            self.looks.append(Look(until_s, stage.milestone, tuple(gates)))
         if verdict is not None and self.rollout.position.rollback_from is not None:
             harmful = [e.metric for e in verdict.evidences if e.verdict.value == "roll_back"]
             self.metric = harmful[0] if harmful else "overdue"

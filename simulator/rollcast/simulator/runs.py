@@ -12,12 +12,12 @@ from rollcast.simulator.draws import Floats, Ints, Purpose, uniform
 from rollcast.simulator.engine import Demand
 from rollcast.simulator.engines import Maker
 from rollcast.simulator.faults import Injection, inject_rates
-from rollcast.simulator.forecast import Moment
+from rollcast.simulator.forecast import Known, Moment
 from rollcast.simulator.ledger import Ledger, Scene
 from rollcast.simulator.measures import batch_differences, measure, table_of
 from rollcast.simulator.outcomes import Beliefs
 from rollcast.simulator.replay import Ending, Replay, counterfactual, replay
-from rollcast.simulator.timeline import timeline
+from rollcast.simulator.timeline import known, timeline
 
 Pair = tuple[float, float]  # without the rollout, with it
 
@@ -52,6 +52,7 @@ class Run:
     demand: tuple[Demand, ...]
     last_s: float
     timeline: tuple[Moment, ...] = ()
+    evidence: tuple[Known, ...] = ()  # of the first run
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ def summary(stage: Stage, rollout: Replay, baseline: Ledger, demand: tuple[Deman
         len(exposed), len(np.unique(stage.scene.traffic.key[rollout.ledger.row(exposed)])),
         tuple(_stages(stage.specs, rollout, before, after)), demand,
         float(np.nanmax(rollout.ledger.done_s[requests])) if len(requests) else 0.0,
-        timeline(rollout.ledger, rollout.requests, rollout.duration_s) if keep_batches else (),
+        timeline(rollout.ledger, rollout.requests, rollout.duration_s),
+        known(rollout.looks) if keep_batches else (),
     )  # fmt: skip
 
 

@@ -10,11 +10,13 @@ import numpy as np
 from scipy.special import betaincinv, stdtrit
 
 from rollcast.planner.gates import GateSpec
-from rollcast.simulator.durations import Durations
+from rollcast.simulator.draws import Floats
+from rollcast.simulator.durations import Durations as OperationDurations
 from rollcast.simulator.engine import Demand
 from rollcast.simulator.forecast import (
     Detection,
     Duration,
+    Durations,
     Exposure,
     Forecast,
     Interval,
@@ -26,8 +28,10 @@ from rollcast.simulator.forecast import (
     StationForecast,
 )
 from rollcast.simulator.measures import guarded
+from rollcast.simulator.network import OVERHEAD
 from rollcast.simulator.replay import Ending
 from rollcast.simulator.runs import Pair, Run, Stage, StageOutcome
+from rollcast.simulator.timeline import banded
 
 ENOUGH_RUNS = 20  # for intervals from the runs themselves
 _BUSY = 0.95
@@ -55,14 +59,14 @@ def forecast_of(
     return Forecast(
         plan_digest=plan.digest, seed=seed, runs=len(runs), engine=engine,
         outcome=Outcome(**share), outcome_interval=OutcomeIntervals(**intervals),
-        duration_s=Duration(p50=float(np.quantile(durations, 0.5)), p95=float(np.quantile(durations, 0.95))),
-        duration_interval_s=_spread(durations), requests=len(stage.scene.traffic),
+        duration_s=_duration(durations), ends_after_s=_ends(runs),
+        duration_interval_s=spread(durations), requests=len(stage.scene.traffic),
         requests_replayed=float(np.mean([run.requests for run in runs])), metrics=tuple(_metrics(stage, runs)),
         exposure=_exposure(runs), detection=detection, stages=tuple(_stages(stage, runs)),
         assumptions=(*_assumptions(stage, runs), *said), traffic=stage.scene.traffic.source,
         pipeline=plan.pipeline, environment=plan.environment, reasons=tuple(_reasons(runs)), stations=stations,
         warnings=tuple(_warnings(stage, stations)), runs_asked=asked, interrupted=interrupted,
-        timeline=runs[0].timeline,
+        timeline=banded([run.timeline for run in runs], ENOUGH_RUNS), evidence=runs[0].evidence,
     )  # fmt: skip
 
 
@@ -73,7 +77,18 @@ def share_interval(count: int, total: int) -> Interval:
     return low, high
 
 
-def _spread(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Interval | None:
+def _duration(seconds: Floats) -> Duration:
+    p50, p95 = (float(np.quantile(seconds, q)) for q in (0.5, 0.95))
+    return Duration(p50=p50, p95=p95, interval=spread(seconds))
+
+
+def _ends(runs: Sequence[Run]) -> Durations:
+    """How long it takes to each end."""
+    by_end = {end: np.array([run.duration_s for run in runs if run.ending == end]) for end in get_args(Ending)}
+    return Durations(**{end: _duration(seconds) for end, seconds in by_end.items() if len(seconds)})
+
+
+def spread(values: Floats) -> Interval | None:
     """Where 95 % of runs are; None of too few runs."""
     known = values[~np.isnan(values)]
     if len(known) < ENOUGH_RUNS:
@@ -100,7 +115,7 @@ def _metric(
         )
     baseline, rollout = (float(column.mean()) for column in known.T)
     differences = known[:, 1] - known[:, 0]
-    interval = _spread(differences)
+    interval = spread(differences)
     if interval is None and first is not None:
         interval = _batch_interval(float(differences.mean()), first.batches.get(key))
     worse = -spec.margin if spec.better == "higher" else spec.margin
@@ -112,7 +127,7 @@ def _metric(
     )  # fmt: skip
 
 
-def _batch_interval(difference: float, batches: np.ndarray[tuple[int], np.dtype[np.float64]] | None) -> Interval | None:
+def _batch_interval(difference: float, batches: Floats | None) -> Interval | None:
     """Batch means (Law, Simulation Modeling and Analysis, section 9.5): Student's t over successive batches."""
     known = batches[~np.isnan(batches)] if batches is not None else np.zeros(0)
     if len(known) < 3:
@@ -125,8 +140,8 @@ def _exposure(runs: Sequence[Run]) -> Exposure:
     requests = np.array([run.exposed_requests for run in runs], np.float64)
     users = np.array([run.exposed_users for run in runs], np.float64)
     return Exposure(
-        requests=float(requests.mean()), users=float(users.mean()), requests_interval=_spread(requests),
-        users_interval=_spread(users),
+        requests=float(requests.mean()), users=float(users.mean()), requests_interval=spread(requests),
+        users_interval=spread(users),
     )  # fmt: skip
 
 
@@ -146,11 +161,13 @@ def _stages(stage: Stage, runs: Sequence[Run]) -> Iterable[StageForecast]:
         ]
         yield StageForecast(
             milestone=milestone.index, title=milestone.title, reached=len(found) / len(runs),
-            seconds=float(seconds.mean()) if len(seconds) else None, seconds_interval=_spread(seconds),
+            seconds=float(seconds.mean()) if len(seconds) else None, seconds_interval=spread(seconds),
             requests=float(np.mean([o.requests for o in found])) if found else 0.0,
+            requests_interval=spread(np.array([o.requests for o in found], np.float64)),
             exposed=float(np.mean([o.exposed for o in found])) if found else 0.0,
+            exposed_interval=spread(np.array([o.exposed for o in found], np.float64)),
             metrics=tuple(metric for metric in metrics if metric.rollout is not None),
-            entered_s=float(entered.mean()) if len(entered) else None, entered_interval_s=_spread(entered),
+            entered_s=float(entered.mean()) if len(entered) else None, entered_interval_s=spread(entered),
         )  # fmt: skip
 
 
@@ -164,14 +181,19 @@ def _reasons(runs: Sequence[Run]) -> Iterable[Reason]:
 
 def _stations(stage: Stage, runs: Sequence[Run]) -> Iterable[StationForecast]:
     for i, spec in enumerate(stage.scene.network.stations):
+        if spec.slot.endswith(OVERHEAD):
+            continue
         own: list[Demand] = [run.demand[i] for run in runs]
         lasted = [max(run.duration_s, stage.scene.traffic.span_s) for run in runs]
-        used = np.mean([d.busy_s / (d.servers * t) if t else 0.0 for d, t in zip(own, lasted, strict=True)])
+        used = np.array([d.busy_s / (d.servers * t) if t else 0.0 for d, t in zip(own, lasted, strict=True)])
+        queues = np.array([d.longest_queue for d in own], np.float64)
+        busy = float(used.mean())
         behind = [d.behind_since_s for d, t in zip(own, lasted, strict=True) if _behind(d, t)]
         yield StationForecast(
-            station=spec.id, component=spec.slot, artifact=spec.reference, utilization=float(used),
+            station=spec.id, component=spec.slot, artifact=spec.reference, utilization=busy,
             requests=float(np.mean([d.requests for d in own])),
-            longest_queue=float(np.mean([d.longest_queue for d in own])),
+            longest_queue=float(queues.mean()), headroom=1 / busy if busy > 0 else None,
+            utilization_interval=spread(used), queue_interval=spread(queues),
             behind_since_s=float(np.median(behind)) if 2 * len(behind) >= len(own) and behind else None,
         )  # fmt: skip
 
@@ -202,7 +224,7 @@ def _assumptions(stage: Stage, runs: Sequence[Run]) -> Iterable[str]:
         yield f"the rollout lasts longer than the trace ({scene.traffic.span_s:.0f} s), which is repeated"
     for belief in stage.beliefs.beliefs:
         yield belief.sentence()
-    durations = Durations(scene.plan)
+    durations = OperationDurations(scene.plan)
     for milestone in scene.plan.milestones:
         durations.of(scene.plan.operations_of(milestone.index))
     yield from durations.assumptions()
@@ -212,5 +234,6 @@ def _assumptions(stage: Stage, runs: Sequence[Run]) -> Iterable[str]:
     if len(runs) < ENOUGH_RUNS:
         yield (
             f"{len(runs)} run{'s' if len(runs) > 1 else ''}: intervals are from batches of requests of the first run, "
-            "so they leave out what is uncertain about rates; ask for more with --runs"
+            "so they leave out what is uncertain about rates, and stages, times, exposure and stations have none: that "
+            f"takes {ENOUGH_RUNS} runs; ask for more with --runs"
         )
