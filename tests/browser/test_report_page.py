@@ -63,6 +63,7 @@ def test_every_part_of_the_report_is_there(open_page: Open, report: Path) -> Non
     wanted = {
         "What really happened, over the forecast", "Traffic and split over time", "Latency by stage",
         "Evidence of the gates, as the forecast expects it", "Exposure over time", "How it ends",
+        "Evidence of harm over time", "What the gates see over time", "Split over time, in all runs",
     }  # fmt: skip
     assert wanted <= set(titles)
 

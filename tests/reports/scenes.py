@@ -15,6 +15,7 @@ from rollcast.simulator.forecast import (
     Duration,
     Exposure,
     Forecast,
+    Known,
     MetricForecast,
     Moment,
     Outcome,
@@ -118,11 +119,27 @@ def forecast_for(plan: Plan, *, promoted: float = 0.93, runs: int = 200, slower:
                 seconds=40.0,
                 requests=60,
                 releases={releases[min(i * len(releases) // 80, len(releases) - 1)]: 60},
+                share_intervals=dict.fromkeys(releases, (0.2, 0.9)),
             )
             for i in range(80)
         )
         if releases
         else (),
+        evidence=tuple(
+            Known(
+                at_s=240.0 * stage.milestone + look,
+                milestone=stage.milestone,
+                metric=metric,
+                difference=0.04 - 0.0002 * look,
+                margin=0.05,
+                e_value_harm=1 + 0.1 * look,
+                e_value_limit=480.0,
+            )
+            for stage in stages
+            if stage.exposed
+            for look in range(0, 240, 40)
+            for metric in ("error_rate", "violation_rate")
+        ),
     )
 
 
@@ -173,9 +190,11 @@ def rollout_in(folder: Path, reached: int, ended: str | None = None, plan: Plan 
     clock = Clock()
     ledger._clock = clock
     plan = plan or example_plan()
-    live = read(target_at(folder, project.environment), project.declaration.each_pipeline(), lenient=True)
+    live = read(target_at(folder, project.environment), project.declaration.each_pipeline())
     lease = ledger.acquire(take_over=True)
-    work = begin(ledger, lease, plan, project.declaration, project.digests, live, {"reason": "a test", "by": "tester"})
+    work = begin(
+        ledger, lease, plan, project.declaration, project.digests, live.routing, {"reason": "a test", "by": "tester"}
+    )
     for milestone in plan.milestones[:reached]:
         clock.now_s += 232.0 if milestone.index else 4.0
         shares = [share.model_dump(mode="json") for shares in milestone.serving.values() for share in shares]

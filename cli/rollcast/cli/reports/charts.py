@@ -27,16 +27,34 @@ Writer = Callable[[float], str]
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A line over x, with a band around it or none. `colour` is a number of the page's palette."""
+    """A line over x, with a band around it or none. `colour` is a number of the page's palette.
+
+    The band is None at a point where it is not known; it is drawn between points where it is. At an x of `anew` the
+    line begins anew: it does not go on from the point before.
+    """
 
     name: str
     points: Sequence[tuple[float, float]]
     colour: int = 0
-    band: Sequence[tuple[float, float]] = ()
+    band: Sequence[tuple[float, float] | None] = ()
     band_name: str = ""
     dashed: bool = False
     steps: bool = False
     filled: bool = False
+    anew: frozenset[float] = frozenset()
+
+    def bands(self) -> Iterator[list[tuple[float, float, float]]]:
+        """The parts of the band that can be drawn, each as (x, low, high) of at least two points."""
+        part: list[tuple[float, float, float]] = []
+        for (x, _), edges in zip(self.points, self.band, strict=True) if self.band else ():
+            if edges is not None:
+                part.append((x, *edges))
+                continue
+            if len(part) > 1:
+                yield part
+            part = []
+        if len(part) > 1:
+            yield part
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +86,7 @@ class Chart:
     series: Sequence[Series]
     limits: Sequence[Limit] = ()
     marks: Sequence[Mark] = ()
+    bottom: float = 0.0
     top: float | None = None
     stacked: bool = False
     x_is_time: bool = True
@@ -115,11 +134,12 @@ def chart_svg(chart: Chart, name: str) -> Markup:
     """The drawing. `name` is unique in the page."""
     xs = [x for one in chart.series for x, _ in one.points] + [mark.x for mark in chart.marks]
     ys = [y for one in chart.series for _, y in one.points] + [limit.value for limit in chart.limits]
-    ys += [edge for one in chart.series for pair in one.band for edge in pair]
+    ys += [edge for one in chart.series for pair in one.band if pair is not None for edge in pair]
     if not xs:
         return Markup("")
     across = Scale(min(xs), max(xs) if max(xs) > min(xs) else min(xs) + 1, LEFT, WIDTH - RIGHT)
-    along = scale_of(0.0, chart.top if chart.top is not None else max(ys) * 1.04, HEIGHT - BOTTOM, TOP)
+    room = (0.12 if chart.marks else 0.04) * (max(ys) - chart.bottom)  # the names of marks stand at the top
+    along = scale_of(chart.bottom, chart.top if chart.top is not None else max(ys) + room, HEIGHT - BOTTOM, TOP)
     parts = [*_frame(chart, across, along)]
     for one in reversed(chart.series) if chart.stacked else chart.series:
         parts += _series(one, across, along)
@@ -149,7 +169,7 @@ def _frame(chart: Chart, across: Scale, along: Scale) -> Iterator[Markup]:
         yield Markup('<line class="mark" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"><title>{3}</title></line>').format(
             x, TOP, HEIGHT - BOTTOM, mark.label
         )
-        if x - last > 64 and x < WIDTH - RIGHT - 40:
+        if x - last > 78 and x < WIDTH - RIGHT - 40:
             yield _text(x + 4, TOP + 10, mark.label if len(mark.label) < 14 else mark.label[:13] + "…", "note")
             last = x
     yield _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, chart.x_label, "axis middle")
@@ -159,12 +179,12 @@ def _frame(chart: Chart, across: Scale, along: Scale) -> Iterator[Markup]:
 
 
 def _series(one: Series, across: Scale, along: Scale) -> Iterator[Markup]:
-    if one.band:
-        upper = [(x, high) for (x, _), (_, high) in zip(one.points, one.band, strict=True)]
-        lower = [(x, low) for (x, _), (low, _) in zip(one.points, one.band, strict=True)]
-        shape = _path(upper, across, along, one.steps) + "L" + _path(lower[::-1], across, along, False)[1:] + "Z"
+    for part in one.bands():
+        upper = _corners([(x, high) for x, _, high in part], one.steps)
+        lower = _corners([(x, low) for x, low, _ in part], one.steps)
+        shape = _path(upper, across, along, False) + "L" + _path(lower[::-1], across, along, False)[1:] + "Z"
         yield Markup('<path class="band c{}" d="{}"/>').format(one.colour, shape)
-    line = _path(one.points, across, along, one.steps)
+    line = _path(one.points, across, along, one.steps, one.anew)
     if one.filled:
         floor = along(0.0)
         closed = f"{line}L{across(one.points[-1][0]):.1f},{floor:.1f}L{across(one.points[0][0]):.1f},{floor:.1f}Z"
@@ -177,22 +197,32 @@ def _series(one: Series, across: Scale, along: Scale) -> Iterator[Markup]:
         yield from (dot.format(one.colour, across(x), along(y)) for x, y in one.points)
 
 
-def _path(points: Sequence[tuple[float, float]], across: Scale, along: Scale, steps: bool) -> str:
-    found: list[str] = []
-    before: float | None = None
+def _path(
+    points: Sequence[tuple[float, float]],
+    across: Scale,
+    along: Scale,
+    steps: bool,
+    anew: frozenset[float] = frozenset(),
+) -> str:
+    drawn = [f"{'M' if x in anew else 'L'}{across(x):.1f},{along(y):.1f}" for x, y in _corners(points, steps)]
+    return "M" + "".join(drawn)[1:]
+
+
+def _corners(points: Sequence[tuple[float, float]], steps: bool) -> list[tuple[float, float]]:
+    """The points, and of steps their corners: a value holds until the next one."""
+    found: list[tuple[float, float]] = []
     for x, y in points:
-        if steps and before is not None:
-            found.append(f"{across(x):.1f},{along(before):.1f}")
-        found.append(f"{across(x):.1f},{along(y):.1f}")
-        before = y
-    return "M" + "L".join(found)
+        if steps and found:
+            found.append((x, found[-1][1]))
+        found.append((x, y))
+    return found
 
 
 def _limits(chart: Chart, along: Scale) -> Iterator[Markup]:
     for limit in chart.limits:
         y = along(limit.value)
         yield Markup('<line class="limit" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(LEFT, WIDTH - RIGHT, y, y)
-        yield _text(WIDTH - RIGHT - 4, y - 5, limit.label, "note end")
+        yield _text(WIDTH - RIGHT - 4, y + 13 if chart.marks else y - 5, limit.label, "note end")
 
 
 def _text(x: float, y: float, text: str, kind: str) -> Markup:

@@ -7,7 +7,7 @@ from itertools import islice
 
 from markupsafe import Markup
 
-from rollcast.cli.reports import facts, pictures
+from rollcast.cli.reports import courses, facts, pictures
 from rollcast.cli.reports.amounts import count, duration, percent
 from rollcast.cli.reports.charts import Chart, Ranges
 from rollcast.cli.reports.facts import Facts
@@ -60,14 +60,16 @@ def _tiles(subject: Subject) -> Iterator[Tile]:
         yield Tile("rolled back", percent(outcome.rolled_back), f"held {percent(outcome.held)}")
         yield Tile("lasts", duration(forecast.duration_s.p50), f"95 %: {duration(forecast.duration_s.p95)}")
         exposed = forecast.exposure
-        yield Tile("exposed before proof", f"{count(exposed.users)} users", f"{count(exposed.requests)} requests")
-    failing = sum(1 for rule in subject.guardrails if not rule.passed)
-    if subject.guardrails:
-        words = f"{failing} of {len(subject.guardrails)} fail" if failing else f"all {len(subject.guardrails)} pass"
-        tone = "bad" if any(rule.blocks("plan") for rule in subject.guardrails) else "warn" if failing else "good"
-        yield Tile("guardrails", words, "", tone)
+        yield Tile("exposed", f"{count(exposed.users)} users", f"{count(exposed.requests)} requests, before proof")
+    rules = subject.guardrails
+    if rules:
+        failing = sum(1 for rule in rules if rule.judged and not rule.passed)
+        unknown = sum(1 for rule in rules if not rule.judged)
+        words = f"{failing} of {len(rules)} fail" if failing else f"{len(rules) - unknown} pass"
+        tone = "bad" if any(rule.blocks("plan") for rule in rules) else "warn" if failing else "good"
+        yield Tile("guardrails", words, f"{unknown} not judged" if unknown else "", tone)
     plan = subject.plan
-    yield Tile("plan", f"{len(plan.milestones):,} milestones", f"{len(plan.operations):,} operations")
+    yield Tile("milestones", f"{len(plan.milestones):,}", f"{len(plan.operations):,} operations")
 
 
 def _sections(subject: Subject) -> Iterator[Section]:
@@ -81,7 +83,7 @@ def _sections(subject: Subject) -> Iterator[Section]:
         yield Section(
             "metrics",
             "Now and after",
-            [table_of(facts.metrics(forecast)), *_range(pictures.margins(subject), "margins")],
+            [table_of(facts.metrics(forecast)), *_evidence(subject, forecast)],
         )
         if len(subject.forecasts) > 1:
             lead = "The same plan under other conditions; the first forecast is the one of the verdict."
@@ -130,8 +132,15 @@ def _what_if(subject: Subject) -> Iterator[Block]:
         yield ranges_figure(chart, f"difference-{position}")
 
 
+def _evidence(subject: Subject, forecast: Forecast) -> Iterator[Block]:
+    yield from _range(pictures.margins(subject), "margins")
+    yield from _chart(courses.worse(forecast), "worse")
+    yield from _chart(courses.harm(forecast), "harm")
+
+
 def _traffic(plan: Plan, forecast: Forecast) -> Iterator[Block]:
-    yield from _chart(pictures.traffic(plan, forecast), "split")
+    yield from _chart(courses.traffic(plan, forecast), "split")
+    yield from _chart(courses.split(plan, forecast), "split-of-runs")
     yield from _chart(pictures.latency(forecast), "latency")
 
 

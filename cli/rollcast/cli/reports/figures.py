@@ -21,7 +21,7 @@ def chart_figure(chart: Chart, anchor: str) -> Figure:
     for one in chart.series:
         dashes = " dashed" if one.dashed else ""
         legend.append((one.name, f"{'area' if one.filled else 'line'} c{one.colour}{dashes}"))
-        if one.band and one.band_name:
+        if one.band_name and next(one.bands(), None):
             legend.append((one.band_name, f"band c{one.colour}"))
     return Figure(
         anchor=anchor,
@@ -55,9 +55,10 @@ def _at(chart: Chart, one: Series, x: float) -> str:
             return ""
         index -= 1
     value = chart.write_y(one.points[index][1])
-    if not one.band:
+    edges = one.band[index] if one.band else None
+    if edges is None:
         return value
-    low, high = one.band[index]
+    low, high = edges
     return f"{value} ({chart.write_y(low)} to {chart.write_y(high)})"
 
 

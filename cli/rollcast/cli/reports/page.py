@@ -119,3 +119,4 @@ class Page:
     tiles: Sequence[Tile]
     sections: Sequence[Section] = field(default_factory=tuple)
     foot: str = ""
+    label: str = "Verdict"

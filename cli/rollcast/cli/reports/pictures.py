@@ -14,32 +14,6 @@ PALETTE = 8
 _PARTS = 4
 
 
-def traffic(plan: Plan, forecast: Forecast) -> Chart | None:
-    """Requests a minute over time, by the release that they were sent to, stacked; oldest release at the bottom."""
-    moments = forecast.timeline
-    releases = order_of_releases(plan)
-    shown = [name for name in releases if any(name in moment.releases for moment in moments)]
-    if not moments or not shown:
-        return None
-    tops = [0.0] * len(moments)
-    series = []
-    for name in shown:
-        tops = [top + m.releases.get(name, 0) * 60 / m.seconds for top, m in zip(tops, moments, strict=True)]
-        points = [(moment.start_s, top) for moment, top in zip(moments, tops, strict=True)]
-        series.append(Series(release_name(plan, name), points, releases.index(name) % PALETTE, filled=True, steps=True))
-    return Chart(
-        title="Traffic and split over time",
-        summary=f"Requests a minute in the first run, by the release that serves them; {len(shown)} releases.",
-        x_label="time since the start of the rollout",
-        y_label="requests a minute",
-        write_x=duration,
-        write_y=count,
-        series=series,
-        marks=_marks(forecast),
-        stacked=True,
-    )
-
-
 def order_of_releases(plan: Plan) -> list[str]:
     """Every release of the plan, in the order in which it first serves; so it has the same colour everywhere."""
     servings = [plan.start, *(milestone.serving for milestone in plan.milestones)]
@@ -60,13 +34,12 @@ def _marks(forecast: Forecast) -> list[Mark]:
 
 def progress(plan: Plan, forecast: Forecast | None, reality: Reality | None) -> Chart | None:
     """When each milestone is reached: the forecast with its band, and what really happened."""
-    series = []
+    series: list[Series] = []
     stages = [s for s in forecast.stages if s.entered_s is not None and s.reached > 0] if forecast else []
     if stages:
         points = [(float(s.milestone), s.entered_s or 0.0) for s in stages]
-        band = [s.entered_interval_s or (s.entered_s or 0.0, s.entered_s or 0.0) for s in stages]
-        known = any(s.entered_interval_s for s in stages)
-        series.append(Series("forecast", points, 0, band if known else (), "95 % of runs"))
+        band = [s.entered_interval_s for s in stages]
+        series.append(Series("forecast", points, 0, band, "95 % of runs"))
     if reality is not None:
         real = [(float(r.milestone), r.seconds) for r in reality.reached if not r.rollback]
         if real:
@@ -75,7 +48,7 @@ def progress(plan: Plan, forecast: Forecast | None, reality: Reality | None) -> 
         return None
     return Chart(
         title="When each milestone is reached" if reality is None else "What really happened, over the forecast",
-        summary=f"{len(plan.milestones)} milestones. The forecast is the mean of the runs that reach the milestone.",
+        summary=_of_progress(plan, series),
         x_label="milestone",
         y_label="time since the start",
         write_x=lambda value: f"{value:.0f}",
@@ -85,6 +58,15 @@ def progress(plan: Plan, forecast: Forecast | None, reality: Reality | None) -> 
         whole_x=True,
         y_is_time=True,
     )
+
+
+def _of_progress(plan: Plan, series: Sequence[Series]) -> str:
+    text = f"{len(plan.milestones)} milestones."
+    if any(one.band_name for one in series):
+        text += " The forecast is the mean of the runs that reach the milestone"
+        banded = any(next(one.bands(), None) for one in series)
+        text += "." if banded else "; a band of 95 % needs 20 runs that reach it."
+    return text
 
 
 def latency(forecast: Forecast) -> Chart | None:

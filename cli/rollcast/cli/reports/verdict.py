@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rollcast.cli.reports.amounts import amount, count, duration, percent
 from rollcast.cli.reports.escaping import one_line
 from rollcast.cli.reports.page import Tone
-from rollcast.cli.reports.subject import Subject
+from rollcast.cli.reports.subject import Reality, Subject
 from rollcast.simulator.forecast import Detection, Forecast
 
 SURE = 0.9
@@ -34,6 +34,8 @@ def verdict_of(subject: Subject) -> Verdict:
     blocking = [rule for rule in subject.guardrails if rule.blocks("plan")]
     forecast = subject.forecast
     reasons = tuple(_reasons(subject))
+    if subject.reality is not None and subject.reality.outcome is not None:
+        return Verdict(*_ended(subject.reality), (*_against(subject.reality, forecast),))
     if subject.plan.empty:
         return Verdict("plain", "Nothing changes: what is live is what is declared", reasons)
     if blocking:
@@ -45,6 +47,26 @@ def verdict_of(subject: Subject) -> Verdict:
     if forecast is None:
         return Verdict("warn", "Not simulated: nothing is known of how this rollout ends", reasons)
     return Verdict(*_outcome(forecast), reasons)
+
+
+def _ended(real: Reality) -> tuple[Tone, str]:
+    """What a rollout that has run came to: that is no forecast any more."""
+    outcome = str(real.outcome)
+    tones: dict[str, Tone] = {"promoted": "good", "rolled_back": "bad"}
+    word = _WORDS.get(outcome, outcome.replace("_", " ")).capitalize()
+    return tones.get(outcome, "plain"), f"{word}, after {duration(real.seconds)}"
+
+
+def _against(real: Reality, forecast: Forecast | None) -> Iterator[str]:
+    yield f"Why: {one_line(real.reason)}"
+    if forecast is None:
+        return
+    outcome = str(real.outcome)
+    if outcome in _WORDS:
+        runs = f"{count(forecast.runs)} run{'s' if forecast.runs != 1 else ''}"
+        yield f"The forecast gave {_WORDS[outcome]} {_chance(forecast, outcome)} of {runs}."
+    lasts = forecast.duration_s
+    yield f"The forecast lasted {duration(lasts.p50)}, and 95 % of its runs at most {duration(lasts.p95)}."
 
 
 def _outcome(forecast: Forecast) -> tuple[Tone, str]:

@@ -24,6 +24,7 @@ from rollcast.stacks.status import status
 
 MOST_PAST = 100
 MOST_NOTES = 6
+MOST_DIFFERING = 3
 _ENDS: dict[str, tuple[str, Tone]] = {
     "promoted": ("Promoted", "good"),
     "rolled_back": ("Rolled back", "bad"),
@@ -102,6 +103,7 @@ class Live:
             reasons=reasons,
             tiles=list(_tiles(rollout, subject)),
             sections=[section for section in sections if section.blocks],
+            label="Now",
             foot="Read from the ledger and the data plane. Times are UTC.",
         )
 
@@ -165,15 +167,19 @@ def _tiles(rollout: Mapping[str, Any] | None, subject: Subject | None) -> Iterat
 
 def _serving(report: Mapping[str, Any]) -> Iterator[Block]:
     measured = {share["release"]: share for share in report["measured"]["shares"]}
+    differing = _differing(report["releases"])
     rows = []
     for share in report["serving"]:
         found = measured.get(share["release"])
         part = percent(found["measured"], 2) if found and found["measured"] is not None else UNKNOWN
         requests = count(found["requests"]) if found else UNKNOWN
         cells = [Cell(share["line"]), Cell(share["audience"]), Cell(share["release"], code=True)]
-        rows.append(Row([*cells, *(Cell(t, end=True) for t in (f"{share['percent']:g} %", part, requests))]))
+        numbers = [Cell(text, end=True) for text in (f"{share['percent']:g} %", part, requests)]
+        own = [Cell(differing.get(share["release"], ""))] if differing else []
+        rows.append(Row([*cells, *own, *numbers]))
     if rows:
-        head = ["line", "audience", "release", "asked", "measured", "requests since the last shift"]
+        own_head = ["what differs"] if differing else []
+        head = ["line", "audience", "release", *own_head, "asked", "measured", "requests since the shift"]
         yield Table("What serves whom", head, rows)
     releases = [
         Row([Cell(name, code=True), Cell(", ".join(f"{slot} {reference}" for slot, reference in slots.items()))])
@@ -181,6 +187,19 @@ def _serving(report: Mapping[str, Any]) -> Iterator[Block]:
     ]
     if releases:
         yield Table("What is in each release", ["release", "components"], releases, folded=True)
+
+
+def _differing(releases: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """What each of several releases has that another of them has not; nothing where there is only one."""
+    slots = dict.fromkeys(slot for parts in releases.values() for slot in parts)
+    moving = [slot for slot in slots if len({parts.get(slot) for parts in releases.values()}) > 1]
+    said = {
+        name: [f"{slot} {parts.get(slot, 'none')}" for slot in moving[:MOST_DIFFERING]]
+        for name, parts in releases.items()
+    }
+    left = len(moving) - MOST_DIFFERING
+    more = [f"and {left} more"] if left > 0 else []
+    return {name: ", ".join([*parts, *more]) for name, parts in said.items()} if moving else {}
 
 
 def _rollout(rollout: Mapping[str, Any] | None, subject: Subject | None) -> Iterator[Block]:
