@@ -19,7 +19,7 @@ from rollcast.simulator.faults import Injection, carriers, changed_slots, slowne
 from rollcast.simulator.forecast import Detection
 from rollcast.simulator.replay import replay
 from rollcast.simulator.runs import Stage, rates_of, seed_of
-from rollcast.simulator.summary import share_interval
+from rollcast.simulator.summary import share_interval, spread
 
 _SIZES = (1.0, 2.0)
 _OWN = 1 << 20  # detection's runs have luck of their own
@@ -98,10 +98,13 @@ def ask(stage: Stage, question: Question, seed: int, run: int) -> Answer:
 def detection_of(question: Question, answers: Sequence[Answer]) -> Detection:
     """What the replays of one regression say."""
     caught = [answer for answer in answers if answer.caught]
+    seconds, requests, users = (
+        np.array([getattr(answer, name) for answer in caught], np.float64) for name in ("seconds", "requests", "users")
+    )
     return Detection(
         metric=question.gate.metric, regression=question.injection.delta, component=question.injection.component,
         probability=len(caught) / len(answers), probability_interval=share_interval(len(caught), len(answers)),
-        seconds=float(np.median([answer.seconds for answer in caught])) if caught else None,
-        requests_exposed=float(np.mean([answer.requests for answer in caught])) if caught else None,
-        users_exposed=float(np.mean([answer.users for answer in caught])) if caught else None,
+        seconds=float(np.median(seconds)) if caught else None, seconds_interval=spread(seconds),
+        requests_exposed=float(requests.mean()) if caught else None, requests_interval=spread(requests),
+        users_exposed=float(users.mean()) if caught else None, users_interval=spread(users),
     )  # fmt: skip

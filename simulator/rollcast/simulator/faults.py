@@ -17,7 +17,7 @@ from rollcast.planner.values import duration_s
 from rollcast.simulator.draws import Floats
 from rollcast.simulator.engine import CapacityChange, Disturbances, Slowdown
 from rollcast.simulator.errors import SimulatorError
-from rollcast.simulator.network import Network
+from rollcast.simulator.network import OVERHEAD, Network
 from rollcast.simulator.outcomes import Metric
 
 _INJECTION = re.compile(r"(?P<metric>[A-Za-z0-9_]+)=(?P<delta>[-+]?[0-9.]+(?:e-?[0-9]+)?)@(?P<component>[\w.-]+)")
@@ -130,7 +130,7 @@ def parse_faults(texts: Sequence[str], network: Network) -> Disturbances:
         kind, component, options = _parse_fault(text)
         stations = [i for i, spec in enumerate(network.stations) if spec.slot == component]
         if not stations:
-            known = sorted({spec.slot for spec in network.stations})
+            known = sorted({spec.slot for spec in network.stations if not spec.slot.endswith(OVERHEAD)})
             raise SimulatorError(f"'{text}': no station serves '{component}'. {did_you_mean(component, known)}")
         at_s, lasts_s = _time(options.get("at", "0"), text), _time(options["for"], text) if "for" in options else None
         end_s = float("inf") if lasts_s is None else at_s + lasts_s

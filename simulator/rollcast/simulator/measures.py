@@ -14,6 +14,7 @@ from rollcast.simulator.ledger import Ledger, Scene
 
 _ALWAYS = ("latency_p50_s", "latency_p95_s", "latency_p99_s", "error_rate", "cost_usd")
 _STREAMED = ("ttft_p50_s", "ttft_p95_s", "ttft_p99_s")
+SLO = "slo_attainment"
 BATCHES = 20
 
 
@@ -21,7 +22,15 @@ def specs_of(plan: Plan, streams: bool) -> tuple[GateSpec, ...]:
     """What is measured: every gate of the plan first, then what is always shown."""
     gates = {gate.metric: gate for line in plan.lines.values() for gate in line.rollout.gates}
     shown = (*_ALWAYS, *(_STREAMED if streams else ()))
-    return (*gates.values(), *(GateSpec(metric=name, margin=0.5) for name in shown if name not in gates))
+    more = [GateSpec(metric=name, margin=0.5) for name in shown if name not in gates]
+    if not any(gate.kind is MetricKind.SLO for gate in gates.values()):
+        more.append(GateSpec(metric=SLO, margin=0.5, slo_s=timeout_s(plan)))
+    return (*gates.values(), *more)
+
+
+def timeout_s(plan: Plan) -> float:
+    """The longest that a request of any line may take, as declared: the objective where no gate has another."""
+    return max(line.rollout.timeout for line in plan.lines.values())
 
 
 def guarded(plan: Plan) -> frozenset[str]:

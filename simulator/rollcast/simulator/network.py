@@ -2,6 +2,8 @@
 
 Releases that share an instance share its station, so they compete for it as they do live. Stations are numbered so that
 every request meets them in ascending order, where the data flow of all releases together allows that (`feed_forward`).
+
+A pool's `overhead_s` keeps no server busy, so it is a station of its own before it, where nobody ever waits.
 """
 
 from __future__ import annotations
@@ -14,9 +16,12 @@ import networkx
 from rollcast.planner.declaration import Price
 from rollcast.planner.plan import Plan
 from rollcast.planner.releases import Release, SlotVersion, instance_path
+from rollcast.simulator.distributions import Distribution
 from rollcast.simulator.draws import name_number
 from rollcast.simulator.errors import ProfileError
-from rollcast.simulator.profiles import Profile, profile_of
+from rollcast.simulator.profiles import PoolProfile, Profile, RemoteProfile, profile_of
+
+OVERHEAD = "/overhead"  # ends the names of stations, and of steps, that only take the time of an overhead
 
 
 @dataclass(frozen=True)
@@ -83,8 +88,9 @@ def network_of(plan: Plan) -> Network:
         for slot, version in release.slots.items():
             spec = _station(release, slot, version)
             if spec is not None:
-                specs.setdefault(spec.id, spec)
-                flows.add_node(spec.id)
+                for each in (*overhead_of(spec), spec):
+                    specs.setdefault(each.id, each)
+                    flows.add_node(each.id)
         _flow(flows, release)
     feed_forward = networkx.is_directed_acyclic_graph(flows)
     order = list(networkx.lexicographical_topological_sort(flows)) if feed_forward else sorted(specs)
@@ -113,6 +119,29 @@ def _station(release: Release, slot: str, version: SlotVersion) -> StationSpec |
     )  # fmt: skip
 
 
+def overhead_of(spec: StationSpec) -> tuple[StationSpec, ...]:
+    """The station that takes the time of a pool's overhead; none where it has no overhead."""
+    if not isinstance(spec.profile, PoolProfile) or spec.profile.overhead_s == 0:
+        return ()
+    profile = RemoteProfile(latency_s=Distribution(mean=spec.profile.overhead_s))
+    return (
+        StationSpec(
+            id=spec.id + OVERHEAD, slot=spec.slot + OVERHEAD, reference=spec.reference,
+            number=name_number(f"{spec.number}{OVERHEAD}"), profile=profile, replicas=1, timeout_s=None, price=Price(),
+        ),
+    )  # fmt: skip
+
+
+def _has_overhead(release: Release, slot: str) -> bool:
+    profile = profile_of(release.slots[slot].artifact)
+    return isinstance(profile, PoolProfile) and profile.overhead_s > 0
+
+
+def _entry_id(release: Release, slot: str) -> str:
+    """The station at which a slot's requests come in."""
+    return station_id(release, slot) + (OVERHEAD if _has_overhead(release, slot) else "")
+
+
 def _profiled(release: Release) -> set[str]:
     return {slot for slot, version in release.slots.items() if version.artifact.profile is not None}
 
@@ -134,6 +163,10 @@ def _flow(flows: networkx.DiGraph, release: Release) -> None:
     """Adds who passes requests to whom, fallbacks included: their answers go where their principal's would."""
     profiled, spare = _profiled(release), _fallbacks(release)
     for slot in profiled:
+        entry = _entry_id(release, slot)
+        if entry != station_id(release, slot):
+            _refuse_spare(slot, spare)
+            flows.add_edge(entry, station_id(release, slot))
         fallback = release.slots[slot].fallback
         if fallback is not None and fallback not in profiled:
             raise ProfileError(
@@ -144,26 +177,38 @@ def _flow(flows: networkx.DiGraph, release: Release) -> None:
         for upstream in _upstream(release, slot, profiled):
             if slot in spare:
                 continue
-            flows.add_edge(station_id(release, upstream), station_id(release, slot))
+            flows.add_edge(station_id(release, upstream), entry)
             other = release.slots[upstream].fallback
             while other is not None:
-                flows.add_edge(station_id(release, other), station_id(release, slot))
+                flows.add_edge(station_id(release, other), entry)
                 other = release.slots[other].fallback
+
+
+def _refuse_spare(slot: str, spare: set[str]) -> None:
+    if slot in spare:
+        raise ProfileError(
+            f"component {slot} is a fallback, and its profile has an 'overhead_s': only what serves first may have "
+            "one. Add it to its 'service_s'."
+        )
 
 
 def _path(release_id: str, release: Release, number: Mapping[str, int]) -> Path:
     profiled, spare = _profiled(release), _fallbacks(release)
-    slots = sorted(profiled, key=lambda slot: number[station_id(release, slot)])
-    place = {slot: i for i, slot in enumerate(slots)}
+    stations = {slot: number[station_id(release, slot)] for slot in profiled}
+    stations |= {slot + OVERHEAD: number[_entry_id(release, slot)] for slot in profiled if _has_overhead(release, slot)}
+    names = sorted(stations, key=lambda name: stations[name])
+    place = {name: i for i, name in enumerate(names)}
     steps = []
-    for slot in slots:
-        fallback = release.slots[slot].fallback
-        upstream = [] if slot in spare else _upstream(release, slot, profiled)
+    for name in names:
+        slot = name.removesuffix(OVERHEAD)
+        fallback = release.slots[slot].fallback if name == slot else None
+        before = [] if slot in spare else _upstream(release, slot, profiled)
+        upstream = [slot + OVERHEAD] if name == slot and slot + OVERHEAD in place else before
         steps.append(
             Step(
-                slot=slot,
-                station=number[station_id(release, slot)],
-                upstream=tuple(place[name] for name in upstream),
+                slot=name,
+                station=stations[name],
+                upstream=tuple(place[each] for each in upstream),
                 fallback=None if fallback is None else place[fallback],
                 ordinary=slot not in spare,
             )

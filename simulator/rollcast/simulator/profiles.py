@@ -55,6 +55,7 @@ class PoolProfile(Profile):
     per_input_token_s: Seconds = 0.0
     per_output_token_s: Seconds = 0.0
     queue: int | None = Field(None, ge=0, description="requests that may wait; more are turned away")
+    overhead_s: Seconds = Field(0.0, description="added to every request before it is queued; keeps no server busy")
 
 
 class RemoteProfile(Profile):

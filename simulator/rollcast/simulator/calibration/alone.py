@@ -9,7 +9,7 @@ import numpy as np
 from rollcast.planner.declaration import Price
 from rollcast.simulator.draws import Floats
 from rollcast.simulator.engine import Batch, Demand, Engine, Visits
-from rollcast.simulator.network import Network, Path, StationSpec, Step
+from rollcast.simulator.network import Network, Path, StationSpec, Step, overhead_of
 from rollcast.simulator.profiles import Profile
 from rollcast.simulator.traffic import Traffic
 
@@ -26,10 +26,11 @@ class Served:
 
 
 def single(profile: Profile, replicas: int = 1, timeout_s: float | None = None) -> Network:
-    """A network of one station."""
+    """A network of one station, the last; one before it takes the time of its overhead, if it has one."""
     spec = StationSpec("alone", "alone", "alone@1", 1, profile, replicas, timeout_s, Price())
-    path = Path("alone", "alone", (Step("alone", 0, (), None, True),), ())
-    return Network((spec,), (path,), {"alone": 0}, True)
+    specs = (*overhead_of(spec), spec)
+    steps = tuple(Step(each.slot, i, (i - 1,) if i else (), None, True) for i, each in enumerate(specs))
+    return Network(specs, (Path("alone", "alone", steps, ()),), {"alone": 0}, True)
 
 
 def serve_alone(profile: Profile, traffic: Traffic, *, replicas: int = 1, seed: int = 0) -> Served:
@@ -49,4 +50,4 @@ def run(engine: Engine, traffic: Traffic) -> Served:
     done[completed.request] = completed.done_s
     latency[completed.request] = np.where(completed.failed, np.nan, completed.done_s - arrival)
     first[completed.request] = np.where(completed.failed, np.nan, completed.first_token_s - arrival)
-    return Served(latency, first, engine.visits(), engine.demand()[0], done)
+    return Served(latency, first, engine.visits(), engine.demand()[-1], done)

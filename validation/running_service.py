@@ -1,0 +1,183 @@
+"""Out of sample on a real service: calibrated on the first half of a run under load, forecast on the second.
+
+The retrieval example is released with the real engine and runs as a process of its own. Requests of the recorded trace
+arrive at random (Poisson) at half of what the service can do, as measured before by small bursts. The forecast gets the
+arrival times of the second half and nothing else of it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rollcast.simulator.calibration.alone import serve_alone
+from rollcast.simulator.calibration.fit_pool import fit_pool
+from rollcast.simulator.draws import Floats
+from rollcast.simulator.formats import Rows
+from rollcast.simulator.traffic import Traffic, traffic_of
+from tests.stacks.site import EXAMPLE, Site
+from validation.open_loop import Answered, ask_all
+
+UTILIZATION = 0.5
+QUANTILES = (0.5, 0.95, 0.99)
+AIMS = {"p50": 0.10, "p95": 0.20, "p99": 0.20}
+_WARM, _BURSTS, _BURST, _APART_S = 200, 60, 8, 0.05
+_WARM_UP = 0.1  # of a run, dropped before it is halved
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Per request [n], in order of arrival: arrival and latency in seconds."""
+
+    arrival_s: Floats
+    latency_s: Floats
+
+    @classmethod
+    def of(cls, arrival_s: Floats, latency_s: Floats) -> Measured:
+        """Sorted, without its warm-up."""
+        order = np.argsort(arrival_s, kind="stable")[int(len(arrival_s) * _WARM_UP) :]
+        return cls(arrival_s[order], latency_s[order])
+
+    def halves(self) -> tuple[Measured, Measured]:
+        middle = (self.arrival_s[0] + self.arrival_s[-1]) / 2
+        first = self.arrival_s < middle
+        return (
+            Measured(self.arrival_s[first], self.latency_s[first]),
+            Measured(self.arrival_s[~first], self.latency_s[~first]),
+        )
+
+    def traffic(self) -> Traffic:
+        zeros = np.zeros(len(self.arrival_s), np.int64)
+        return traffic_of(Rows(self.arrival_s, zeros, zeros), "measured")
+
+    def quantiles(self) -> dict[str, float]:
+        """Seconds, and requests a second from the first arrival to the last answer."""
+        found = {f"p{q * 100:g}": float(np.quantile(self.latency_s, q)) for q in QUANTILES}
+        lasted_s = float((self.arrival_s + self.latency_s).max() - self.arrival_s[0])
+        return {**found, "throughput": len(self.arrival_s) / lasted_s}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The second half as measured and as forecast, and the first, which is what a forecast must do better than."""
+
+    requests: int
+    servers: int
+    before: Mapping[str, float]
+    measured: Mapping[str, float]
+    forecast: Mapping[str, float]
+
+    def error(self, name: str) -> float:
+        return self.forecast[name] / self.measured[name] - 1
+
+
+def out_of_sample(measured: Measured) -> Compared:
+    """Fitted to the first half; the second half's arrivals, served by that."""
+    first, second = measured.halves()
+    profile = fit_pool(first.traffic(), first.latency_s).profile
+    served = Measured(second.arrival_s, serve_alone(profile, second.traffic(), seed=1).latency_s)
+    return Compared(
+        len(measured.arrival_s), profile.concurrency, first.quantiles(), second.quantiles(), served.quantiles()
+    )
+
+
+# ---- the running service -------------------------------------------------------------------------
+
+
+@contextmanager
+def released() -> Iterator[Site]:
+    """A copy of the example whose first release serves."""
+    with tempfile.TemporaryDirectory() as folder:
+        site = Site(Path(folder) / "project")
+        site.declare()
+        with site.service():
+            done = site.rollcast("apply", "--auto-approve", "--no-forecast")
+            if done.returncode:
+                raise SystemExit(f"The example could not be released:\n{done.stderr}")
+            yield site
+
+
+def questions() -> list[dict[str, Any]]:
+    """The bodies that the example's own load generator sends."""
+    sys.path.insert(0, str(EXAMPLE))
+    try:
+        import load  # type: ignore[import-not-found,unused-ignore]
+    finally:
+        sys.path.remove(str(EXAMPLE))
+    return [body for _, body in load.rows(1)]
+
+
+def capacity_per_s(site: Site, bodies: list[dict[str, Any]]) -> float:
+    """Requests a second of a busy service: the median gap between answers within a burst."""
+    ask_all(site.port, "/query", np.arange(_WARM) * 0.01, bodies[:_WARM])
+    due = np.repeat(np.arange(_BURSTS) * _APART_S, _BURST)
+    asked = ask_all(site.port, "/query", due, bodies[_WARM : _WARM + len(due)])
+    gaps = np.diff(np.sort(asked.answered_s.reshape(_BURSTS, _BURST), axis=1), axis=1)
+    return 1 / float(np.median(gaps))
+
+
+def records(site: Site) -> dict[str, dict[str, Any]]:
+    """The service's own telemetry, by request."""
+    lines = (site.folder / ".rollcast/live/telemetry/requests.jsonl").read_text("utf-8").splitlines()
+    return {record["request"]: record for record in map(json.loads, lines)}
+
+
+def measure(seconds: float) -> tuple[float, Measured, Measured]:
+    """Requests a second that were asked; what the service recorded; what its callers saw."""
+    bodies = questions()
+    with released() as site:
+        rate_per_s = UTILIZATION * capacity_per_s(site, bodies)
+        count = int(rate_per_s * seconds)
+        due_s = np.cumsum(np.random.default_rng(1).exponential(1 / rate_per_s, count))
+        asked: Answered = ask_all(site.port, "/query", due_s, [bodies[i % len(bodies)] for i in range(count)])
+        known = records(site)
+    latency_s = np.array([known[name]["latency_s"] for name in asked.request])
+    ended_s = np.array([known[name]["time"] for name in asked.request])
+    own = Measured.of(ended_s - latency_s, latency_s)
+    return rate_per_s, own, Measured.of(asked.sent_s, asked.answered_s - asked.sent_s)
+
+
+def section(scale: float) -> str:
+    """The running service, as a section of the validation page: a minute under load at scale 1."""
+    rate_per_s, own, callers = measure(max(60 * scale, 10.0))
+    lines = [
+        "## A running service, out of sample",
+        "",
+        "The retrieval example, released by the real engine, answers requests that arrive at random at half of what it",
+        f"can do: {rate_per_s:.0f} a second. After the first tenth, a `pool` is fitted to the first half and forecasts",
+        "the second. Records of the service hold the time in its own code; callers also wait for one another, for HTTP",
+        "and for the machine. The aims are 10 % at p50 and 20 % at p95 and p99. Last, for comparison, how far the",
+        "halves themselves are apart: what the machine did meanwhile no calibration can know.",
+        "",
+        "| of | requests | | p50 | p95 | p99 | throughput |",
+        "|---|---:|---|---:|---:|---:|---:|",
+    ]
+    for name, found in (("the service's records", out_of_sample(own)), ("its callers", out_of_sample(callers))):
+        lines += _rows(name, found)
+    return "\n".join(lines)
+
+
+def _rows(name: str, found: Compared) -> Iterator[str]:
+    def times(values: Mapping[str, float]) -> str:
+        return " | ".join(f"{values[q] * 1000:.2f} ms" for q in AIMS) + f" | {values['throughput']:.1f}/s"
+
+    names = (*AIMS, "throughput")
+    errors = " | ".join(f"{found.error(q):+.1%}" for q in names)
+    apart = " | ".join(f"{found.before[q] / found.measured[q] - 1:+.1%}" for q in names)
+    met = "met" if all(abs(found.error(q)) < aim for q, aim in AIMS.items()) else "NOT met"
+    yield f"| {name} | {found.requests:,} | measured | {times(found.measured)} |"
+    yield f"| | | forecast | {times(found.forecast)} |"
+    yield f"| | | error, aims {met} | {errors} |"
+    yield f"| | | first half against second | {apart} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(section(1.0) + "\n")
