@@ -27,6 +27,12 @@ def review(
     runs: RunsOption = 20,
     seed: SeedOption = 0,
     scale: ScaleOption = 1.0,
+    detect: Annotated[
+        int | None,
+        typer.Option(
+            "--detect", metavar="N", help="Replays for each regression it might catch; 0: leave that out.", min=0
+        ),
+    ] = None,
     markdown: Annotated[
         Path | None, typer.Option("--markdown", metavar="FILE", help="Write the comment there.")
     ] = None,
@@ -44,7 +50,7 @@ def review(
     chosen = options_of(context)
     mark = mark_of(os.path.normpath(chosen.directory), chosen.file, chosen.environment or "")
     try:
-        subject = _subject(context, base, from_, traffic or [], runs, seed, scale)
+        subject = _subject(context, base, from_, traffic or [], runs, seed, scale, detect)
     except Exception as error:
         _publish(_failure(error), mark, comment, dry_run, markdown)
         raise
@@ -55,7 +61,14 @@ def review(
 
 
 def _subject(
-    context: typer.Context, base: str | None, from_: str | None, traffic: list[Path], runs: int, seed: int, scale: float
+    context: typer.Context,
+    base: str | None,
+    from_: str | None,
+    traffic: list[Path],
+    runs: int,
+    seed: int,
+    scale: float,
+    detect: int | None,
 ) -> Subject:
     from rollcast.cli.guarding import judged
     from rollcast.cli.plan import plan_of
@@ -78,7 +91,7 @@ def _subject(
         if not plan.empty:
             terminal.note("No recorded traffic: nothing is simulated. Name some with --traffic, or put it in traffic/.")
         return Subject(plan, command=command)
-    forecast = simulate(plan, read_traffic(files, seed=seed, scale=scale), runs=runs, seed=seed)
+    forecast = simulate(plan, read_traffic(files, seed=seed, scale=scale), runs=runs, seed=seed, detect=detect)
     return Subject(judged(project, plan, forecast), [Named("forecast", forecast)], command=command)
 
 
