@@ -298,22 +298,30 @@ def _drained(plan: Plan) -> Iterator[str]:
 
 
 def _overwritten(plan: Plan) -> Iterator[str]:
-    """What exists once is overwritten while nobody is served, or after a drain of what was served before."""
-    last_shift: dict[str, int] = {}
-    serving, drained = dict(plan.start), -1
+    """What exists once is overwritten while nobody is served, or after a drain of what was served before.
+
+    A release that another line is still served by is none of before: its requests meet what is overwritten anyway.
+    """
+    left: dict[tuple[str, str], int] = {}  # (line, release that it has left) -> the milestone that took it away
+    serving = dict(plan.start)
     for milestone in plan.milestones:
+        served = {share.release for shares in serving.values() for share in shares}
         for operation in plan.operations_of(milestone.index):
             if operation.kind == "drain":
-                drained = milestone.index
+                left = {key: index for key, index in left.items() if key[1] not in operation.drained}
             if not operation.in_place or operation.instance not in plan.start_instances:
                 continue
             lines = [line for line in milestone.lines if serving.get(line)]
             if milestone.kind == "pause" and lines:
                 yield f"{operation.id} is done while line {lines[0]} still serves."
-            shifted = max((last_shift.get(line, -1) for line in milestone.lines), default=-1)
-            if shifted > drained:
-                yield f"{operation.id} may meet requests of before '{plan.milestones[shifted].title}'."
-        last_shift.update({line: milestone.index for line in milestone.serving if serving.get(line)})
+            for (line, release), index in left.items():
+                if line in milestone.lines and release not in served:
+                    yield f"{operation.id} may meet requests of before '{plan.milestones[index].title}'."
+        ended = {r for o in plan.operations_of(milestone.index) for r in o.drained if milestone.kind == "pause"}
+        for line, shares in milestone.serving.items():
+            kept = {share.release for share in shares} | ended
+            gone = [share.release for share in serving.get(line, ()) if share.release not in kept]
+            left.update({(line, release): milestone.index for release in gone})
         serving.update(milestone.serving)
 
 
