@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from rollcast.stacks.provider.inputs import failures
 from rollcast.stacks.provider.plugin import RollcastProvider
 from rollcast.stacks.provider.values import plain, properties
 from rollcast.stacks.targets.flagd import FlagdTarget
+from tests.stacks.servers import postgres
 
 TARGET = {"kind": "flagd", "definition": "live/flags.json", "instances": "live/instances"}
 DIGEST = digest_of("content")
@@ -272,6 +274,28 @@ def test_an_instance_a_flag_and_their_order_through_the_engine(world: World, tmp
     with pytest.raises(StackError, match="folder"):
         world.up([*without, bad], told.append)
     assert FlagdTarget(tmp_path, TARGET).flag("rollcast-p") is not None
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("kind", ["file", "postgres"])
+def test_the_stack_state_is_kept_where_it_is_told_and_recovered_there(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = [Node("Instance", "instance:one", instance_inputs(tmp_path))]
+    with ExitStack() as servers:
+        if kind == "file":
+            (tmp_path / "elsewhere").mkdir()
+            url = (tmp_path / "elsewhere").as_uri()
+        else:
+            server = servers.enter_context(postgres(tmp_path))
+            url = server.database().replace("postgresql+psycopg://", "postgres://") + "?sslmode=disable"
+        monkeypatch.setenv("PULUMI_BACKEND_URL", url)
+        World(tmp_path, "p", "test", fence=1).up(program, lambda text: None)
+        again = World(tmp_path, "p", "test", fence=2)
+        again.recover()
+        again.up([], lambda text: None)
+    assert FlagdTarget(tmp_path, TARGET).placed() == {}, "the second process knew what the first had made"
+    assert not list((tmp_path / ".rollcast/pulumi/state").iterdir()), "nothing is kept at the default place"
 
 
 @pytest.mark.engine
