@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +13,7 @@ from rollcast.cli.reports.markdown import LIMIT, markdown_of
 from rollcast.cli.reports.subject import Named, Subject
 from rollcast.planner.plan import Plan
 from rollcast.policies.strategies import plans
+from tests.reports.elsewhere import written_elsewhere
 from tests.reports.scenes import example_plan, forecast_for
 
 COMMAND = "rollcast simulate --from released.yaml --runs 200 --seed 7"
@@ -89,14 +87,7 @@ def test_the_markdown_is_what_it_looks_like() -> None:
 
 
 def test_another_process_writes_the_same_bytes() -> None:
-    code = "from tests.reports.test_markdown import *; import sys; sys.stdout.write(markdown_of(whole_subject()))"
-    made = {
-        subprocess.run(
-            [sys.executable, "-c", code], cwd=Path(__file__).parents[2], env={"PYTHONHASHSEED": seed, "PATH": ""},
-            capture_output=True, check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }  # fmt: skip
+    made = written_elsewhere(__name__, "markdown_of(whole_subject())")
     assert made == {markdown_of(whole_subject()).encode()}
 
 

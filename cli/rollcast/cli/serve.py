@@ -44,7 +44,7 @@ def _listen(context: typer.Context, host: str, port: int, forecasts: list[Named]
         from rollcast.cli.serving.app import application
         from rollcast.cli.serving.live import Live
     except ImportError as error:
-        raise StackError(f"'{error.name}' is not installed. Run: pip install 'rollcast[serve]'.") from None
+        raise StackError(f"'{error.name}' is not installed. In a clone of rollcast: pip install '.[serve]'.") from None
     listening = _socket(host, port)
     chosen = listening.getsockname()[1]
     token = None if read_only else os.environ.get(TOKEN) or secrets.token_urlsafe(24)
