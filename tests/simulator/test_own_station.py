@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
 import simpy
 
+from rollcast.cli.simulate import load_stations
 from rollcast.simulator.calibration.alone import run, single
 from rollcast.simulator.draws import Purpose
 from rollcast.simulator.engines import choose
@@ -58,3 +61,19 @@ def test_an_unknown_station_names_the_nearest() -> None:
 def test_a_mistaken_profile_names_its_fields() -> None:
     with pytest.raises(SimulatorError, match=r"profile\.concurrency: .*; profile\.concurency is not known"):
         parse({"station": "pool", "concurency": 2, "concurrency": 0}, "artifact index@1")
+
+
+def test_the_station_that_the_contributors_guide_adds(azure_hour: Traffic, tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text("utf-8")
+    text = next(part for part in guide.split("```python\n")[1:] if "@station" in part).split("```")[0]
+    (tmp_path / "stations").mkdir()
+    (tmp_path / "stations" / "coin.py").write_text(textwrap.dedent(text), "utf-8")
+    try:
+        load_stations(tmp_path)
+        traffic = azure_hour.between(0.0, 5.0)
+        served = run(World(single(parse({"station": "coin", "slow_s": 3.0}, "coin@1")), traffic, 7), traffic)
+    finally:
+        KINDS.pop("coin", None)
+        Station.kinds.pop("coin", None)
+        Station.owned.discard("coin")
+    assert set(np.round(served.latency_s, 6)) == {1.0, 3.0}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rollcast.cli.terminal import paint
-from rollcast.simulator.forecast import Detection, Forecast, Interval, MetricForecast, StageForecast
+from rollcast.simulator.forecast import Detection, Duration, Forecast, Interval, MetricForecast, StageForecast
 
 _SHOWN_STAGES = 40
 
@@ -51,6 +51,10 @@ def _outcome(forecast: Forecast) -> Iterator[str]:
     lasts = duration(forecast.duration_s.p50)
     later = duration(forecast.duration_s.p95)
     yield f"  lasts        {lasts}" + (f" (95 % of runs: at most {later})" if later != lasts else "")
+    for name, _ in ends:
+        after: Duration | None = getattr(forecast.ends_after_s, name)
+        if after is not None and getattr(forecast.outcome, name) < 1:
+            yield f"               {name.replace('_', ' ')} after {duration(after.p50)}"
     exposure = forecast.exposure
     yield f"  exposed      {exposure.requests:,.0f} requests of {exposure.users:,.0f} users meet what is not yet proved"
     for reason in forecast.reasons:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import betaincinv, stdtrit
 
 from rollcast.planner.gates import GateSpec
+from rollcast.planner.plan import Plan
 from rollcast.simulator.draws import Floats
 from rollcast.simulator.durations import Durations as OperationDurations
 from rollcast.simulator.engine import Demand
@@ -27,7 +28,7 @@ from rollcast.simulator.forecast import (
     StageForecast,
     StationForecast,
 )
-from rollcast.simulator.measures import guarded
+from rollcast.simulator.measures import SLO, guarded
 from rollcast.simulator.network import OVERHEAD
 from rollcast.simulator.replay import Ending
 from rollcast.simulator.runs import Pair, Run, Stage, StageOutcome
@@ -228,6 +229,13 @@ def _assumptions(stage: Stage, runs: Sequence[Run]) -> Iterable[str]:
     for milestone in scene.plan.milestones:
         durations.of(scene.plan.operations_of(milestone.index))
     yield from durations.assumptions()
+    yield from _in_place(scene.plan)
+    slo = next((spec for spec in stage.specs if spec.metric == SLO), None)
+    if slo is not None and SLO not in guarded(scene.plan):
+        yield (
+            f"{SLO}: no gate declares an objective, so it is the share of answers within the declared timeout, "
+            f"{slo.slo_s:g} s"
+        )
     unprofiled = sorted({slot for path in scene.network.paths for slot in path.unprofiled})
     if unprofiled:
         yield f"no profile for {', '.join(unprofiled)}: these take no time"
@@ -237,3 +245,16 @@ def _assumptions(stage: Stage, runs: Sequence[Run]) -> Iterable[str]:
             "so they leave out what is uncertain about rates, and stages, times, exposure and stations have none: that "
             f"takes {ENOUGH_RUNS} runs; ask for more with --runs"
         )
+
+
+def _in_place(plan: Plan) -> Iterable[str]:
+    slots = sorted({op.component for op in plan.operations if op.in_place and op.component})
+    if not slots:
+        return
+    paused = any(milestone.kind == "pause" for milestone in plan.milestones)
+    yield (
+        f"{', '.join(slots)} changes in place: the old version answers until the new one is whole, and is then "
+        "replaced at once, as the flagd target does it"
+        + ("; in a maintenance pause every request of its lines is refused" if paused else "")
+        + "; a data plane that stops an instance while it replaces it loses those requests besides"
+    )

@@ -1,0 +1,58 @@
+"""The simulator's parts of the validation page run, at a small scale, and say when an aim is missed."""
+
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+import pytest
+
+from rollcast.simulator.calibration.alone import serve_alone
+from rollcast.simulator.distributions import Distribution
+from rollcast.simulator.profiles import PoolProfile
+from validation import running_service
+from validation.queues import poisson
+from validation.running_service import AIMS, Measured, out_of_sample
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["queues", "queue_peers", "serving"])
+def test_a_section_of_the_page_is_written(name: str) -> None:
+    text = importlib.import_module(f"validation.{name}").section(0.01)
+    assert text.startswith("## ")
+    assert "| NO |" not in text
+
+
+def test_a_service_is_forecast_from_its_first_half() -> None:
+    service = Distribution(distribution="lognormal", mean=0.4, cv=0.4)
+    traffic = poisson(8000, 5)
+    served = serve_alone(PoolProfile(service_s=service, overhead_s=0.1), traffic, seed=3)
+    found = out_of_sample(Measured.of(traffic.arrival_s, served.latency_s))
+    assert found.servers == 1
+    assert all(abs(found.error(name)) < aim for name, aim in AIMS.items())
+    assert abs(found.error("throughput")) < 0.01
+
+
+def test_one_stall_in_thousands_does_not_slow_a_forecast() -> None:
+    """The slowest quantile of a fitted service keeps the mean: with the maximum there, queues would never end."""
+    traffic = poisson(8000, 5)
+    latency_s = serve_alone(PoolProfile(service_s=Distribution(mean=0.5)), traffic, seed=3).latency_s
+    latency_s[400] += 30.0
+    found = out_of_sample(Measured.of(traffic.arrival_s, latency_s))
+    assert all(abs(found.error(name)) < aim for name, aim in AIMS.items())
+
+
+def test_a_missed_aim_is_said() -> None:
+    arrival_s = np.arange(2000.0)
+    twice = np.where(arrival_s < 1000, 0.1, 0.2)
+    rows = list(running_service._rows("a service", out_of_sample(Measured(arrival_s, twice))))
+    assert "aims NOT met" in rows[2]
+
+
+@pytest.mark.engine
+@pytest.mark.slow
+def test_a_running_service_is_measured_and_forecast() -> None:
+    text = running_service.section(0.1)
+    assert "| the service's records |" in text
+    assert "| its callers |" in text
+    assert "nan" not in text
