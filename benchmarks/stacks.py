@@ -1,11 +1,17 @@
 """What a rollout costs beside its `up`s: reading telemetry, writing the ledger, checking its chain.
 
 Run: python benchmarks/stacks.py. Ratios are within one run: each line beside the least that the same work could take.
+With --rollback: how long one command takes to lead the example back, from the command to the last request that the
+release which is left serves; about two minutes, with the real engine and service. It is only worth reading on a quiet
+machine, so the load before it (processes that want a processor) is printed with it.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -79,8 +85,6 @@ def ledger(folder: Path) -> tuple[float, float, float]:
     append = seconds(lambda: [made.save(lease, "ro-1", body, "reached", body) for _ in range(APPENDS)])
 
     def plain() -> None:
-        import os
-
         with (folder / "plain").open("ab") as file:
             for _ in range(APPENDS):
                 file.write(json.dumps(body).encode())
@@ -90,7 +94,46 @@ def ledger(folder: Path) -> tuple[float, float, float]:
     return append, seconds(plain), seconds(lambda: verify(made.records()))
 
 
+def rollbacks(times: int = 3) -> dict[str, list[float]]:
+    """Seconds to the last request of the release that is left, of each of some rollbacks."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from tests.stacks.site import PATIENT, Site, first_released
+
+    def led_back(site: Site, command: str) -> float:
+        bad = {share["release"] for share in site.status()["serving"]} - {first}
+        began = time.time()
+        done = site.rollcast(command, *(["--auto-approve"] if command == "rollback" else []))
+        assert done.returncode in (0, 4), done.stderr
+        return requests.last_s[bad.pop()] - began
+
+    found: dict[str, list[float]] = {"rollback of a complete release": [], "abort at 50 %": []}
+    with tempfile.TemporaryDirectory() as scratch, first_released(Path(scratch) / "project") as site:
+        first = site.status()["serving"][0]["release"]
+        with site.requests() as requests:
+            for _ in range(times):
+                site.declare(safety=2)
+                assert site.rollcast("apply", "--auto-approve").returncode == 0
+                found["rollback of a complete release"].append(led_back(site, "rollback"))
+                site.declare(safety=2, rollout=PATIENT)
+                with site.background("apply", "--auto-approve") as process:
+                    site.await_milestone(1)
+                    found["abort at 50 %"].append(led_back(site, "abort"))
+                    process.wait(60)
+        assert (requests.mixed, requests.failed) == (0, 0)
+    return found
+
+
+def print_rollbacks() -> None:
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+    print(f"{'one command back':<34}{'median s':>10}{'worst s':>10}{'runs':>6}")
+    for name, times in rollbacks().items():
+        print(f"{name:<34}{statistics.median(times):>10.1f}{max(times):>10.1f}{len(times):>6}")
+
+
 def main() -> None:
+    if "--rollback" in sys.argv[1:]:
+        print_rollbacks()
+        return
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         taken, parse = telemetry(folder)
