@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from rollcast.cli.guarding import lines_of
+from rollcast.cli.reports.amounts import duration
 from rollcast.cli.terminal import paint
 from rollcast.planner.changes import SYMBOLS, Action
 from rollcast.planner.plan import Milestone, Operation, Plan
@@ -183,12 +184,3 @@ def _way_back(plan: Plan) -> Iterator[str]:
         span = f"milestone {reached[0]}" if len(reached) == 1 else f"milestones {reached[0]} to {reached[-1]}"
         yield f"  from {span}: {paint(steps)}"
     yield ""
-
-
-def duration(seconds: float) -> str:
-    """A duration in its largest whole unit."""
-    if seconds >= 3600 and seconds % 3600 == 0:
-        return f"{seconds / 3600:g} h"
-    if seconds >= 60 and seconds % 60 == 0:
-        return f"{seconds / 60:g} min"
-    return f"{seconds:g} s"

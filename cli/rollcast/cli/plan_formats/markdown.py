@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rollcast.cli.reports.amounts import duration
 from rollcast.cli.reports.escaping import code, markdown
-from rollcast.cli.show_plan import duration, reasons_of, shares_of, summary_of
+from rollcast.cli.show_plan import reasons_of, shares_of, summary_of
 from rollcast.planner.plan import Milestone, Plan
 
 MOST_ROWS = 200  # code hosts cut long comments; the JSON form has everything
