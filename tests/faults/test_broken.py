@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 EXAMPLES, PARTS = (5, 6) if NIGHTLY else (4, 1)
-HANGS, HANG_PARTS = (5, 3) if NIGHTLY else (2, 1)
+HANGS, HANG_PARTS = (5, 3) if NIGHTLY else (1, 1)
 MILESTONES = ["0", "1", "2", "3"]
 often = settings(deadline=None, derandomize=not NIGHTLY, phases=[Phase.explicit, Phase.generate])
 # Nothing of a driver may hang here: its own waits are for the engine, which has a limit, and for the database.

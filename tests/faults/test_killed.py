@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow]
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 EXAMPLES, PARTS = (5, 15) if NIGHTLY else (10, 1)
 BACK_EXAMPLES, BACK_PARTS = (5, 3) if NIGHTLY else (3, 1)
-PLACE_EXAMPLES, PLACE_PARTS = (5, 3) if NIGHTLY else (2, 1)
+PLACE_EXAMPLES, PLACE_PARTS = (5, 3) if NIGHTLY else (1, 1)
 KILLS = 5
 FORWARDS = ["0", "1", "2", "3"]
 
