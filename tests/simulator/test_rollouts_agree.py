@@ -73,7 +73,7 @@ def bursts(draw: st.DrawFn) -> Traffic:
 
 
 def columns(found: Replay) -> dict[str, np.ndarray]:
-    return dict(vars(found.ledger.columns))
+    return dict(vars(found.journal.columns))
 
 
 @settings(max_examples=25)  # each replays a whole rollout on the reference
@@ -87,6 +87,6 @@ def test_a_rollout_goes_the_same_way_on_both_engines(plan: Plan, traffic: Traffi
         replay(stage.scene, dataclasses.replace(stage.maker, name=name).make(seed, True), seed, rates, beyond=False)
         for name in ("simpy", "compiled")
     )
-    assert repr(dataclasses.replace(reference, ledger=None)) == repr(dataclasses.replace(compiled, ledger=None))
+    assert repr(dataclasses.replace(reference, journal=None)) == repr(dataclasses.replace(compiled, journal=None))
     for name, column in columns(reference).items():
         assert np.array_equal(column, columns(compiled)[name], equal_nan=column.dtype.kind == "f"), name

@@ -88,9 +88,9 @@ def ask(stage: Stage, question: Question, seed: int, run: int) -> Answer:
     found = replay(stage.scene, maker.make(own, True), own, rates, beyond=False)
     bad = carriers(stage.scene.plan, stage.scene.network, question.injection.component)
     requests = np.arange(found.requests, dtype=np.int64)
-    met = requests[np.isin(found.ledger.columns.path[requests], bad)]
-    began_s = float(found.ledger.columns.arrival_s[met[0]]) if len(met) else found.duration_s
-    users = len(np.unique(stage.scene.traffic.key[found.ledger.row(met)]))
+    met = requests[np.isin(found.journal.columns.path[requests], bad)]
+    began_s = float(found.journal.columns.arrival_s[met[0]]) if len(met) else found.duration_s
+    users = len(np.unique(stage.scene.traffic.key[found.journal.row(met)]))
     caught = found.ending == "rolled_back" and found.metric == question.gate.metric
     return Answer(caught, found.duration_s - began_s, len(met), users)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,7 +10,8 @@ from rollcast.planner.audiences import matches, parse
 from rollcast.planner.gates import GateSpec, MetricKind
 from rollcast.planner.plan import EVERYONE, Plan
 from rollcast.simulator.draws import Floats, Ints
-from rollcast.simulator.ledger import Ledger, Scene
+from rollcast.simulator.journal import Bools, Journal
+from rollcast.simulator.scene import Scene
 
 _ALWAYS = ("latency_p50_s", "latency_p95_s", "latency_p99_s", "error_rate", "cost_usd")
 _STREAMED = ("ttft_p50_s", "ttft_p95_s", "ttft_p99_s")
@@ -53,28 +54,45 @@ def members(scene: Scene, audience: str) -> np.ndarray[tuple[int], np.dtype[np.b
     return inside[scene.traffic.attributes]
 
 
-def measure(spec: GateSpec, values: Floats) -> float:
-    """One metric of values as gates read them; NaN of none."""
-    known = values[~np.isnan(values)]
+def measures(specs: Sequence[GateSpec], values: Mapping[str, Floats], chosen: Ints | Bools) -> dict[str, float]:
+    """Metrics of the chosen rows of the fields that gates read; NaN of no value. A field is looked through once."""
+    found: dict[str, float] = {}
+    for field in dict.fromkeys(spec.reads for spec in specs):
+        column = values[field][chosen]
+        known = column[~np.isnan(column)]
+        own = [spec for spec in specs if spec.reads == field]
+        asked = {spec.metric: spec.quantile for spec in own if spec.kind is MetricKind.QUANTILE and len(known)}
+        if asked:
+            found.update(zip(asked, np.quantile(known, list(asked.values())).tolist(), strict=True))
+        found.update({spec.metric: _mean(spec, known) for spec in own if spec.metric not in asked})
+    return found
+
+
+def _mean(spec: GateSpec, known: Floats) -> float:
+    """A rate, a mean or an attainment."""
     if not len(known):
         return float("nan")
-    if spec.kind is MetricKind.QUANTILE:
-        assert spec.quantile is not None
-        return float(np.quantile(known, spec.quantile))
     if spec.kind is MetricKind.SLO:
         assert spec.slo_s is not None
         return float((known <= spec.slo_s).mean())
     return float(known.mean())
 
 
-def table_of(ledger: Ledger, requests: Ints, specs: Sequence[GateSpec]) -> dict[str, Floats]:
+def table_of(journal: Journal, requests: Ints, specs: Sequence[GateSpec]) -> dict[str, Floats]:
     """The values of all fields that the metrics read."""
-    return dict(ledger.values(requests, dict.fromkeys(spec.reads for spec in specs)))
+    return dict(journal.values(requests, dict.fromkeys(spec.reads for spec in specs)))
 
 
 def batch_differences(spec: GateSpec, baseline: Floats, rollout: Floats) -> Floats:
     """Paired differences of a metric in successive batches of requests, for the method of batch means."""
     if len(rollout) < 2 * BATCHES:
         return np.full(0, np.nan)
-    pairs = zip(np.array_split(baseline, BATCHES), np.array_split(rollout, BATCHES), strict=True)
-    return np.array([measure(spec, after) - measure(spec, before) for before, after in pairs])
+    before, after = (
+        [
+            measures([spec], {spec.reads: values}, batch)[spec.metric]
+            for batch in np.array_split(np.arange(len(values)), BATCHES)
+        ]
+        for values in (baseline, rollout)
+    )
+    differences: Floats = np.array(after) - np.array(before)
+    return differences

@@ -19,8 +19,9 @@ from rollcast.simulator.arrivals import Arrivals
 from rollcast.simulator.draws import Floats, Ints
 from rollcast.simulator.durations import Durations
 from rollcast.simulator.engine import Batch, Demand, Engine
-from rollcast.simulator.ledger import Ledger, Scene
+from rollcast.simulator.journal import Journal
 from rollcast.simulator.routing import REFUSED, Table
+from rollcast.simulator.scene import Scene
 
 Ending = Literal["promoted", "rolled_back", "held"]
 _LONGEST_S = 400 * 86400.0
@@ -59,7 +60,7 @@ class Replay:
     reason: str
     duration_s: float
     requests: int
-    ledger: Ledger
+    journal: Journal
     stages: tuple[StageRecord, ...] = field(default=())
     metric: str = ""  # the gate that ended it by a rollback
     demand: tuple[Demand, ...] = ()
@@ -73,7 +74,7 @@ class Replayer:
         self.scene, self.engine, self.arrivals = scene, engine, Arrivals(scene.traffic)
         self.now_s = 0.0
         self.submitted = 0
-        self.ledger = Ledger(scene, seed, self.arrivals, rates)
+        self.journal = Journal(scene, seed, self.arrivals, rates)
         self.table: Table = scene.routing.table(scene.plan.start)
 
     def serve(self, serving: Serving) -> None:
@@ -86,24 +87,37 @@ class Replayer:
         requests = np.arange(self.submitted, upto, dtype=np.int64)
         rows = requests % self.arrivals.rows
         path, times = self.table.path[rows], self.arrivals.times(requests)
-        self.ledger.admit(requests, times, path, self.table.place[rows], self.table.places)
+        self.journal.admit(requests, times, path, self.table.place[rows], self.table.places)
         served = path != REFUSED
         self.engine.submit(Batch(requests[served], times[served], rows[served], path[served]))
         self.submitted, self.now_s = upto, until_s
-        return self.ledger.complete(self.engine.advance(until_s))
+        return self.journal.complete(self.engine.advance(until_s))
 
     def finish(self) -> None:
         """Lets every request that was submitted end."""
-        self.ledger.complete(self.engine.advance(float("inf")))
+        self.journal.complete(self.engine.advance(float("inf")))
+
+    def prefetch(self, release: str, slot: str) -> None:
+        """Warms the cache of a slot with what was asked most so far, the more asked first."""
+        network, traffic = self.scene.network, self.scene.traffic
+        path = network.paths[network.path_of[release]]
+        step = next((step for step in path.steps if step.slot == slot), None)
+        cache = network.stations[step.station].profile.cache if step is not None else None
+        if step is None or cache is None or not cache.prefetch:
+            return
+        rows = np.arange(min(self.submitted, len(traffic)))
+        queries, counts = np.unique(traffic.query[rows], return_counts=True)
+        most = queries[np.lexsort((queries, -counts))][: cache.prefetch]
+        self.engine.prefetch(step.station, most, self.now_s)
 
 
-def counterfactual(scene: Scene, engine: Engine, seed: int, rates: Floats, requests: int) -> Ledger:
+def counterfactual(scene: Scene, engine: Engine, seed: int, rates: Floats, requests: int) -> Journal:
     """The same requests with no rollout."""
     replayer = Replayer(scene, engine, seed, rates)
     until_s = float(replayer.arrivals.times(np.array([requests - 1]))[0]) if requests else 0.0
     replayer.advance(float(np.nextafter(until_s, np.inf)))
     replayer.finish()
-    return replayer.ledger
+    return replayer.journal
 
 
 def replay(scene: Scene, engine: Engine, seed: int, rates: Floats, *, beyond: bool = True) -> Replay:
@@ -116,7 +130,7 @@ def replay(scene: Scene, engine: Engine, seed: int, rates: Floats, *, beyond: bo
     demand = engine.demand()  # before what still waits is served with nobody coming any more
     driver.time.finish()
     return Replay(
-        ending, reason, duration_s, driver.time.submitted, driver.time.ledger, tuple(driver.stages), driver.metric,
+        ending, reason, duration_s, driver.time.submitted, driver.time.journal, tuple(driver.stages), driver.metric,
         demand, tuple(driver.looks),
     )  # fmt: skip
 
@@ -158,7 +172,7 @@ class _Driver:
             self.time.serve(self.serving)
         for operation in action.operations:
             if operation.kind == "warm" and operation.release and operation.component:
-                self.scene.prefetch(self.time, operation.release, operation.component)
+                self.time.prefetch(operation.release, operation.component)
         self._leave()
         self.rollout.reached(self.time.now_s)
         index = self.rollout.position.milestone if not action.rollback else -1
@@ -189,11 +203,11 @@ class _Driver:
 
     def _feed(self, stage: StageRecord, arms: Arms, ended: Ints, until_s: float) -> None:
         """Outcomes of the stage's arms that became known, oldest first."""
-        ledger = self.time.ledger
-        mine, candidate = ledger.sides(ended[ended >= stage.first], arms)
+        journal = self.time.journal
+        mine, candidate = journal.sides(ended[ended >= stage.first], arms)
         if len(mine):
-            values = ledger.values(mine, [f for f, delay in self.delays.items() if delay == 0])
-            self.rollout.observe(Outcomes(ledger.done_s[mine], self.scene.unit(ledger.row(mine)), candidate, values))
+            values = journal.values(mine, [f for f, delay in self.delays.items() if delay == 0])
+            self.rollout.observe(Outcomes(journal.done_s[mine], self.scene.unit(journal.row(mine)), candidate, values))
         delayed = {name: delay for name, delay in self.delays.items() if delay > 0}
         if delayed:
             self.labels.append(mine)
@@ -201,19 +215,19 @@ class _Driver:
 
     def _feed_labels(self, arms: Arms, delayed: dict[str, float], until_s: float) -> None:
         """Labels that arrived since the last look, for the requests that they belong to."""
-        ledger = self.time.ledger
+        journal = self.time.journal
         waiting = np.concatenate(self.labels)
         kept = np.zeros(len(waiting), np.bool_)
         before_s = self.rollout.position.looked_s
         since_s = self.stages[-1].entered_s if before_s is None else before_s
         for delay in sorted(set(delayed.values())):
-            known_s = ledger.done_s[waiting] + delay
+            known_s = journal.done_s[waiting] + delay
             now = (known_s < until_s) & (known_s >= since_s)
             kept |= known_s >= until_s
-            mine, candidate = ledger.sides(waiting[now], arms)
+            mine, candidate = journal.sides(waiting[now], arms)
             if len(mine):
-                values = ledger.values(mine, [name for name, other in delayed.items() if other == delay])
-                units = self.scene.unit(ledger.row(mine))
+                values = journal.values(mine, [name for name, other in delayed.items() if other == delay])
+                units = self.scene.unit(journal.row(mine))
                 labels = np.ones(len(mine), np.bool_)
                 self.rollout.observe(Outcomes(known_s[now], units, candidate, values, labels))
         self.labels = [waiting[kept]]

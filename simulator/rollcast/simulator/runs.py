@@ -13,10 +13,11 @@ from rollcast.simulator.engine import Demand
 from rollcast.simulator.engines import Maker
 from rollcast.simulator.faults import Injection, inject_rates
 from rollcast.simulator.forecast import Known, Moment
-from rollcast.simulator.ledger import Ledger, Scene
-from rollcast.simulator.measures import batch_differences, measure, table_of
+from rollcast.simulator.journal import Journal
+from rollcast.simulator.measures import batch_differences, measures, table_of
 from rollcast.simulator.outcomes import Beliefs
 from rollcast.simulator.replay import Ending, Replay, counterfactual, replay
+from rollcast.simulator.scene import Scene
 from rollcast.simulator.timeline import known, timeline
 
 Pair = tuple[float, float]  # without the rollout, with it
@@ -91,28 +92,29 @@ def one_run(stage: Stage, seed: int, run: int) -> Run:
     return summary(stage, rollout, baseline, rollout.demand, keep_batches=run == 0)
 
 
-def summary(stage: Stage, rollout: Replay, baseline: Ledger, demand: tuple[Demand, ...], *, keep_batches: bool) -> Run:
+def summary(stage: Stage, rollout: Replay, baseline: Journal, demand: tuple[Demand, ...], *, keep_batches: bool) -> Run:
     """The numbers of a run."""
     requests = np.arange(rollout.requests, dtype=np.int64)
     before = table_of(baseline, requests, stage.specs)
-    after = table_of(rollout.ledger, requests, stage.specs)
+    after = table_of(rollout.journal, requests, stage.specs)
     metrics: dict[tuple[str, str], Pair] = {}
     batches: dict[tuple[str, str], Floats] = {}
-    rows = rollout.ledger.row(requests)
+    rows = rollout.journal.row(requests)
     for audience, members in stage.audiences.items():
         inside = members[rows]
+        without, having = (measures(stage.specs, values, inside) for values in (before, after))
         for spec in stage.specs:
-            b, a = before[spec.reads][inside], after[spec.reads][inside]
-            metrics[audience, spec.metric] = (measure(spec, b), measure(spec, a))
+            metrics[audience, spec.metric] = (without[spec.metric], having[spec.metric])
             if keep_batches:
+                b, a = before[spec.reads][inside], after[spec.reads][inside]
                 batches[audience, spec.metric] = batch_differences(spec, b, a)
     exposed = _exposed(rollout)
     return Run(
         rollout.ending, rollout.reason, rollout.metric, rollout.duration_s, rollout.requests, metrics, batches,
-        len(exposed), len(np.unique(stage.scene.traffic.key[rollout.ledger.row(exposed)])),
+        len(exposed), len(np.unique(stage.scene.traffic.key[rollout.journal.row(exposed)])),
         tuple(_stages(stage.specs, rollout, before, after)), demand,
-        float(np.nanmax(rollout.ledger.done_s[requests])) if len(requests) else 0.0,
-        timeline(rollout.ledger, rollout.requests, rollout.duration_s),
+        float(np.nanmax(rollout.journal.done_s[requests])) if len(requests) else 0.0,
+        timeline(rollout.journal, rollout.requests, rollout.duration_s),
         known(rollout.looks) if keep_batches else (),
     )  # fmt: skip
 
@@ -120,7 +122,7 @@ def summary(stage: Stage, rollout: Replay, baseline: Ledger, demand: tuple[Deman
 def _exposed(rollout: Replay) -> Ints:
     """Requests that a new release served while it was compared with another."""
     found = [
-        rollout.ledger.sides(np.arange(stage.first, stage.last, dtype=np.int64), stage.arms)
+        rollout.journal.sides(np.arange(stage.first, stage.last, dtype=np.int64), stage.arms)
         for stage in rollout.stages
         if stage.arms is not None and stage.arms.baseline is not None
     ]
@@ -137,12 +139,10 @@ def _stages(
         requests = np.arange(record.first, record.last, dtype=np.int64)
         exposed = 0
         if record.arms is not None:
-            requests_of, new = rollout.ledger.sides(requests, record.arms)
+            requests_of, new = rollout.journal.sides(requests, record.arms)
             requests, exposed = requests_of, int(new.sum())
-        metrics = {
-            spec.metric: (measure(spec, before[spec.reads][requests]), measure(spec, after[spec.reads][requests]))
-            for spec in specs
-        }
+        without, having = (measures(specs, values, requests) for values in (before, after))
+        metrics = {spec.metric: (without[spec.metric], having[spec.metric]) for spec in specs}
         found.append(
             StageOutcome(
                 record.milestone,

@@ -13,13 +13,13 @@ from rollcast.simulator.engines import Maker, choose
 from rollcast.simulator.errors import SimulatorError
 from rollcast.simulator.faults import parse_faults, parse_injection, slowness
 from rollcast.simulator.forecast import Detection, Forecast
-from rollcast.simulator.ledger import Scene
 from rollcast.simulator.measures import audiences_of, members, specs_of
 from rollcast.simulator.network import network_of
 from rollcast.simulator.outcomes import Beliefs, drawn_metrics
 from rollcast.simulator.parallel import work
 from rollcast.simulator.profiles import LlmProfile, RemoteProfile
 from rollcast.simulator.runs import Run, Stage, one_run
+from rollcast.simulator.scene import Scene
 from rollcast.simulator.summary import forecast_of
 from rollcast.simulator.traffic import Traffic
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rollcast.simulator.forecast import Interval, Known, Moment
-from rollcast.simulator.ledger import Ledger
+from rollcast.simulator.journal import Journal
 from rollcast.simulator.replay import Look
 
 SLICES = 96
@@ -16,9 +16,9 @@ MOST_LOOKS = 96
 Timeline = tuple[Moment, ...]
 
 
-def timeline(ledger: Ledger, requests: int, duration_s: float, slices: int = SLICES) -> tuple[Moment, ...]:
+def timeline(journal: Journal, requests: int, duration_s: float, slices: int = SLICES) -> tuple[Moment, ...]:
     """Equal slices from the start of a rollout to a little after its end. Refused requests count under no release."""
-    arrival_s, path = ledger.columns.arrival_s[:requests], ledger.columns.path[:requests]
+    arrival_s, path = journal.columns.arrival_s[:requests], journal.columns.path[:requests]
     inside = arrival_s <= 1.2 * duration_s
     arrival_s, path = arrival_s[inside], path[inside]
     if not len(arrival_s):
@@ -29,7 +29,7 @@ def timeline(ledger: Ledger, requests: int, duration_s: float, slices: int = SLI
     total = np.bincount(place, minlength=slices)
     of_release = {
         release: np.bincount(place[path == index], minlength=slices)
-        for release, index in ledger.scene.network.path_of.items()
+        for release, index in journal.scene.network.path_of.items()
         if (path == index).any()
     }
     return tuple(

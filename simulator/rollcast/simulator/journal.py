@@ -1,117 +1,26 @@
-"""What a replay knows of its requests: where each went, when it ended, and what gates read of it."""
+"""What a replay notes of its requests: where each went, when it ended, and what gates read of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import mmh3
 import numpy as np
 import numpy.typing as npt
 
-from rollcast.planner.plan import Plan
 from rollcast.planner.rollout import Arms
 from rollcast.simulator.arrivals import Arrivals
 from rollcast.simulator.draws import Floats, Ints
 from rollcast.simulator.engine import Completed
-from rollcast.simulator.network import Network
-from rollcast.simulator.outcomes import Metric, failed, values_of
-from rollcast.simulator.routing import Routing
-from rollcast.simulator.traffic import Traffic
-
-if TYPE_CHECKING:
-    from rollcast.simulator.replay import Replayer
+from rollcast.simulator.outcomes import failed, values_of
+from rollcast.simulator.scene import Scene
 
 Bools = npt.NDArray[np.bool_]
-Units = npt.NDArray[np.uint64]
-
-
-class Scene:
-    """What all replays of one forecast share: plan, network, traffic, routing, prices, metrics."""
-
-    def __init__(self, plan: Plan, network: Network, traffic: Traffic, metrics: Sequence[Metric]) -> None:
-        self.plan, self.network, self.traffic, self.metrics = plan, network, traffic, tuple(metrics)
-        self.routing = Routing(plan, network, traffic)
-        self.units = np.array([mmh3.hash64(key, signed=False)[0] for key in traffic.keys], np.uint64)
-        self.delays = _delays(plan)
-        self.timeout_s = {line.id: line.rollout.timeout for line in plan.lines.values()}
-        self.prices = _prices(network)
-        self.segments = _segments(plan)
-        self.segment = _segment_of_class(traffic, self.segments)[traffic.attributes]
-
-    def unit(self, rows: Ints) -> Units:
-        """Hashed targeting keys of rows."""
-        return self.units[self.traffic.key[rows]]
-
-    def cost_usd(self, path: Ints, rows: Ints, uses: npt.NDArray[np.int8]) -> Floats:
-        """What requests cost: every attempt at every step, by its artifact's price."""
-        price = self.prices[path]  # [n, width, 3]
-        given, made = self.traffic.input_tokens[rows], self.traffic.output_tokens[rows]
-        each = price[:, :, 0] + price[:, :, 1] * given[:, None] + price[:, :, 2] * made[:, None]
-        total: Floats = (each * uses).sum(axis=1)
-        return total
-
-    def prefetch(self, time: Replayer, release: str, slot: str) -> None:
-        """Warms the cache of a slot with what was asked most so far, the more asked first."""
-        path = self.network.paths[self.network.path_of[release]]
-        step = next((step for step in path.steps if step.slot == slot), None)
-        cache = self.network.stations[step.station].profile.cache if step is not None else None
-        if step is None or cache is None or not cache.prefetch:
-            return
-        rows = np.arange(min(time.submitted, len(self.traffic)))
-        queries, counts = np.unique(self.traffic.query[rows], return_counts=True)
-        most = queries[np.lexsort((queries, -counts))][: cache.prefetch]
-        time.engine.prefetch(step.station, most, time.now_s)
-
-
-def _delays(plan: Plan) -> dict[str, float]:
-    """How late each field that gates read becomes known."""
-    delays: dict[str, float] = {}
-    for line in plan.lines.values():
-        for gate in line.rollout.gates:
-            delays[gate.reads] = max(gate.label_delay_s, delays.get(gate.reads, 0.0))
-    return delays
-
-
-def _prices(network: Network) -> Floats:
-    prices = np.zeros((len(network.paths), network.width, 3))
-    for p, path in enumerate(network.paths):
-        for s, step in enumerate(path.steps):
-            price = network.stations[step.station].price
-            prices[p, s] = (
-                price.usd_per_request, price.usd_per_1k_input_tokens / 1000, price.usd_per_1k_output_tokens / 1000
-            )  # fmt: skip
-    return prices
-
-
-def _segments(plan: Plan) -> tuple[str, ...]:
-    return tuple(
-        sorted(
-            {
-                name
-                for release in plan.releases.values()
-                for version in release.slots.values()
-                for found in version.artifact.evaluations.values()
-                for name in found.segments
-            }
-        )
-    )
-
-
-def _segment_of_class(traffic: Traffic, segments: Sequence[str]) -> Ints:
-    """Which evaluated segment a set of attributes belongs to: the first that one of its values names."""
-    found = np.full(len(traffic.classes), len(segments), np.int64)
-    for i, attributes in enumerate(traffic.classes):
-        values = [str(attributes["segment"])] if "segment" in attributes else []
-        values += [str(value) for value in attributes.values()]
-        found[i] = next((segments.index(value) for value in values if value in segments), len(segments))
-    return found
 
 
 @dataclass
 class _Columns:
-    """Columns of the ledger that grow together."""
+    """Columns of the journal that grow together."""
 
     arrival_s: Floats
     done_s: Floats
@@ -130,7 +39,7 @@ class _Columns:
         )  # fmt: skip
 
 
-class Ledger:
+class Journal:
     """Every request of one replay, by its number."""
 
     def __init__(self, scene: Scene, seed: int, arrivals: Arrivals, rates: Floats) -> None:
