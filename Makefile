@@ -46,7 +46,7 @@ docs: $(READY)
 	$(BIN)/python docs/generate.py
 	$(BIN)/mkdocs build --strict
 
-validate: $(READY)
+validate: engine
 	$(BIN)/python -m validation
 
 clean:
