@@ -10,7 +10,7 @@ PAGE = ROOT / "docs" / "reference" / "environment.md"
 PARTS = ("cli", "planner", "policies", "simulator", "stacks")
 _NAMES = (
     re.compile(r'"((?:ROLLCAST|PULUMI)_[A-Z0-9_]+)"'),
-    re.compile(r'environ(?:ment)?(?:\.get\(|\[)"([A-Z][A-Z0-9_]+)"'),
+    re.compile(r'environ[a-z]*(?:\.get\(|\[)"([A-Z][A-Z0-9_]+)"'),
     re.compile(r'_wanted\(environment, "([A-Z][A-Z0-9_]+)"\)'),
 )
 ENGINES_OWN = {"PULUMI_ACCESS_TOKEN"}  # read by the engine, and named where its backends are
