@@ -37,7 +37,9 @@ ATTRIBUTES = {
 GOLDEN = Path(__file__).with_name("golden")
 NAMES = sorted(path.parent.name for path in EXAMPLES.glob("*/rollcast.yaml"))
 TODAY = date(2026, 11, 24)
-REQUESTS, USERS, APART_S, RUNS, SEED = 1_500, 1_500, 10.0, 1, 7
+RUNS, SEED = 20, 7
+REQUESTS = {"rag-search": (20_000, 0.01), "image-generation": (30_000, 1.0)}  # how many, seconds apart on average
+FEW = (5_000, 10.0)  # enough to see where a rollout of days would stop for want of proof
 
 
 def subject_of(name: str, folder: Path) -> Subject:
@@ -46,7 +48,7 @@ def subject_of(name: str, folder: Path) -> Subject:
     live = live_as_declared(*project.sibling("released.yaml"))
     plan = make_plan(project.declaration, live, project.environment_name, project.digests)
     plan = plan.model_copy(update={"binding": Binding(tool_version="(version)")})
-    traffic = read_traffic([traffic_in(folder)], seed=SEED)
+    traffic = read_traffic([traffic_in(folder, *REQUESTS.get(name, FEW))], seed=SEED)
     forecast = simulate(plan, traffic, runs=RUNS, seed=SEED, workers=1, detect=1)
     judged = judge(
         project.folder,
@@ -61,19 +63,21 @@ def subject_of(name: str, folder: Path) -> Subject:
     return Subject(judged, [Named("forecast", forecast)], command=command)
 
 
-def traffic_in(folder: Path) -> Path:
-    """Requests with the recorded tokens and the recorded irregularity, `APART_S` apart on average."""
-    rows = [row.split(",") for row in TRACE.read_text("utf-8").splitlines()[1 : REQUESTS + 1]]
+def traffic_in(folder: Path, requests: int, apart_s: float) -> Path:
+    """Requests with the recorded tokens and the recorded irregularity, the recording repeated as often as needed."""
+    rows = [row.split(",") for row in TRACE.read_text("utf-8").splitlines()[1:]]
     times = [datetime.fromisoformat(row[0][:26]).timestamp() for row in rows]
-    stretch = APART_S * len(rows) / (times[-1] - times[0])
+    stretch, lap_s = apart_s * len(rows) / (times[-1] - times[0]), apart_s * len(rows)
     luck = random.Random(SEED)
-    users = [{name: luck.choice(values) for name, values in ATTRIBUTES.items()} for _ in range(USERS)]
+    users = [{name: luck.choice(values) for name, values in ATTRIBUTES.items()} for _ in range(requests // 2)]
     path = folder / "traffic.jsonl"
     with path.open("w", encoding="utf-8") as file:
-        for number, (row, time_s) in enumerate(zip(rows, times, strict=True)):
-            user = luck.randrange(USERS)
+        for number in range(requests):
+            lap, place = divmod(number, len(rows))
+            row, at_s = rows[place], lap * lap_s + (times[place] - times[0]) * stretch
+            user = luck.randrange(len(users))
             record = {
-                "time": 1_790_000_000 + (time_s - times[0]) * stretch, "request": f"r{number}", "key": f"u{user}",
+                "time": 1_790_000_000 + at_s, "request": f"r{number}", "key": f"u{user}",
                 "latency_s": 0.0, "input_tokens": int(row[1]), "output_tokens": int(row[2]), "attributes": users[user],
             }  # fmt: skip
             file.write(json.dumps(record) + "\n")

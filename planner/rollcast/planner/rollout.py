@@ -309,6 +309,26 @@ def arms_of(plan: Plan, index: int) -> Arms | None:
     return _arms(line, milestone, own)
 
 
+def trials_of(plan: Plan) -> frozenset[int]:
+    """Milestones in which a new release meets users to whom nothing has proved it yet.
+
+    One that gives it the rest of an audience after a comparison in that audience is none; one that gives it a whole
+    audience at once is. Nor is the first release of a line: it takes nobody away from what was proved.
+    """
+    compared: set[tuple[str, str, str]] = set()
+    found: set[int] = set()
+    for milestone in plan.milestones:
+        arms = arms_of(plan, milestone.index)
+        if arms is None or plan.from_release.get(arms.line) is None:
+            continue
+        who = (arms.line, arms.audience, arms.candidate)
+        if arms.baseline is not None:
+            compared.add(who)
+        if arms.baseline is not None or who not in compared:
+            found.add(milestone.index)
+    return frozenset(found)
+
+
 def _arms(line: str, milestone: Milestone, own: list[Share]) -> Arms | None:
     if not own:
         return None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from rollcast.planner.gates import GateSpec
+from rollcast.planner.plan import Plan
+from rollcast.planner.rollout import arms_of, trials_of
 from rollcast.simulator.draws import Floats, Ints, Purpose, uniform
 from rollcast.simulator.engine import Demand
 from rollcast.simulator.engines import Maker
@@ -16,7 +18,7 @@ from rollcast.simulator.forecast import Known, Moment
 from rollcast.simulator.journal import Journal
 from rollcast.simulator.measures import batch_differences, measures, table_of
 from rollcast.simulator.outcomes import Beliefs
-from rollcast.simulator.replay import Ending, Replay, counterfactual, replay
+from rollcast.simulator.replay import Ending, Replay, StageRecord, counterfactual, replay
 from rollcast.simulator.scene import Scene
 from rollcast.simulator.timeline import known, timeline
 
@@ -108,41 +110,46 @@ def summary(stage: Stage, rollout: Replay, baseline: Journal, demand: tuple[Dema
             if keep_batches:
                 b, a = before[spec.reads][inside], after[spec.reads][inside]
                 batches[audience, spec.metric] = batch_differences(spec, b, a)
-    exposed = _exposed(rollout)
+    exposed = _exposed(rollout, stage.scene.plan)
     return Run(
         rollout.ending, rollout.reason, rollout.metric, rollout.duration_s, rollout.requests, metrics, batches,
         len(exposed), len(np.unique(stage.scene.traffic.key[rollout.journal.row(exposed)])),
-        tuple(_stages(stage.specs, rollout, before, after)), demand,
+        tuple(_stages(stage, rollout, before, after)), demand,
         float(np.nanmax(rollout.journal.done_s[requests])) if len(requests) else 0.0,
         timeline(rollout.journal, rollout.requests, rollout.duration_s),
         known(rollout.looks) if keep_batches else (),
     )  # fmt: skip
 
 
-def _exposed(rollout: Replay) -> Ints:
-    """Requests that a new release served while it was compared with another."""
-    found = [
-        rollout.journal.sides(np.arange(stage.first, stage.last, dtype=np.int64), stage.arms)
-        for stage in rollout.stages
-        if stage.arms is not None and stage.arms.baseline is not None
-    ]
-    return np.concatenate([mine[new] for mine, new in found]) if found else np.zeros(0, np.int64)
+def _exposed(rollout: Replay, plan: Plan) -> Ints:
+    """Requests that a new release served before it was proved to those whom it served."""
+    trials = trials_of(plan)
+    found = [_new(rollout, stage, plan) for stage in rollout.stages if stage.milestone in trials]
+    return np.concatenate(found) if found else np.zeros(0, np.int64)
+
+
+def _new(rollout: Replay, stage: StageRecord, plan: Plan) -> Ints:
+    """Requests of a stage that its new release served, with gates or without."""
+    arms = arms_of(plan, stage.milestone)
+    if arms is None:
+        return np.zeros(0, np.int64)
+    mine, new = rollout.journal.sides(np.arange(stage.first, stage.last, dtype=np.int64), arms)
+    return mine[new]
 
 
 def _stages(
-    specs: Sequence[GateSpec], rollout: Replay, before: Mapping[str, Floats], after: Mapping[str, Floats]
+    stage: Stage, rollout: Replay, before: Mapping[str, Floats], after: Mapping[str, Floats]
 ) -> list[StageOutcome]:
     found = []
     for record in rollout.stages:
         if record.milestone < 0:
             continue
         requests = np.arange(record.first, record.last, dtype=np.int64)
-        exposed = 0
+        exposed = len(_new(rollout, record, stage.scene.plan))
         if record.arms is not None:
-            requests_of, new = rollout.journal.sides(requests, record.arms)
-            requests, exposed = requests_of, int(new.sum())
-        without, having = (measures(specs, values, requests) for values in (before, after))
-        metrics = {spec.metric: (without[spec.metric], having[spec.metric]) for spec in specs}
+            requests, _ = rollout.journal.sides(requests, record.arms)
+        without, having = (measures(stage.specs, values, requests) for values in (before, after))
+        metrics = {spec.metric: (without[spec.metric], having[spec.metric]) for spec in stage.specs}
         found.append(
             StageOutcome(
                 record.milestone,

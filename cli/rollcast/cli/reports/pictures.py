@@ -8,6 +8,7 @@ from rollcast.cli.reports.amounts import amount, count, duration, percent
 from rollcast.cli.reports.charts import MOST_POINTS, Chart, Limit, Mark, Point, Ranges, Series
 from rollcast.cli.reports.subject import Named, Reality, Subject
 from rollcast.planner.plan import Plan
+from rollcast.planner.rollout import trials_of
 from rollcast.simulator.forecast import Forecast, MetricForecast, StageForecast
 
 PALETTE = 8
@@ -144,9 +145,9 @@ def in_margins(metric: MetricForecast) -> Point | None:
 def exposure(plan: Plan, forecast: Forecast) -> Chart | None:
     """Requests that meet what is not yet proved, added up over time."""
     total, points = 0.0, [(0.0, 0.0)]
-    compared = {m.index for m in plan.milestones if m.percent is not None and m.percent < 100}
+    trials = trials_of(plan)
     for stage in forecast.stages:
-        if stage.entered_s is None or stage.seconds is None or stage.milestone not in compared:
+        if stage.entered_s is None or stage.seconds is None or stage.milestone not in trials:
             continue
         points.append((max(stage.entered_s, points[-1][0]), total))
         total += stage.exposed * stage.reached
