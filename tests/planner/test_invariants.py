@@ -261,6 +261,8 @@ def test_a_split_live_state_is_no_starting_point() -> None:
 def test_more_capacity_never_makes_a_plan_impossible(data: st.DataObject) -> None:
     transition = data.draw(transitions(max_pipelines=1))
     plan = planned(transition)
+    # Without room a component is overwritten, which leaves nothing to retire; with room its old version is retired.
+    assume(not any(slot.held_in for release in plan.releases.values() for slot in release.slots.values()))
     wide = {
         name: environment.model_copy(update={"capacity": {k: v + 100 for k, v in environment.capacity.items()}})
         for name, environment in transition.declared.environments.items()

@@ -135,7 +135,7 @@ def test_the_ledger_keeps_what_was_judged_overridden_and_by_which_policies(proje
     ledger = ledger_of(opened)
     with holding(ledger, take_over=True) as held:
         live = read(target_at(project, made.settings), opened.declaration.each_pipeline())
-        begin(ledger, held.lease, made, opened.declaration, opened.digests, live, {})
+        begin(ledger, held.lease, made, opened.declaration, opened.digests, live.routing, {})
     started = under_way(ledger)
     assert started is not None
     kept = load(ledger, started).plan

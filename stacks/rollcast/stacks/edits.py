@@ -44,7 +44,11 @@ def _changed(found: Any, written: Any, path: str) -> Iterator[str]:
     """The paths at which two values differ, with both."""
     if isinstance(found, Mapping) and isinstance(written, Mapping):
         for key in sorted({*found, *written}):
-            yield from _changed(found.get(key), written.get(key), f"{path}.{key}" if path else str(key))
+            place = f"{path}.{key}" if path else str(key)
+            if key in found and key in written:
+                yield from _changed(found[key], written[key], place)
+            else:
+                yield f"{place} was {'added' if key in found else 'taken away'}"
     elif found != written:
         yield f"{path or 'its value'} is {_short(found)}, not {_short(written)}"
 

@@ -16,7 +16,7 @@ def main(words: list[str]) -> int:
     print(f"{'module':<12}{'bug':<62}{'s':>6}  {'proof':<6}found by walking or refusing")  # noqa: T201
     for bug in chosen:
         try:
-            found = find(bug)
+            found = find(bug, seed_=bug.seed)
         except (NoLongerThere, ImportError) as gone:
             found = Found("", 0.0)
             print(gone, file=sys.stderr)  # noqa: T201

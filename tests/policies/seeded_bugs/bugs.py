@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Bug:
-    """A bug in a module of the planner."""
+    """A bug in a module of the planner.
+
+    `seed`: of the run of the quick profile that must find it. One that needs a rare case is missed by some seeds.
+    """
 
     name: str
     module: str
     old: str
     new: str
+    seed: int = 0
 
     @property
     def part(self) -> str:
@@ -69,6 +73,7 @@ BUGS = (
         "planning",
         "for line in sorted(live.serving)",
         "for line in live.serving",
+        seed=1,  # two channels must be taken away at once: of the seeds 0 to 6, 0 and 3 draw no such case
     ),
     Bug("removed lines are forgotten", "planning", "if line not in declared and live.serving[line]]", "if False]"),
     # ---- expand ---------------------------------------------------------------------------------
