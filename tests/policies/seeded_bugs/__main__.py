@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from tests.policies.seeded_bugs.bugs import BUGS
-from tests.policies.seeded_bugs.finding import Found, find, proof_finds
+from tests.policies.seeded_bugs.finding import Found, proof_finds, seek
 from tests.policies.seeded_bugs.mutation import NoLongerThere
 
 
@@ -16,7 +16,7 @@ def main(words: list[str]) -> int:
     print(f"{'module':<12}{'bug':<62}{'s':>6}  {'proof':<6}found by walking or refusing")  # noqa: T201
     for bug in chosen:
         try:
-            found = find(bug, seed_=bug.seed)
+            found = seek(bug)
         except (NoLongerThere, ImportError) as gone:
             found = Found("", 0.0)
             print(gone, file=sys.stderr)  # noqa: T201

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 class Bug:
     """A bug in a module of the planner.
 
-    `seed`: of the run of the quick profile that must find it. One that needs a rare case is missed by some seeds.
+    `runs`: of the quick profile, each by a seed of its own, that may be made until one finds it. What a seed draws
+    depends on the modules that are loaded, so a second run is allowed; a rare case takes more.
     """
 
     name: str
     module: str
     old: str
     new: str
-    seed: int = 0
+    runs: int = 2
 
     @property
     def part(self) -> str:
@@ -73,7 +74,7 @@ BUGS = (
         "planning",
         "for line in sorted(live.serving)",
         "for line in live.serving",
-        seed=1,  # two channels must be taken away at once: of the seeds 0 to 6, 0 and 3 draw no such case
+        runs=8,  # two channels must be taken away at once: about two runs in three draw such a case
     ),
     Bug("removed lines are forgotten", "planning", "if line not in declared and live.serving[line]]", "if False]"),
     # ---- expand ---------------------------------------------------------------------------------

@@ -30,6 +30,15 @@ class Found:
     seconds: float
 
 
+def seek(bug: Bug) -> Found:
+    """What the first run that finds a bug says, of as many as it may take."""
+    for seed_ in range(bug.runs):
+        said = find(bug, seed_=seed_)
+        if said.said:
+            break
+    return said
+
+
 def find(bug: Bug | None, *, seed_: int = 0, shrink_s: float = 0.0) -> Found:
     """Run the property tests with a bug in the code; without one, they must find nothing.
 
