@@ -38,8 +38,8 @@ def apply(
 ) -> None:
     """Carry out a plan, gate by gate; a failed gate rolls back without a question."""
     from rollcast.cli.guarding import refuse
-    from rollcast.cli.plan import drift_before
     from rollcast.stacks import applying
+    from rollcast.stacks.drifting import drift_of
     from rollcast.stacks.errors import StackError
 
     project = project_of(context)
@@ -56,7 +56,7 @@ def apply(
     made = _chosen(context, plan)
     expected = _forecast(project, made) if forecast and not made.empty else None
     made = _judged(project, made, expected, saved=plan is not None)
-    drift = drift_before(project)
+    drift = drift_of(project)
     _show(made, expected, format_, drift, saved=plan is not None)
     refuse(made, "apply")
     if (drift or not made.empty) and not auto_approve and not terminal.confirm(_question(made, drift)):

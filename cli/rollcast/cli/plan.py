@@ -40,12 +40,13 @@ def plan(
     """Show what would change, in which order, and the way back."""
     from rollcast.cli.guarding import refuse
     from rollcast.cli.simulate import read_plan
+    from rollcast.stacks.drifting import drift_of
 
     if refresh_only:
         _drift(project_of(context), format_, detailed_exitcode)
         return
     made = read_plan(saved) if saved is not None else plan_of(project_of(context), from_)
-    drift = drift_before(project_of(context)) if saved is None and from_ is None else []
+    drift = drift_of(project_of(context)) if saved is None and from_ is None else []
     if out is not None:
         save(made, out)
     show(made, format_, _power(made, traffic, scale), drift)
@@ -57,21 +58,18 @@ def plan(
         raise typer.Exit(2)
 
 
-def drift_before(project: Project) -> list[str]:
-    """What was changed by hand since the last rollout: apply puts it back before the plan begins."""
-    from rollcast.stacks.drifting import drift_of
-
-    return drift_of(project)
-
-
 def show_drift(drift: Sequence[str]) -> None:
     """Says what was changed by hand, where anything was."""
     if not drift:
         return
     terminal.out(terminal.paint("Changed by hand since the last rollout; apply puts it back", bold=True))
+    _list(drift)
+    terminal.out("")
+
+
+def _list(drift: Sequence[str]) -> None:
     for text in drift:
         terminal.out(terminal.paint(f"  ~ {terminal.clean(text)}", "yellow"))
-    terminal.out("")
 
 
 def _power(made: Plan, files: list[Path] | None, scale: float) -> tuple[StagePower, ...] | None:
@@ -127,8 +125,7 @@ def _drift(project: Project, format_: Format, detailed_exitcode: bool) -> None:
     else:
         head = f"{project.declaration.pipeline} in {project.environment_name}"
         terminal.out(f"{head}: {f'{len(found)} thing(s) drifted.' if found else 'no drift.'}")
-        for text in found:
-            terminal.out(terminal.paint(f"  ~ {terminal.clean(text)}", "yellow"))
+        _list(found)
         if found:
             terminal.out(
                 "'rollcast apply' puts it back; while a rollout is under way 'rollcast abort' leads back from it."

@@ -53,9 +53,7 @@ class Draft:
         self.instances: Instances = dict(instances)
         self.begins: dict[str, Release] = {}  # new channels that begin on what serves their requests today
         self.releases: dict[str, Release] = dict(releases)
-        self.for_room: Mapping[
-            Node, str
-        ] = {}  # (pipeline, slot) that is overwritten for lack of room -> what is missing
+        self.for_room: Mapping[Node, str] = {}  # slots that are overwritten for lack of room -> what is missing
         self.operations: list[Operation] = []
         self.milestones: list[Milestone] = []
         self.rollbacks: list[Rollback] = []

@@ -32,12 +32,12 @@ def takers(lines: Mapping[str, Line]) -> dict[str, tuple[str, ...]]:
         ordered = sorted(own, key=lambda line: line.route is None)
         for place, line in enumerate(ordered if len(own) > 1 else ()):
             if line.route is not None:
-                found[line.id] = tuple(other.id for other in ordered[place + 1 :] if _meet(line, other))
+                found[line.id] = tuple(other.id for other in ordered[place + 1 :] if meet(line, other))
     return found
 
 
-def _meet(one: Line, other: Line) -> bool:
-    """Whether some request of a line with a route also matches another one's."""
+def meet(one: Line, other: Line) -> bool:
+    """Whether some request of a line also matches the route of another."""
     if one.route is None or other.route is None:
         return True
     return satisfiable([(parse(one.route), True), (parse(other.route), True)])
@@ -70,4 +70,4 @@ def in_turn(
     return ordered, tuple(sorted(last))
 
 
-__all__ = ["in_turn", "outside", "takers"]
+__all__ = ["in_turn", "meet", "outside", "takers"]

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from rollcast.planner.audiences import parse, satisfiable
 from rollcast.planner.plan import EVERYONE, Milestone, Plan, Serving, Share, WorldState, fold
-from rollcast.planner.releases import Line, Release
+from rollcast.planner.releases import Release
+from rollcast.planner.residency import meet
 
 Instances = Mapping[str, tuple[str, str]]  # folder -> (release id, slot)
 Proofs = Mapping[tuple[str, str], int]  # (line, release id) -> the milestone that proves it
@@ -77,9 +77,7 @@ class State:
             return
         siblings = [other for other in self.plan.lines.values() if other.pipeline == own.pipeline]
         after = sorted(siblings, key=lambda other: other.route is None)
-        for other in after[after.index(own) + 1 :]:
-            if _meet(own, other):
-                yield other.id
+        yield from (other.id for other in after[after.index(own) + 1 :] if meet(own, other))
 
     @property
     def new_shares(self) -> tuple[Share, ...]:
@@ -110,13 +108,6 @@ class State:
             if share.release == release
         ]
         return " and ".join(parts) or "nobody"
-
-
-def _meet(one: Line, other: Line) -> bool:
-    """Whether some request of a line also matches the route of another."""
-    if other.route is None or one.route is None:
-        return True
-    return satisfiable([(parse(one.route), True), (parse(other.route), True)])
 
 
 def proofs_of(plan: Plan) -> Proofs:

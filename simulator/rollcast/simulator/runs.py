@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from rollcast.planner.gates import GateSpec
 from rollcast.planner.plan import Plan
-from rollcast.planner.rollout import arms_of, trials_of
+from rollcast.planner.rollout import arms_of
 from rollcast.simulator.draws import Floats, Ints, Purpose, uniform
 from rollcast.simulator.engine import Demand
 from rollcast.simulator.engines import Maker
@@ -110,53 +110,57 @@ def summary(stage: Stage, rollout: Replay, baseline: Journal, demand: tuple[Dema
             if keep_batches:
                 b, a = before[spec.reads][inside], after[spec.reads][inside]
                 batches[audience, spec.metric] = batch_differences(spec, b, a)
-    exposed = _exposed(rollout, stage.scene.plan)
+    stages = [_met(rollout, record, stage.scene.plan) for record in rollout.stages if record.milestone >= 0]
+    exposed = _exposed(stages, stage.scene.trials)
     return Run(
         rollout.ending, rollout.reason, rollout.metric, rollout.duration_s, rollout.requests, metrics, batches,
         len(exposed), len(np.unique(stage.scene.traffic.key[rollout.journal.row(exposed)])),
-        tuple(_stages(stage, rollout, before, after)), demand,
+        tuple(_stages(stage.specs, stages, before, after)), demand,
         float(np.nanmax(rollout.journal.done_s[requests])) if len(requests) else 0.0,
         timeline(rollout.journal, rollout.requests, rollout.duration_s),
         known(rollout.looks) if keep_batches else (),
     )  # fmt: skip
 
 
-def _exposed(rollout: Replay, plan: Plan) -> Ints:
-    """Requests that a new release served before it was proved to those whom it served."""
-    trials = trials_of(plan)
-    found = [_new(rollout, stage, plan) for stage in rollout.stages if stage.milestone in trials]
-    return np.concatenate(found) if found else np.zeros(0, np.int64)
+@dataclass(frozen=True, slots=True)
+class _Met:
+    """A milestone as a replay went through it, the requests that it is about, and those that its new release served."""
+
+    record: StageRecord
+    requests: Ints
+    new: Ints
 
 
-def _new(rollout: Replay, stage: StageRecord, plan: Plan) -> Ints:
-    """Requests of a stage that its new release served, with gates or without."""
-    arms = arms_of(plan, stage.milestone)
+def _met(rollout: Replay, record: StageRecord, plan: Plan) -> _Met:
+    requests = np.arange(record.first, record.last, dtype=np.int64)
+    arms = arms_of(plan, record.milestone)
     if arms is None:
-        return np.zeros(0, np.int64)
-    mine, new = rollout.journal.sides(np.arange(stage.first, stage.last, dtype=np.int64), arms)
-    return mine[new]
+        return _Met(record, requests, np.zeros(0, np.int64))
+    compared, new = rollout.journal.sides(requests, arms)
+    # A milestone without gates is about all requests that came meanwhile.
+    return _Met(record, requests if record.arms is None else compared, compared[new])
+
+
+def _exposed(stages: Sequence[_Met], trials: frozenset[int]) -> Ints:
+    """Requests that a new release served before it was proved to those whom it served."""
+    return np.concatenate([np.zeros(0, np.int64), *(met.new for met in stages if met.record.milestone in trials)])
 
 
 def _stages(
-    stage: Stage, rollout: Replay, before: Mapping[str, Floats], after: Mapping[str, Floats]
+    specs: Sequence[GateSpec], stages: Sequence[_Met], before: Mapping[str, Floats], after: Mapping[str, Floats]
 ) -> list[StageOutcome]:
     found = []
-    for record in rollout.stages:
-        if record.milestone < 0:
-            continue
-        requests = np.arange(record.first, record.last, dtype=np.int64)
-        exposed = len(_new(rollout, record, stage.scene.plan))
-        if record.arms is not None:
-            requests, _ = rollout.journal.sides(requests, record.arms)
-        without, having = (measures(stage.specs, values, requests) for values in (before, after))
-        metrics = {spec.metric: (without[spec.metric], having[spec.metric]) for spec in stage.specs}
+    for met in stages:
+        record, requests = met.record, met.requests
+        without, having = (measures(specs, values, requests) for values in (before, after))
+        metrics = {spec.metric: (without[spec.metric], having[spec.metric]) for spec in specs}
         found.append(
             StageOutcome(
                 record.milestone,
                 record.title,
                 record.left_s - record.entered_s,
                 len(requests),
-                exposed,
+                len(met.new),
                 metrics,
                 record.entered_s,
             )

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rollcast.planner.plan import Plan
+from rollcast.planner.rollout import trials_of
 from rollcast.simulator.draws import Floats, Ints
 from rollcast.simulator.network import Network
 from rollcast.simulator.outcomes import Metric
@@ -26,6 +27,7 @@ class Scene:
         self.routing = Routing(plan, network, traffic)
         self.units = np.array([mmh3.hash64(key, signed=False)[0] for key in traffic.keys], np.uint64)
         self.delays = _delays(plan)
+        self.trials = trials_of(plan)
         self.timeout_s = {line.id: line.rollout.timeout for line in plan.lines.values()}
         self.prices = _prices(network)
         self.segments = _segments(plan)
