@@ -78,3 +78,39 @@ def test_a_request_that_passed_the_first_slot_can_not_meet_a_later_content_of_it
     plan = make_plan(new, live_as_declared(old))
     assert [o.kind for o in plan.operations] == ["provision", "shift"]
     assert Oracle(plan).run() == set()
+
+
+def two_slots_of_which_the_first_needs_the_second(version: str) -> Declaration:
+    """`a` of version 2 needs what only `b`, which comes after it, gives in version 2; both exist once."""
+    return load(
+        "pipeline: p\nartifacts:\n"
+        "  - {kind: retrieval-index, name: a, version: '1', requires: {c~b~a: '>=1'}}\n"
+        "  - {kind: retrieval-index, name: a, version: '2', requires: {c~b~a: '>=2'}}\n"
+        "  - {kind: model-weights, name: b, version: '1', provides: {c~b~a: '1'}}\n"
+        "  - {kind: model-weights, name: b, version: '2', provides: {c~b~a: '2'}}\n"
+        f"components:\n  a: {{artifact: a@{version}, in_place: true}}\n"
+        f"  b: {{artifact: b@{version}, in_place: true, upstream: [a]}}\n"
+    )
+
+
+def test_a_drain_ends_what_is_older_than_it_even_where_more_requests_come_to_the_same_release() -> None:
+    """Who began after a drain met only what was there since; without the drain, older ones would meet a broken mix."""
+    old, new = map(two_slots_of_which_the_first_needs_the_second, ("1", "2"))
+    plan = make_plan(new, live_as_declared(old))
+    assert [m.title for m in plan.milestones] == ["in place: b", "in place: a"]
+    way = plan.rollback[-1]
+    assert [m.title for m in way.milestones] == ["traffic back", "in place, back: a", "traffic back", "in place, back: b"]
+
+    def with_way(drained: bool) -> Plan:
+        """The way back forgets to move traffic a second time, and perhaps the drain after it."""
+        steps = tuple(m.model_copy(update={"serving": {}}) if m.index == 2 else m for m in way.milestones)
+        kept = [o for o in way.operations if o.milestone != 2 and (drained or o.milestone != 3 or o.kind != "drain")]
+        ids = {o.id for o in kept}
+        tied = tuple(o.model_copy(update={"after": tuple(a for a in o.after if a in ids)}) for o in kept)
+        changed = way.model_copy(update={"milestones": steps, "operations": tied})
+        return plan.model_copy(update={"rollback": (*plan.rollback[:-1], changed)})
+
+    for drained in (True, False):
+        mixed = [v for v in violations(with_way(drained)) if v.invariant == "per-request consistency"]
+        reached = {text for text in Oracle(with_way(drained)).run() if text.startswith("consistency")}
+        assert bool(mixed) == bool(reached) == (not drained)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from hypothesis import given, reject, settings
+from hypothesis import event, given, reject, settings
 from hypothesis import strategies as st
 
-from rollcast.planner.declaration import Declaration
+from rollcast.planner.declaration import Declaration, Evaluation
 from rollcast.planner.errors import PlannerError
 from rollcast.planner.gates import GateSpec
 from rollcast.planner.plan import Plan
@@ -24,10 +24,16 @@ from rollcast.simulator.traffic import Traffic
 GATES = (
     GateSpec(metric="error_rate", margin=0.4, unit="request"),
     GateSpec(metric="violation_rate", margin=0.4, unit="request", min_samples=5, label_delay_s=100.0),
+    GateSpec(metric="violation_rate", margin=0.2, unit="request", min_samples=5),
     GateSpec(metric="latency_p50_s", margin=1.0, unit="request"),
     GateSpec(metric="cost_usd", margin=0.01, unit="request"),
 )
-LAP_S = 50.0  # how often the drawn burst of requests comes again
+EVALUATIONS: tuple[dict[str, Evaluation], ...] = (
+    {},
+    {"violation_rate": Evaluation(failures=2, total=400)},
+    {"violation_rate": Evaluation(failures=390, total=400)},  # a gate leads back
+)
+LAPS_S = (10.0, 50.0)  # how often the drawn burst of requests comes again, at the most
 
 
 @st.composite
@@ -35,6 +41,7 @@ def plans_with_profiles(draw: st.DrawFn) -> Plan:
     """Plans of one or two pipelines, their artifacts' stations drawn, watched by some of the gates."""
     transition = draw(transitions(max_slots=3, capacity=False, residency=False))
     found: dict[str, dict[str, object]] = {}
+    evaluated: dict[str, dict[str, Evaluation]] = {}
     gates = tuple(draw(st.lists(st.sampled_from(GATES), unique_by=lambda gate: gate.metric, max_size=3)))
 
     def profiled(declaration: Declaration) -> Declaration:
@@ -44,7 +51,8 @@ def plans_with_profiles(draw: st.DrawFn) -> Plan:
             if name not in found:
                 found[name] = draw(profiles()).model_dump(mode="json", exclude_none=True)
                 parse(found[name], name)
-            artifacts.append(artifact.model_copy(update={"profile": found[name]}))
+                evaluated[name] = draw(st.sampled_from(EVALUATIONS))
+            artifacts.append(artifact.model_copy(update={"profile": found[name], "evaluations": evaluated[name]}))
         rule = declaration.rollout.model_copy(update={"gates": gates})
         return declaration.model_copy(update={"artifacts": tuple(artifacts), "rollout": rule})
 
@@ -68,7 +76,7 @@ def bursts(draw: st.DrawFn) -> Traffic:
         classes=classes,
         key=np.arange(requests),
         keys=tuple(f"user-{i}" for i in range(requests)),
-        span_s=LAP_S,
+        span_s=max(traffic.span_s, draw(st.sampled_from(LAPS_S))),
     )
 
 
@@ -88,5 +96,6 @@ def test_a_rollout_goes_the_same_way_on_both_engines(plan: Plan, traffic: Traffi
         for name in ("simpy", "compiled")
     )
     assert repr(dataclasses.replace(reference, journal=None)) == repr(dataclasses.replace(compiled, journal=None))
+    event(f"ends {reference.ending} {reference.metric}")
     for name, column in columns(reference).items():
         assert np.array_equal(column, columns(compiled)[name], equal_nan=column.dtype.kind == "f"), name

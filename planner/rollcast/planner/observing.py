@@ -176,7 +176,25 @@ class _Step:
         for line in self.meetings.lines_of(folder):
             for release, met in sorted(self.world.flying.get(line, {}).items()):
                 if folder in met and not self._emptied(line, release, swap):
-                    yield from self._judge(line, release, folder, content, self._still(met, swap), swap)
+                    left = self._still(self._left(release, met, swap), swap)
+                    yield from self._judge(line, release, folder, content, left, swap)
+
+    def _left(self, release: str, met: Met, then: Operation | None = None) -> Met:
+        """Of what a release's requests have met, what those may have met that a drain, done before `then`, leaves.
+
+        They began after the drain did, where their line still goes to the release: they met only what was there since.
+        """
+        for drain in self.drains:
+            if release in drain.drained and (then is None or self.order.before(drain.id, then.id)):
+                met = {folder: self._held_at(folder, drain) for folder in met}
+        return met
+
+    def _held_at(self, folder: str, drain: Operation) -> Contents:
+        """What a folder may hold when a drain begins, but for swaps that may come later."""
+        before = [o for o in self.swaps if _folder(o) == folder and self.order.before(o.id, drain.id)]
+        if before:
+            return frozenset(map(_content, before))
+        return self.world.instances.get(folder, frozenset())
 
     def _still(self, met: Met, swap: Operation) -> Met:
         """Contents met before or while a swap is done: those of other swaps too, unless they wait for it."""
@@ -288,7 +306,7 @@ class _Step:
         for release, met in () if flying else self.world.flying.get(line, {}).items():
             if not halfway and any(self._ends(line, release, drain) for drain in self.drains):
                 continue
-            seen = dict(met)
+            seen = dict(met if halfway else self._left(release, met))
             for swap in self.swaps:
                 if _folder(swap) in seen and not self._emptied(line, release, swap):
                     seen[_folder(swap)] |= {_content(swap)}
