@@ -99,7 +99,8 @@ def test_a_drain_ends_what_is_older_than_it_even_where_more_requests_come_to_the
     plan = make_plan(new, live_as_declared(old))
     assert [m.title for m in plan.milestones] == ["in place: b", "in place: a"]
     way = plan.rollback[-1]
-    assert [m.title for m in way.milestones] == ["traffic back", "in place, back: a", "traffic back", "in place, back: b"]
+    back = ["traffic back", "in place, back: a", "traffic back", "in place, back: b"]
+    assert [m.title for m in way.milestones] == back
 
     def with_way(drained: bool) -> Plan:
         """The way back forgets to move traffic a second time, and perhaps the drain after it."""
