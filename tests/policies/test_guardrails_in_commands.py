@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rollcast.cli.main import main
-from rollcast.cli.plan import plan_of
+from rollcast.cli.plans import plan_of
 from rollcast.policies import discover
 from rollcast.stacks.applying import holding, ledger_of
 from rollcast.stacks.live import read, target_at
@@ -131,7 +131,7 @@ def test_the_ledger_keeps_what_was_judged_overridden_and_by_which_policies(proje
     override = "overrides: [{policy: never, reason: signed off by Ada, expires: '9999-12-31'}]\n"
     (project / "rollcast.yaml").write_text(DECLARED + override)
     opened = Project.open(project)
-    made = plan_of(opened)
+    made = plan_of(opened).plan
     ledger = ledger_of(opened)
     with holding(ledger, take_over=True) as held:
         live = read(target_at(project, made.settings), opened.declaration.each_pipeline())

@@ -12,6 +12,7 @@ from rollcast.cli import terminal
 from rollcast.cli.options import project_of
 
 if TYPE_CHECKING:
+    from rollcast.cli.plans import Planned
     from rollcast.planner.plan import Plan
     from rollcast.simulator.forecast import Forecast
     from rollcast.stacks.driver import Ended
@@ -39,7 +40,6 @@ def apply(
     """Carry out a plan, gate by gate; a failed gate rolls back without a question."""
     from rollcast.cli.guarding import refuse
     from rollcast.stacks import applying
-    from rollcast.stacks.drifting import drift_of
     from rollcast.stacks.errors import StackError
 
     project = project_of(context)
@@ -53,10 +53,9 @@ def apply(
         close(project, ended, format_)
     if supersede and going:
         _lead_back(project, format_)
-    made = _chosen(context, plan)
+    made, drift = _chosen(project, plan)
     expected = _forecast(project, made) if forecast and not made.empty else None
     made = _judged(project, made, expected, saved=plan is not None)
-    drift = drift_of(project)
     _show(made, expected, format_, drift, saved=plan is not None)
     refuse(made, "apply")
     if (drift or not made.empty) and not auto_approve and not terminal.confirm(_question(made, drift)):
@@ -85,12 +84,12 @@ def _lead_back(project: Project, format_: Format) -> None:
         close(project, ended, format_)
 
 
-def _chosen(context: typer.Context, path: Path | None) -> Plan:
-    """The saved plan, or the one that takes what is live to what is declared."""
-    from rollcast.cli.plan import plan_of
-    from rollcast.cli.simulate import read_plan
+def _chosen(project: Project, path: Path | None) -> Planned:
+    """The saved plan, or the one that takes what is live to what is declared; and what was changed by hand."""
+    from rollcast.cli.plans import Planned, plan_of, read_plan
+    from rollcast.stacks.drifting import drift_of
 
-    return plan_of(project_of(context)) if path is None else read_plan(path)
+    return plan_of(project) if path is None else Planned(read_plan(path), tuple(drift_of(project)))
 
 
 def _forecast(project: Project, plan: Plan) -> Forecast | None:

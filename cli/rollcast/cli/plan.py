@@ -39,16 +39,14 @@ def plan(
 ) -> None:
     """Show what would change, in which order, and the way back."""
     from rollcast.cli.guarding import refuse
-    from rollcast.cli.simulate import read_plan
-    from rollcast.stacks.drifting import drift_of
+    from rollcast.cli.plans import Planned, plan_of, read_plan, save_plan
 
     if refresh_only:
         _drift(project_of(context), format_, detailed_exitcode)
         return
-    made = read_plan(saved) if saved is not None else plan_of(project_of(context), from_)
-    drift = drift_of(project_of(context)) if saved is None and from_ is None else []
+    made, drift = Planned(read_plan(saved), ()) if saved is not None else plan_of(project_of(context), from_)
     if out is not None:
-        save(made, out)
+        save_plan(made, out)
     show(made, format_, _power(made, traffic, scale), drift)
     if out is not None:
         terminal.note(f"Saved to {out}. Carry it out with: rollcast apply {out}")
@@ -132,51 +130,6 @@ def _drift(project: Project, format_: Format, detailed_exitcode: bool) -> None:
             )
     if detailed_exitcode and found:
         raise typer.Exit(2)
-
-
-def plan_of(project: Project, from_: str | None = None) -> Plan:
-    """The plan of a project, judged, and bound to what it was made from.
-
-    Raises PlannerError, StackError or PolicyError.
-    """
-    from rollcast.cli.guarding import judged
-    from rollcast.planner.plan import Binding
-    from rollcast.planner.planning import live_as_declared, make_plan
-    from rollcast.stacks.drifting import lineage_of
-    from rollcast.stacks.project import tool_version
-
-    if from_ is not None:
-        live = live_as_declared(*project.sibling(from_))
-        digest = live.digest
-    else:
-        from rollcast.stacks.drifting import standing
-
-        found = standing(project)
-        live, digest = found.state, found.digest
-    made = make_plan(project.declaration, live, project.environment_name, project.digests)
-    binding = Binding(
-        lineage=lineage_of(project),
-        serial=live.serial,
-        declaration_digest=project.declaration_digest,
-        lock_digest=project.lock_digest,
-        tool_version=tool_version(),
-    )
-    return judged(project, made.model_copy(update={"binding": binding, "live_state_digest": digest}))
-
-
-def save(made: Plan, path: Path) -> None:
-    """Writes a plan for `apply`, readable by its owner alone. Raises StackError."""
-    import json
-    import os
-
-    from rollcast.stacks.errors import StackError
-
-    try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump(made.to_json(), file, indent=2, ensure_ascii=False)
-            file.write("\n")
-    except OSError as error:
-        raise StackError(f"The plan can't be saved to {path} ({error.strerror}). Choose another place.") from None
 
 
 def register(app: typer.Typer) -> None:

@@ -44,12 +44,12 @@ def run_tests(
 def _guardrails(project: Project) -> bool:
     """Shows what the guardrails say of the plan from what is live; whether one of them blocks."""
     from rollcast.cli.guarding import blocking, lines_of
-    from rollcast.cli.plan import plan_of
+    from rollcast.cli.plans import plan_of
     from rollcast.planner.errors import PlannerError
     from rollcast.stacks.errors import StackError
 
     try:
-        made = plan_of(project)
+        made = plan_of(project).plan
     except (PlannerError, StackError) as error:
         terminal.note(f"There is no plan from what is live to judge: {error}")
         return False

@@ -36,9 +36,9 @@ def report(
 
 
 def _subject(context: typer.Context, plan: Path | None, forecasts: list[str], rollout: str | None) -> Subject:
+    from rollcast.cli.plans import read_plan
     from rollcast.cli.reports.reproducing import command_of
     from rollcast.cli.reports.subject import Subject, reality_of
-    from rollcast.cli.simulate import read_plan
     from rollcast.stacks.errors import StackError
 
     named = [read_forecast(text) for text in forecasts]

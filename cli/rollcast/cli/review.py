@@ -71,7 +71,7 @@ def _subject(
     detect: int | None,
 ) -> Subject:
     from rollcast.cli.guarding import judged
-    from rollcast.cli.plan import plan_of
+    from rollcast.cli.plans import plan_of
     from rollcast.cli.reports.reproducing import command_of
     from rollcast.cli.reports.subject import Named, Subject
     from rollcast.cli.revisions import declaration_at
@@ -82,9 +82,9 @@ def _subject(
     chosen, project = options_of(context), project_of(context)
     if base is not None:
         with declaration_at(base, chosen.directory, chosen.file) as there:
-            plan = plan_of(project, str(there))
+            plan = plan_of(project, str(there)).plan
     else:
-        plan = plan_of(project, from_)
+        plan = plan_of(project, from_).plan
     files = traffic or traffic_of(chosen.directory)
     command = command_of(context)
     if plan.empty or not files:

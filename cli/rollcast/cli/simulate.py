@@ -153,34 +153,18 @@ def _judged(context: typer.Context, made: Plan, forecast: Forecast) -> Plan:
 def _plan_and_traffic(
     context: typer.Context, plan: Path | None, traffic: list[Path] | None, from_: str | None
 ) -> tuple[Plan, list[Path]]:
-    from rollcast.cli.plan import plan_of
+    from rollcast.cli.plans import plan_of, read_plan
 
     folder = options_of(context).directory
     files = traffic or traffic_of(folder)
     if plan is not None:
         return read_plan(plan), files
-    return plan_of(project_of(context), from_), files
+    return plan_of(project_of(context), from_).plan, files
 
 
 def traffic_of(folder: Path) -> list[Path]:
     """The recorded traffic of a project."""
     return sorted(path for path in (folder / "traffic").glob("*") if path.suffix in (".csv", ".jsonl"))
-
-
-def read_plan(path: Path) -> Plan:
-    """A saved plan. Raises StackError."""
-    import json
-
-    from rollcast.planner.plan import Plan
-    from rollcast.stacks.errors import StackError
-    from rollcast.stacks.project import read_text
-
-    text = read_text(path, "Save one with 'rollcast plan --out FILE'.")
-    try:
-        return Plan.from_json(json.loads(text))
-    except (ValueError, KeyError, TypeError) as error:
-        first = str(error).splitlines()[0]
-        raise StackError(f"{path} is not a saved plan ({first}). Save one with 'rollcast plan --out FILE'.") from None
 
 
 def _progress(runs: int) -> Progress | None:

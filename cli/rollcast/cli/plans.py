@@ -1,0 +1,81 @@
+"""Plans as commands get them: made from a project, or read from a file that one of them saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from rollcast.planner.plan import Plan
+    from rollcast.stacks.project import Project
+
+
+class Planned(NamedTuple):
+    """A plan, judged and bound to what it was made from, and what was changed by hand before it."""
+
+    plan: Plan
+    drift: tuple[str, ...]
+
+
+def plan_of(project: Project, from_: str | None = None) -> Planned:
+    """The plan of a project from what is live, or from another declaration: there is no drift from that.
+
+    Raises PlannerError, StackError or PolicyError.
+    """
+    from rollcast.cli.guarding import judged
+    from rollcast.planner.plan import Binding
+    from rollcast.planner.planning import live_as_declared, make_plan
+    from rollcast.stacks.drifting import lineage_of, standing
+    from rollcast.stacks.project import tool_version
+
+    drift: tuple[str, ...] = ()
+    if from_ is not None:
+        live = live_as_declared(*project.sibling(from_))
+        digest = live.digest
+    else:
+        found = standing(project)
+        live, digest, drift = found.state, found.digest, found.drift
+    made = make_plan(project.declaration, live, project.environment_name, project.digests)
+    binding = Binding(
+        lineage=lineage_of(project),
+        serial=live.serial,
+        declaration_digest=project.declaration_digest,
+        lock_digest=project.lock_digest,
+        tool_version=tool_version(),
+    )
+    bound = made.model_copy(update={"binding": binding, "live_state_digest": digest})
+    return Planned(judged(project, bound), drift)
+
+
+def read_plan(path: Path) -> Plan:
+    """A saved plan. Raises StackError."""
+    import json
+
+    from rollcast.planner.plan import Plan
+    from rollcast.stacks.errors import StackError
+    from rollcast.stacks.project import read_text
+
+    text = read_text(path, "Save one with 'rollcast plan --out FILE'.")
+    try:
+        return Plan.from_json(json.loads(text))
+    except (ValueError, KeyError, TypeError) as error:
+        first = str(error).splitlines()[0]
+        raise StackError(f"{path} is not a saved plan ({first}). Save one with 'rollcast plan --out FILE'.") from None
+
+
+def save_plan(made: Plan, path: Path) -> None:
+    """Writes a plan for `apply`, readable by its owner alone. Raises StackError."""
+    import json
+    import os
+
+    from rollcast.stacks.errors import StackError
+
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            json.dump(made.to_json(), file, indent=2, ensure_ascii=False)
+            file.write("\n")
+    except OSError as error:
+        raise StackError(f"The plan can't be saved to {path} ({error.strerror}). Choose another place.") from None
+
+
+__all__ = ["Planned", "plan_of", "read_plan", "save_plan"]
