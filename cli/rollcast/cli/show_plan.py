@@ -19,7 +19,7 @@ _VERBS: dict[Action, str] = {
     "update": "to update",
     "replace": "to replace",
     "delete": "to remove",
-    "flag": "flags",
+    "flag": "to set by flag",
 }
 
 
@@ -130,9 +130,7 @@ def _milestones(plan: Plan) -> Iterator[str]:
         head = name if staged else ""
         other = _gates(milestone) if staged and milestone.gates != asked else ""
         yield f"  {milestone.index:>2}  {_stage(milestone) if staged else paint(milestone.title, bold=True)}{other}"
-        for operation in plan.operations_of(milestone.index):
-            if operation.kind not in ("shift", "flag"):
-                yield f"        {_operation(plan, operation)}"
+        yield from (f"        {text}" for text in _operations(plan, milestone))
     yield ""
 
 
@@ -147,6 +145,24 @@ def _stage(milestone: Milestone) -> str:
 
 def _gates(milestone: Milestone) -> str:
     return paint(f"   gates: {', '.join(milestone.gates)}", dim=True) if milestone.gates else ""
+
+
+def _operations(plan: Plan, milestone: Milestone) -> Iterator[str]:
+    """What is done besides shifts; of two that read alike, which lines each of them is for."""
+    shown = [o for o in plan.operations_of(milestone.index) if o.kind not in ("shift", "flag")]
+    texts = [_operation(plan, operation) for operation in shown]
+    counts = Counter(texts)
+    for operation, text in zip(shown, texts, strict=True):
+        users = ", ".join(_users(plan, operation.instance)) if counts[text] > 1 and operation.instance else ""
+        yield f"{text}{paint(f'  ({users})', dim=True) if users else ''}"
+
+
+def _users(plan: Plan, instance: str) -> list[str]:
+    """Lines that serve what runs in an instance, before, while or after the plan is carried out."""
+    served = ((share.line, share.release) for shares in plan.start.values() for share in shares)
+    moved = ((s.line, s.release) for m in plan.milestones for shares in m.serving.values() for s in shares)
+    pairs = dict.fromkeys((*served, *moved))
+    return list(dict.fromkeys(line for line, release in pairs if instance in plan.releases[release].instances))
 
 
 def _operation(plan: Plan, operation: Operation) -> str:
