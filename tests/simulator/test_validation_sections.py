@@ -47,7 +47,7 @@ def test_one_stall_in_thousands_does_not_slow_a_calibrated_service() -> None:
 def test_a_missed_aim_is_said() -> None:
     arrival_s = np.arange(2000.0)
     twice = np.where(arrival_s < 1000, 0.1, 0.2)
-    rows = list(running_service._rows("a service", out_of_sample(Measured(arrival_s, twice))))
+    rows = list(running_service._rows("a service", [out_of_sample(Measured(arrival_s, twice))]))
     assert "aims NOT met" in rows[2]
 
 
