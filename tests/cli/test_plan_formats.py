@@ -87,6 +87,18 @@ def test_a_saved_plan_is_shown_again_and_only_its_owner_may_read_it(
     assert json.loads(printed(capsys, "plan", str(file), "--format", "json")) == json.loads(file.read_text("utf-8"))
 
 
+def test_a_saved_plan_may_be_larger_than_a_declaration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "plan.json"
+    first = printed(capsys, *SUPPORT, "--out", str(file))
+    monkeypatch.setattr("rollcast.stacks.project.MOST_BYTES", 1000)
+    assert printed(capsys, "plan", str(file)) == first
+    monkeypatch.setattr("rollcast.stacks.project.MOST_SAVED_BYTES", 1000)
+    assert main(["plan", str(file)]) == 1
+    assert "more than rollcast can have saved there" in capsys.readouterr().err
+
+
 def test_something_else_is_no_saved_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for text in ("{}", "[]", "not json", '{"format_version": "9.0"}'):
         (tmp_path / "plan.json").write_text(text, "utf-8")

@@ -198,7 +198,7 @@ def _forecast(path: Path) -> Any:
     from rollcast.stacks.errors import StackError
     from rollcast.stacks.project import read_text
 
-    text = read_text(path, "Save one with 'rollcast simulate --out FILE'.")
+    text = read_text(path, "Save one with 'rollcast simulate --out FILE'.", saved=True)
     try:
         return Forecast.from_json(json.loads(text))
     except (ValueError, KeyError, TypeError) as error:

@@ -55,7 +55,7 @@ def read_plan(path: Path) -> Plan:
     from rollcast.stacks.errors import StackError
     from rollcast.stacks.project import read_text
 
-    text = read_text(path, "Save one with 'rollcast plan --out FILE'.")
+    text = read_text(path, "Save one with 'rollcast plan --out FILE'.", saved=True)
     try:
         return Plan.from_json(json.loads(text))
     except (ValueError, KeyError, TypeError) as error:

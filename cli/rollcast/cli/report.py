@@ -70,7 +70,7 @@ def read_forecast(text: str) -> Named:
 
     name, sign, file = text.partition("=")
     path = Path(file if sign else text)
-    content = read_text(path, "Save one with 'rollcast simulate --out FILE'.")
+    content = read_text(path, "Save one with 'rollcast simulate --out FILE'.", saved=True)
     try:
         return Named(name if sign else path.stem, Forecast.from_json(json.loads(content)))
     except (ValueError, TypeError, AttributeError) as error:

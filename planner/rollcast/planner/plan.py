@@ -171,15 +171,31 @@ class Plan(Model):
         return self._ways_back.get(milestone)
 
     def to_json(self) -> dict[str, Any]:
-        """The public JSON form: complete servings, and rollbacks as operation ids with their steps beside them."""
+        """The public JSON form: servings by pipeline, and rollbacks as operation ids with their steps beside them.
+
+        A milestone's `serving` is complete for the `pipelines` that it works on; in all others nothing moves, so that
+        the form grows with what changes and not with its square.
+        """
         data = self.model_dump(mode="json", by_alias=True)
+        pipeline_of = _pipelines(data)
         for milestone, serving in zip(data["milestones"], self.servings(), strict=True):
-            milestone["serving"] = [s.model_dump(mode="json") for shares in serving.values() for s in shares]
+            own = self._worked_on(milestone["index"], pipeline_of)
+            shares = [s for line, found in serving.items() if pipeline_of[line] in own for s in found]
+            milestone["pipelines"], milestone["serving"] = own, [s.model_dump(mode="json") for s in shares]
         for entry in data["rollback"]:
             entry["steps"] = entry["operations"]
             entry["operations"] = [operation["id"] for operation in entry["steps"]]
         data["digest"] = self.digest
         return data
+
+    def _worked_on(self, index: int, pipeline_of: Mapping[str, str]) -> list[str]:
+        """The pipelines whose lines or instances a milestone changes; all where that can't be said."""
+        operations = self.operations_of(index)
+        found = {pipeline_of[line] for line in self.milestones[index].serving}
+        found |= {pipeline_of[o.line] for o in operations if o.line and o.line in pipeline_of}
+        found |= {self.releases[o.release].pipeline for o in operations if o.release in self.releases}
+        found |= {o.instance.split("/", 1)[0] for o in operations if o.instance}
+        return sorted(found & {*pipeline_of.values()}) or sorted({*pipeline_of.values()})
 
     def servings(self) -> Iterator[Serving]:
         """The complete serving of every milestone, in order."""
@@ -202,9 +218,7 @@ class Plan(Model):
         known = {field.alias or name for name, field in cls.model_fields.items()}
         plain = {key: value for key, value in data.items() if key in known}
         try:
-            plain["milestones"] = [
-                _delta(m, data["milestones"], i, data["start"]) for i, m in enumerate(data["milestones"])
-            ]
+            plain["milestones"] = list(_moves(data))
             plain["rollback"] = [
                 {**{k: v for k, v in entry.items() if k != "steps"}, "operations": entry["steps"]}
                 for entry in data["rollback"]
@@ -221,18 +235,29 @@ def _grouped(operations: Iterable[Operation]) -> dict[int, list[Operation]]:
     return found
 
 
-def _delta(milestone: Any, milestones: Any, index: int, start: Any) -> dict[str, Any]:
-    def by_line(shares: Iterable[Any]) -> dict[str, list[Any]]:
-        lines: dict[str, list[Any]] = {}
-        for share in shares:
-            lines.setdefault(share["line"], []).append(share)
-        return lines
+def _pipelines(data: Any) -> dict[str, str]:
+    """Line -> pipeline, of every line that is declared or that serves at the start."""
+    found = {line: own["pipeline"] for line, own in data["lines"].items()}
+    for line, shares in data["start"].items():
+        if line not in found:
+            found[line] = data["releases"][shares[0]["release"]]["pipeline"] if shares else ""
+    return found
 
-    before = by_line(milestones[index - 1]["serving"]) if index else dict(start)
-    now = by_line(milestone["serving"])
-    for line in before:
-        now.setdefault(line, [])
-    return {**milestone, "serving": {line: shares for line, shares in now.items() if before.get(line) != shares}}
+
+def _moves(data: Any) -> Iterator[dict[str, Any]]:
+    """The milestones of the public form, each with the shares of those lines alone that it changes."""
+    now, pipeline_of = dict(data["start"]), _pipelines(data)
+    for milestone in data["milestones"]:
+        shown: dict[str, list[Any]] = {}
+        for share in milestone["serving"]:
+            shown.setdefault(share["line"], []).append(share)
+        own = milestone.get("pipelines", pipeline_of.values())
+        for line in now:
+            if pipeline_of[line] in own:
+                shown.setdefault(line, [])
+        moved = {line: shares for line, shares in shown.items() if now.get(line) != shares}
+        now.update(moved)
+        yield {**milestone, "serving": moved}
 
 
 def fold(state: WorldState, milestones: Iterable[Milestone], operations: Iterable[Operation]) -> WorldState:

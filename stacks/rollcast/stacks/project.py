@@ -19,6 +19,7 @@ from rollcast.stacks import lock
 from rollcast.stacks.errors import StackError
 
 DECLARATION = "rollcast.yaml"
+MOST_SAVED_BYTES = 1024 * 1024 * 1024  # of a plan or a forecast; the plan of 10,000 instances has about 110 MiB
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,14 @@ def _reader(folder: Path) -> Callable[[str], str]:
     return read
 
 
-def read_text(path: Path, remedy: str) -> str:
-    """The text of a file. Raises StackError naming the file and the remedy."""
+def read_text(path: Path, remedy: str, *, saved: bool = False) -> str:
+    """The text of a declaration, or of what a command saved, which may be far larger. Raises StackError."""
     try:
-        if path.stat().st_size > MOST_BYTES:
-            size = f"{path.stat().st_size / 1024 / 1024:.0f} MiB"
-            raise StackError(f"{path} has {size}, more than a declaration can. Move artifacts into 'include' files.")
+        if path.stat().st_size > (MOST_SAVED_BYTES if saved else MOST_BYTES):
+            size = f"{path} has {path.stat().st_size / 1024 / 1024:.0f} MiB"
+            if saved:
+                raise StackError(f"{size}, more than rollcast can have saved there. {remedy}")
+            raise StackError(f"{size}, more than a declaration can. Move artifacts into 'include' files.")
         return path.read_text("utf-8")
     except FileNotFoundError:
         raise StackError(f"There is no {path}. {remedy}") from None

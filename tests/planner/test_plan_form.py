@@ -1,0 +1,59 @@
+"""The public JSON form of a plan: what it says of servings, and how it grows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from hypothesis import given
+
+from rollcast.planner.declaration import Declaration
+from rollcast.planner.plan import Plan
+from rollcast.planner.planning import live_as_declared, make_plan
+from rollcast.policies.strategies import plans
+from tests.planner.platforms import platform
+
+
+def platform_plan(pipelines: int) -> Plan:
+    old, new = (Declaration.model_validate(platform(pipelines, version)) for version in ("1", "2"))
+    return make_plan(new, live_as_declared(old))
+
+
+def shown(plan: Plan) -> Iterator[dict[str, list[dict[str, object]]]]:
+    """What serves at each milestone, as a reader of the form would keep it, who knows nothing else of plans."""
+    data = json.loads(json.dumps(plan.to_json()))
+    serving = {line: shares for line, shares in data["start"].items() if shares}
+    pipeline_of = {line: data["releases"][shares[0]["release"]]["pipeline"] for line, shares in serving.items()}
+    pipeline_of |= {line: own["pipeline"] for line, own in data["lines"].items()}
+    for milestone in data["milestones"]:
+        serving = {line: s for line, s in serving.items() if pipeline_of[line] not in milestone["pipelines"]}
+        for share in milestone["serving"]:
+            serving.setdefault(share["line"], []).append(share)
+        yield serving
+
+
+@given(plans())
+def test_the_servings_of_the_form_are_those_of_the_plan(plan: Plan) -> None:
+    for told, serving in zip(shown(plan), plan.servings(), strict=True):
+        assert told == {line: [s.model_dump(mode="json") for s in shares] for line, shares in serving.items() if shares}
+
+
+def test_the_servings_of_a_plan_of_one_pipeline_are_complete() -> None:
+    plan = platform_plan(1)
+    lines = {line for line, shares in plan.start.items() if shares}
+    for milestone in plan.to_json()["milestones"]:
+        assert {share["line"] for share in milestone["serving"]} == lines
+
+
+def test_a_platform_twice_as_large_has_a_plan_twice_as_large() -> None:
+    small, large = (len(json.dumps(platform_plan(n).to_json())) for n in (4, 8))
+    assert 1.8 < large / small < 2.2
+
+
+def test_a_form_that_says_nothing_of_pipelines_has_complete_servings() -> None:
+    plan = platform_plan(2)
+    data = plan.to_json()
+    for milestone, serving in zip(data["milestones"], plan.servings(), strict=True):
+        del milestone["pipelines"]
+        milestone["serving"] = [s.model_dump(mode="json") for shares in serving.values() for s in shares]
+    assert Plan.from_json(data).digest == plan.digest
