@@ -26,6 +26,7 @@ from rollcast.simulator.profiles import Cache, PoolProfile
 from rollcast.simulator.reference.world import World
 from rollcast.simulator.simulate import simulate
 from rollcast.simulator.traffic import Traffic, traffic_of
+from rollcast.simulator.wording import MOST_NAMES, some_of
 from tests.simulator.recorded import EXAMPLE
 
 GOLDEN = Path(__file__).parent / "data"
@@ -222,3 +223,9 @@ def test_calibrate_tells_profile_errors_and_range(tmp_path: Path, capsys: pytest
     assert max(abs(error) for error in told["errors"].values()) < 0.2
     assert told["profile"]["station"] == "pool"
     assert told["profile"]["overhead_s"] == pytest.approx(0.005, rel=0.5)
+
+
+def test_of_many_names_an_assumption_lists_the_first_ones() -> None:
+    names = [f"model-{number}@2" for number in range(MOST_NAMES + 300)]
+    assert some_of(names[:MOST_NAMES]) == ", ".join(names[:MOST_NAMES])
+    assert some_of(iter(names)).endswith(f"{names[MOST_NAMES - 1]} and 300 more")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rollcast.planner.plan import Operation, Plan
 from rollcast.simulator.profiles import profile_of
+from rollcast.simulator.wording import some_of
 
 
 class Durations:
@@ -41,7 +42,7 @@ class Durations:
         """What these times rest on."""
         said = ["shifts and retirements take no time, drains exactly their declared wait; evaluations pass at once"]
         if self.undeclared:
-            said.append(f"no 'start_s' in the profile of {', '.join(sorted(self.undeclared))}: they start at once")
+            said.append(f"no 'start_s' in the profile of {some_of(sorted(self.undeclared))}: they start at once")
         return said
 
 

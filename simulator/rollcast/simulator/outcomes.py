@@ -22,6 +22,7 @@ from rollcast.planner.plan import Plan
 from rollcast.planner.releases import Release
 from rollcast.simulator.draws import Floats, Ints, Purpose, name_number, normal_quantile, uniform, uniforms_of
 from rollcast.simulator.network import Network
+from rollcast.simulator.wording import some_of
 
 PRIOR_FAILURES, PRIOR_PASSES = 0.5, 49.5
 SHIFT = 0.35
@@ -73,7 +74,7 @@ class Belief:
                 f"{self.metric.name}: no evaluation counts at all; a wide prior (mean 1 %, 95 % below 5 %; "
                 "each changed artifact up to twice as good or bad)"
             )
-        known = ", ".join(f"{ref} {bad} of {total}" for ref, (bad, total) in sorted(self.counted.items()))
+        known = some_of(f"{ref} {bad} of {total}" for ref, (bad, total) in sorted(self.counted.items()))
         return (
             f"{self.metric.name}: from evaluation counts ({known}); artifacts without counts are taken not to move it"
         )
