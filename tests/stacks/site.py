@@ -158,11 +158,13 @@ class Site:
             return found
 
     @contextmanager
-    def service(self) -> Iterator[None]:
+    def service(self, **environment: str) -> Iterator[None]:
         """The data plane, until the block ends."""
         words = [sys.executable, "-m", "dataplane.service", "--port", str(self.port)]
         with (self.folder / "service.log").open("ab") as log:
-            process = subprocess.Popen(words, cwd=self.folder, stdout=log, stderr=log)
+            process = subprocess.Popen(
+                words, cwd=self.folder, stdout=log, stderr=log, env={**os.environ, **environment}
+            )
             try:
                 self._await()
                 yield
@@ -212,11 +214,11 @@ class Site:
 
 
 @contextmanager
-def first_released(folder: Path, **declared: Any) -> Iterator[Site]:
+def first_released(folder: Path, environment: Mapping[str, str] | None = None, **declared: Any) -> Iterator[Site]:
     """A site whose service runs, and where version 1 of everything serves, declared so."""
     made = Site(folder)
     made.declare(**declared)
-    with made.service():
-        first = made.rollcast("apply", "--auto-approve")
+    with made.service(**(environment or {})):
+        first = made.rollcast("apply", "--auto-approve", **(environment or {}))
         assert first.returncode == 0, first.stderr
         yield made

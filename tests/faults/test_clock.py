@@ -1,0 +1,119 @@
+"""The machine's clock jumps while a rollout is under way: for rollcast, its provider and the service that it releases.
+
+Only the wall clock jumps, as on a real machine; the monotonic clock runs on (`jumping_clock.c`). A stage lasts at least
+three seconds, so that each jump falls into one, and a minute at most, so that a jump that hurries it rolls it back.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import struct
+import subprocess
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from rollcast.stacks.ledger import Record
+from rollcast.stacks.rollouts import STARTED
+from tests.faults.figures import survived, tried
+from tests.faults.surviving import assert_whole, ledger_of, lost, meaning
+from tests.stacks.site import ROLLOUT, Site, first_released
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+
+NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
+EXAMPLES = 10 if NIGHTLY else 2
+KIND = "clock jumps"
+WHOLE_STAGES = ROLLOUT.replace("min: 200ms", "min: 3s")
+STAGES = ("1", "2")  # milestones of whose stages each is jumped in
+_HOUR_S = 3600
+jumps = st.sampled_from([_HOUR_S, -_HOUR_S, 30 * 24 * _HOUR_S, -30 * 24 * _HOUR_S])
+
+
+class MachineClock:
+    """What the processes of a site take for the machine's clock: the real one and an offset, in seconds."""
+
+    def __init__(self, folder: Path) -> None:
+        library, file = folder / "jumping_clock.so", folder / "offset"
+        source = Path(__file__).with_name("jumping_clock.c")
+        subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-Wall", "-o", library, source], check=True)
+        file.write_bytes(struct.pack("l", 0))
+        self.mapped = mmap.mmap(os.open(file, os.O_RDWR), 0)
+        self.offset_s = 0
+        self.environment = {"LD_PRELOAD": str(library), "CLOCK_OFFSET": str(file)}
+
+    def jump(self, by_s: int) -> None:
+        self.offset_s += by_s
+        self.mapped[:] = struct.pack("l", self.offset_s)
+
+
+@pytest.fixture(scope="module")
+def clock(tmp_path_factory: pytest.TempPathFactory) -> MachineClock:
+    return MachineClock(tmp_path_factory.mktemp("clock"))
+
+
+@pytest.fixture(scope="module")
+def jumping(clock: MachineClock, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Version 1 of everything serves, and all of it goes by the clock that jumps."""
+    with first_released(tmp_path_factory.mktemp("site") / "project", clock.environment) as made:
+        yield made
+
+
+def test_a_clock_that_jumps_neither_hurries_a_rollout_nor_turns_it_back(jumping: Site, clock: MachineClock) -> None:
+    @settings(max_examples=EXAMPLES, deadline=None, derandomize=not NIGHTLY, phases=[Phase.explicit, Phase.generate])
+    @given(by_s=st.tuples(*[jumps for _ in STAGES]))
+    def jumped(by_s: tuple[int, ...]) -> None:
+        _jumped(jumping, clock, by_s)
+
+    jumped()
+
+
+def _jumped(site: Site, clock: MachineClock, by_s: tuple[int, ...]) -> None:
+    version = 2 if site.components()["safety"].endswith("@1") else 1
+    site.declare(safety=version, rollout=WHOLE_STAGES)
+    began = len(ledger_of(site).records())
+    with (
+        site.requests() as requests,
+        site.background("apply", "--auto-approve", "--no-forecast", **clock.environment) as apply,
+    ):
+        for milestone, jump_s in zip(STAGES, by_s, strict=True):
+            _await(site, began, milestone)
+            clock.jump(jump_s)
+        said, errors = apply.communicate(timeout=200)
+    reached, outcome = meaning(site)
+    tried(KIND, len(by_s), requests, lost(reached, ["0", "1", "2", "3"]))
+    assert (apply.returncode, outcome) == (0, "promoted"), said + errors
+    assert reached == ["0", "1", "2", "3"], said
+    telemetry = (site.folder / ".rollcast/live/telemetry/requests.jsonl").read_text("utf-8").splitlines()
+    assert abs(json.loads(telemetry[-1])["time"] - time.time() - clock.offset_s) < 60, "the service's clock is another"
+    apart_s = [later.time_s - earlier.time_s for earlier, later in pairwise(_records(site, began))]
+    assert max(map(abs, apart_s)) > _HOUR_S / 2, "rollcast's clock is another"
+    assert site.components()["safety"] == f"no-code-execution@{version}"
+    assert_whole(site)
+    assert requests.mixed == 0, requests.made_of
+    assert requests.failed == 0, requests.statuses
+    survived(KIND, len(by_s))
+
+
+def _records(site: Site, began: int) -> list[Record]:
+    """Of the rollout that began after so many records; none before it did."""
+    records = ledger_of(site).records(began - 1)
+    started = next((r for r in records if r.kind == STARTED), None)
+    return [r for r in records if started is not None and r.rollout == started.rollout]
+
+
+def _await(site: Site, began: int, milestone: str) -> None:
+    """Returns once that rollout has reached a milestone."""
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        if any(r.kind == "reached" and str(r.body["milestone"]) == milestone for r in _records(site, began)):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"milestone {milestone} was not reached")
