@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 EXAMPLES = 10 if NIGHTLY else 2
-KIND = "clock jumps"
+KIND = "the wall clock jumps"
 WHOLE_STAGES = ROLLOUT.replace("min: 200ms", "min: 3s")
 STAGES = ("1", "2")  # milestones of whose stages each is jumped in
 _HOUR_S = 3600
