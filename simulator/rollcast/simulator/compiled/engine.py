@@ -18,6 +18,7 @@ from rollcast.simulator.network import Network
 from rollcast.simulator.traffic import Traffic
 
 _SPARE = 64
+_AGAIN = 1 << 16  # requests of a second lap of the traffic that there is room for from the start
 CHUNK = 1024  # requests that are served at once: their arrays stay in the processor's caches
 
 
@@ -88,7 +89,8 @@ class Compiled:
         self.network, self.chunk = network, chunk
         self.net = net_of(network, traffic, seed, disturbances or Disturbances())
         self.attempts = int(self.net.attempts.max(initial=1))
-        self.room, self.size = 2 * chunk * self.attempts + _SPARE, len(traffic)
+        self.room = 2 * chunk * self.attempts + _SPARE
+        self.size = len(traffic) + min(len(traffic), _AGAIN)
         self.state = state_of(self.net, self.size, self.room)
         self.packed_net, self.packed = packed_net(self.net), packed_state(self.state)
         self.submitted = self.ended = self.most = 0
