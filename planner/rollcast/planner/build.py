@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from rollcast.planner.declaration import Environment
 from rollcast.planner.groups import Node
 from rollcast.planner.plan import Milestone, MilestoneKind, Operation, Rollback, Serving, Share
-from rollcast.planner.releases import Line, Release
+from rollcast.planner.releases import SHARED, Line, Release
 from rollcast.planner.steps import Instances, instances_of
 from rollcast.planner.upstream import Upstream, nearest_upstream
 
@@ -166,7 +166,7 @@ class Draft:
             return
         drain = self.drain("old-instances", self.stale(), "no request may still be on what is about to be retired")
         retires = self.retires(idle, (drain.id,), len(self.milestones))
-        title = f"contract: retire the old {listed(retires[::-1], 'retire')}"
+        title = f"contract: retire the old {listed(retires[::-1], 'retire')}{self.whose(retires[::-1])}"
         self.milestone(
             "contract", title, [drain, *retires], {},
             lines=tuple(lines), point_of_no_return=True,
@@ -202,6 +202,12 @@ class Draft:
         where = "" if len(self.lines) == 1 else f" on {line}"
         return f"{where}: {step.replace('+', ' + ')}"
 
+    def whose(self, operations: Sequence[Operation]) -> str:
+        """Whose instances these are, in a title: nothing where there is one pipeline only."""
+        owners = dict.fromkeys(o.instance.split("/", 1)[0] for o in operations if o.instance)
+        names = _as_a_person_would(owner for owner in owners if owner != SHARED) if self.several_pipelines else ""
+        return f" of {names}" if names else ""
+
     def slot_name(self, release: Release, slot: str) -> str:
         """A slot's name, with its pipeline where there are several."""
         return f"{release.pipeline}/{slot}" if self.several_pipelines else slot
@@ -233,7 +239,11 @@ def _retires_of(
 
 def listed(operations: Sequence[Operation], kind: str) -> str:
     """The components that operations of a kind are about, as a person would list them."""
-    names = list(dict.fromkeys(o.component for o in operations if o.kind == kind and o.component))
+    return _as_a_person_would(dict.fromkeys(o.component for o in operations if o.kind == kind and o.component))
+
+
+def _as_a_person_would(found: Iterable[str]) -> str:
+    names = list(found)
     if len(names) > MANY:
         return f"{', '.join(names[: MANY - 1])} and {len(names) - MANY + 1} more"
     return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)

@@ -26,14 +26,15 @@ def expand(draft: Draft, steps: Sequence[Step]) -> list[str]:
     for step in steps:
         operations.extend(_evaluations(draft, step, made, above))
     if operations:
-        title = _title(operations)
-        draft.milestone("expand", title, operations, {}, lines=_lines(steps))
+        draft.milestone("expand", _title(draft, operations), operations, {}, lines=_lines(steps))
     return [folder for folder in made if folder not in overwritten]
 
 
-def _title(operations: Sequence[Operation]) -> str:
+def _title(draft: Draft, operations: Sequence[Operation]) -> str:
     new = listed(operations, "provision")
-    return f"expand: new {new}, beside what serves now" if new else "expand: try what is already there"
+    if not new:
+        return "expand: try what is already there"
+    return f"expand: new {new}{draft.whose(operations)}, beside what serves now"
 
 
 def _lines(steps: Sequence[Step]) -> tuple[str, ...]:
