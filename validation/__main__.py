@@ -1,7 +1,8 @@
 """Runs every validation module and writes docs/validation.md: `python -m validation [--scale 0.1] [--only gates]`.
 
 A module takes part by having `section(scale: float) -> str`, markdown that begins with a heading of level two. At scale
-1 the figures are those of the committed page; smaller scales run fewer rollouts of the same code.
+1 the figures are those of the committed page; smaller scales run fewer rollouts of the same code. `--only NAME --renew`
+measures some of them again, for the others take minutes, and puts them where they stand in the page.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import pkgutil
+import re
 import sys
 import time
 from pathlib import Path
@@ -33,10 +35,22 @@ def names() -> list[str]:
     return sorted(with_section, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
 
 
+def renewed(page: str, sections: list[str]) -> str:
+    """The page with these sections in the place of those with the same headings. Raises KeyError where one has none."""
+    parts = re.split(r"^(?=## )", page, flags=re.MULTILINE)
+    place = {part.partition("\n")[0]: number for number, part in enumerate(parts)}
+    for section in sections:
+        for part in re.split(r"^(?=## )", section, flags=re.MULTILINE):
+            if part:
+                parts[place[part.partition("\n")[0]]] = part.strip() + "\n\n"
+    return "".join(parts).rstrip() + "\n"
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m validation", description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0, help="fraction of the full number of simulated rollouts")
     parser.add_argument("--only", action="append", help="modules to run; prints instead of writing the page")
+    parser.add_argument("--renew", action="store_true", help="with --only: put these sections into the page")
     parser.add_argument("--out", type=Path, default=None, help=f"file to write; {PAGE.name} under docs by default")
     given = parser.parse_args(arguments)
     sections = []
@@ -44,6 +58,9 @@ def main(arguments: list[str] | None = None) -> None:
         started = time.monotonic()
         sections.append(importlib.import_module(f"validation.{name}").section(given.scale).strip())
         sys.stderr.write(f"{name}: {time.monotonic() - started:.0f} s\n")
+    if given.renew and given.only and given.scale == 1.0:
+        PAGE.write_text(renewed(PAGE.read_text("utf-8"), sections), encoding="utf-8")
+        return
     if given.only and given.out is None:
         sys.stdout.write("\n\n".join(sections) + "\n")
         return

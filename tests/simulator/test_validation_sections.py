@@ -13,6 +13,7 @@ from rollcast.simulator.calibration.fit_pool import fit_pool
 from rollcast.simulator.distributions import Distribution
 from rollcast.simulator.profiles import PoolProfile
 from validation import running_service
+from validation.__main__ import renewed
 from validation.queues import poisson
 from validation.running_service import AIMS, Measured, out_of_sample
 
@@ -49,6 +50,14 @@ def test_a_missed_aim_is_said() -> None:
     twice = np.where(arrival_s < 1000, 0.1, 0.2)
     rows = list(running_service._rows("a service", [out_of_sample(Measured(arrival_s, twice))]))
     assert "aims NOT met" in rows[2]
+
+
+def test_a_section_is_renewed_in_its_place() -> None:
+    page = "# Validation\n\nWords.\n\n## One\n\n1\n\n## Two\n\n2\n\n### Part\n\n2.1\n\n## Three\n\n3\n"
+    assert renewed(page, ["## Two\n\nnew", "## Three\n\n3"]) == page.replace("2\n\n### Part\n\n2.1", "new")
+    assert renewed(page, ["## One\n\n1\n\n## Two\n\n2\n\n### Part\n\n2.1"]) == page
+    with pytest.raises(KeyError):
+        renewed(page, ["## Four\n\n4"])
 
 
 @pytest.mark.engine
