@@ -50,7 +50,8 @@ def formats() -> str:
     described: list[tuple[str, str, type[BaseModel], str]] = [
         ("Plan", "`rollcast plan --format json` and `--out`. `milestones[].serving` lists all shares of the "
          "pipelines in `milestones[].pipelines`; in all others nothing moves. `rollback[].operations` are operation "
-         "ids with the operations themselves in `steps`.", Plan, "plan"),
+         "ids with the operations themselves in `steps`; there `serving` is a map of lines that move.",
+         Plan, "plan"),
         ("Forecast", "`rollcast simulate --format json` and `--out`.", Forecast, "forecast"),
         ("Guardrail", "An entry of a plan's `guardrails`.", Judgement, "guardrail"),
         ("Ledger record", "What `rollcast history` and `audit` read; `body` depends on the kind.", Record, "record"),

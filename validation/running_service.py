@@ -3,7 +3,8 @@
 The retrieval example is released with the real engine and runs as a process of its own. Requests of the recorded trace
 arrive at random (Poisson) at half of what the service can do, as measured before by small bursts. The forecast gets the
 arrival times of the second half and nothing else of it. That is done in several rounds, each with halves of its own,
-because one stall of the machine decides a p99: the median of the rounds is judged, and how far apart they are is shown.
+because one stall of the machine decides a p99: the median of the rounds' errors is judged, which is what the forecast
+is wrong by again and again, and how far apart they are is shown.
 """
 
 from __future__ import annotations
@@ -163,9 +164,10 @@ def section(scale: float) -> str:
         "The retrieval example, released by the real engine, answers requests that arrive at random at half of what it",
         f"can do: {rate_per_s:.0f} a second. After the first tenth, a `pool` is fitted to the first half and forecasts",
         "the second. Records of the service hold the time in its own code; callers also wait for one another, for HTTP",
-        f"and for the machine. Figures are medians of {rounds} rounds, the least and the most in brackets. The aims",
-        "are 10 % at p50 and 20 % at p95 and p99. Last, for comparison, how far the halves themselves are apart: what",
-        "the machine did meanwhile no calibration can know.",
+        f"and for the machine. Each figure is the median of {rounds} rounds, each with halves of its own; in brackets",
+        "the least and the most. The median of the errors is judged: what the forecast is wrong by again and again.",
+        "The aims are 10 % at p50 and 20 % at p95 and p99. Last, for comparison, how far the halves themselves are",
+        "apart: what the machine did meanwhile no calibration can know.",
         "",
         "| of | requests | | p50 | p95 | p99 | throughput |",
         "|---|---:|---|---:|---:|---:|---:|",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,8 +31,13 @@ def ledger_of(site: Site) -> Ledger:
     return open_ledger(site.folder, "rag-search/local")
 
 
-def carry_through(site: Site, plan: list[tuple[int, str]], command: str = "apply", timeout_s: str = "20") -> Tried:
-    """Runs a command, broken at each of these boundaries in turn, and goes on until it ends well."""
+def carry_through(
+    site: Site, plan: Sequence[tuple[int | str, str]], command: str = "apply", timeout_s: str = "20"
+) -> Tried:
+    """Runs a command, broken at each of these boundaries in turn, and goes on until it ends well.
+
+    A boundary is a number, or a name with how often it was passed before: "provider: before a write#2".
+    """
     tried = Tried()
     pending = list(plan)
     for _ in range(MOST_RUNS):
@@ -42,12 +48,19 @@ def carry_through(site: Site, plan: list[tuple[int, str]], command: str = "apply
         done = site.rollcast(*words, faults={point[0]: point[1]} if point else {}, ROLLCAST_TIMEOUT_S=timeout_s)
         tried.runs += 1
         tried.said.append(f"{words} {point}: {done.returncode} {done.stderr.strip()[-300:]}")
-        broken = point is not None and len(site.passed()) > point[0]
+        broken = point is not None and _met(site.passed(), point[0])
         tried.faults += broken
         if done.returncode in (0, 4) and not broken:
             return tried
         assert done.returncode in (-signal.SIGKILL, 0, 1, 4, 5), "\n".join(tried.said)
     raise AssertionError("\n".join(["the rollout never ended", *tried.said]))
+
+
+def _met(passed: list[str], boundary: int | str) -> bool:
+    if isinstance(boundary, int):
+        return len(passed) > boundary
+    name, _, before = boundary.rpartition("#")
+    return passed.count(name) > int(before)
 
 
 def _next(site: Site, command: str) -> list[str] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given
 
 from rollcast.planner.declaration import Declaration
@@ -57,3 +58,11 @@ def test_a_form_that_says_nothing_of_pipelines_has_complete_servings() -> None:
         del milestone["pipelines"]
         milestone["serving"] = [s.model_dump(mode="json") for shares in serving.values() for s in shares]
     assert Plan.from_json(data).digest == plan.digest
+
+
+def test_a_form_that_serves_a_line_that_is_none_is_refused() -> None:
+    data = json.loads(json.dumps(platform_plan(2).to_json()))
+    share = {"line": "elsewhere", "audience": "everyone", "percent": 100.0, "release": next(iter(data["releases"]))}
+    data["milestones"][-1]["serving"] = [share]
+    with pytest.raises(ValueError, match="'elsewhere', which is no line"):
+        Plan.from_json(data)

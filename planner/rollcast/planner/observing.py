@@ -180,13 +180,16 @@ class _Step:
                     yield from self._judge(line, release, folder, content, left, swap)
 
     def _left(self, release: str, met: Met, then: Operation | None = None) -> Met:
-        """Of what a release's requests have met, what those may have met that a drain, done before `then`, leaves.
+        """What a release's requests may have met, once every drain before `then` that names it is done.
 
         They began after the drain did, where their line still goes to the release: they met only what was there since.
         """
         for drain in self.drains:
             if release in drain.drained and (then is None or self.order.before(drain.id, then.id)):
-                met = {folder: self._held_at(folder, drain) for folder in met}
+                met = {
+                    folder: self._held_at(folder, drain) if folder in self.world.instances else had
+                    for folder, had in met.items()
+                }
         return met
 
     def _held_at(self, folder: str, drain: Operation) -> Contents:
@@ -194,7 +197,7 @@ class _Step:
         before = [o for o in self.swaps if _folder(o) == folder and self.order.before(o.id, drain.id)]
         if before:
             return frozenset(map(_content, before))
-        return self.world.instances.get(folder, frozenset())
+        return self.world.instances[folder]
 
     def _still(self, met: Met, swap: Operation) -> Met:
         """Contents met before or while a swap is done: those of other swaps too, unless they wait for it."""

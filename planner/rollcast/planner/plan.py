@@ -179,7 +179,7 @@ class Plan(Model):
         data = self.model_dump(mode="json", by_alias=True)
         pipeline_of = _pipelines(data)
         for milestone, serving in zip(data["milestones"], self.servings(), strict=True):
-            own = self._worked_on(milestone["index"], pipeline_of)
+            own = self._worked_on(milestone["index"], milestone["serving"], pipeline_of)
             shares = [s for line, found in serving.items() if pipeline_of[line] in own for s in found]
             milestone["pipelines"], milestone["serving"] = own, [s.model_dump(mode="json") for s in shares]
         for entry in data["rollback"]:
@@ -188,10 +188,10 @@ class Plan(Model):
         data["digest"] = self.digest
         return data
 
-    def _worked_on(self, index: int, pipeline_of: Mapping[str, str]) -> list[str]:
+    def _worked_on(self, index: int, lines: Iterable[str], pipeline_of: Mapping[str, str]) -> list[str]:
         """The pipelines whose lines or instances a milestone changes; all where that can't be said."""
         operations = self.operations_of(index)
-        found = {pipeline_of[line] for line in self.milestones[index].serving}
+        found = {pipeline_of[line] for line in lines}
         found |= {pipeline_of[o.line] for o in operations if o.line and o.line in pipeline_of}
         found |= {self.releases[o.release].pipeline for o in operations if o.release in self.releases}
         found |= {o.instance.split("/", 1)[0] for o in operations if o.instance}
@@ -255,6 +255,8 @@ def _moves(data: Any) -> Iterator[dict[str, Any]]:
         for line in now:
             if pipeline_of[line] in own:
                 shown.setdefault(line, [])
+        if unknown := sorted(shown.keys() - pipeline_of.keys()):
+            raise ValueError(f"milestone {milestone['index']} serves '{unknown[0]}', which is no line")
         moved = {line: shares for line, shares in shown.items() if now.get(line) != shares}
         now.update(moved)
         yield {**milestone, "serving": moved}

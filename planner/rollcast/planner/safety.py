@@ -145,7 +145,11 @@ def _restored(world: World, folder: str, was: Content | None) -> bool:
 
 
 def _graph(plan: Plan) -> Iterator[Violation]:
-    """Ids are unique, `after` names known operations, the graph is acyclic, milestones come in order."""
+    """Ids are unique, `after` names known operations, the graph is acyclic, milestones come in order.
+
+    Nothing is written twice on the way to one milestone, and what retires something is a point of no return: what is
+    decided of contents rests on both.
+    """
     milestone_of: dict[str, int] = {}
     for operation in plan.operations:
         if operation.id in milestone_of:
@@ -158,11 +162,26 @@ def _graph(plan: Plan) -> Iterator[Violation]:
     graph = nx.DiGraph([(a, o.id) for o in plan.operations for a in o.after])
     if not nx.is_directed_acyclic_graph(graph):
         yield Violation("deterministic", "operations", "they wait for each other in a circle")
+    yield from _twice("the plan", plan.operations)
     seen: set[int] = set()
     for way in plan.rollback:
-        if id(way.operations) not in seen and len({o.id for o in way.operations}) < len(way.operations):
-            yield Violation("deterministic", f"rollback of {way.from_milestone}", "two operations have one id")
+        if id(way.operations) not in seen:
+            where = f"rollback of {way.from_milestone}"
+            if len({o.id for o in way.operations}) < len(way.operations):
+                yield Violation("deterministic", where, "two operations have one id")
+            yield from _twice(where, way.operations)
         seen.add(id(way.operations))
+        if any(o.kind == "retire" for o in plan.operations_of(way.from_milestone)):
+            yield Violation("deterministic", f"milestone {way.from_milestone}", "it retires, and has a way back")
+
+
+def _twice(where: str, operations: Sequence[Operation]) -> Iterator[Violation]:
+    written: set[tuple[int, str]] = set()
+    for operation in operations:
+        if operation.kind == "provision" and operation.instance:
+            if (operation.milestone, operation.instance) in written:
+                yield Violation("deterministic", where, f"{operation.instance} is written twice in one milestone")
+            written.add((operation.milestone, operation.instance))
 
 
 def _cadence(plan: Plan) -> Iterator[Violation]:

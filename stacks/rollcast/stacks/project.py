@@ -19,7 +19,7 @@ from rollcast.stacks import lock
 from rollcast.stacks.errors import StackError
 
 DECLARATION = "rollcast.yaml"
-MOST_SAVED_BYTES = 1024 * 1024 * 1024  # of a plan or a forecast; the plan of 10,000 instances has about 110 MiB
+MOST_SAVED_BYTES = 512 * 1024 * 1024  # of a plan or a forecast; a plan of 5,000 instances has about 110 MiB
 
 
 @dataclass(frozen=True)
