@@ -33,6 +33,7 @@ ATTACKS = [
     "</details></td></tr></table>",
     "<!-- rollcast -->",
     "_a_ *b* **c** ~~d~~ a_b_c",
+    "__0__ ___b___ a__b__c",
 ]
 
 

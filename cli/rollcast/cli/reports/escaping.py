@@ -18,7 +18,7 @@ LONGEST = 300
 ZERO_WIDTH_SPACE = "\N{ZERO WIDTH SPACE}"
 # What Markdown, its tables, its formulas or raw HTML give a meaning to inside a line, as character references
 # (CommonMark 0.31, section 2.5: a reference can't stand for a character that makes structure).
-_MARKUP = re.compile(r"[\\`*\[\]<>#!|~$&]|(?<!\w)_|_(?!\w)")
+_MARKUP = re.compile(r"[\\`*\[\]<>#!|~$&]|(?<![^\W_])_|_(?![^\W_])")
 # What code hosts make of text after rendering: @user, #12, !12, %milestone, ~label, :emoji:.
 _REFERENCE = re.compile(r"([@#!%~$&])(?=\w)|(:)(?=[\w+-]*[A-Za-z+-][\w+-]*:)")
 _LINK = re.compile(r"(?i)\b(www)(?=\.)|(?<=\w)(://)|\b(GH)(?=-\d)")
