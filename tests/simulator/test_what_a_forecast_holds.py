@@ -14,6 +14,7 @@ from rollcast.cli.show_forecast import text_of
 from rollcast.planner.loading import load
 from rollcast.planner.plan import Plan
 from rollcast.planner.planning import live_as_declared, make_plan
+from rollcast.planner.wording import MOST_NAMES, some_of
 from rollcast.simulator.calibration.alone import run, serve_alone, single
 from rollcast.simulator.compiled.engine import Compiled
 from rollcast.simulator.distributions import Distribution
@@ -26,7 +27,6 @@ from rollcast.simulator.profiles import Cache, PoolProfile
 from rollcast.simulator.reference.world import World
 from rollcast.simulator.simulate import simulate
 from rollcast.simulator.traffic import Traffic, traffic_of
-from rollcast.simulator.wording import MOST_NAMES, some_of
 from tests.simulator.recorded import EXAMPLE
 
 GOLDEN = Path(__file__).parent / "data"

@@ -55,6 +55,7 @@ def copy(source: Path, target: Path) -> list[Path]:
     """Copies a project, and gives the files written. Raises StackError where one is there already."""
     import shutil
 
+    from rollcast.planner.wording import some_of
     from rollcast.stacks.errors import StackError
 
     files = [
@@ -65,8 +66,7 @@ def copy(source: Path, target: Path) -> list[Path]:
     renamed = {path: Path(".gitignore") if path == Path("gitignore") else path for path in files}
     there = [str(target / name) for name in renamed.values() if (target / name).exists()]
     if there:
-        shown = ", ".join(there[:3]) + (f" and {len(there) - 3} more" if len(there) > 3 else "")
-        raise StackError(f"There is {shown} already, and nothing is overwritten. Choose another folder.")
+        raise StackError(f"There is {some_of(there, 3)} already, and nothing is overwritten. Choose another folder.")
     try:
         for path, name in renamed.items():
             (target / name).parent.mkdir(parents=True, exist_ok=True)

@@ -174,6 +174,7 @@ def compare(
     format_: FormatOption = "text",
 ) -> None:
     """Compare a forecast with what the rollout then really did."""
+    from rollcast.cli.saved import read_forecast
     from rollcast.cli.show_rollout import finite
     from rollcast.stacks.applying import ledger_of
     from rollcast.stacks.comparing import compare as comparing
@@ -182,28 +183,13 @@ def compare(
 
     project = project_of(context)
     source = source_of(project.environment.telemetry, project.folder)
-    found = comparing(ledger_of(project), _forecast(forecast), source)
+    found = comparing(ledger_of(project), read_forecast(forecast), source)
     if format_ == "json":
         terminal.out_json(finite(found))
         return
     terminal.out("\n".join(_compared(found)))
     inside, known = summary(found)
     terminal.out(f"{inside} of {known} figures fell inside their forecast intervals.")
-
-
-def _forecast(path: Path) -> Any:
-    import json
-
-    from rollcast.simulator.forecast import Forecast
-    from rollcast.stacks.errors import StackError
-    from rollcast.stacks.project import read_text
-
-    text = read_text(path, "Save one with 'rollcast simulate --out FILE'.", saved=True)
-    try:
-        return Forecast.from_json(json.loads(text))
-    except (ValueError, KeyError, TypeError) as error:
-        first = str(error).splitlines()[0]
-        raise StackError(f"{path} is no forecast ({first}). Save one with 'rollcast simulate --out FILE'.") from None
 
 
 def _compared(found: Mapping[str, Any]) -> Iterator[str]:

@@ -49,18 +49,10 @@ def plan_of(project: Project, from_: str | None = None) -> Planned:
 
 def read_plan(path: Path) -> Plan:
     """A saved plan. Raises StackError."""
-    import json
-
+    from rollcast.cli.saved import read_saved
     from rollcast.planner.plan import Plan
-    from rollcast.stacks.errors import StackError
-    from rollcast.stacks.project import read_text
 
-    text = read_text(path, "Save one with 'rollcast plan --out FILE'.", saved=True)
-    try:
-        return Plan.from_json(json.loads(text))
-    except (ValueError, KeyError, TypeError) as error:
-        first = str(error).splitlines()[0]
-        raise StackError(f"{path} is not a saved plan ({first}). Save one with 'rollcast plan --out FILE'.") from None
+    return read_saved(path, Plan.from_json, "a saved plan", "plan")
 
 
 def save_plan(made: Plan, path: Path) -> None:

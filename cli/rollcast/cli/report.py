@@ -41,7 +41,7 @@ def _subject(context: typer.Context, plan: Path | None, forecasts: list[str], ro
     from rollcast.cli.reports.subject import Subject, reality_of
     from rollcast.stacks.errors import StackError
 
-    named = [read_forecast(text) for text in forecasts]
+    named = [named_forecast(text) for text in forecasts]
     if rollout is None:
         if plan is None:
             raise StackError("Of what plan? Name a saved plan, or a rollout with --rollout ID.")
@@ -59,23 +59,14 @@ def _subject(context: typer.Context, plan: Path | None, forecasts: list[str], ro
     return Subject(read_plan(plan) if plan else of_ledger, named, reality, command_of(context))
 
 
-def read_forecast(text: str) -> Named:
+def named_forecast(text: str) -> Named:
     """A saved forecast with its name: `calm=forecast.json`, or the file's own. Raises StackError."""
-    import json
-
     from rollcast.cli.reports.subject import Named
-    from rollcast.simulator.forecast import Forecast
-    from rollcast.stacks.errors import StackError
-    from rollcast.stacks.project import read_text
+    from rollcast.cli.saved import read_forecast
 
     name, sign, file = text.partition("=")
     path = Path(file if sign else text)
-    content = read_text(path, "Save one with 'rollcast simulate --out FILE'.", saved=True)
-    try:
-        return Named(name if sign else path.stem, Forecast.from_json(json.loads(content)))
-    except (ValueError, TypeError, AttributeError) as error:
-        first = str(error).splitlines()[0]
-        raise StackError(f"{path} is not a forecast ({first}). Save one with 'rollcast simulate --out FILE'.") from None
+    return Named(name if sign else path.stem, read_forecast(path))
 
 
 def register(app: typer.Typer) -> None:

@@ -30,9 +30,9 @@ def serve(
     read_only: Annotated[bool, typer.Option("--read-only", help="Take no orders, whatever the token.")] = False,
 ) -> None:
     """Show the rollouts under way and past in the browser; pause, promote or abort with a token."""
-    from rollcast.cli.report import read_forecast
+    from rollcast.cli.report import named_forecast
 
-    _listen(context, host, port, [read_forecast(text) for text in forecast or []], read_only)
+    _listen(context, host, port, [named_forecast(text) for text in forecast or []], read_only)
 
 
 def _listen(context: typer.Context, host: str, port: int, forecasts: list[Named], read_only: bool) -> None:

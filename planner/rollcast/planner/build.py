@@ -16,6 +16,7 @@ from rollcast.planner.plan import Milestone, MilestoneKind, Operation, Rollback,
 from rollcast.planner.releases import SHARED, Line, Release
 from rollcast.planner.steps import Instances, instances_of
 from rollcast.planner.upstream import Upstream, nearest_upstream
+from rollcast.planner.wording import some_of
 
 MANY = 6  # names in a title
 
@@ -245,7 +246,7 @@ def listed(operations: Sequence[Operation], kind: str) -> str:
 def _as_a_person_would(found: Iterable[str]) -> str:
     names = list(found)
     if len(names) > MANY:
-        return f"{', '.join(names[: MANY - 1])} and {len(names) - MANY + 1} more"
+        return some_of(names, MANY - 1)
     return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 

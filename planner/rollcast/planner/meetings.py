@@ -31,13 +31,7 @@ class Meetings:
         self._live: dict[str, set[tuple[str, str]]] = {}
         self._everywhere = list(dict.fromkeys([*plan.lines, *plan.start]))
         for line in self._everywhere:
-            self._lines.setdefault(self._pipeline(line), []).append(line)
-
-    def _pipeline(self, line: str) -> str:
-        if line in self.plan.lines:
-            return self.plan.lines[line].pipeline
-        shares = self.plan.start.get(line, ())
-        return self.plan.releases[shares[0].release].pipeline if shares else ""
+            self._lines.setdefault(plan.pipeline_of[line], []).append(line)
 
     def content(self, content: Content) -> SlotVersion:
         """The version that a content stands for."""

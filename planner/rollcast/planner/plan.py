@@ -156,6 +156,19 @@ class Plan(Model):
     def _ways_back(self) -> dict[int, Rollback]:
         return {way.from_milestone: way for way in self.rollback}
 
+    @cached_property
+    def pipeline_of(self) -> dict[str, str]:
+        """Line -> pipeline, of every line that is declared or that is there at the start; "" where nothing says it."""
+        found = {line: own.pipeline for line, own in self.lines.items()}
+        for line, shares in self.start.items():
+            if line not in found:
+                found[line] = self.releases[shares[0].release].pipeline if shares else ""
+        return found
+
+    @cached_property
+    def _pipelines(self) -> set[str]:
+        return {*self.pipeline_of.values()}
+
     def operations_of(self, milestone: int) -> list[Operation]:
         """The operations that lead to a milestone."""
         return list(self._by_milestone.get(milestone, ()))
@@ -177,25 +190,25 @@ class Plan(Model):
         the form grows with what changes and not with its square.
         """
         data = self.model_dump(mode="json", by_alias=True)
-        pipeline_of = _pipelines(data)
         for milestone, serving in zip(data["milestones"], self.servings(), strict=True):
-            own = self._worked_on(milestone["index"], milestone["serving"], pipeline_of)
-            shares = [s for line, found in serving.items() if pipeline_of[line] in own for s in found]
-            milestone["pipelines"], milestone["serving"] = own, [s.model_dump(mode="json") for s in shares]
+            own = self._worked_on(milestone["index"], milestone["serving"])
+            shares = [s for line, found in serving.items() if self.pipeline_of[line] in own for s in found]
+            milestone["pipelines"] = sorted(own)
+            milestone["serving"] = [s.model_dump(mode="json") for s in shares]
         for entry in data["rollback"]:
             entry["steps"] = entry["operations"]
             entry["operations"] = [operation["id"] for operation in entry["steps"]]
         data["digest"] = self.digest
         return data
 
-    def _worked_on(self, index: int, lines: Iterable[str], pipeline_of: Mapping[str, str]) -> list[str]:
+    def _worked_on(self, index: int, lines: Iterable[str]) -> set[str]:
         """The pipelines whose lines or instances a milestone changes; all where that can't be said."""
         operations = self.operations_of(index)
-        found = {pipeline_of[line] for line in lines}
-        found |= {pipeline_of[o.line] for o in operations if o.line and o.line in pipeline_of}
+        found = {self.pipeline_of[line] for line in lines}
+        found |= {self.pipeline_of[o.line] for o in operations if o.line and o.line in self.pipeline_of}
         found |= {self.releases[o.release].pipeline for o in operations if o.release in self.releases}
         found |= {o.instance.split("/", 1)[0] for o in operations if o.instance}
-        return sorted(found & {*pipeline_of.values()}) or sorted({*pipeline_of.values()})
+        return found & self._pipelines or self._pipelines
 
     def servings(self) -> Iterator[Serving]:
         """The complete serving of every milestone, in order."""
@@ -218,14 +231,27 @@ class Plan(Model):
         known = {field.alias or name for name, field in cls.model_fields.items()}
         plain = {key: value for key, value in data.items() if key in known}
         try:
-            plain["milestones"] = list(_moves(data))
+            plain["milestones"] = [{**m, "serving": _by_line(m["serving"])} for m in data["milestones"]]
             plain["rollback"] = [
                 {**{k: v for k, v in entry.items() if k != "steps"}, "operations": entry["steps"]}
                 for entry in data["rollback"]
             ]
+            told = cls.model_validate(plain, extra="ignore")
+            return told.model_copy(update={"milestones": tuple(told._moves(data["milestones"]))})
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"a part of it is not as a plan has it ({type(error).__name__}: {error})") from None
-        return cls.model_validate(plain, extra="ignore")
+
+    def _moves(self, form: Iterable[Mapping[str, Any]]) -> Iterator[Milestone]:
+        """Milestones that were read with the servings of the public form, each with the lines alone that it changes."""
+        now = dict(self.start)
+        for milestone, told in zip(self.milestones, form, strict=True):
+            if unknown := sorted(milestone.serving.keys() - self.pipeline_of.keys()):
+                raise ValueError(f"milestone {milestone.index} serves '{unknown[0]}', which is no line")
+            own = told.get("pipelines", self._pipelines)
+            ended: Serving = {line: () for line in now if self.pipeline_of[line] in own}
+            moved = {line: shares for line, shares in {**ended, **milestone.serving}.items() if now.get(line) != shares}
+            now.update(moved)
+            yield milestone.model_copy(update={"serving": moved})
 
 
 def _grouped(operations: Iterable[Operation]) -> dict[int, list[Operation]]:
@@ -235,31 +261,11 @@ def _grouped(operations: Iterable[Operation]) -> dict[int, list[Operation]]:
     return found
 
 
-def _pipelines(data: Any) -> dict[str, str]:
-    """Line -> pipeline, of every line that is declared or that serves at the start."""
-    found = {line: own["pipeline"] for line, own in data["lines"].items()}
-    for line, shares in data["start"].items():
-        if line not in found:
-            found[line] = data["releases"][shares[0]["release"]]["pipeline"] if shares else ""
+def _by_line(shares: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for share in shares:
+        found.setdefault(share["line"], []).append(share)
     return found
-
-
-def _moves(data: Any) -> Iterator[dict[str, Any]]:
-    """The milestones of the public form, each with the shares of those lines alone that it changes."""
-    now, pipeline_of = dict(data["start"]), _pipelines(data)
-    for milestone in data["milestones"]:
-        shown: dict[str, list[Any]] = {}
-        for share in milestone["serving"]:
-            shown.setdefault(share["line"], []).append(share)
-        own = milestone.get("pipelines", pipeline_of.values())
-        for line in now:
-            if pipeline_of[line] in own:
-                shown.setdefault(line, [])
-        if unknown := sorted(shown.keys() - pipeline_of.keys()):
-            raise ValueError(f"milestone {milestone['index']} serves '{unknown[0]}', which is no line")
-        moved = {line: shares for line, shares in shown.items() if now.get(line) != shares}
-        now.update(moved)
-        yield {**milestone, "serving": moved}
 
 
 def fold(state: WorldState, milestones: Iterable[Milestone], operations: Iterable[Operation]) -> WorldState:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rollcast.planner.plan import Operation, Plan
+from rollcast.planner.wording import some_of
 from rollcast.simulator.profiles import profile_of
-from rollcast.simulator.wording import some_of
 
 
 class Durations:

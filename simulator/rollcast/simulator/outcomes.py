@@ -20,9 +20,9 @@ from scipy.special import betaincinv
 from rollcast.planner.gates import GateSpec, MetricKind
 from rollcast.planner.plan import Plan
 from rollcast.planner.releases import Release
+from rollcast.planner.wording import some_of
 from rollcast.simulator.draws import Floats, Ints, Purpose, name_number, normal_quantile, uniform, uniforms_of
 from rollcast.simulator.network import Network
-from rollcast.simulator.wording import some_of
 
 PRIOR_FAILURES, PRIOR_PASSES = 0.5, 49.5
 SHIFT = 0.35

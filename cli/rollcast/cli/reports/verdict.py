@@ -13,6 +13,7 @@ from rollcast.cli.reports.amounts import amount, count, duration, percent
 from rollcast.cli.reports.escaping import one_line
 from rollcast.cli.reports.page import Tone
 from rollcast.cli.reports.subject import Reality, Subject
+from rollcast.planner.wording import some_of
 from rollcast.simulator.forecast import Detection, Forecast
 
 SURE = 0.9
@@ -39,11 +40,8 @@ def verdict_of(subject: Subject) -> Verdict:
     if subject.plan.empty:
         return Verdict("plain", "Nothing changes: what is live is what is declared", reasons)
     if blocking:
-        names = ", ".join(rule.policy for rule in blocking[:3])
-        more = f" and {len(blocking) - 3} more" if len(blocking) > 3 else ""
-        return Verdict(
-            "bad", f"Blocked by {'a guardrail' if len(blocking) == 1 else 'guardrails'}: {names}{more}", reasons
-        )
+        names = some_of((rule.policy for rule in blocking), 3)
+        return Verdict("bad", f"Blocked by {'a guardrail' if len(blocking) == 1 else 'guardrails'}: {names}", reasons)
     if forecast is None:
         return Verdict("warn", "Not simulated: nothing is known of how this rollout ends", reasons)
     return Verdict(*_outcome(forecast), reasons)
