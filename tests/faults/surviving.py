@@ -13,7 +13,7 @@ from rollcast.stacks.ledger.records import verify
 from rollcast.stacks.live import read, target_at
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollouts import FINISHED, STARTED, under_way
-from tests.stacks.site import Site
+from tests.stacks.site import Requests, Site
 
 MOST_RUNS = 12
 
@@ -86,6 +86,15 @@ def meaning(site: Site) -> tuple[list[str], str]:
 def lost(reached: list[str], wanted: list[str]) -> int:
     """How many milestones the ledger does not name, or names more than once."""
     return sum(reached.count(milestone) != 1 for milestone in wanted)
+
+
+def assert_promoted(site: Site, version: int, milestones: list[str], requests: Requests, told: str) -> None:
+    """The version serves after exactly these milestones, nothing is left over, and no request noticed."""
+    assert meaning(site) == (milestones, "promoted"), told
+    assert site.components()["safety"] == f"no-code-execution@{version}", told
+    assert_whole(site)
+    assert requests.mixed == 0, requests.made_of
+    assert requests.failed == 0, requests.statuses
 
 
 def assert_whole(site: Site) -> None:

@@ -10,7 +10,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.faults.figures import survived, tried
-from tests.faults.surviving import assert_whole, carry_through, lost, meaning
+from tests.faults.surviving import assert_promoted, assert_whole, carry_through, lost, meaning
 from tests.stacks.site import Site
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -37,15 +37,9 @@ def in_provider(site: Site) -> list[str]:
 
 
 def _change(site: Site) -> int:
-    other = 2 if site.components()["safety"].endswith("@1") else 1
+    other = site.other_version()
     site.declare(safety=other)
     return other
-
-
-def _assert_promoted(site: Site, version: int, told: str) -> None:
-    assert meaning(site) == (MILESTONES, "promoted"), told
-    assert site.components()["safety"] == f"no-code-execution@{version}", told
-    assert_whole(site)
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -73,8 +67,7 @@ def _gone_on_with(site: Site, faults: Sequence[tuple[int | str, str]], kind: str
     with site.requests() as requests:
         found = carry_through(site, faults, timeout_s=timeout_s)
     tried(kind, found.faults, requests, lost(meaning(site)[0], MILESTONES))
-    _assert_promoted(site, version, "\n".join(found.said))
-    assert (requests.mixed, requests.failed) == (0, 0), requests
+    assert_promoted(site, version, MILESTONES, requests, "\n".join(found.said))
     survived(kind, found.faults)
 
 

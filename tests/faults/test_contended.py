@@ -50,7 +50,7 @@ def test_of_two_applies_at_once_one_is_refused_and_changes_nothing(site: Site) -
 
 @pytest.mark.parametrize("boundary", ["engine: before an update#3", "provider: before a write#3"])
 def test_a_paused_process_that_wakes_after_its_lease_was_taken_changes_nothing(site: Site, boundary: str) -> None:
-    version = 2 if site.components()["safety"].endswith("@1") else 1
+    version = site.other_version()
     site.declare(safety=version)
     (site.faults / "faults.json").write_text(json.dumps({boundary: "pause-all"}))
     (site.faults / "passed").write_text("")
@@ -121,7 +121,7 @@ def test_a_late_write_is_refused_by_the_target_itself(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_once_ends_at_a_safe_state_and_can_be_gone_on_with(site: Site) -> None:
-    version = 2 if site.components()["safety"].endswith("@1") else 1
+    version = site.other_version()
     site.declare(safety=version, rollout=PATIENT)
     with site.requests() as requests:
         with site.background("apply", "--auto-approve") as process:
@@ -142,7 +142,7 @@ def test_a_ledger_that_is_gone_for_a_while_stops_nothing_and_loses_nothing(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The last test of this site: its rollout stands in another ledger, and its own calls that a change by hand.
-    version = 2 if site.components()["safety"].endswith("@1") else 1
+    version = site.other_version()
     site.declare(safety=version, rollout=PATIENT.replace("min: 10m", "min: 6s"))
     with postgres(tmp_path) as server:
         url = server.database()

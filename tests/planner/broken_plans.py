@@ -132,7 +132,7 @@ def _line_that_stops(plan: Plan, draw: st.DrawFn) -> Plan:
     stopped = milestone.model_copy(update={"serving": {**milestone.serving, line: ()}})
     if way is None:
         return plan.model_copy(update={"milestones": _with(plan.milestones, stopped)})
-    return _with_way(plan, way, way.model_copy(update={"milestones": _with(way.milestones, stopped)}))
+    return with_way(plan, way, way.model_copy(update={"milestones": _with(way.milestones, stopped)}))
 
 
 def _without_begin(plan: Plan, draw: st.DrawFn) -> Plan:
@@ -157,15 +157,15 @@ def _incomplete_way_back(plan: Plan, draw: st.DrawFn) -> Plan:
     if what == "milestone" and steps:
         empty = draw(st.sampled_from(steps)).model_copy(update={"serving": {}})
         kept = tuple(o for o in way.operations if o.milestone != empty.index or o.kind not in ("shift", "flag"))
-        return _with_way(
-            plan, way, way.model_copy(update={"milestones": _with(way.milestones, empty), "operations": _tied(kept)})
+        return with_way(
+            plan, way, way.model_copy(update={"milestones": _with(way.milestones, empty), "operations": tied(kept)})
         )
     changes = [o for o in way.operations if o.kind in ("provision", "retire")]
     if not changes:
         return plan
     forgotten = draw(st.sampled_from(changes))
     kept = tuple(o for o in way.operations if o is not forgotten)
-    return _with_way(plan, way, way.model_copy(update={"operations": _tied(kept)}))
+    return with_way(plan, way, way.model_copy(update={"operations": tied(kept)}))
 
 
 _MUTATIONS = (
@@ -178,13 +178,13 @@ def _with(milestones: tuple[Milestone, ...], changed: Milestone) -> tuple[Milest
     return tuple(changed if m.index == changed.index else m for m in milestones)
 
 
-def _with_way(plan: Plan, old: Rollback, new: Rollback) -> Plan:
+def with_way(plan: Plan, old: Rollback, new: Rollback) -> Plan:
     return plan.model_copy(
         update={"rollback": tuple(new if w.from_milestone == old.from_milestone else w for w in plan.rollback)}
     )
 
 
-def _tied(operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
+def tied(operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
     """Nothing waits for what is gone."""
     known = {o.id for o in operations}
     return tuple(o.model_copy(update={"after": tuple(a for a in o.after if a in known)}) for o in operations)

@@ -11,7 +11,7 @@ from rollcast.planner.plan import Plan
 from rollcast.planner.planning import live_as_declared, make_plan
 from rollcast.planner.safety import violations
 from rollcast.policies.strategies import Transition, transitions
-from tests.planner.broken_plans import broken_plans
+from tests.planner.broken_plans import broken_plans, tied, with_way
 from tests.planner.every_state import Oracle
 
 
@@ -105,18 +105,15 @@ def test_a_drain_ends_what_is_older_than_it_even_where_more_requests_come_to_the
     back = ["traffic back", "in place, back: a", "traffic back", "in place, back: b"]
     assert [m.title for m in way.milestones] == back
 
-    def with_way(drained: bool) -> Plan:
+    def forgetful(drained: bool) -> Plan:
         """The way back forgets to move traffic a second time, and perhaps the drain after it."""
         steps = tuple(m.model_copy(update={"serving": {}}) if m.index == 2 else m for m in way.milestones)
         kept = [o for o in way.operations if o.milestone != 2 and (drained or o.milestone != 3 or o.kind != "drain")]
-        ids = {o.id for o in kept}
-        tied = tuple(o.model_copy(update={"after": tuple(a for a in o.after if a in ids)}) for o in kept)
-        changed = way.model_copy(update={"milestones": steps, "operations": tied})
-        return plan.model_copy(update={"rollback": (*plan.rollback[:-1], changed)})
+        return with_way(plan, way, way.model_copy(update={"milestones": steps, "operations": tied(tuple(kept))}))
 
     for drained in (True, False):
-        mixed = [v for v in violations(with_way(drained)) if v.invariant == "per-request consistency"]
-        reached = {text for text in Oracle(with_way(drained)).run() if text.startswith("consistency")}
+        mixed = [v for v in violations(forgetful(drained)) if v.invariant == "per-request consistency"]
+        reached = {text for text in Oracle(forgetful(drained)).run() if text.startswith("consistency")}
         assert bool(mixed) == bool(reached) == (not drained)
 
 

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 
+from benchmarks.planner import declaration
 from rollcast.planner.declaration import Declaration
 from rollcast.planner.plan import Plan
 from rollcast.planner.planning import live_as_declared, make_plan
 from rollcast.policies.strategies import plans
-from tests.planner.platforms import platform
 
 
 def platform_plan(pipelines: int) -> Plan:
-    old, new = (Declaration.model_validate(platform(pipelines, version)) for version in ("1", "2"))
+    old, new = (Declaration.model_validate(declaration(pipelines, 1, 2, changed)) for changed in (False, True))
     return make_plan(new, live_as_declared(old))
 
 

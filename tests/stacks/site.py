@@ -157,6 +157,10 @@ class Site:
             found: dict[str, str] = json.load(reply)["components"]
             return found
 
+    def other_version(self) -> int:
+        """The version of the safety policy that does not serve."""
+        return 2 if self.components()["safety"].endswith("@1") else 1
+
     @contextmanager
     def service(self, **environment: str) -> Iterator[None]:
         """The data plane, until the block ends."""
