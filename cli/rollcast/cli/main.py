@@ -112,4 +112,5 @@ def _failed(error: Exception) -> int:
 
 def script() -> None:
     """The console script."""
+    terminal.speak_anywhere()
     sys.exit(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ Event = Mapping[str, Any]
 
 def tell_json(event: Event) -> None:
     """One JSON object a line on standard output."""
-    sys.stdout.write(json.dumps(finite(event), ensure_ascii=False) + "\n")
+    terminal.out_json(finite(event), indent=None)
     sys.stdout.flush()
 
 

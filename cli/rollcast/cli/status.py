@@ -38,7 +38,6 @@ def status(
 
 def _watch(project: Project, format_: str) -> None:
     """Until the rollout is over: drawn in place on a terminal, else one report after another."""
-    import json
     import sys
     import time
 
@@ -49,7 +48,7 @@ def _watch(project: Project, format_: str) -> None:
     while True:
         report = read_status(project)
         if format_ == "json":
-            sys.stdout.write(json.dumps(finite(report), ensure_ascii=False) + "\n")
+            terminal.out_json(finite(report), indent=None)
         else:
             terminal.out(("\x1b[2J\x1b[H" if terminal.coloured() else "") + text_of(report))
         sys.stdout.flush()
