@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 # test that makes the machine's clock jump compiles a few lines of C.
 SERVERS := postgresql prometheus chromium gcc libc6-dev
 
-.PHONY: demo test check lint bench validate docs engine servers clean
+.PHONY: demo test check cases lint bench validate docs engine servers clean
 
 $(READY): pyproject.toml
 	@echo "== setting up $(VENV): about a minute the first time"
@@ -32,6 +32,9 @@ test: engine servers lint
 
 check: $(READY)
 	HYPOTHESIS_PROFILE=check $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not engine and not slow"
+
+cases: engine
+	@$(BIN)/python -m tests.cases
 
 lint: $(READY)
 	$(BIN)/ruff check .
