@@ -129,7 +129,7 @@ def test_ctrl_c_once_ends_at_a_safe_state_and_can_be_gone_on_with(site: Site) ->
             os.kill(process.pid, signal.SIGINT)
             assert process.wait(60) == 130
         assert {share["percent"] for share in site.status()["serving"]} == {50.0}
-        assert site.rollcast("promote", "--full").returncode == 0
+        assert site.rollcast("promote", "--full", "--reason", "the end of the test").returncode == 0
         assert site.rollcast("apply", "--resume").returncode == 0
     tried("Ctrl-C", 1, requests)
     assert meaning(site) == (["0", "1", "2", "3"], "promoted")

@@ -55,7 +55,7 @@ COMMANDS = [
     ("abort",),
     ("rollback", "--auto-approve"),
     ("pause",),
-    ("promote", "--full"),
+    ("promote", "--full", "--reason", "drawn"),
 ]
 steps = st.builds(
     Step,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rollcast.planner.gates import Outcomes, Verdict
 from rollcast.planner.plan import Plan, Serving, WorldState, fold
-from rollcast.planner.rollout import Finished, Hold, Observe, Outcome, Position, Reach, Rollout
+from rollcast.planner.rollout import Finished, Hold, Observe, Outcome, Position, Reach, Rollout, arms_of
 from rollcast.policies.strategies import plans
 from tests.planner.test_rag_search_plan import example_plan
 
@@ -98,11 +98,10 @@ class Drive:
 ORDERS = st.sampled_from(("promote", "full", "back", "resume"))
 
 
-def outcomes(now_s: float, seed: int, bad: bool) -> Outcomes:
-    """Two hundred users, half in each arm; the candidate is as good as the baseline, or much worse."""
+def outcomes(now_s: float, seed: int, bad: bool, n: int = 200, split: float = 0.5) -> Outcomes:
+    """Users, half of them in each arm by default; the candidate is as good as the baseline, or much worse."""
     random = np.random.default_rng(seed)
-    n = 200
-    candidate = random.random(n) < 0.5
+    candidate = random.random(n) < split
     error = (random.random(n) < np.where(candidate & bad, 0.6, 0.02)).astype(np.float64)
     unit = random.integers(0, 2**63, n).astype(np.uint64)
     return Outcomes(np.full(n, now_s), unit, candidate, {"error": error, "latency_s": np.ones(n)})
@@ -208,6 +207,39 @@ def test_a_paused_rollout_stays_until_it_is_resumed(plan: Plan) -> None:
     assert isinstance(rollout.next(0.0), Hold)
     rollout.resume()
     assert isinstance(rollout.next(0.0), Reach)
+
+
+@pytest.mark.parametrize("bad", [False, True])
+def test_a_pause_stops_advancing_and_not_watching(bad: bool) -> None:
+    plan = example_plan()
+    compared = {m.index: arms_of(plan, m.index) for m in plan.milestones if m.gates}
+    stage, split = next((plan.milestones[i], a.split) for i, a in compared.items() if a is not None and a.baseline)
+    rollout = Rollout(plan, Position(milestone=stage.index - 1))
+    rollout.reached(0.0)
+    rollout.pause()
+    assert isinstance(rollout.next(0.0), Observe)
+    baked_s = stage.bake_min_s + 1
+    seen = outcomes(baked_s - 1, 1, bad, n=100_000, split=split)
+    seen.values["violation"] = np.zeros(len(seen))
+    rollout.observe(seen)
+    verdict = rollout.look(baked_s)
+    assert verdict is not None
+    if bad:
+        assert verdict.verdict is Verdict.ROLL_BACK
+        assert rollout.position.rollback_from == stage.index
+    else:
+        assert verdict.verdict is Verdict.ADVANCE
+        assert isinstance(rollout.next(baked_s), Observe)
+        rollout.resume()
+        rollout.look(baked_s)
+        assert isinstance(rollout.next(baked_s), Reach)
+
+
+@given(plans(max_slots=3))
+def test_a_paused_rollout_with_nothing_to_watch_holds(plan: Plan) -> None:
+    rollout = Rollout(plan)
+    rollout.pause()
+    assert isinstance(rollout.next(1e9), Hold)
 
 
 def test_an_overdue_stage_without_data_holds_even_where_the_declaration_says_advance() -> None:

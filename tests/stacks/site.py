@@ -139,6 +139,16 @@ class Site:
             time.sleep(0.2)
         raise AssertionError(f"milestone {index} was not reached: {rollout}")
 
+    def await_held(self, beginning: str) -> None:
+        """Returns once the rollout under way stays where it is, for a reason that begins so."""
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            rollout = self.status()["rollout"]
+            if rollout is not None and (rollout.get("held") or "").startswith(beginning):
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"it is not held, {beginning}: {rollout}")
+
     def passed(self) -> list[str]:
         """The boundaries that the last run with faults passed."""
         return (self.faults / "passed").read_text("utf-8").splitlines()

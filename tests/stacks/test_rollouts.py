@@ -57,14 +57,16 @@ def test_a_paused_rollout_stays_and_goes_on_when_it_is_told(site: Site) -> None:
     with site.background("apply", "--auto-approve") as process:
         site.await_milestone(1)
         assert site.rollcast("pause", "--reason", "lunch").returncode == 0
-        assert process.wait(60) == 5
-    status = site.status()
-    assert status["rollout"]["held"]
-    assert {share["percent"] for share in status["serving"]} == {50.0}
-    with site.background("apply", "--resume") as process:
-        time.sleep(2)
-        assert site.rollcast("promote", "--full").returncode == 0
-        assert process.wait(90) == 0
+        site.await_held("paused by")
+        assert process.poll() is None, "who paused wants nothing to go on, and harm to be seen all the same"
+        status = site.status()
+        assert status["rollout"]["held"].endswith(": lunch")
+        assert {share["percent"] for share in status["serving"]} == {50.0}
+        with site.background("apply", "--resume") as second:
+            time.sleep(2)
+            assert site.rollcast("promote", "--full", "--reason", "fed").returncode == 0
+            assert process.wait(90) == 0
+            assert second.wait(30) == 0
     assert meaning(site)[1] == "promoted"
     orders = json.loads(site.rollcast("history", "--format", "json").stdout)["rollouts"][0]["orders"]
     assert [order["order"] for order in orders] == ["pause", "resume", "promote"]

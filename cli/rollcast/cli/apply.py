@@ -39,7 +39,7 @@ def apply(
 ) -> None:
     """Carry out a plan, gate by gate; a failed gate rolls back without a question."""
     from rollcast.cli.guarding import refuse
-    from rollcast.stacks import applying
+    from rollcast.stacks import applying, steering
     from rollcast.stacks.errors import StackError
 
     project = project_of(context)
@@ -47,9 +47,9 @@ def apply(
         raise StackError("--resume goes on with the plan under way. Leave out the plan and --supersede, or --resume.")
     going = _under_way(project)
     if resume or (once and plan is None and going and not supersede):
-        order = {"order": "resume"} if resume else None
         with teller(format_) as tell:
-            ended = applying.resume(project, tell, once=once, order=order)
+            go_on = steering.go_on if resume else applying.resume
+            ended = go_on(project, tell, once=once)
         close(project, ended, format_)
     if supersede and going:
         _lead_back(project, format_)

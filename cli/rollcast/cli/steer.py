@@ -14,11 +14,13 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the ledger."
 
 
 def pause(context: typer.Context, reason: Reason = "") -> None:
-    """Stay at the milestone that is reached until 'rollcast apply --resume' or 'rollcast promote'."""
+    """Stay at the milestone that is reached until 'rollcast apply --resume' or 'rollcast promote'; go on watching."""
     from rollcast.stacks.steering import give
 
     give(project_of(context), "pause", reason=reason)
-    terminal.out("Ordered: pause. 'rollcast apply --resume' goes on.")
+    terminal.out(
+        "Ordered: pause. The gates go on watching: proved harm still rolls back. 'rollcast apply --resume' goes on."
+    )
 
 
 def promote(

@@ -18,6 +18,8 @@ from rollcast.planner.declaration import Json, Model
 from rollcast.planner.gates import GateSpec, Outcomes, StageGates, StageVerdict, Verdict, allot_alpha
 from rollcast.planner.plan import EVERYONE, Milestone, Operation, Plan, Share
 
+PAUSED = "paused by hand; 'rollcast promote' or 'rollcast apply --resume' goes on"
+
 
 class Outcome(StrEnum):
     """How a rollout ended."""
@@ -124,7 +126,9 @@ class Rollout:
         if self.plan.empty:
             return self._finish(Outcome.NOTHING, "the live state is as declared")
         if here.paused:
-            return Hold("paused by hand; 'rollcast promote' or 'rollcast apply --resume' goes on")
+            if self.gates is not None and not here.cleared:
+                return Observe(self._next_look(now_s))  # a pause stops advancing, not watching
+            return Hold(PAUSED)
         if not here.cleared:
             if here.held is not None:
                 return Hold(here.held)
@@ -181,7 +185,7 @@ class Rollout:
             self.gates.observe(outcomes)
 
     def look(self, now_s: float) -> StageVerdict | None:
-        """Judge the evidence and move: advance, go on, hold, or roll back."""
+        """Judge the evidence and move: advance, go on, hold, or roll back. While paused, only proved harm moves it."""
         here = self.position
         if self.gates is None or here.cleared or here.rollback_from is not None:
             return None
@@ -193,6 +197,8 @@ class Rollout:
         if verdict.verdict is Verdict.ROLL_BACK:
             self._move(**change)
             self.roll_back(verdict.sentence)
+        elif here.paused:
+            self._move(**change)
         elif verdict.verdict is Verdict.ADVANCE and baked_s >= milestone.bake_min_s:
             self._move(**change, cleared=True)
         elif milestone.bake_max_s and baked_s >= milestone.bake_max_s:
@@ -250,7 +256,7 @@ class Rollout:
         self.plan = self.plan.model_copy(update={"milestones": milestones})
 
     def pause(self) -> None:
-        """Stay at the milestone until told otherwise."""
+        """Stay at the milestone until told otherwise. Its gates are still looked at: proved harm rolls back."""
         self._move(paused=True)
 
     def resume(self) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from rollcast.planner.gates import StageVerdict, Verdict
 from rollcast.planner.plan import Milestone, Operation, Serving
-from rollcast.planner.rollout import Arms, Finished, Hold, Observe, Outcome, Reach, Rollout
+from rollcast.planner.rollout import PAUSED, Arms, Finished, Hold, Observe, Outcome, Reach, Rollout
 from rollcast.stacks.clock import Clock
 from rollcast.stacks.errors import DriftError, EngineError, LedgerError, StackError
 from rollcast.stacks.evidence import Tally
@@ -87,6 +87,8 @@ class Driver:
                 self._reach(action)
                 looked = False
             elif once and looked:
+                if self.rollout.position.paused:
+                    return self._hold(PAUSED)
                 return Ended(Exit.HELD, f"more evidence is needed: {self.stand()}", self.kept.tally)
             else:
                 self._observe(action, once)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from rollcast.planner.plan import Plan, Serving
 from rollcast.planner.releases import Release
+from rollcast.planner.rollout import Position
 from rollcast.stacks.applying import ledger_of
 from rollcast.stacks.evidence import Tally
 from rollcast.stacks.kept import Kept
@@ -100,12 +102,26 @@ def _under_way(
         "milestone": index,
         "milestones": len(plan.milestones),
         "stand": _stand(plan, index, position.rollback_from if position else None),
-        "held": (position.held if position else None) or ("paused" if position and position.paused else None),
+        "held": _held(ledger, started.rollout, position),
         "gates": verdict["gates"] if verdict else [],
         "guards": verdict["guards"] if verdict else [],
         "holder": str(holder[0]) if holder else None,
     }
     return body, kept.tally, asked_of(live.state.serving)
+
+
+def _held(ledger: Ledger, rollout: str, position: Position | None) -> str | None:
+    """Why the rollout stays where it is: what could not be proved, or who paused it, when and why."""
+    if position is None or not (position.held or position.paused):
+        return None
+    if not position.paused:
+        return position.held
+    orders = [r for r in ledger.records(-1, rollout) if r.kind == "order" and r.body["order"] == "pause"]
+    if not orders:
+        return "paused"
+    who, when = orders[-1].body.get("by"), datetime.fromtimestamp(orders[-1].time_s, UTC)
+    why = orders[-1].body.get("reason") or "no reason was given"
+    return f"paused by {who or 'somebody'} at {when:%Y-%m-%d %H:%M:%SZ}: {why}"
 
 
 def _stand(plan: Plan, index: int, rollback_from: int | None) -> str:

@@ -19,24 +19,40 @@ from rollcast.stacks.drifting import standing
 from rollcast.stacks.driver import Ended, Exit
 from rollcast.stacks.errors import StackError
 from rollcast.stacks.evidence import Tally
+from rollcast.stacks.kept import Kept
 from rollcast.stacks.ledger import Ledger, Record
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollouts import FINISHED, STARTED, under_way
 from rollcast.stacks.telling import Tell
 
-Order = Literal["pause", "promote", "abort"]
+Order = Literal["pause", "resume", "promote", "abort"]
 _POLL_S = 0.2
 _RELEASE_S = 30.0
 
 
 def give(project: Project, order: Order, *, full: bool = False, reason: str = "") -> Record:
-    """Leaves an order for whoever carries the rollout on. Raises StackError when none is under way."""
+    """Leaves an order for whoever carries the rollout on.
+
+    Raises StackError when none is under way, or when a guard holds and no reason is given to promote in full over it.
+    """
     ledger = ledger_of(project)
     started = under_way(ledger)
     if started is None:
         raise StackError(f"No rollout is under way, so there is nothing to {order}. See 'rollcast status'.")
+    if order == "promote" and full and not reason:
+        _refuse_unreasoned(Kept.of(ledger.position(started.rollout)).verdict)
     body = {"order": order, "full": full, "reason": reason, "by": getpass.getuser()}
     return ledger.append("order", started.rollout, body)
+
+
+def _refuse_unreasoned(verdict: Mapping[str, Any] | None) -> None:
+    """A guard that holds says that the evidence can't be believed: to skip every later gate then wants a reason."""
+    holding = [guard["sentence"] for guard in (verdict or {}).get("guards", ()) if not guard["ok"]]
+    if holding:
+        raise StackError(
+            f"A guard holds: {'; '.join(holding)}. To skip this and every later gate all the same, say why: "
+            "'rollcast promote --full --reason TEXT'."
+        )
 
 
 def lead_back(project: Project, tell: Tell, reason: str) -> Ended:
@@ -48,6 +64,22 @@ def lead_back(project: Project, tell: Tell, reason: str) -> Ended:
     given = give(project, "abort", reason=reason)
     tell({"event": "progress", "text": "the process at work was told; waiting for it"})
     return _await_end(project, ledger, given, tell)
+
+
+def go_on(project: Project, tell: Tell, *, once: bool = False) -> Ended:
+    """Goes on with the rollout under way. A process that watches a paused one is told to, and its end waited for."""
+    ledger = ledger_of(project)
+    if not _at_work(ledger) or not _paused(ledger):
+        return applying.resume(project, tell, once=once, order={"order": "resume", "by": getpass.getuser()})
+    given = give(project, "resume")
+    tell({"event": "progress", "text": "the process at work watches over a paused rollout; it was told to go on"})
+    return _await_end(project, ledger, given, tell)
+
+
+def _paused(ledger: Ledger) -> bool:
+    started = under_way(ledger)
+    position = Kept.of(ledger.position(started.rollout)).position if started else None
+    return position is not None and position.paused
 
 
 def _at_work(ledger: Ledger) -> bool:

@@ -199,7 +199,9 @@ class Walk:
                 OUR_OWN,
                 f"a stage was passed on the verdict '{verdict.verdict}' after {baked_s:g} s: {verdict.sentence}",
             )
-        if proved and not after.cleared:
+        if before.paused and after.cleared:
+            self.broken(OUR_OWN, "a paused rollout passed a stage.")
+        if proved and not after.cleared and not before.paused:
             self.broken(OUR_OWN, f"a stage that proved what it must was not passed: {verdict.sentence}")
         if verdict.verdict is Verdict.ROLL_BACK and after.rollback_from is None:
             self.broken(OUR_OWN, f"harm was proved and nothing is rolled back: {verdict.sentence}")
@@ -231,13 +233,14 @@ class Walk:
         if self._under_way():
             self.rollout.pause()
             self.story.steps.append("somebody pauses")
-            if not isinstance(self.rollout.next(self.world.now_s), Hold):
+            if not isinstance(self.rollout.next(self.world.now_s), Hold | Observe):
                 self.broken(OUR_OWN, "a paused rollout goes on.")
             self.check()
 
     def go_on(self) -> None:
         """Somebody lets a paused or held rollout look again."""
-        if self.begun is None and isinstance(self.rollout.next(self.world.now_s), Hold):
+        stays = self.rollout.position.paused or isinstance(self.rollout.next(self.world.now_s), Hold)
+        if self.begun is None and self.finished is None and stays:
             self.rollout.resume()
             self.story.steps.append("somebody lets it go on")
             self.check()
