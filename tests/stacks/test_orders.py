@@ -14,7 +14,7 @@ FINE = {"name": "sample_ratio", "ok": True, "sentence": ""}
 
 
 def test_a_promotion_in_full_over_a_guard_that_holds_names_it_and_wants_a_reason() -> None:
-    with pytest.raises(StackError, match="no telemetry came for 130 s.*--full --reason"):
+    with pytest.raises(StackError, match=r"no telemetry came for 130 s.*--full --reason"):
         _refuse_unreasoned({"guards": [FINE, SILENT]})
 
 
