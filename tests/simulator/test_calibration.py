@@ -107,6 +107,31 @@ def test_one_concurrency_is_refused_with_its_remedy(tmp_path: Path) -> None:
         fit_benchmarks([read_point(path)])
 
 
+def _benchmark(path: Path, **changed: float) -> Path:
+    data = {
+        "completed": 100, "duration": 100.0, "total_input_tokens": 50_000, "total_output_tokens": 20_000,
+        "mean_ttft_ms": 30.0, "mean_itl_ms": 24.0, "mean_tpot_ms": 8.0, "max_concurrency": 4,
+    }  # fmt: skip
+    path.write_text(json.dumps({**data, **changed}), "utf-8")
+    return path
+
+
+def test_a_token_takes_its_own_time_where_a_step_gives_several(tmp_path: Path) -> None:
+    assert read_point(_benchmark(tmp_path / "speculative.json")).between_s == pytest.approx(0.008)
+
+
+@pytest.mark.parametrize("changed", [{"num_prompts": 400}, {"failed": 12}])
+def test_a_benchmark_of_which_many_requests_failed_is_refused(tmp_path: Path, changed: dict[str, float]) -> None:
+    with pytest.raises(SimulatorError, match=r"failed\.json: .* requests failed"):
+        read_point(_benchmark(tmp_path / "failed.json", **changed))
+
+
+def test_two_runs_of_about_one_concurrency_are_one(tmp_path: Path) -> None:
+    points = [read_point(_benchmark(tmp_path / f"{n}.json", max_concurrency=n)) for n in (4.0, 4.4)]
+    with pytest.raises(SimulatorError, match="at least two"):
+        fit_benchmarks(points)
+
+
 def test_too_few_requests_are_refused() -> None:
     traffic, measured = azure()
     few = traffic.between(0.0, 20.0)

@@ -3,6 +3,10 @@
 Neither says when each request arrived, so what can be fitted is the step of a batch in a steady state: with N
 requests under way, a token takes base + N x (sequence + kv x tokens held + prefill x prompt tokens per answer token),
 and a first token the overhead, half a step, and its own prompt. Files of different concurrency tell these apart.
+
+A token's time is the time per output token: under speculative decoding one step gives several tokens, and the latency
+between two chunks, which benchmarks call inter-token latency, is that of a step. A run of which many requests failed
+measured another load than it was given, so it is refused.
 """
 
 from __future__ import annotations
@@ -18,6 +22,9 @@ from scipy.optimize import nnls
 
 from rollcast.simulator.errors import SimulatorError
 from rollcast.simulator.profiles import LlmProfile, StepTime
+
+MOST_FAILED = 0.1  # of all requests: over it, what succeeded says little about the load that was asked for
+ONE_LEVEL = 1.25  # concurrencies within this ratio are one: their steps differ by less than benchmarks do between runs
 
 
 @dataclass(frozen=True)
@@ -65,13 +72,22 @@ def is_result(path: Path) -> bool:
 
 def _vllm(source: str, data: Mapping[str, Any]) -> Point:
     completed = float(data["completed"])
+    _refuse_failed(source, completed, float(data.get("num_prompts") or completed + float(data.get("failed") or 0)))
     given, made = float(data["total_input_tokens"]) / completed, float(data["total_output_tokens"]) / completed
-    between_s = float(data.get("mean_itl_ms") or data["mean_tpot_ms"]) / 1000
+    between_s = float(data.get("mean_tpot_ms") or data["mean_itl_ms"]) / 1000
     first_s = float(data["mean_ttft_ms"]) / 1000
     limit = data.get("max_concurrency")
     # Little's law where the benchmark has set no limit.
     under_way = completed / float(data["duration"]) * (first_s + between_s * (made - 1))
     return Point(source, min(float(limit), under_way) if limit else under_way, given, made, first_s, between_s)
+
+
+def _refuse_failed(source: str, completed: float, asked: float) -> None:
+    if completed < (1 - MOST_FAILED) * asked:
+        raise SimulatorError(
+            f"{source}: {asked - completed:g} of {asked:g} requests failed, so it measured another load than it was "
+            "given. Run it again at a load that the server can serve."
+        )
 
 
 def _genai_perf(source: str, data: Mapping[str, Any]) -> Point:
@@ -89,9 +105,9 @@ def _genai_perf(source: str, data: Mapping[str, Any]) -> Point:
 
 
 def fit_benchmarks(points: Sequence[Point], known: LlmProfile | None = None) -> BenchmarkFit:
-    """The profile that a row of benchmarks describes. Raises SimulatorError with fewer than two concurrencies."""
+    """The profile that a row of benchmarks describes. Raises SimulatorError where all have about one concurrency."""
     levels = sorted({round(point.concurrency, 3) for point in points})
-    if len(levels) < 2:
+    if not levels or levels[-1] < ONE_LEVEL * levels[0]:
         raise SimulatorError(
             "One concurrency can't tell the time of a step from the time of a sequence. Give result files of at least "
             "two, for example --max-concurrency 1 and 32."
