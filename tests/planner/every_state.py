@@ -151,6 +151,7 @@ class Oracle:
             self._consistent(flight)
         self._capacity(state)
         self._residency(state.serving)
+        self._declared(state.serving)
 
     def _moves(self, flight: Flight, state: State) -> Iterator[Flight]:
         release = self.plan.releases[flight.release]
@@ -244,6 +245,16 @@ class Oracle:
             if up in side and down in side and (side[up].identity, side[down].identity) == (a.identity, b.identity):
                 return True
         return False
+
+    def _declared(self, serving: Serving) -> None:
+        """Every release that serves has the slots and the upstreams of one of the two ends of its line."""
+        for line, shares in serving.items():
+            ends = [self._shape(side) for side in self._sides(line)]
+            if any(self._shape(self.plan.releases[share.release].slots) not in ends for share in shares):
+                self.found.add(f"wiring: {line} is served as neither end of it is wired")
+
+    def _shape(self, slots: dict[str, SlotVersion]) -> list[tuple[str, list[str]]]:
+        return sorted((name, sorted(version.upstream)) for name, version in slots.items())
 
     def _residency(self, serving: Serving) -> None:
         """Every kind of request, routed as the data plane routes it, is served where the rule of its line allows."""

@@ -30,7 +30,7 @@ def test_no_state_that_a_plan_can_reach_serves_a_broken_mix(transition: Transiti
 
 INVARIANTS = {
     "consistency": "per-request consistency", "capacity": "capacity", "residency": "residency",
-    "reversible": "reversible",
+    "reversible": "reversible", "wiring": "declared wiring",
 }  # fmt: skip
 
 

@@ -178,6 +178,11 @@ class ContractGraph:
         known = {(c.contract, c.consumer) for c in found}
         return found + [c for c in self.unprovided(slots) if (c.contract, c.consumer) not in known]
 
+    def lacking(self, slots: Slots) -> list[Clash]:
+        """What a configuration on the way lacks. A whole generation lacks nothing: it was checked when declared."""
+        whole = _generation(slots, self.old) or _generation(slots, self.new)
+        return [] if whole else self.unprovided(slots)
+
     def unprovided(self, slots: Slots) -> list[Clash]:
         """Requirements of a configuration that no slot of it provides at all."""
         found: list[Clash] = []
@@ -224,4 +229,13 @@ def _same(one: SlotVersion | None, other: SlotVersion | None) -> bool:
     return one is other or one.identity == other.identity
 
 
-__all__ = ["SESSION_STATE", "Clash", "ContractGraph", "Edge", "Slots"]
+def _generation(slots: Slots, side: Slots) -> bool:
+    return slots.keys() == side.keys() and all(_same(slot, side[name]) for name, slot in slots.items())
+
+
+def wiring(slots: Slots) -> dict[str, frozenset[str]]:
+    """Which slots there are, and what is upstream of each: the shape that a request's data flows through."""
+    return {name: frozenset(slot.upstream) for name, slot in slots.items()}
+
+
+__all__ = ["SESSION_STATE", "Clash", "ContractGraph", "Edge", "Slots", "wiring"]

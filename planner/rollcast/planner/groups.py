@@ -16,7 +16,7 @@ from itertools import pairwise
 
 import networkx as nx
 
-from rollcast.planner.contracts import ContractGraph, Slots
+from rollcast.planner.contracts import ContractGraph, Slots, wiring
 from rollcast.planner.declaration import Rollout, Strategy
 from rollcast.planner.releases import Line, Release, default_of
 
@@ -164,10 +164,17 @@ def _constraints(
             yield Constraint(node(u), node(v), down_first)
         if up_first:
             yield Constraint(node(v), node(u), up_first)
-    for names, reason in _declared_together(release, changed, rules.rollout):
+    together = [(_rewired(old, release.slots), "only the old wiring or the new one may serve")]
+    for names, reason in [*together, *_declared_together(release, changed, rules.rollout)]:
         for first, then in pairwise(names):
             yield Constraint(node(first), node(then), reason)
             yield Constraint(node(then), node(first), reason)
+
+
+def _rewired(old: Slots, new: Slots) -> list[str]:
+    """Slots that are added, removed, or have another upstream: between the two wirings nothing may serve."""
+    before, after = wiring(old), wiring(new)
+    return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
 
 def _declared_together(release: Release, changed: set[str], rule: Rollout) -> Iterable[tuple[list[str], str]]:

@@ -106,7 +106,7 @@ class Meetings:
         if key not in self._whole:
             slots = self.plan.releases[release].slots
             found = [why for u, v in graph.edges() if (why := graph.why_not(u, slots.get(u), v, slots.get(v)))]
-            found = found or [str(clash) for clash in graph.unprovided(slots)]
+            found = found or [str(clash) for clash in graph.lacking(slots)]
             self._whole[key] = "; ".join(found)
         return self._whole[key]
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 
 import networkx as nx
 
+from rollcast.planner.contracts import wiring
 from rollcast.planner.errors import UnsafePlan
 from rollcast.planner.meetings import Content, Meetings
 from rollcast.planner.observing import go
@@ -38,6 +39,7 @@ def violations(plan: Plan) -> Iterator[Violation]:
     yield from _graph(plan)
     yield from _cadence(plan)
     yield from _minimal(plan)
+    yield from _wiring(plan)
     yield from _walk(plan)
 
 
@@ -221,6 +223,24 @@ def _minimal(plan: Plan) -> Iterator[Violation]:
     }
     if not removed and not set(plan.start_instances) - used:
         yield Violation("minimal", "the plan", "operations without a change")
+
+
+def _wiring(plan: Plan) -> Iterator[Violation]:
+    """Whatever a line is served by has the slots and the upstreams of what it comes from, or of what it goes to."""
+    shapes = {name: wiring(release.slots) for name, release in plan.releases.items()}
+    declared: dict[str, list[object]] = {}
+    for line in plan.pipeline_of:
+        ends = [plan.from_release.get(line), plan.to_release.get(line)]
+        ends += [share.release for share in plan.start.get(line, ())]
+        declared[line] = [shapes[name] for name in ends if name]
+    ways = {id(way.milestones): (f"back from {way.from_milestone}, ", way.milestones) for way in plan.rollback}
+    for where, milestones in [("", plan.milestones), *ways.values()]:
+        for milestone in milestones:
+            for line, shares in milestone.serving.items():
+                for release in dict.fromkeys(share.release for share in shares):
+                    if shapes[release] not in declared[line]:
+                        what = f"{line} is served by {release}, which is wired as nobody declared"
+                        yield Violation("declared wiring", f"{where}{milestone.title}", what)
 
 
 __all__ = ["Violation", "assert_safe", "violations"]

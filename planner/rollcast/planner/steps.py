@@ -88,6 +88,8 @@ def _broken(group: Group, after: Mapping[str, Release], contracts: Mapping[str, 
             why = graph.why_not(u, release.slots.get(u), v, release.slots.get(v)) if graph else ""
             if why:
                 return why
+        for clash in graph.lacking(release.slots) if graph else ():
+            return str(clash)
     return ""
 
 

@@ -1,0 +1,138 @@
+"""Renamed, split, merged and re-wired components: served by the old wiring or the new one, and a plan is found."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import event, given
+
+from rollcast.planner.checks import check
+from rollcast.planner.declaration import Declaration
+from rollcast.planner.errors import NoSafeOrder
+from rollcast.planner.loading import load
+from rollcast.planner.plan import Plan
+from rollcast.planner.planning import live_as_declared, make_plan
+from rollcast.planner.releases import Release, releases_of
+from rollcast.planner.safety import violations
+from rollcast.policies.strategies import Transition
+from tests.planner.every_state import Oracle
+from tests.planner.rewired import rewired
+
+
+def shape(release: Release) -> list[tuple[str, list[str]]]:
+    return sorted((name, sorted(slot.upstream)) for name, slot in release.slots.items())
+
+
+def served(plan: Plan) -> set[str]:
+    """Every release that serves, forwards or on a way back."""
+    steps = [*plan.milestones, *(milestone for way in plan.rollback for milestone in way.milestones)]
+    return {share.release for step in steps for shares in step.serving.values() for share in shares}
+
+
+@given(rewired())
+def test_both_sides_of_a_re_wired_pair_are_valid(pair: Transition) -> None:
+    assert check(pair.released) == []
+    assert check(pair.declared) == []
+
+
+@given(rewired(max_slots=5))
+def test_whatever_runs_side_by_side_has_a_plan_that_serves_the_old_wiring_or_the_new_one(pair: Transition) -> None:
+    plan = make_plan(pair.declared, live_as_declared(pair.released))
+    ends = [shape(release) for side in (pair.released, pair.declared) for release in releases_of(side).values()]
+    event("re-wired" if ends[0] != ends[1] else "wired as before")
+    assert all(shape(plan.releases[release]) in ends for release in served(plan))
+
+
+@given(rewired(max_slots=3, in_place=True))
+def test_where_something_exists_once_a_plan_that_is_found_is_whole(pair: Transition) -> None:
+    try:
+        plan = make_plan(pair.declared, live_as_declared(pair.released))
+    except NoSafeOrder:
+        event("refused")
+        return
+    assert Oracle(plan).run() == set()
+
+
+def guarded(slot: str) -> Declaration:
+    return load(
+        "pipeline: chat\nartifacts:\n"
+        "  - {kind: model-weights, name: bot, version: '1', provides: {answer: '1'}}\n"
+        "  - {kind: safety-policy, name: rules, version: '1', requires: {answer: '1'}}\n"
+        f"components:\n  generator: {{artifact: bot@1}}\n  {slot}: {{artifact: rules@1, upstream: [generator]}}\n"
+    )
+
+
+def test_a_renamed_safety_policy_is_absent_for_nobody() -> None:
+    plan = make_plan(guarded("guard"), live_as_declared(guarded("safety")))
+    assert [set(group) for group in plan.groups] == [{"guard", "safety"}]
+    for release in served(plan):
+        assert len({"guard", "safety"} & plan.releases[release].slots.keys()) == 1
+
+
+def test_a_plan_that_serves_a_third_wiring_is_refused() -> None:
+    plan = make_plan(guarded("guard"), live_as_declared(guarded("safety")))
+    whole = plan.releases[plan.to_release["default"]]
+    bare = whole.model_copy(update={"slots": {"generator": whole.slots["generator"]}})
+    first = next(m for m in plan.milestones if m.serving)
+    (share, *others) = first.serving["default"]
+    serving = {"default": (share.model_copy(update={"release": bare.id}), *others)}
+    milestones = tuple(m.model_copy(update={"serving": serving}) if m is first else m for m in plan.milestones)
+    releases = {**plan.releases, bare.id: bare}
+    unguarded = plan.model_copy(update={"milestones": milestones, "releases": releases})
+    assert any(v.invariant == "declared wiring" and bare.id in v.what for v in violations(unguarded))
+    assert list(violations(plan)) == []
+
+
+MERGED = """
+pipeline: search
+artifacts:
+  - {kind: retrieval-index, name: find, version: "1"}
+  - {kind: reranker, name: rank, version: "1", requires: {ranking-space: "1"}}
+  - {kind: embedding-model, name: space, version: "1", provides: {ranking-space: "1"}}
+components:
+  index: {artifact: find@1}
+  ranking-model: {artifact: space@1}
+  reranker: {artifact: rank@1, upstream: [index]}
+---
+pipeline: search
+artifacts: [{kind: retrieval-index, name: search, version: "1", provides: {ranking-space: "1"}}]
+components: {index: {artifact: search@1}}
+"""
+REVERSED = """
+pipeline: search
+artifacts:
+  - {kind: embedding-model, name: e, version: "1", provides: {space: "1"}}
+  - {kind: retrieval-index, name: kb, version: "1", requires: {space: "1"}}
+components: {index: {artifact: kb@1}, embedder: {artifact: e@1, upstream: [index]}}
+---
+pipeline: search
+artifacts: [{kind: embedding-model, name: e, version: "2"}, {kind: retrieval-index, name: kb, version: "2"}]
+components: {embedder: {artifact: e@2}, index: {artifact: kb@2, upstream: [embedder]}}
+"""
+MOVED = """
+pipeline: p
+artifacts:
+  - {kind: model-weights, name: far, version: "1", provides: {c: "1"}}
+  - {kind: model-weights, name: near, version: "1"}
+  - {kind: model-weights, name: user, version: "1", requires: {c: "1"}}
+components:
+  far: {artifact: far@1}
+  near: {artifact: near@1, upstream: [far]}
+  user: {artifact: user@1, upstream: [near]}
+---
+pipeline: p
+artifacts:
+  - {kind: model-weights, name: far, version: "2"}
+  - {kind: model-weights, name: near, version: "2", provides: {c: "2"}}
+  - {kind: model-weights, name: user, version: "2", requires: {c: "2"}}
+components:
+  far: {artifact: far@2}
+  near: {artifact: near@2, upstream: [far]}
+  user: {artifact: user@2, upstream: [near]}
+"""
+
+
+@pytest.mark.parametrize("pair", [MERGED, REVERSED, MOVED], ids=["merged", "reversed", "contract moved"])
+def test_a_simplification_a_reversal_and_a_contract_that_moves_have_a_plan(pair: str) -> None:
+    old, new = (load(side) for side in pair.split("---"))
+    for one, other in ((old, new), (new, old)):
+        assert not make_plan(other, live_as_declared(one)).empty
