@@ -136,3 +136,66 @@ def test_a_simplification_a_reversal_and_a_contract_that_moves_have_a_plan(pair:
     old, new = (load(side) for side in pair.split("---"))
     for one, other in ((old, new), (new, old)):
         assert not make_plan(other, live_as_declared(one)).empty
+
+
+# ---- drains -------------------------------------------------------------------------------------
+
+
+def lasts(plan: Plan, *sides: Declaration) -> dict[str, float]:
+    """Release -> the longest that one of its requests may last, by all that is declared of it."""
+    rollout = max(side.rollout.timeout for side in sides)
+    return {
+        name: max([rollout, *(slot.timeout_s or 0.0 for slot in release.slots.values())])
+        for name, release in plan.releases.items()
+    }
+
+
+@given(rewired(in_place=True))
+def test_a_drain_lasts_as_long_as_the_longest_request_that_meets_what_goes_away(pair: Transition) -> None:
+    try:
+        plan = make_plan(pair.declared, live_as_declared(pair.released))
+    except NoSafeOrder:
+        return
+    longest = lasts(plan, pair.released, pair.declared)
+    for operations in (plan.operations, *(way.operations for way in plan.rollback)):
+        for drain in [o for o in operations if o.kind == "drain"]:
+            retired = {o.release for o in operations if o.kind == "retire" and o.milestone == drain.milestone}
+            ended = {*drain.drained, *(release for release in retired if release)}
+            event(f"waits {drain.wait_s:g} s")
+            assert drain.wait_s >= max((longest[release] for release in ended), default=0.0)
+
+
+def generating(version: str, timeout: str, rollout: str) -> Declaration:
+    return load(
+        f"pipeline: p\nartifacts: [{{kind: model-weights, name: bot, version: '{version}'}}]\n"
+        f"components: {{generator: {{artifact: bot@{version}{timeout}}}}}\nrollout: {{timeout: {rollout}}}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "longest"),
+    [
+        ((", timeout: 10m", "30s"), (", timeout: 10m", "30s"), 600.0),
+        ((", timeout: 10m", "30s"), (", timeout: 20s", "30s"), 600.0),
+        (("", "5m"), ("", "30s"), 300.0),
+        (("", "30s"), ("", "5m"), 300.0),
+        ((", timeout: 5s", "40s"), (", timeout: 5s", "40s"), 40.0),
+    ],
+)
+def test_the_old_release_drains_as_long_as_its_requests_were_declared_to_last(
+    old: tuple[str, str], new: tuple[str, str], longest: float
+) -> None:
+    plan = make_plan(generating("2", *new), live_as_declared(generating("1", *old)))
+    assert [o.wait_s for o in plan.operations if o.kind == "drain"] == [longest]
+
+
+def test_a_drain_that_was_made_shorter_is_refused() -> None:
+    side = (", timeout: 10m", "30s")
+    plan = make_plan(generating("2", *side), live_as_declared(generating("1", *side)))
+    short = tuple(o.model_copy(update={"wait_s": 30.0}) if o.kind == "drain" else o for o in plan.operations)
+    assert [v.invariant for v in violations(plan.model_copy(update={"operations": short}))] == ["drained"]
+    ways = tuple(
+        way.model_copy(update={"operations": tuple(o.model_copy(update={"wait_s": 30.0}) for o in way.operations)})
+        for way in plan.rollback
+    )
+    assert {v.invariant for v in violations(plan.model_copy(update={"rollback": ways}))} == {"drained"}

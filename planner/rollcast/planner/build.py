@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from rollcast.planner.declaration import Environment
 from rollcast.planner.groups import Node
 from rollcast.planner.plan import Milestone, MilestoneKind, Operation, Rollback, Serving, Share
-from rollcast.planner.releases import SHARED, Line, Release
+from rollcast.planner.releases import SHARED, Line, Release, longest_request_s
 from rollcast.planner.steps import Instances, instances_of
 from rollcast.planner.upstream import Upstream, nearest_upstream
 from rollcast.planner.wording import some_of
@@ -48,8 +48,9 @@ class Draft:
         serving: Serving,
         instances: Instances,
         releases: Mapping[str, Release],
+        before: Mapping[str, Line],
     ) -> None:
-        self.lines, self.environment = lines, environment
+        self.lines, self.before, self.environment = lines, before, environment
         self.serving: Serving = dict(serving)
         self.instances: Instances = dict(instances)
         self.begins: dict[str, Release] = {}  # new channels that begin on what serves their requests today
@@ -62,7 +63,6 @@ class Draft:
         self.audiences: dict[str, dict[str, object]] = {}
         self.wave = 0
         self.several_pipelines = len({line.pipeline for line in lines.values()}) > 1
-        self.longest_request_s = max((line.rollout.timeout for line in lines.values()), default=0.0)
         self.sinks: tuple[str, ...] = ()
         self.id = Names()
         self._users: Counter[str] = Counter()
@@ -147,14 +147,27 @@ class Draft:
                 for release in operation.drained:
                     self._stale.pop(release, None)
 
-    def drain(self, label: str, releases: tuple[str, ...], why: str) -> Operation:
-        """A wait for the longest request: afterwards none is on these releases any more."""
+    def longest_request_s(self, releases: Iterable[str]) -> float:
+        """The longest that a request of any of these releases may last, as declared now or before; of all, if of none.
+
+        Requests that are in flight began under the declaration before.
+        """
+        among = [self.releases[name] for name in {*releases} or self.releases]
+        rules = (self.lines.values(), self.before.values())
+        return max((longest_request_s(release, lines) for release in among for lines in rules), default=0.0)
+
+    def owners(self, folders: Iterable[str]) -> set[str]:
+        """The releases that instances were made for."""
+        return {self.instances[folder][0] for folder in folders}
+
+    def drain(self, label: str, releases: tuple[str, ...], why: str, folders: Iterable[str] = ()) -> Operation:
+        """A wait for the longest request: afterwards none is on these releases, nor on these folders, any more."""
         return Operation(
             id=self.id(f"drain/{label}", str(len(self.milestones))),
             kind="drain",
             milestone=len(self.milestones),
             component=label,
-            wait_s=self.longest_request_s,
+            wait_s=self.longest_request_s({*releases, *self.owners(folders)}),
             drained=releases,
             after=self.sinks,
             why=why,
@@ -165,7 +178,8 @@ class Draft:
         idle = self.idle()
         if not idle:
             return
-        drain = self.drain("old-instances", self.stale(), "no request may still be on what is about to be retired")
+        why = "no request may still be on what is about to be retired"
+        drain = self.drain("old-instances", self.stale(), why, idle)
         retires = self.retires(idle, (drain.id,), len(self.milestones))
         title = f"contract: retire the old {listed(retires[::-1], 'retire')}{self.whose(retires[::-1])}"
         self.milestone(

@@ -92,7 +92,7 @@ def _plan(
     _refuse_impossible(steps, lines)
     _refuse_late_channels(before, declared, lines, live)
     start = {line: live.serving.get(line, ()) for line in {**declared, **live.serving}}
-    draft = Draft(lines, settings, start, live.instances, live.releases)
+    draft = Draft(lines, settings, start, live.instances, live.releases, live.lines)
     _remove_lines(draft, [line for line in sorted(live.serving) if line not in declared and live.serving[line]])
     rerouted = _reroute(draft, live)
     draft.begins, draft.for_room = dict(begins), chosen

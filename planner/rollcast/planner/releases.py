@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -185,6 +185,17 @@ def default_of(line: str) -> str:
     """The default line of a line's pipeline."""
     pipeline, several, _ = line.rpartition("/")
     return f"{pipeline}/default" if several else "default"
+
+
+def longest_request_s(release: Release, lines: Iterable[Line]) -> float:
+    """The longest that one request of a release may last: the greatest `timeout` of its components and its rollout.
+
+    Its rollout's is that of its pipeline's lines; of all lines where its pipeline has none any more.
+    """
+    known = list(lines)
+    own = [line for line in known if line.pipeline == release.pipeline] or known
+    said = [slot.timeout_s for slot in release.slots.values() if slot.timeout_s is not None]
+    return max((*said, *(line.rollout.timeout for line in own)), default=0.0)
 
 
 def lines_of(declaration: Declaration) -> dict[str, Line]:

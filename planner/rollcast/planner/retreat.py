@@ -120,17 +120,18 @@ class _Way:
         """Drain, and retire what this wave made."""
         if not fresh:
             return
-        drain = self._drain("no request may still be on what is about to be retired")
+        drain = self._drain("no request may still be on what is about to be retired", fresh)
         retires = self.draft.retires(fresh, (drain.id,), len(self.milestones), self._id)
         self._add("retire the new instances", [drain, *retires], {})
 
-    def _drain(self, why: str) -> Operation:
+    def _drain(self, why: str, folders: Sequence[str] = ()) -> Operation:
         kept = {share.release for shares in self.serving.values() for share in shares}
         begun = {r.id for step in self.done for side in (step.before, step.after) for r in side.values() if r}
         gone = {name for name in begun - kept if not self.draft.served_elsewhere(name, self.serving)}
         return Operation(
             id=self._id("drain"), kind="drain", milestone=len(self.milestones), why=why,
-            wait_s=self.draft.longest_request_s, drained=tuple(sorted(gone)), after=self.sinks,
+            wait_s=self.draft.longest_request_s(gone | self.draft.owners(folders)), drained=tuple(sorted(gone)),
+            after=self.sinks,
         )  # fmt: skip
 
 

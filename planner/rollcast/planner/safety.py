@@ -19,7 +19,7 @@ from rollcast.planner.errors import UnsafePlan
 from rollcast.planner.meetings import Content, Meetings
 from rollcast.planner.observing import go
 from rollcast.planner.plan import Milestone, Operation, Plan, Rollback, Serving
-from rollcast.planner.releases import instance_path
+from rollcast.planner.releases import instance_path, longest_request_s
 from rollcast.planner.world import Violation, World
 
 
@@ -40,6 +40,7 @@ def violations(plan: Plan) -> Iterator[Violation]:
     yield from _cadence(plan)
     yield from _minimal(plan)
     yield from _wiring(plan)
+    yield from _drains(plan)
     yield from _walk(plan)
 
 
@@ -241,6 +242,23 @@ def _wiring(plan: Plan) -> Iterator[Violation]:
                     if shapes[release] not in declared[line]:
                         what = f"{line} is served by {release}, which is wired as nobody declared"
                         yield Violation("declared wiring", f"{where}{milestone.title}", what)
+
+
+def _drains(plan: Plan) -> Iterator[Violation]:
+    """A drain is as long as the longest request of what it drains, and of what is retired with it."""
+    longest = {name: longest_request_s(release, plan.lines.values()) for name, release in plan.releases.items()}
+    ways = {id(way.operations): (f"back from {way.from_milestone}, ", way.operations) for way in plan.rollback}
+    for where, operations in [("", plan.operations), *ways.values()]:
+        retired: dict[int, set[str]] = {}
+        for operation in operations:
+            if operation.kind == "retire" and operation.release:
+                retired.setdefault(operation.milestone, set()).add(operation.release)
+        for drain in operations:
+            ended = {*drain.drained, *retired.get(drain.milestone, ())} if drain.kind == "drain" else set()
+            wanted = max((longest[release] for release in ended), default=0.0)
+            if drain.wait_s < wanted:
+                what = f"it waits {drain.wait_s:g} s, and a request may last {wanted:g} s"
+                yield Violation("drained", f"{where}{drain.id}", what)
 
 
 __all__ = ["Violation", "assert_safe", "violations"]

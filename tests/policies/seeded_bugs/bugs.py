@@ -143,8 +143,8 @@ BUGS = (
     Bug(
         "a drain is shorter than a request may be",
         "build",
-        "wait_s=self.longest_request_s,",
-        "wait_s=self.longest_request_s / 10,",
+        "wait_s=self.longest_request_s({*releases, *self.owners(folders)}),",
+        "wait_s=self.longest_request_s({*releases, *self.owners(folders)}) / 10,",
     ),
     Bug(
         "instances are retired before the drain",
@@ -190,7 +190,10 @@ BUGS = (
         '                way.shift(pending, "traffic back")',
     ),
     Bug(
-        "the way back does not drain", "retreat", "wait_s=self.draft.longest_request_s, drained", "wait_s=0.0, drained"
+        "the way back does not drain",
+        "retreat",
+        "wait_s=self.draft.longest_request_s(gone | self.draft.owners(folders)), drained",
+        "wait_s=0.0, drained",
     ),
     Bug(
         "the way back has forgotten where the wave began",

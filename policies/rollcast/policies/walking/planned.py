@@ -275,13 +275,14 @@ def _first_served(plan: Plan, line: str) -> dict[str, int]:
 
 
 def _drained(plan: Plan) -> Iterator[str]:
-    """A drain outlasts the longest request of every line that what it drains has served; retirement waits for one."""
+    """A drain outlasts the longest request of all lines and components that it drains; retirement waits for one."""
     longest: dict[str, float] = {}
     for serving in (plan.start, *(milestone.serving for milestone in plan.milestones)):
         for line, shares in serving.items():
             timeout_s = plan.lines[line].rollout.timeout if line in plan.lines else 0.0
             for share in shares:
-                longest[share.release] = max(longest.get(share.release, 0.0), timeout_s)
+                said = [slot.timeout_s or 0.0 for slot in plan.releases[share.release].slots.values()]
+                longest[share.release] = max(longest.get(share.release, 0.0), timeout_s, *said)
     ways = [("", plan.operations), *((f"back from {way.from_milestone}: ", way.operations) for way in plan.rollback)]
     for where, operations in ways:
         graph = nx.DiGraph((earlier, operation.id) for operation in operations for earlier in operation.after)
