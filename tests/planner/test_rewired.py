@@ -6,7 +6,7 @@ import pytest
 from hypothesis import event, given
 
 from rollcast.planner.checks import check
-from rollcast.planner.declaration import Declaration
+from rollcast.planner.declaration import Declaration, Rollout
 from rollcast.planner.errors import NoSafeOrder
 from rollcast.planner.loading import load
 from rollcast.planner.plan import Plan
@@ -136,6 +136,46 @@ def test_a_simplification_a_reversal_and_a_contract_that_moves_have_a_plan(pair:
     old, new = (load(side) for side in pair.split("---"))
     for one, other in ((old, new), (new, old)):
         assert not make_plan(other, live_as_declared(one)).empty
+
+
+# ---- what ships together, and exists once -------------------------------------------------------
+
+
+def shipped(version: str, rollout: str) -> Declaration:
+    return load(
+        "pipeline: p\nartifacts:\n"
+        f"  - {{kind: retrieval-index, name: kb, version: '{version}', provides: {{c~index~reranker: '{version}'}}}}\n"
+        f"  - {{kind: reranker, name: rank, version: '{version}', requires: {{c~index~reranker: '>=1'}}}}\n"
+        f"  - {{kind: model-weights, name: bot, version: '{version}'}}\n"
+        f"components:\n  index: {{artifact: kb@{version}, in_place: true}}\n"
+        f"  reranker: {{artifact: rank@{version}, upstream: [index]}}\n"
+        f"  generator: {{artifact: bot@{version}, upstream: [reranker], independent_of: [reranker]}}\n"
+        f"rollout: {{ship_together: [[index, reranker, generator]]{rollout}}}\n"
+    )
+
+
+def test_what_exists_once_ships_apart_where_an_order_is_safe_and_the_plan_says_so() -> None:
+    plan = make_plan(shipped("2", ""), live_as_declared(shipped("1", "")))
+    assert plan.groups == (("index",), ("reranker", "generator"))
+    assert any("index + reranker + generator of default do not switch in one step" in note for note in plan.notes)
+    assert Oracle(plan).run() == set()
+    pause = ", maintenance_pause: true"
+    paused = make_plan(shipped("2", pause), live_as_declared(shipped("1", pause)))
+    assert paused.groups == (("index", "reranker", "generator"),)
+    assert not any("do not switch" in note for note in paused.notes)
+
+
+@given(rewired(max_slots=4, in_place=True))
+def test_no_declared_tie_is_the_reason_of_a_refusal(pair: Transition) -> None:
+    """What its rollout switches together is a wish: where an order is safe without it, there is a plan with it, too."""
+    free = Rollout()
+    try:
+        make_plan(pair.declared.model_copy(update={"rollout": free}), live_as_declared(pair.released))
+    except NoSafeOrder:
+        event("refused for its contracts or its wiring")
+        return
+    event("ships together" if pair.declared.rollout.ship_together else "one after another")
+    make_plan(pair.declared, live_as_declared(pair.released))
 
 
 # ---- drains -------------------------------------------------------------------------------------

@@ -10,14 +10,14 @@ constraints of all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import networkx as nx
 
 from rollcast.planner.contracts import ContractGraph, Slots, wiring
-from rollcast.planner.declaration import Rollout, Strategy
+from rollcast.planner.declaration import Strategy
 from rollcast.planner.releases import Line, Release, default_of
 
 Node = tuple[str, str]  # (line, slot); (IN_PLACE + pipeline, slot) for a slot that exists once
@@ -31,6 +31,15 @@ class Constraint:
 
     first: Node
     then: Node
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """Changed slots of a line that its rollout switches together, where that is possible, and the words for it."""
+
+    line: str
+    slots: tuple[str, ...]
     reason: str
 
 
@@ -110,10 +119,10 @@ def in_place_slots(live: Mapping[str, Release], declared: Mapping[str, Release])
 def group(
     live: Mapping[str, Release],
     declared: Mapping[str, Release],
-    lines: Mapping[str, Line],
     in_place: frozenset[Node],
+    ties: Iterable[Tie],
 ) -> list[Group]:
-    """The synchronization groups of everything that changes, in the order in which they switch.
+    """The synchronization groups of everything that changes, in the order in which they switch. `ties` hold them too.
 
     `live` holds what each line comes from. A channel that comes from nothing while its default line serves is released
     first: its requests may not meet what that line serves on the way.
@@ -132,7 +141,9 @@ def group(
             key = (position, places.get(slot, -1), slot)
             nodes[node] = min(nodes.get(node, key), key)
             members.setdefault(node, []).append(name)
-        constraints.extend(_constraints(name, release, old, set(changed), lines[name], in_place))
+        constraints.extend(_constraints(name, release, old, set(changed), in_place))
+    for tie in ties:
+        constraints.extend(_together(tie.line, declared[tie.line].pipeline, tie.slots, tie.reason, in_place))
     unserved = [line for line in declared if line not in live]
     # Channels first: until one begins, the default line would take its requests.
     first = [_first(line, declared[line]) for line in sorted(unserved, key=lambda line: line == default_of(line))]
@@ -148,7 +159,7 @@ def _first(line: str, release: Release) -> Group:
 
 
 def _constraints(
-    line: str, release: Release, old: Slots, changed: set[str], rules: Line, in_place: frozenset[Node]
+    line: str, release: Release, old: Slots, changed: set[str], in_place: frozenset[Node]
 ) -> Iterable[Constraint]:
     graph = ContractGraph(old, release.slots)
 
@@ -164,11 +175,16 @@ def _constraints(
             yield Constraint(node(u), node(v), down_first)
         if up_first:
             yield Constraint(node(v), node(u), up_first)
-    together = [(_rewired(old, release.slots), "only the old wiring or the new one may serve")]
-    for names, reason in [*together, *_declared_together(release, changed, rules.rollout)]:
-        for first, then in pairwise(names):
-            yield Constraint(node(first), node(then), reason)
-            yield Constraint(node(then), node(first), reason)
+    rewired = _rewired(old, release.slots)
+    yield from _together(line, release.pipeline, rewired, "only the old wiring or the new one may serve", in_place)
+
+
+def _together(
+    line: str, pipeline: str, slots: Sequence[str], reason: str, in_place: frozenset[Node]
+) -> Iterable[Constraint]:
+    for one, other in pairwise(node_of(line, pipeline, slot, in_place) for slot in slots):
+        yield Constraint(one, other, reason)
+        yield Constraint(other, one, reason)
 
 
 def _rewired(old: Slots, new: Slots) -> list[str]:
@@ -177,13 +193,18 @@ def _rewired(old: Slots, new: Slots) -> list[str]:
     return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
 
-def _declared_together(release: Release, changed: set[str], rule: Rollout) -> Iterable[tuple[list[str], str]]:
-    """Changed slots that the declaration switches together. What exists once keeps its own turn in a single switch."""
-    for names in rule.ship_together:
-        yield [slot for slot in names if slot in changed], "declared to ship together"
-    if rule.strategy in (Strategy.BLUE_GREEN, Strategy.ALL_AT_ONCE):
-        twice = [s for s in sorted(changed) if s not in release.slots or not release.slots[s].in_place]
-        yield twice, f"strategy {rule.strategy.value}: one switch"
+def declared_ties(
+    live: Mapping[str, Release], declared: Mapping[str, Release], lines: Mapping[str, Line]
+) -> Iterable[Tie]:
+    """What each line's rollout switches together. What exists once keeps its own turn in a single switch."""
+    for line, release in declared.items():
+        changed = changed_slots(live[line].slots, release.slots) if line in live else []
+        rule = lines[line].rollout
+        for names in rule.ship_together:
+            yield Tie(line, tuple(slot for slot in names if slot in changed), "declared to ship together")
+        if rule.strategy in (Strategy.BLUE_GREEN, Strategy.ALL_AT_ONCE):
+            twice = tuple(s for s in changed if s not in release.slots or not release.slots[s].in_place)
+            yield Tie(line, twice, f"strategy {rule.strategy.value}: one switch")
 
 
 def _order(

@@ -8,15 +8,16 @@ that the way back stays open as long as possible; where it does not, waves are n
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from rollcast.planner.build import Draft
 from rollcast.planner.changes import Change, diff
 from rollcast.planner.choosing import PAUSE, Chosen, Releases, apart, with_room
 from rollcast.planner.declaration import Declaration
 from rollcast.planner.errors import MixedLiveState, NoSafeOrder, PlannerError
-from rollcast.planner.groups import group, in_place_slots
+from rollcast.planner.groups import IN_PLACE, Group, Node, Tie, declared_ties, group, in_place_slots, node_of
 from rollcast.planner.plan import LiveState, Operation, Plan, Serving, Share
 from rollcast.planner.releases import Digests, Line, Release, canonical, default_of, lines_of, releases_of
 from rollcast.planner.residency import outside
@@ -87,8 +88,7 @@ def _plan(
     before = _live_releases(live, declared, lines)
     in_place = in_place_slots(before, declared)
     begins = {line: release for line, release in before.items() if not live.serving.get(line)}
-    groups = group(before, declared, lines, in_place)
-    steps = steps_of(groups, before, declared, lines)
+    groups, steps, asunder = _in_order(before, declared, lines, in_place)
     _refuse_impossible(steps, lines)
     _refuse_late_channels(before, declared, lines, live)
     start = {line: live.serving.get(line, ()) for line in {**declared, **live.serving}}
@@ -96,7 +96,7 @@ def _plan(
     _remove_lines(draft, [line for line in sorted(live.serving) if line not in declared and live.serving[line]])
     rerouted = _reroute(draft, live)
     draft.begins, draft.for_room = dict(begins), chosen
-    draft.notes.extend(_for_room(chosen, lines))
+    draft.notes.extend((*_for_room(chosen, lines), *asunder))
     for wave, narrowed in waves_of(steps, draft):
         add_wave(draft, wave, narrowed)
     if draft.begins:
@@ -196,10 +196,50 @@ def _refuse_late_channels(
                 )
 
 
+def _in_order(
+    before: Mapping[str, Release], declared: Releases, lines: Mapping[str, Line], in_place: frozenset[Node]
+) -> tuple[list[Group], list[Step], list[str]]:
+    """Groups and steps, and notes on what its rollout switches together and this plan does not.
+
+    A tie that only a declared pause would allow is left out, or what exists once is left out of it, where an order
+    without it is safe.
+    """
+
+    def ordered(ties: Sequence[Tie]) -> tuple[list[Group], list[Step]]:
+        groups = group(before, declared, in_place, ties)
+        return groups, steps_of(groups, before, declared, lines)
+
+    ties = [tie for tie in declared_ties(before, declared, lines) if len(tie.slots) > 1]
+    found = ordered(ties)
+    if not ties or not any(_not_allowed(step, lines) for step in found[1]):
+        return *found, []
+    found, kept, notes = ordered(()), list[Tie](), list[str]()
+    for tie in ties:
+        nodes = {slot: node_of(tie.line, declared[tie.line].pipeline, slot, in_place) for slot in tie.slots}
+        twice = tuple(slot for slot, node in nodes.items() if not node[0].startswith(IN_PLACE))
+        for tried in (tie, replace(tie, slots=twice)):
+            attempt = ordered([*kept, tried])
+            if not any(_not_allowed(step, lines) for step in attempt[1]):
+                found = attempt
+                kept.append(tried)
+                break
+        if tie not in kept:
+            notes.append(
+                f"{' + '.join(tie.slots)} of {tie.line} do not switch in one step ({tie.reason}), because what can't "
+                f"run twice is overwritten in a step of its own. Declare {PAUSE} to have them switch together."
+            )
+    return *found, notes
+
+
+def _not_allowed(step: Step, lines: Mapping[str, Line]) -> bool:
+    """Whether a step needs a maintenance pause that is not declared."""
+    return step.kind == "pause" and not all(lines[line].rollout.maintenance_pause for line in step.group.lines)
+
+
 def _refuse_impossible(steps: list[Step], lines: Mapping[str, Line]) -> None:
     for step in steps:
         rules = [lines[line].rollout for line in step.group.lines]
-        if step.kind == "pause" and not all(rule.maintenance_pause for rule in rules):
+        if _not_allowed(step, lines):
             once = ", ".join(slot for owner, slot in step.group.members if owner.startswith("="))
             why = "; ".join(step.group.together)
             raise NoSafeOrder(

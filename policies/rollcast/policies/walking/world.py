@@ -83,7 +83,7 @@ class World:
             return None
         slots = self.plan.releases[routed.release].slots
         places = flow_order(slots)
-        timeout_s = self.plan.lines[routed.line].rollout.timeout
+        timeout_s = max(self.plan.lines[routed.line].rollout.timeout, *(v.timeout_s or 0.0 for v in slots.values()))
         ahead = sorted(slots, key=places.__getitem__)
         request = Request(key, attributes, routed, self.now_s + timeout_s, ahead)
         self.requests.append(request)
