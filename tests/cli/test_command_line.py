@@ -125,3 +125,29 @@ def test_names_from_a_declaration_can_not_steer_the_terminal() -> None:
     from rollcast.cli.terminal import clean
 
     assert clean("a\x1b[31mred\x07") == "a\N{REPLACEMENT CHARACTER}[31mred\N{REPLACEMENT CHARACTER}"
+
+
+def test_a_folder_is_changed_into_first_so_that_every_path_is_below_it(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caller = tmp_path / "caller"
+    caller.mkdir()
+    (caller / "released.yaml").write_text("not: a declaration\n", "utf-8")
+    monkeypatch.chdir(caller)
+    assert main(["-C", "..", "-C", "project", "plan", "--from", "released.yaml", "--out", "made.plan"]) == 0
+    assert Path.cwd() == caller
+    assert [path.name for path in caller.iterdir()] == ["released.yaml"]
+    assert main(["-C", "../project", "plan", "made.plan"]) == 0
+    assert main(["-C", "../absent", "plan"]) == 1
+    assert "-C ../absent" in capsys.readouterr().err
+
+
+def test_a_baseline_of_another_pipeline_is_refused_with_both_names(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(project / "released.yaml", "pipeline: rag-search", "pipeline: somebody-elses")
+    assert main(["plan", "--from", "released.yaml", "-C", str(project)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "'somebody-elses'" in captured.err
+    assert "'rag-search'" in captured.err

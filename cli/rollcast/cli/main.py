@@ -3,14 +3,16 @@
 Exit codes: 0 done, 1 error (usage errors included), 2 `plan --detailed-exitcode` found changes, 3 a mandatory guardrail
 blocks, 4 rolled back, 5 held, 6 stale plan, 7 locked, 130 interrupted. An error is one or two sentences on standard
 error, with a traceback only under --debug. `-C`, `--env`, `--file` and `--debug` may stand before or after the command.
+`-C DIR` changes into the folder before anything is read, as `git -C` does; given again, each is relative to the last.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -45,7 +47,9 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def options(
     context: typer.Context,
-    directory: Annotated[Path, typer.Option("-C", metavar="DIR", help="The project folder.")] = Path(),
+    directory: Annotated[
+        list[Path] | None, typer.Option("-C", metavar="DIR", help="Change into the project folder first, as git does.")
+    ] = None,
     env: Annotated[str | None, typer.Option("--env", metavar="NAME", help="The environment.")] = None,
     file: Annotated[str, typer.Option("--file", metavar="FILE", help="The declaration in it.")] = "rollcast.yaml",
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
@@ -54,7 +58,18 @@ def options(
     ] = False,
 ) -> None:
     """What holds for every command; kept in the context."""
-    context.obj = Options(directory, env, file, debug)
+    given = Path(*directory or ())
+    _change_into(given)
+    context.obj = Options(Path.cwd() if directory else Path(), env, file, debug, given)
+
+
+def _change_into(folder: Path) -> None:
+    from rollcast.stacks.errors import StackError
+
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise StackError(f"-C {folder}: {error.strerror}. Name a project folder that is there.") from None
 
 
 register(app)
@@ -83,7 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and gives its exit code."""
     words = hoist(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = typer.main.get_command(app).main(words, prog_name="rollcast", standalone_mode=False)
+        with _back_again():
+            code = typer.main.get_command(app).main(words, prog_name="rollcast", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except TyperException as error:
@@ -100,6 +116,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "--debug" in words:
             traceback.print_exc()
         return _failed(error)
+
+
+@contextlib.contextmanager
+def _back_again() -> Iterator[None]:
+    """Whoever calls `main` finds itself in the folder where it was."""
+    try:
+        before = os.getcwd()
+    except OSError:  # it was removed: there is no way back to it
+        yield
+        return
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.chdir(before)
 
 
 def _failed(error: Exception) -> int:

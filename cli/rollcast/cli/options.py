@@ -25,12 +25,13 @@ ScaleOption = Annotated[float, typer.Option("--scale", metavar="X", help="Multip
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`-C`, `--env`, `--file`, `--debug`."""
+    """`-C`, `--env`, `--file`, `--debug`. `directory` is the folder changed into, `given` what was typed for it."""
 
     directory: Path
     environment: str | None
     file: str
     debug: bool
+    given: Path = Path()
 
 
 def options_of(context: typer.Context) -> Options:

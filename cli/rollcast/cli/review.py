@@ -48,7 +48,7 @@ def review(
     from rollcast.cli.reports.writing import save, text_of
 
     chosen = options_of(context)
-    mark = mark_of(os.path.normpath(chosen.directory), chosen.file, chosen.environment or "")
+    mark = mark_of(os.path.normpath(chosen.given), chosen.file, chosen.environment or "")
     try:
         subject = _subject(context, base, from_, traffic or [], runs, seed, scale, detect)
     except Exception as error:

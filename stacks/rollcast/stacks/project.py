@@ -65,11 +65,16 @@ class Project:
         return lock.digest(self.pinned)
 
     def sibling(self, file: str) -> tuple[Declaration, dict[str, str]]:
-        """Another declaration and its digests; a path is relative to where the command runs, or to the project."""
-        path = Path(file)
-        folder, name = (path.parent, path.name) if path.is_file() else (self.folder, file)
-        _, declaration = read_declaration(folder, name)
-        return declaration, lock.computed(declaration, folder)
+        """Another declaration of this pipeline and its digests; a path is relative to the project. Raises StackError."""
+        path = self.folder / file
+        _, declaration = read_declaration(path.parent, path.name)
+        if declaration.pipeline != self.declaration.pipeline:
+            raise StackError(
+                f"{file} declares pipeline '{declaration.pipeline}', and {self.file} declares "
+                f"'{self.declaration.pipeline}': what never served here is nothing to plan from. "
+                "Name a declaration of the same pipeline."
+            )
+        return declaration, lock.computed(declaration, path.parent)
 
 
 def read_declaration(folder: Path, file: str = DECLARATION) -> tuple[str, Declaration]:

@@ -21,8 +21,8 @@ def command_of(context: typer.Context) -> str:
 
 def _shared(context: typer.Context) -> Iterator[str]:
     chosen = options_of(context)
-    if str(chosen.directory) != ".":
-        yield from ("-C", str(chosen.directory))
+    if str(chosen.given) != ".":
+        yield from ("-C", str(chosen.given))
     if chosen.environment is not None:
         yield from ("--env", chosen.environment)
     if chosen.file != "rollcast.yaml":
