@@ -16,7 +16,7 @@ from typing import Any
 
 from rollcast.planner.gates import StageVerdict, Verdict
 from rollcast.planner.plan import Milestone, Operation, Serving
-from rollcast.planner.rollout import PAUSED, Arms, Finished, Hold, Observe, Outcome, Reach, Rollout
+from rollcast.planner.rollout import PAUSED, Arms, Finished, Hold, Observe, Outcome, Reach
 from rollcast.stacks.clock import Clock
 from rollcast.stacks.errors import DriftError, EngineError, LedgerError, StackError
 from rollcast.stacks.evidence import Tally
@@ -64,7 +64,7 @@ class Driver:
         kept = Kept.of(ledger.position(work.id))
         self.kept = kept
         self.clock = clock or Clock(kept.elapsed_s, kept.left_s)
-        self.rollout = Rollout(work.plan, kept.position)
+        self.rollout = kept.rollout(work.plan)
         self.observer = Observer(work.plan, self.rollout, kept, self.clock, source, tell)
         self._judged_arms: Arms | None = None
 
@@ -276,6 +276,8 @@ class Driver:
                 return
             elif order == "promote":
                 rollout.promote(full)
+            elif order != "abort":
+                raise StackError(f"'{order}' is an order of another version of rollcast. Use the newer of the two.")
             elif self.kept.intent is not None and rollout.position.rollback_from is None:
                 rollout.roll_back_unfinished(reason or "aborted by hand")
                 self.kept.intent = None

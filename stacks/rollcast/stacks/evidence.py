@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
 import mmh3
@@ -38,6 +38,12 @@ class Tally:
     repeated: int = 0
     unreadable: int = 0
     absurd: int = 0
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> tuple[Tally, dict[str, Any]]:
+        """From what `to_json` gave, and what another version counted besides."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{k: v for k, v in data.items() if k in known}), {k: v for k, v in data.items() if k not in known}
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

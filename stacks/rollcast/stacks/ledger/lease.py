@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
+
+from rollcast.stacks.errors import LedgerError
 
 TTL_S = float(os.environ.get("ROLLCAST_LEASE_S", "30"))
 
@@ -30,6 +34,16 @@ class Holder:
         """The process that runs."""
         user = os.environ.get("USER") or str(os.getuid())
         return cls(socket.gethostname(), _boot(), os.getpid(), _began(os.getpid()) or "", user)
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Holder:
+        """From what `to_json` gave; what another version says besides is left alone. Raises LedgerError."""
+        try:
+            return cls(**{f.name: data[f.name] for f in fields(cls)})
+        except (KeyError, TypeError) as error:
+            raise LedgerError(
+                f"The lease was written by another version of rollcast ({error} is absent). Use the newer of the two."
+            ) from None
 
     @property
     def is_gone(self) -> bool:

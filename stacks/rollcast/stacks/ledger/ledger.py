@@ -150,7 +150,7 @@ class Ledger:
             row = connection.execute(select(LEASES).where(LEASES.c.scope == self.scope)).first()
             now = _now(connection)
             if row is not None and row.held:
-                self._may_take(Holder(**json.loads(row.holder)), row.expires_s - now, take_over)
+                self._may_take(Holder.of(json.loads(row.holder)), row.expires_s - now, take_over)
             token = row.token + 1 if row else above + 1
             values = {"token": token, "holder": canonical(holder.to_json()), "expires_s": now + ttl_s, "held": True}
             if row is None:
@@ -191,12 +191,12 @@ class Ledger:
             row = connection.execute(select(LEASES).where(LEASES.c.scope == self.scope)).first()
             if row is None or not row.held:
                 return None
-            return Holder(**json.loads(row.holder)), row.expires_s - _now(connection)
+            return Holder.of(json.loads(row.holder)), row.expires_s - _now(connection)
 
     def _require(self, connection: Connection, lease: Lease) -> None:
         row = connection.execute(select(LEASES).where(LEASES.c.scope == self.scope)).first()
         if row is None or row.token != lease.token:
-            newer = Holder(**json.loads(row.holder)) if row else "nobody"
+            newer = Holder.of(json.loads(row.holder)) if row else "nobody"
             raise LockedError(
                 f"This process lost its lease: {newer} has taken over. Nothing more was done here; "
                 "see 'rollcast status'."
