@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 import time
@@ -242,6 +244,43 @@ def test_only_its_owner_can_read_the_ledger(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.delenv("ROLLCAST_LEDGER_URL", raising=False)
     open_ledger(tmp_path, SCOPE).append("note", "ro-1", {})
     assert (tmp_path / ".rollcast/ledger.db").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.fixture
+def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can be opened for writing, as for a user without that right; whoever runs tests may be root."""
+    opened = os.open
+
+    def refuse(path: Any, flags: int, *rest: Any, **named: Any) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, flags, *rest, **named)
+
+    monkeypatch.delenv("ROLLCAST_LEDGER_URL", raising=False)
+    monkeypatch.setattr(os, "open", refuse)
+
+
+def test_a_ledger_that_may_not_be_written_is_read_as_it_is(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    before = open_ledger(tmp_path, SCOPE)
+    before.append("note", "ro-1", {"n": 1})
+    digest = before.put({"a": 1})
+    request.getfixturevalue("read_only")
+    ledger = open_ledger(tmp_path, SCOPE)
+    assert [record.body for record in ledger.records()] == [{"n": 1}]
+    assert ledger.get(digest) == {"a": 1}
+    assert ledger.holder() is None
+    for write in (lambda: ledger.append("note", "ro-1", {}), lambda: ledger.put({"b": 2}), ledger.acquire):
+        with pytest.raises(LedgerError, match=r"ledger\.db: Permission denied, mode 0600"):
+            write()
+
+
+@pytest.mark.usefixtures("read_only")
+def test_where_no_ledger_can_be_made_there_is_nothing_to_read_and_nothing_is_written(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path, SCOPE)
+    assert ledger.records() == []
+    assert ledger.last("started") is None
+    with pytest.raises(LedgerError, match="can't be written"):
+        ledger.append("note", "ro-1", {})
 
 
 def test_a_database_out_of_reach_is_one_sentence_without_its_password(

@@ -1,7 +1,12 @@
-"""Reading and writing the ledger. One `Ledger` is about one scope: a pipeline in an environment."""
+"""Reading and writing the ledger. One `Ledger` is about one scope: a pipeline in an environment.
+
+A file that may not be written, or not be made, is read as it is: reading needs no right to write. Only a write is
+refused then, with the file and what it lacks.
+"""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -9,9 +14,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import StaticPool
 
 from rollcast.planner.releases import canonical, digest_of
 from rollcast.stacks.boundaries import InjectedFault, boundary
@@ -27,12 +34,17 @@ _BUSY_S = 15.0
 class Ledger:
     """Records, documents, positions and the lease of one scope. Raises LedgerError when the database fails."""
 
-    def __init__(self, engine: Engine, scope: str, clock: Callable[[], float] = time.time) -> None:
-        self._engine, self.scope, self._clock = engine, scope, clock
+    def __init__(
+        self, engine: Engine, scope: str, clock: Callable[[], float] = time.time, *, read_only: str = ""
+    ) -> None:
+        """`read_only`: why nothing can be written to it; empty where it can."""
+        self._engine, self.scope, self._clock, self._read_only = engine, scope, clock, read_only
 
     @contextmanager
     def _write(self, lease: Lease | None = None) -> Iterator[Connection]:
         """A transaction that sees and changes everything at once, refused when `lease` was taken over."""
+        if self._read_only:
+            raise LedgerError(f"The ledger can't be written ({self._read_only}). Give this user the right to write it.")
         try:
             boundary("ledger: before a write")
             with self._transaction() as connection:
@@ -205,7 +217,11 @@ class Ledger:
 
 def existing_ledger(folder: Path, scope: str) -> Ledger | None:
     """The ledger of a project; None, and nothing is made, where there is none yet."""
-    return open_ledger(folder, scope) if os.environ.get(URL) or _file(folder).exists() else None
+    try:
+        there = bool(os.environ.get(URL)) or _file(folder).exists()
+    except OSError as error:
+        raise LedgerError(f"The ledger can't be read ({error}). Give this user the right to read it.") from None
+    return open_ledger(folder, scope) if there else None
 
 
 def _file(folder: Path) -> Path:
@@ -215,8 +231,11 @@ def _file(folder: Path) -> Path:
 def open_ledger(folder: Path, scope: str) -> Ledger:
     """The ledger of a project: the database that ROLLCAST_LEDGER_URL names, else a file of the project."""
     url = os.environ.get(URL)
+    read_only = ""
     try:
-        engine = create_engine(url, pool_pre_ping=True) if url else _sqlite(_file(folder))
+        if not url:
+            read_only = _unwritable(_file(folder))
+        engine = create_engine(url, pool_pre_ping=True) if url else _sqlite(_file(folder), bool(read_only))
         with engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('rollcast-migrations'))"))
@@ -225,13 +244,32 @@ def open_ledger(folder: Path, scope: str) -> Ledger:
         raise LedgerError(
             f"The ledger can't be opened ({_first_line(error)}). Correct {URL}, or make the database reachable."
         ) from None
-    return Ledger(engine, scope)
+    return Ledger(engine, scope, read_only=read_only)
 
 
-def _sqlite(path: Path) -> Engine:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_S, "check_same_thread": False})
+def _unwritable(path: Path) -> str:
+    """Why a file may not be written, which is made where it is absent; empty where it may. Raises OSError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        mode = f", mode {path.stat().st_mode & 0o777:04o}" if path.exists() else ""
+        return f"{path}: {error.strerror}{mode}"
+    return ""
+
+
+def _sqlite(path: Path, read_only: bool) -> Engine:
+    """A file's database; where it is read only and absent, an empty one in memory."""
+    settings: dict[str, Any] = {"timeout": _BUSY_S, "check_same_thread": False}
+    if not read_only:
+        engine = create_engine(f"sqlite:///{path}", connect_args=settings)
+    elif path.exists():
+        place = f"file:{quote(str(path.resolve()))}?mode=ro&uri=true"
+        engine = create_engine(f"sqlite:///{place}", connect_args=settings)
+    else:
+        engine = create_engine("sqlite://", connect_args=settings, poolclass=StaticPool)
 
     # The driver would begin a transaction only at the first write; two readers could then both decide to write.
     @event.listens_for(engine, "connect")
@@ -241,7 +279,7 @@ def _sqlite(path: Path) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
 
