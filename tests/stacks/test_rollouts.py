@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rollcast.cli.saved import sealed
 from tests.faults.surviving import assert_whole, meaning
 from tests.stacks.figures import ROLLBACKS_S
 from tests.stacks.site import EXAMPLE, PATIENT, ROLLOUT, Site
@@ -113,6 +114,11 @@ def test_a_saved_plan_is_used_once_and_only_in_the_world_that_it_was_made_for(si
     again = site.rollcast("apply", "saved.json", "--auto-approve")
     assert again.returncode == 6
     assert "live state" in again.stderr
+    assert site.rollcast("rollback", "--auto-approve").returncode == 0  # the live state is again what it was made from
+    document = json.loads((site.folder / "saved.json").read_text("utf-8"))
+    (site.folder / "saved.json").write_text(json.dumps(sealed({**document, "binding": {}})), "utf-8")
+    emptied = site.rollcast("apply", "saved.json", "--auto-approve")
+    assert emptied.returncode == 6, emptied.stdout + emptied.stderr
     site.declare(safety=1)
     assert site.rollcast("plan", "--out", "saved.json").returncode == 0
     site.declare(safety=3)

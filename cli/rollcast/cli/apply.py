@@ -39,12 +39,14 @@ def apply(
 ) -> None:
     """Carry out a plan, gate by gate; a failed gate rolls back without a question."""
     from rollcast.cli.guarding import refuse
+    from rollcast.cli.plans import read_plan
     from rollcast.stacks import applying, steering
     from rollcast.stacks.errors import StackError
 
     project = project_of(context)
     if resume and (plan is not None or supersede):
         raise StackError("--resume goes on with the plan under way. Leave out the plan and --supersede, or --resume.")
+    approved = read_plan(plan, approved=True) if plan is not None else None
     going = _under_way(project)
     if resume or (once and plan is None and going and not supersede):
         with teller(format_) as tell:
@@ -53,7 +55,7 @@ def apply(
         close(project, ended, format_)
     if supersede and going:
         _lead_back(project, format_)
-    made, drift = _chosen(project, plan)
+    made, drift = _chosen(project, approved)
     expected = _forecast(project, made) if forecast and not made.empty else None
     made = _judged(project, made, expected, saved=plan is not None)
     _show(made, expected, format_, drift, saved=plan is not None)
@@ -84,12 +86,12 @@ def _lead_back(project: Project, format_: Format) -> None:
         close(project, ended, format_)
 
 
-def _chosen(project: Project, path: Path | None) -> Planned:
+def _chosen(project: Project, approved: Plan | None) -> Planned:
     """The saved plan, or the one that takes what is live to what is declared; and what was changed by hand."""
-    from rollcast.cli.plans import Planned, plan_of, read_plan
+    from rollcast.cli.plans import Planned, plan_of
     from rollcast.stacks.drifting import drift_of
 
-    return plan_of(project) if path is None else Planned(read_plan(path), tuple(drift_of(project)))
+    return plan_of(project) if approved is None else Planned(approved, tuple(drift_of(project)))
 
 
 def _forecast(project: Project, plan: Plan) -> Forecast | None:

@@ -36,7 +36,7 @@ def judged_again(project: Project, plan: Plan, forecast: Forecast | None = None)
     from rollcast.stacks.errors import StaleError
 
     again = judged(project, plan, forecast)
-    if plan.binding.policy_digest and plan.binding.policy_digest != again.binding.policy_digest:
+    if plan.binding.policy_digest != again.binding.policy_digest:
         raise StaleError("The policies have changed since this plan was made. Plan again: it may be judged otherwise.")
     return again
 

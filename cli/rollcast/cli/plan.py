@@ -86,10 +86,11 @@ def show(made: Plan, format_: Format, power: tuple[StagePower, ...] | None = Non
     `drift` is what was changed by hand before it; diagrams leave it out.
     """
     from rollcast.cli import show_margins
+    from rollcast.cli.saved import sealed
 
     if format_ == "json":
         detectable = {} if power is None else {"detectable": show_margins.json_of(power)}
-        terminal.out_json({**made.to_json(), **({"drift": list(drift)} if drift else {}), **detectable})
+        terminal.out_json(sealed({**made.to_json(), **({"drift": list(drift)} if drift else {}), **detectable}))
     elif format_ == "markdown":
         from rollcast.cli.plan_formats.markdown import markdown_of
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from rollcast.planner.plan import Plan
@@ -47,12 +47,26 @@ def plan_of(project: Project, from_: str | None = None) -> Planned:
     return Planned(judged(project, bound), drift)
 
 
-def read_plan(path: Path) -> Plan:
-    """A saved plan. Raises StackError."""
-    from rollcast.cli.saved import read_saved
-    from rollcast.planner.plan import Plan
+def read_plan(path: Path, *, approved: bool = False) -> Plan:
+    """A saved plan, exactly as it was saved; `approved`: it must say so itself, because it is about to be carried out.
 
-    return read_saved(path, Plan.from_json, "a saved plan", "plan")
+    Raises StackError; StaleError where the file was changed since.
+    """
+    from rollcast.cli.saved import is_sealed, read_saved
+    from rollcast.planner.plan import Plan
+    from rollcast.stacks.errors import StaleError
+
+    def parse(document: Any) -> Plan:
+        sealed = is_sealed(path, document)
+        plan = Plan.from_json(document)
+        if approved and not sealed:
+            raise StaleError(
+                f"{path} does not say its digest: an older version of rollcast saved it, or it was taken out. "
+                "Nothing was done. Plan again with 'rollcast plan --out FILE', and have that approved."
+            )
+        return plan
+
+    return read_saved(path, parse, "a saved plan", "plan")
 
 
 def save_plan(made: Plan, path: Path) -> None:
@@ -60,11 +74,12 @@ def save_plan(made: Plan, path: Path) -> None:
     import json
     import os
 
+    from rollcast.cli.saved import sealed
     from rollcast.stacks.errors import StackError
 
     try:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump(made.to_json(), file, indent=2, ensure_ascii=False)
+            json.dump(sealed(made.to_json()), file, indent=2, ensure_ascii=False)
             file.write("\n")
     except OSError as error:
         raise StackError(f"The plan can't be saved to {path} ({error.strerror}). Choose another place.") from None

@@ -72,7 +72,7 @@ def start(
     with holding(ledger, take_over=True, above=target.newest()) as held:
         _refuse_second(under_way(ledger))
         found = standing(project)
-        _refuse_stale(project, plan, found, serial_of(ledger))
+        _refuse_stale(project, plan, found, serial_of(ledger), own=declared is None)
         if found.drift:
             target.claim(held.lease.token)
             world = _world(project, held)
@@ -131,22 +131,26 @@ def _refuse_second(started: Record | None) -> None:
         )
 
 
-def _refuse_stale(project: Project, plan: Plan, found: Standing, serial: int) -> None:
-    """A plan is carried out only in the world that it was made for, and once."""
-    moved = []
+def _refuse_stale(project: Project, plan: Plan, found: Standing, serial: int, *, own: bool) -> None:
+    """A plan is carried out only in the world that it was made for, and once; `own`: from what the project declares.
+
+    Whether it was used is what the ledger says: every rollout that began makes the plans of before it stale. So a plan
+    that says nothing of what it was made from is as stale as one that says something else.
+    """
+    binding, moved = plan.binding, []
     if plan.live_state_digest != found.digest:
         by_hand = f" ({'; '.join(found.drift)})" if found.drift else ""
         moved.append(f"the live state{by_hand}")
-    if plan.binding.declaration_digest and plan.binding.declaration_digest != project.declaration_digest:
+    if own and binding.declaration_digest != project.declaration_digest:
         moved.append(project.file)
-    if plan.binding.lock_digest != project.lock_digest and plan.binding.declaration_digest:
+    if own and binding.lock_digest != project.lock_digest:
         moved.append("rollcast.lock")
-    if plan.binding.declaration_digest and plan.binding.serial != serial:
-        moved.append(f"the ledger ({serial} rollouts have begun, {plan.binding.serial} when the plan was made)")
-    if plan.binding.lineage and plan.binding.lineage != lineage_of(project):
+    if binding.serial != serial:
+        moved.append(f"the ledger ({serial} rollouts have begun, {binding.serial} when the plan was made)")
+    if (binding.serial or binding.lineage) and binding.lineage != lineage_of(project):
         moved.append("the ledger (it is another one)")
-    if plan.binding.tool_version and plan.binding.tool_version != tool_version():
-        moved.append(f"rollcast itself ({plan.binding.tool_version} made the plan, this is {tool_version()})")
+    if binding.tool_version != tool_version():
+        moved.append(f"rollcast itself ({binding.tool_version or 'nothing'} made the plan, this is {tool_version()})")
     if moved:
         raise StaleError(
             f"The plan is stale: {' and '.join(moved)} moved since it was made. Run 'rollcast plan' again."

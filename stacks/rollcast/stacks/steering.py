@@ -10,18 +10,18 @@ from typing import Any, Literal
 
 from rollcast.planner.declaration import Bake, Declaration, Rollout, Strategy
 from rollcast.planner.errors import did_you_mean
-from rollcast.planner.plan import Plan
+from rollcast.planner.plan import Binding, Plan
 from rollcast.planner.planning import make_plan
 from rollcast.stacks import applying
 from rollcast.stacks.applying import ledger_of
 from rollcast.stacks.definitions import stored
-from rollcast.stacks.drifting import standing
+from rollcast.stacks.drifting import lineage_of, standing
 from rollcast.stacks.driver import Ended, Exit
 from rollcast.stacks.errors import StackError
 from rollcast.stacks.evidence import Tally
 from rollcast.stacks.kept import Kept
 from rollcast.stacks.ledger import Ledger, Record
-from rollcast.stacks.project import Project
+from rollcast.stacks.project import Project, tool_version
 from rollcast.stacks.rollouts import FINISHED, STARTED, under_way
 from rollcast.stacks.telling import Tell
 
@@ -132,7 +132,8 @@ def plan_back(project: Project, to: str | None) -> WayBack:
     digests = ledger.get(documents["digests"])
     at_once = without_gates(declaration, project)
     made = make_plan(at_once, live, project.environment_name, digests)
-    plan = made.model_copy(update={"live_state_digest": found.digest})
+    binding = Binding(lineage=lineage_of(project), serial=live.serial, tool_version=tool_version())
+    plan = made.model_copy(update={"live_state_digest": found.digest, "binding": binding})
     return WayBack(plan, declaration, digests, found.drift)
 
 
