@@ -140,7 +140,7 @@ class Component(Model):
     needs: dict[str, float] = Field(default_factory=dict, description="capacity one replica takes")
     replicas: int = Field(1, ge=1)
     regions: tuple[Name, ...] = Field((), description="where it runs; everywhere when empty")
-    timeout: Seconds | None = None
+    timeout: Seconds | None = Field(None, description="the longest that it may take; drains last no less")
     fallback: Name | None = Field(None, description="a lighter component that answers when this one is late")
 
 
