@@ -20,6 +20,8 @@ import numpy.typing as npt
 from packaging.version import InvalidVersion, Version
 from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
+from rollcast.planner.keys import hashable
+
 BUCKETING = "flagd-murmur3-32/1"
 TOTAL_WEIGHT = 100_000
 _MOST_CONJUNCTIONS = 512
@@ -277,10 +279,10 @@ def weight_of(percent: float) -> int:
 
 def bucket_of(salt: str, key: str) -> int:
     """The sticky bucket, 0 to TOTAL_WEIGHT - 1, of a targeting key."""
-    return (mmh3.hash(salt + key, signed=False) * TOTAL_WEIGHT) >> 32
+    return (mmh3.hash(hashable(salt + key), signed=False) * TOTAL_WEIGHT) >> 32
 
 
 def buckets_of(salt: str, keys: Sequence[str]) -> npt.NDArray[np.int64]:
     """The buckets of many keys at once: the vectorized twin of `bucket_of`."""
-    hashes = np.fromiter((mmh3.hash(salt + key, signed=False) for key in keys), np.uint64, len(keys))
+    hashes = np.fromiter((mmh3.hash(hashable(salt + key), signed=False) for key in keys), np.uint64, len(keys))
     return ((hashes * np.uint64(TOTAL_WEIGHT)) >> np.uint64(32)).astype(np.int64)

@@ -8,6 +8,7 @@ the driver's choice and never goes back.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -183,6 +184,11 @@ class Rollout:
         """Outcomes of the stage's two arms that became known. Call `look` to have them judged."""
         if self.gates is not None:
             self.gates.observe(outcomes)
+
+    def received(self, records: int, dropped: Mapping[str, int]) -> None:
+        """How many records of telemetry were read in this stage, and how many of them were left out, and why."""
+        if self.gates is not None:
+            self.gates.guards.received(records, dropped)
 
     def look(self, now_s: float) -> StageVerdict | None:
         """Judge the evidence and move: advance, go on, hold, or roll back. While paused, only proved harm moves it."""

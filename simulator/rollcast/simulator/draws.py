@@ -14,6 +14,7 @@ import mmh3
 import numpy as np
 import numpy.typing as npt
 
+from rollcast.planner.keys import hashable
 from rollcast.simulator.compiling import compiled, lean
 
 Floats = npt.NDArray[np.float64]
@@ -57,7 +58,7 @@ _CONSTANT, _EXPONENTIAL, _LOGNORMAL, _UNIFORM = 0, 1, 2, 3
 
 def name_number(name: str) -> int:
     """The 63-bit number by which a component, metric or attribute is known to draws."""
-    return int(mmh3.hash64(name, signed=False)[0]) >> 1
+    return int(mmh3.hash64(hashable(name), signed=False)[0]) >> 1
 
 
 @lean

@@ -9,6 +9,7 @@ import numpy as np
 
 from rollcast.planner.gates import GateSpec
 from rollcast.planner.gates.spec import MetricKind
+from rollcast.planner.keys import NO_KEY
 from rollcast.simulator.forecast import Forecast, Interval
 from rollcast.stacks.errors import StackError
 from rollcast.stacks.ledger import Ledger, Record
@@ -82,7 +83,7 @@ def _exposure(forecast: Forecast, work: Work, own: list[Record], requests: list[
     expected = forecast.exposure
     return {
         "requests": _within(expected.requests, expected.requests_interval, float(len(met))),
-        "users": _within(expected.users, expected.users_interval, float(len({request.key for request in met}))),
+        "users": _within(expected.users, expected.users_interval, float(len({request.key for request in met} - {NO_KEY}))),
     }
 
 

@@ -2,7 +2,7 @@
 
 A request belongs to a stage when it ended after the stage was in force. Each request counts once, however often its
 record comes. Where telemetry says which components served, every request is held against its release: one that is not
-exactly its release is mixed.
+exactly its release is mixed. What is left out is counted by its reason, and so are requests without a targeting key.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import mmh3
 import numpy as np
 
 from rollcast.planner.gates import Outcomes
+from rollcast.planner.keys import NO_KEY, hashable
 from rollcast.planner.releases import Release
 from rollcast.planner.rollout import Arms
 from rollcast.planner.split import Router
@@ -23,12 +24,17 @@ from rollcast.stacks.clock import Clock
 from rollcast.stacks.metrics import Batch, Request
 
 _FUTURE_S = 60.0
+_YEAR_5138_S = 1e11  # whoever counts milliseconds passed it in 1973
 _MOST_KNOWN = 500_000
 
 
 @dataclass
 class Tally:
-    """What telemetry says was served: requests by release, `stage` since the stage began, `total` since the rollout."""
+    """What telemetry says was served: requests by release, `stage` since the stage began, `total` since the rollout.
+
+    Left out are records that are `unreadable`, from the future (`absurd`), dated in `milliseconds`, and `repeated`
+    ones, which were counted the first time. `keyless` requests carry no targeting key.
+    """
 
     stage: dict[str, int] = field(default_factory=dict)
     total: dict[str, int] = field(default_factory=dict)
@@ -38,6 +44,8 @@ class Tally:
     repeated: int = 0
     unreadable: int = 0
     absurd: int = 0
+    milliseconds: int = 0
+    keyless: int = 0
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> tuple[Tally, dict[str, Any]]:
@@ -47,6 +55,15 @@ class Tally:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Why -> records that can't be used. A repeat is none: what it says is known."""
+        return {
+            "unreadable": self.unreadable,
+            "from the future": self.absurd,
+            "with milliseconds where seconds are asked": self.milliseconds,
+        }
 
     @property
     def requests(self) -> int:
@@ -101,7 +118,10 @@ class Collector:
 
     def _row(self, request: Request, watch: Watch) -> _Row | None:
         if request.time_s > self._clock.wall_s() + _FUTURE_S:
-            self.tally.absurd += 1
+            if request.time_s > _YEAR_5138_S:
+                self.tally.milliseconds += 1
+            else:
+                self.tally.absurd += 1
             return None
         judged = request
         if request.label:
@@ -131,6 +151,7 @@ class Collector:
 
     def _count(self, request: Request, watch: Watch) -> None:
         tally = self.tally
+        tally.keyless += request.key == NO_KEY
         if request.release is None:
             tally.unserved += 1
             return
@@ -145,15 +166,16 @@ class Collector:
 
 def unit_of(key: str) -> int:
     """The unit of analysis of a targeting key: 64 bits of murmur3."""
-    return int(mmh3.hash64(key, signed=False)[0])
+    return int(mmh3.hash64(hashable(key), signed=False)[0])
 
 
 def _outcomes(rows: list[_Row]) -> Outcomes:
     names = sorted({name for row in rows for name in row.request.values})
     return Outcomes(
         time_s=np.array([row.time_s for row in rows], np.float64),
-        unit=np.array([unit_of(row.key) for row in rows], np.uint64),
+        unit=np.array([unit_of(row.key or row.request.id) for row in rows], np.uint64),
         candidate=np.array([row.candidate for row in rows], np.bool_),
         values={name: np.array([row.request.values.get(name, math.nan) for row in rows], np.float64) for name in names},
         is_label=np.array([row.request.label for row in rows], np.bool_),
+        keyless=np.array([row.key == NO_KEY for row in rows], np.bool_),
     )

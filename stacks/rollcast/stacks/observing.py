@@ -57,10 +57,13 @@ class Observer:
                 self._blind(str(error))
                 return self._kept.tally
             self._said_blind = ""
+            before = self._kept.tally.left_out
             outcomes = self._collector.take(batch, watch)
             self._kept.cursor, more = batch.cursor, batch.more
             if outcomes is not None:
                 self._rollout.observe(outcomes)
+            dropped = {why: count - before[why] for why, count in self._kept.tally.left_out.items()}
+            self._rollout.received(len(batch.requests) + batch.unreadable, dropped)
         return self._kept.tally
 
     def _blind(self, why: str) -> None:

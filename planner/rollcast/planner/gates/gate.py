@@ -52,6 +52,8 @@ class Gate:
             return
         counts: Bools = ~np.isnan(values)
         if self.spec.unit == "user":
+            if outcomes.keyless is not None:
+                counts &= ~outcomes.keyless
             keys = (keys or Keys.of(outcomes.unit)).rows(counts)
             counts[counts] = self.users.mask(keys)
         candidate: Bools = outcomes.candidate[counts]

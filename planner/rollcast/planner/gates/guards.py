@@ -4,12 +4,15 @@ The sample-ratio test is any-time valid on its own: under the asked split the ar
 the beta-binomial mixture against it is a martingale (Lindon and Malek 2020, https://arxiv.org/abs/2011.03567, for two
 arms). The same test on the users whose outcome a gate knows finds outcomes that go missing in one arm only: what is
 left of that arm is then no fair sample. Each of these tests raises a false alarm with a chance of at most 0.001.
+
+Evidence that is mostly somebody else's is none: where more than a fifth of a stage's requests carry no targeting key,
+or more than one in a hundred of its records had to be left out, nothing advances, and harm is still judged.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +29,8 @@ _ARMS = ("the new release", "the baseline")
 _BUCKETS = 1024
 _DOMINANT = 0.2
 _ENOUGH = 50  # requests of an arm before one user can be called dominant
+_KEYLESS = 0.2  # the most requests without a key by which gates that judge users advance
+_DROPPED = 0.01  # the most records left out, of all that were read
 _GAPS = 10  # telemetry of a rare arm is stale only after this many of its mean gaps
 
 
@@ -42,12 +47,17 @@ class Guards:
         self.last_s: list[float | None] = [None, None]
         self.by_user = np.zeros((2, _BUCKETS), np.int64) if watch_users else None  # requests, by hash of the user
         self.fields: dict[str, list[int]] = {}
+        self.keyless = 0  # requests
+        self.read = 0  # records of telemetry in this stage, of whatever line and audience
+        self.dropped: dict[str, int] = {}  # why -> records that were left out
 
     def observe(self, outcomes: Outcomes, keys: Keys) -> None:
         """Count requests, users and known fields. A label is no request of its own."""
         own = np.ones(len(outcomes), np.bool_) if outcomes.is_label is None else ~outcomes.is_label
         candidate, times = outcomes.candidate[own], outcomes.time_s[own]
-        first = candidate[self.users.mask(keys.rows(own))]
+        known = own if outcomes.keyless is None else own & ~outcomes.keyless
+        self.keyless += int(np.count_nonzero(own)) - int(np.count_nonzero(known))
+        first = outcomes.candidate[known][self.users.mask(keys.rows(known))]
         new = int(np.count_nonzero(first))
         self.arms = [self.arms[0] + new, self.arms[1] + len(first) - new]
         if self.by_user is not None:
@@ -65,6 +75,13 @@ class Guards:
             more = int(np.count_nonzero(present & outcomes.candidate))
             self.fields[name] = [known_c + more, known_b + int(np.count_nonzero(present)) - more]
 
+    def received(self, records: int, dropped: Mapping[str, int]) -> None:
+        """Count what was read of telemetry, and what of it was left out and why."""
+        self.read += records
+        for why, count in dropped.items():
+            if count:
+                self.dropped[why] = self.dropped.get(why, 0) + count
+
     def look(self, now_s: float, specs: Sequence[GateSpec], judged: Sequence[Sequence[int]]) -> tuple[Guard, ...]:
         """Every finding. `judged` has the outcomes of both arms that the gate of each spec counted; empty at 100 %."""
         found = [self._telemetry(now_s), self._split_as_asked(), self._enough()]
@@ -75,7 +92,25 @@ class Guards:
                 found.append(self._one_sided(spec, new, old))
         if self.by_user is not None:
             found.append(self._dominant(self.by_user))
+        if self.keyless and any(spec.unit == "user" for spec in specs):
+            found.append(self._keys())
+        if self.dropped:
+            found.append(self._left_out())
         return tuple(found)
+
+    def _keys(self) -> Guard:
+        total = sum(self.requests)
+        text = f"{self.keyless} of {total} requests of this stage carry no targeting key, so no user is known for them"
+        if self.keyless > _KEYLESS * total:
+            remedy = "record the 'key' that the flag was asked with, or use 'unit: request'"
+            return Guard("no_key", False, f"{text}; {remedy}")
+        return Guard("no_key", True, text)
+
+    def _left_out(self) -> Guard:
+        count = sum(self.dropped.values())
+        reasons = ", ".join(f"{count} {why}" for why, count in self.dropped.items())
+        text = f"{count} of {self.read} records of telemetry in this stage are left out ({reasons})"
+        return Guard("left_out", count <= _DROPPED * self.read, text)
 
     def _compared(self) -> tuple[int, ...]:
         return (0, 1) if self.split < 1.0 else (0,)
@@ -146,6 +181,7 @@ class Guards:
             "last_s": list(self.last_s),
             "by_user": None if self.by_user is None else [pack(arm) for arm in self.by_user],
             "fields": {name: list(known) for name, known in self.fields.items()},
+            "keyless": self.keyless, "read": self.read, "dropped": dict(self.dropped),
         }  # fmt: skip
 
     @classmethod
@@ -156,4 +192,6 @@ class Guards:
         if data["by_user"] is not None:
             guards.by_user = np.stack([unpack(arm) for arm in data["by_user"]])
         guards.fields = {name: list(known) for name, known in data["fields"].items()}
+        guards.keyless, guards.read = data.get("keyless", 0), data.get("read", 0)
+        guards.dropped = dict(data.get("dropped", {}))
         return guards

@@ -35,7 +35,8 @@ class Outcomes:
     [n] hashed targeting keys; candidate [n] true where the new release answered; values: field -> [n], NaN where a row
     does not know it. is_label [n] marks delayed labels of earlier requests, which are judged but not counted again as
     requests: such a row has the unit and the arm of the request that it belongs to, and only requests of this stage may
-    have labels in it.
+    have labels in it. keyless [n] marks rows that carry no targeting key: they are nobody's, so only gates by request
+    judge them, and they are counted apart.
     """
 
     time_s: Floats
@@ -43,6 +44,7 @@ class Outcomes:
     candidate: Bools
     values: Mapping[str, Floats]
     is_label: Bools | None = None
+    keyless: Bools | None = None
 
     def __len__(self) -> int:
         return len(self.time_s)
@@ -51,7 +53,8 @@ class Outcomes:
         """Some of them, in the same order."""
         values = {name: column[chosen] for name, column in self.values.items()}
         label = None if self.is_label is None else self.is_label[chosen]
-        return Outcomes(self.time_s[chosen], self.unit[chosen], self.candidate[chosen], values, label)
+        keyless = None if self.keyless is None else self.keyless[chosen]
+        return Outcomes(self.time_s[chosen], self.unit[chosen], self.candidate[chosen], values, label, keyless)
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def expected(plan: Plan, serving: Serving, user: User) -> tuple[str, str]:
 def _bucketed(line: Line, shares: list[Share], key: str) -> str:
     """The release of a bucket: murmur3-32 of salt and key, in thousandths of a percent (flagd's `fractional`)."""
     salt = f"rollcast-{line.pipeline}/{line.channel}/{line.rollout.salt}:"
-    bucket = (mmh3.hash(salt + key, signed=False) * 100_000) >> 32
+    bucket = (mmh3.hash((salt + key).encode("utf-8", "surrogatepass"), signed=False) * 100_000) >> 32
     upto = 0
     for share in shares:
         upto += round(share.percent * 1000)

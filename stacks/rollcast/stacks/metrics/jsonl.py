@@ -54,11 +54,11 @@ class JsonLines:
         return batch
 
     def find(self, request: str) -> Request | None:
-        wanted = request.encode()
+        wanted = (request.encode("utf-8", "replace"), json.dumps(request)[1:-1].encode())
         for file in self._files():
             with file.open("rb") as lines:
                 for line in lines:
-                    if wanted in line:
+                    if any(text in line for text in wanted):
                         batch = Batch()
                         self._take(line, batch)
                         found = [each for each in batch.requests if each.id == request and not each.label]

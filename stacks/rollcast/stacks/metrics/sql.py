@@ -107,6 +107,6 @@ def _record(row: dict[str, Any]) -> dict[str, Any]:
         if isinstance(record.get(name), str):
             try:
                 record[name] = json.loads(record[name])
-            except ValueError:
+            except (ValueError, RecursionError):
                 del record[name]
     return record
