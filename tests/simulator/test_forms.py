@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import polars
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rollcast.simulator.errors import TrafficError
 from rollcast.simulator.formats import read_rows
@@ -125,3 +128,113 @@ def test_time_can_be_warped_and_cut() -> None:
     assert 0 < len(part) < len(traffic)
     assert float(part.arrival_s.max()) < 40.0
     assert part.blocks[part.block_start[0]] == traffic.blocks[traffic.block_start[len(traffic.between(0.0, 10.0))]]
+
+
+def test_a_column_that_no_record_has_is_refused_with_the_nearest_right_one(tmp_path: Path) -> None:
+    lines: list[object] = [{"ts": float(i), "user_id": f"u{i}", "tin": 1} for i in range(3)]
+    path = written(tmp_path / "a.jsonl", lines)
+    for wrong in ({"time": "ts", "key": "usr_id"}, {"time": "ts", "key": "user_id", "attributes": "usr_id"}):
+        with pytest.raises(TrafficError, match="'usr_id'.*'user_id'"):
+            read_traffic(path, columns=wrong)
+    with pytest.raises(TrafficError, match="'tss'.*'ts'"):
+        read_traffic(path, columns={"time": "tss"})
+    some = written(tmp_path / "b.jsonl", [{"ts": 1.0}, {"ts": 2.0, "user_id": 7}])
+    assert "7" in read_traffic(some, columns={"time": "ts", "key": "user_id"}).keys, "one record that has it is enough"
+
+
+def test_requests_without_a_user_get_synthetic_ones_and_that_is_said(tmp_path: Path) -> None:
+    record = {"time": 100.0, "request": "a", "latency_s": 0.1}
+    nobody = read_traffic(
+        written(tmp_path / "a.jsonl", [{**record, "key": None}] * 30 + [record, {**record, "key": ""}])
+    )
+    assert len(set(nobody.key.tolist())) > 25
+    assert any("no request carries a targeting key: users are synthetic" in said for said in nobody.assumptions)
+    some = read_traffic(written(tmp_path / "b.jsonl", [{**record, "key": 7}] * 10 + [record] * 20))
+    assert len(set(some.key.tolist())) > 15
+    assert [some.keys[i] for i in some.key[:10]] == ["7"] * 10
+    assert any("20 of 30 requests carry no targeting key" in said for said in some.assumptions)
+
+
+def test_a_time_without_a_zone_in_telemetry_is_read_as_it_is_live(tmp_path: Path) -> None:
+    record = {"request": "a", "key": "u", "latency_s": 0.5}
+    times = ["1970-01-01T00:01:00", "1970-01-01T01:01:30+01:00"]
+    rows = read_rows(written(tmp_path / "a.jsonl", [{**record, "time": at} for at in times]))
+    assert rows.arrival_s.tolist() == [59.5, 89.5]
+
+
+def test_long_prompts_in_a_csv_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "big.csv"
+    path.write_text("ts,user,query\n" + "".join(f"{i},u{i},{'x' * (200_000 if i == 3 else 5)}\n" for i in range(6)))
+    traffic = read_traffic(path, columns={"time": "ts", "key": "user", "query": "query"})
+    assert len(traffic) == 6
+    assert len(set(traffic.query.tolist())) == 2
+
+
+def test_tabs_an_array_and_gzip_hold_the_same_requests(tmp_path: Path) -> None:
+    mapped = {"time": "ts", "key": "user"}
+    table = [{"ts": float(i), "user": i % 2} for i in range(4)]
+    (tmp_path / "a.tsv").write_text("ts\tuser\n" + "".join(f"{row['ts']}\t{row['user']}\n" for row in table))
+    (tmp_path / "a.json").write_text(json.dumps(table))
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in table).encode()))
+    for name in ("a.tsv", "a.json", "a.jsonl.gz"):
+        traffic = read_traffic(tmp_path / name, columns=mapped)
+        assert (traffic.arrival_s.tolist(), traffic.keys) == ([0.0, 1.0, 2.0, 3.0], ("0", "1")), name
+    (tmp_path / "cut.gz").write_bytes((tmp_path / "a.jsonl.gz").read_bytes()[:-9])
+    with pytest.raises(TrafficError, match="no whole gzip file"):
+        read_traffic(tmp_path / "cut.gz", columns=mapped)
+
+
+@pytest.mark.parametrize("content", ["", "\ufeff"])
+def test_an_empty_file_or_a_byte_order_mark_alone_is_empty(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.csv").write_text(content, "utf-8")
+    with pytest.raises(TrafficError, match="is empty"):
+        read_traffic(tmp_path / "a.csv")
+
+
+TEXTS = st.text(st.characters(codec="utf-8") | st.characters(categories=["Cs"]), max_size=8)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | st.integers(10**399, 10**400 - 1),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+)
+TELEMETRY = {"time": 100.0, "request": "a", "key": "u", "latency_s": 0.1, "input_tokens": 1, "attributes": {}}
+MOON = {"timestamp": 1, "input_length": 2, "output_length": 3, "hash_ids": [1]}
+
+
+@given(
+    st.sampled_from([TELEMETRY, MOON, span(10**18, {"gen_ai.usage.input_tokens": 12, "user.id": "ann"})]),
+    st.dictionaries(
+        st.sampled_from(["time", "key", "latency_s", "ttft_s", "attributes", "input_tokens", "timestamp", "hash_ids"])
+        | TEXTS,
+        VALUES,
+        max_size=4,
+    ),
+    VALUES,
+    st.booleans(),
+)
+def test_any_line_is_read_or_refused_by_name(
+    tmp_path_factory: pytest.TempPathFactory,
+    form: dict[str, object],
+    damage: dict[str, object],
+    deep: object,
+    array: bool,
+) -> None:
+    path = tmp_path_factory.mktemp("lines") / "t.jsonl"
+    inner = {"resourceSpans": [{"scopeSpans": [{"spans": deep}]}]} if "resourceSpans" in form and deep else {}
+    found = {**form, **damage, **inner}
+    path.write_text(json.dumps([found] if array else found) + "\n", "utf-8")
+    try:
+        assert len(read_traffic(path)) == 1
+    except TrafficError as error:
+        str(error).encode()
+
+
+@pytest.mark.parametrize("value", ["[" * 3000 + "]" * 3000, "9" * 400, "9" * 5000, '"\\ud800"', '"' + "x" * 5000 + '"'])
+def test_poison_in_traffic_is_refused_by_name(tmp_path: Path, value: str) -> None:
+    for name in ("time", "key", "latency_s", "x"):
+        path = tmp_path / "t.jsonl"
+        others = "".join(f', "{n}": 1' for n in ("time", "request", "latency_s") if n != name)
+        path.write_text(f'{{"{name}": {value}{others}}}\n')
+        try:
+            read_traffic(path)
+        except TrafficError as error:
+            assert str(path) in str(error)

@@ -8,9 +8,10 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,8 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
 from rollcast.planner.declaration import Telemetry
+from rollcast.planner.gates import GateSpec, StageGates, StageVerdict, Verdict
+from rollcast.planner.gates.spec import MetricKind
 from rollcast.planner.plan import Share
 from rollcast.planner.releases import Line
 from rollcast.planner.rollout import Arms
@@ -357,3 +360,108 @@ def test_a_prometheus_out_of_reach_is_one_clear_error() -> None:
 def test_an_unknown_kind_names_the_known_ones() -> None:
     with pytest.raises(StackError, match="jsonl, prometheus, sql"):
         source_of(Telemetry(kind="smoke-signals"), Path())
+
+
+# ---- keys, times and what is left out ---------------------------------------------------------
+
+TEXTS = st.text(st.characters(codec="utf-8") | st.characters(categories=["Cs"]), max_size=8)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | st.integers(10**399, 10**400 - 1),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+)
+FIELDS = ("time", "request", "key", "release", "channel", "components", "attributes", "label_for", "error", "latency_s")
+ROUTED = Line(id="eu", pipeline="p", channel="eu", route={"region": ["eu"], "version": {"min_version": "2"}})
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS) | TEXTS, VALUES, max_size=6))
+def test_any_line_is_read_or_counted_and_never_ends_us(
+    tmp_path_factory: pytest.TempPathFactory, damage: dict[str, Any]
+) -> None:
+    folder = tmp_path_factory.mktemp("lines")
+    text = json.dumps({**record(1), **damage})
+    (folder / "a.jsonl").write_text(text + "\n" + json.dumps(record(2)) + "\n", "utf-8")
+    found = source_of(Telemetry(path="."), folder).read({})
+    assert len(found.requests) + found.unreadable == 2
+    made = collector()
+    router = Router("p", {"eu": ROUTED, "default": LINE}, SERVING, {})
+    outcomes = made.take(found, Watch(ARMS, {"p": router}, NOW - 10))
+    stage = StageGates.start([], alpha=0.05, split=0.5, started_s=-3600.0)
+    if outcomes is not None:
+        stage.observe(outcomes)
+    stage.guards.received(2, made.tally.left_out)
+    json.dumps([stage.to_json(), stage.look(1.0).to_json(), made.tally.to_json()], ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("line", [
+    '{"time": 1, "request": "a", "x": ' + "[" * 3000 + "]" * 3000 + "}",
+    '{"time": 1, "request": "a", "latency_s": ' + "9" * 400 + "}",
+    '{"time": ' + "9" * 400 + ', "request": "a"}',
+    '{"time": 1, "request": "a", "key": "\\ud800"}',
+    '{"time": 1, "request": "a", "release": "\\ud800"}',
+    '{"time": 1, "request": "a", "attributes": {"region": ["\\ud800"]}}',
+    '{"time": 1, "request": "a", "\\ud800": 1}',
+    '{"time": 1, "request": "a", "key": "' + "x" * 5000 + '"}',
+    '{"time": 1, "request": "a", "key": ["u"]}',
+])  # fmt: skip
+def test_a_poisonous_line_is_counted_and_left_out(tmp_path: Path, line: str) -> None:
+    (tmp_path / "a.jsonl").write_text(f"{line}\n{json.dumps(record(2))}\n", "utf-8")
+    found = source_of(Telemetry(path="."), tmp_path).read({})
+    assert [request.id for request in found.requests] == ["r2"]
+    assert found.unreadable == 1
+
+
+def test_a_time_without_a_zone_is_utc_wherever_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        naive = datetime(2026, 11, 26, 0, 10)
+        for written in ("2026-11-26T00:10:00.000000", naive, "2026-11-26T09:10:00+09:00"):
+            found = request_of({**record(1), "time": written})
+            assert found is not None
+            assert found.time_s == naive.replace(tzinfo=UTC).timestamp()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_what_is_left_out_is_counted_by_reason() -> None:
+    made = collector()
+    good = record(1)
+    taken = batch(good, good, record(2, time=NOW + 3600), record(3, time=NOW * 1000), record(4, key=None))
+    taken.unreadable = 1
+    made.take(taken, watch())
+    reasons = (made.tally.unreadable, made.tally.absurd, made.tally.milliseconds, made.tally.repeated)
+    assert reasons == (1, 1, 1, 1)
+    assert made.tally.keyless == 1
+    assert sum(made.tally.left_out.values()) == 3, "a repeat is known: nothing of it is lost"
+
+
+GATE = GateSpec(metric="error_rate", kind=MetricKind.RATE, field="error", margin=0.1)
+
+
+def _judged(keyless: int, keyed: int, dropped: int = 0, unit: Literal["user", "request"] = "user") -> StageVerdict:
+    """A stage after as many healthy requests, half of them of each release."""
+    made = collector()
+    stage = StageGates.start([GATE.model_copy(update={"unit": unit})], alpha=0.05, split=0.5, started_s=-3600.0)
+    lines = [record(n, ("rel-new", "rel-old")[n % 2], key=None if n < keyless else n) for n in range(keyless + keyed)]
+    outcomes = made.take(batch(*lines), watch())
+    assert outcomes is not None
+    stage.observe(outcomes)
+    stage.guards.received(len(lines) + dropped, {"unreadable": dropped})
+    return StageGates.from_json(json.loads(json.dumps(stage.to_json()))).look(10.0)
+
+
+def test_requests_without_a_key_are_no_user_and_more_than_a_fifth_of_them_hold() -> None:
+    few, many = _judged(100, 500), _judged(200, 500)
+    assert few.verdict is Verdict.ADVANCE
+    assert sum((few.evidences[0].n_candidate, few.evidences[0].n_baseline)) <= 500
+    assert many.verdict is Verdict.HOLD
+    assert "200 of 700 requests of this stage carry no targeting key" in many.sentence
+    assert _judged(600, 0, unit="request").verdict is Verdict.ADVANCE, "a gate by request asks for no user"
+
+
+def test_more_than_one_record_in_a_hundred_left_out_holds() -> None:
+    assert _judged(0, 600, dropped=6).verdict is Verdict.ADVANCE
+    held = _judged(0, 600, dropped=7)
+    assert held.verdict is Verdict.HOLD
+    assert "7 of 607 records of telemetry in this stage are left out (7 unreadable)" in held.sentence

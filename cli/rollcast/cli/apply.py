@@ -153,7 +153,7 @@ def teller(format_: Format, plan: Plan | None = None, forecast: Forecast | None 
 def close(project: Project, ended: Ended, format_: Format) -> None:
     """The last words of a rollout, and its exit code."""
     from rollcast.cli.show_rollout import tell_json
-    from rollcast.cli.show_status import measured
+    from rollcast.cli.show_status import measured, not_judged
     from rollcast.stacks.status import asked_now
     from rollcast.stacks.status import measured as measure
 
@@ -164,7 +164,7 @@ def close(project: Project, ended: Ended, format_: Format) -> None:
     else:
         word = (ended.outcome or ended.exit.name).replace("_", " ").lower()
         terminal.out(f"{terminal.paint(word.capitalize(), bold=True)}: {terminal.clean(ended.reason)}")
-        if found["requests"]:
+        if found["requests"] or any(not_judged(found)):
             terminal.out(measured(found))
     raise typer.Exit(int(ended.exit))
 

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rollcast.cli.show_rollout import sentence
+from rollcast.cli.show_status import not_judged
 from rollcast.cli.terminal import clean
 from rollcast.planner.plan import Plan
 from rollcast.simulator.forecast import Forecast
@@ -110,6 +111,7 @@ class LiveView:
         for release, asked in look["asked"].items():
             measured = f"{seen.get(release, 0) / total * 100:.2f} %" if total else "nothing yet"
             parts.append(f"  {clean(release)}: {asked * 100:g} % asked, {measured} measured of {total} requests")
+        parts += [f"  {text}" for text in not_judged(look["tally"])]
         return "\n".join([*parts, f"  mixed configurations: {look['tally']['mixed']}"])
 
     def _time(self) -> str:

@@ -8,6 +8,12 @@ from typing import Any
 from rollcast.cli.terminal import clean, paint
 
 Report = Mapping[str, Any]
+LEFT_OUT: Mapping[str, str] = {
+    "unreadable": "unreadable",
+    "absurd": "from the future",
+    "milliseconds": "with milliseconds where seconds are asked",
+    "repeated": "repeated",
+}
 
 
 def text_of(report: Report) -> str:
@@ -28,6 +34,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _rollout(report)
     if report["measured"]["requests"]:
         yield measured(report["measured"])
+    else:
+        yield from _warned(report["measured"])
 
 
 def _components(report: Report) -> Iterator[str]:
@@ -63,4 +71,17 @@ def measured(found: Mapping[str, Any]) -> str:
     lines.append(
         f"  {found['requests']} requests served in this rollout, {found['mixed']} of them by a mixed configuration"
     )
-    return "\n".join(lines)
+    return "\n".join([*lines, *_warned(found)])
+
+
+def _warned(found: Mapping[str, Any]) -> Iterator[str]:
+    return (paint(f"  {text}", "yellow") for text in not_judged(found))
+
+
+def not_judged(found: Mapping[str, Any]) -> Iterator[str]:
+    """What telemetry brought that nobody can be asked about: requests without a key, records that were left out."""
+    if found.get("keyless"):
+        yield f"{found['keyless']} requests carry no targeting key: no user is known for them"
+    reasons = [f"{found[name]} {why}" for name, why in LEFT_OUT.items() if found.get(name)]
+    if reasons:
+        yield f"left out of telemetry: {', '.join(reasons)}"

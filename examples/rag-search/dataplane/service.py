@@ -31,6 +31,7 @@ from dataplane.instances import Instances
 FLAG = "rollcast-rag-search"
 PRICE_USD = (0.0002 / 1000, 0.0006 / 1000)  # for each input and output token
 RELOAD_S = 0.2
+LONGEST_KEY = 4096
 
 
 class Service:
@@ -58,9 +59,9 @@ class Service:
 
     def query(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         started, began = time.time(), time.perf_counter()
-        key, text, attributes = body.get("key"), body.get("query"), body.get("attributes") or {}
-        if not isinstance(key, str) or not isinstance(text, str) or not isinstance(attributes, dict):
-            raise BadRequest("'key' and 'query' must be text and 'attributes' an object. Correct the request.")
+        key, text, attributes = _key(body.get("key")), body.get("query"), body.get("attributes") or {}
+        if not isinstance(text, str) or not isinstance(attributes, dict):
+            raise BadRequest("'query' must be text and 'attributes' an object. Correct the request.")
         release: dict[str, Any] = {}
         answer, failure = None, None
         try:
@@ -129,17 +130,37 @@ class Service:
         return {"releases": counts, "definitions": {FLAG: content}}
 
 
+def _key(value: Any) -> str:
+    """The user's key, a whole number as much as its text. The flag evaluator hashes it, so it must be real text."""
+    key = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(key, str) or len(key) > LONGEST_KEY:
+        raise BadRequest(f"'key' must be text of at most {LONGEST_KEY} characters, or a number. Correct the request.")
+    return key
+
+
+def _body(raw: bytes) -> dict[str, Any]:
+    """The JSON object of a request. Its text can be written again: a lone surrogate could crash what hashes it."""
+    try:
+        body = json.loads(raw)
+        json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise BadRequest("The body holds a lone surrogate, which is no text. Correct it.") from None
+    except RecursionError:
+        raise BadRequest("The body is nested too deep. Correct it.") from None
+    if not isinstance(body, dict):
+        raise BadRequest("The body is not a JSON object. Send one.")
+    return body
+
+
 def application(service: Service) -> Starlette:
     def post(work: Any, threaded: bool = False) -> Any:
         async def endpoint(request: Request) -> JSONResponse:
             try:
-                body = json.loads(await request.body())
-                if not isinstance(body, dict):
-                    raise BadRequest("The body is not a JSON object. Send one.")
+                body = _body(await request.body())
                 status, reply = await run_in_threadpool(work, body) if threaded else work(body)
             except DataPlaneError as error:
                 status, reply = error.status, {"error": str(error)}
-            except (ValueError, KeyError, OSError) as error:
+            except (ValueError, TypeError, OverflowError, KeyError, OSError) as error:
                 status, reply = 400, {"error": f"The request can't be used: {error}. Correct it."}
             return JSONResponse(reply, status)
 

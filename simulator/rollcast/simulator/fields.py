@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from rollcast.planner.keys import key_of
 from rollcast.simulator.errors import TrafficError
 
 MOST_TOKENS = 10_000_000
@@ -44,7 +45,7 @@ def _iso_s(text: str, place: str) -> float:
     digits = len(rest) - len(rest.lstrip("0123456789"))
     try:
         parsed = datetime.fromisoformat(date + dot + rest[: min(digits, 6)] + rest[digits:])
-    except ValueError:
+    except (ValueError, OverflowError):
         raise TrafficError(f"{place}: '{text[:40]}' is not a time such as 2023-11-16 18:15:46.680. {REMEDY}") from None
     return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
 
@@ -53,11 +54,27 @@ def number(value: Any, place: str, what: str = "a number") -> float:
     """A finite number of at least 0. Raises TrafficError."""
     try:
         found = float(value)
-    except (TypeError, ValueError):
-        raise TrafficError(f"{place}: '{str(value)[:40]}' is not {what}. {REMEDY}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise TrafficError(f"{place}: '{_shown(value)}' is not {what}. {REMEDY}") from None
     if isinstance(value, bool) or not math.isfinite(found) or found < 0:
         raise TrafficError(f"{place}: {value} is not possible. {REMEDY}")
     return found
+
+
+def key(value: Any, place: str) -> str:
+    """A targeting key, "" where there is none, by the same rule as in live telemetry. Raises TrafficError."""
+    try:
+        return key_of(value)
+    except ValueError as error:
+        raise TrafficError(f"{place}: {error}. {REMEDY}") from None
+
+
+def _shown(value: Any) -> str:
+    """The beginning of a value; a number of very many digits is written by none."""
+    try:
+        return str(value)[:40]
+    except ValueError:
+        return "a number of very many digits"
 
 
 def tokens(value: Any, place: str) -> int:
@@ -68,7 +85,7 @@ def tokens(value: Any, place: str) -> int:
     except (TypeError, ValueError, OverflowError):
         whole, found = False, 0
     if not whole:
-        raise TrafficError(f"{place}: '{str(value)[:40]}' is not a number of tokens. {REMEDY}")
+        raise TrafficError(f"{place}: '{_shown(value)}' is not a number of tokens. {REMEDY}")
     if not 0 <= found <= MOST_TOKENS:
         raise TrafficError(f"{place}: {found} tokens are not possible; 0 to {MOST_TOKENS:,} are. {REMEDY}")
     return found

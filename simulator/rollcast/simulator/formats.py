@@ -2,32 +2,37 @@
 
 A form is recognised by the names of its fields, not by the name of the file: the Azure trace (CSV), the Mooncake trace,
 the project's own telemetry and OpenTelemetry GenAI spans (JSON lines), and, with a declared mapping of columns, any
-CSV, JSON lines or Parquet file. A line that can't be used stops the reading with its number: a forecast of half the
-requests would be a forecast of something else. Lines out of order are sorted, and that is said.
+CSV, JSON lines or Parquet file. Text may be compressed with gzip, CSV separated by tabs, and JSON one array. A line
+that can't be used stops the reading with its number: a forecast of half the requests would be a forecast of something
+else. Lines out of order are sorted, and that is said.
 """
 
 from __future__ import annotations
 
 import csv
+import gzip
 import json
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
 from rollcast.planner.errors import did_you_mean
+from rollcast.planner.keys import well_formed
 from rollcast.simulator.draws import Floats, Ints
 from rollcast.simulator.errors import TrafficError
-from rollcast.simulator.fields import REMEDY, UNITS_S, number, timestamp_s, tokens
+from rollcast.simulator.fields import REMEDY, UNITS_S, key, number, timestamp_s, tokens
 from rollcast.simulator.spans import spans_of
 
 Plain = str | int | float | bool
 AZURE = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 MOONCAKE = ("timestamp", "input_length", "output_length")
-TELEMETRY = ("time", "request", "key", "latency_s")
+TELEMETRY = ("time", "request", "latency_s")
 MOONCAKE_BLOCK_TOKENS = 512
+_LONGEST_FIELD = 2**31 - 1  # characters: prompts are long, and a row is held whole anyway
 _FASTEST, _SLOWEST = 2000.0, 1 / 3600  # requests a second, on average: beyond these a unit is suspicious
 _MAPPED = ("time", "input_tokens", "output_tokens", "key", "query", "attributes", "unit")
 
@@ -36,7 +41,8 @@ _MAPPED = ("time", "input_tokens", "output_tokens", "key", "query", "attributes"
 class Rows:
     """Requests as they were recorded; None where a form does not have it. `remarks` become assumptions.
 
-    latency_s and first_token_s are what was measured, for calibration; line numbers are those of the file.
+    key is "" for a request that carries none. latency_s and first_token_s are what was measured, for calibration; line
+    numbers are those of the file.
     """
 
     arrival_s: Floats
@@ -82,6 +88,12 @@ class Columns:
     def maps(self) -> bool:
         return self.time is not None
 
+    @property
+    def named(self) -> list[str]:
+        """Every column that is named."""
+        mapped = (self.time, self.input_tokens, self.output_tokens, self.key, self.query, *self.attributes)
+        return [column for column in mapped if column is not None]
+
 
 def read_rows(path: Path, columns: Columns | None = None) -> Rows:
     """The requests of one file. Raises TrafficError naming the file, the line, and what to do."""
@@ -90,30 +102,54 @@ def read_rows(path: Path, columns: Columns | None = None) -> Rows:
         if path.stat().st_size == 0:
             raise TrafficError(f"{path} is empty. Record some traffic, or name another file with --traffic.")
         with path.open("rb") as file:
-            parquet = file.read(4) == b"PAR1"
-        if parquet:
+            head = file.read(4)
+        if head == b"PAR1":
             return _parquet(path, chosen)
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            first = file.read(1)
-            file.seek(0)
-            return _json_lines(path, file, chosen) if first == "{" else _csv(path, file, chosen)
+        with _text_of(path, head.startswith(b"\x1f\x8b")) as text:
+            first = text.read(1)
+            text.seek(0)
+            if not first:
+                raise TrafficError(f"{path} is empty. Record some traffic, or name another file with --traffic.")
+            if first == "[":
+                return _records(path, _array(path, text), chosen)
+            return _records(path, _objects(path, text), chosen) if first == "{" else _csv(path, text, chosen)
     except FileNotFoundError:
         raise TrafficError(f"There is no {path}. Name a recorded file with --traffic FILE.") from None
     except UnicodeDecodeError as error:
         raise TrafficError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise TrafficError(f"{path} is no whole gzip file. Compress it again.") from None
     except OSError as error:
         raise TrafficError(f"{path} can't be read ({error.strerror}). Correct the path or its permissions.") from None
+
+
+def _text_of(path: Path, compressed: bool) -> TextIO:
+    """A file's text, a byte order mark at its beginning left out."""
+    if compressed:
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(newline="", encoding="utf-8-sig")
 
 
 # ---- tables -------------------------------------------------------------------------------------
 
 
-def _csv(path: Path, lines: Iterator[str], columns: Columns) -> Rows:
-    reader = csv.reader(lines)
-    header = next(reader)
+def _csv(path: Path, text: TextIO, columns: Columns) -> Rows:
+    csv.field_size_limit(_LONGEST_FIELD)
+    first = text.readline()
+    text.seek(0)
+    reader = csv.reader(text, delimiter="\t" if "\t" in first and "," not in first else ",")
+
+    def rows() -> Iterator[list[str]]:
+        try:
+            yield from reader
+        except csv.Error as error:
+            raise TrafficError(f"{path}:{reader.line_num}: no CSV that can be read ({error}). {REMEDY}") from None
+
+    lines = rows()
+    header = next(lines, [])
 
     def records() -> Iterator[tuple[str, Mapping[str, Any]]]:
-        for row in reader:
+        for row in lines:
             if not row:
                 continue
             place = f"{path}:{reader.line_num}"
@@ -155,9 +191,8 @@ def _unknown(place: str, names: Sequence[str]) -> TrafficError:
 
 
 def _known(columns: Columns, names: Sequence[str], place: str) -> None:
-    mapped = (columns.time, columns.input_tokens, columns.output_tokens, columns.key, columns.query)
-    for column in (*mapped, *columns.attributes):
-        if column is not None and column not in names:
+    for column in columns.named:
+        if column not in names:
             raise TrafficError(f"{place}: there is no column '{column}'. {did_you_mean(column, names)}")
 
 
@@ -169,17 +204,27 @@ def _mapped(path: Path, records: Iterator[tuple[str, Mapping[str, Any]]], column
     keys: list[str] = []
     queries: list[str] = []
     attributes: list[Mapping[str, Plain]] = []
+    unseen, names = columns.named, dict[str, None]()
     for place, record in records:
+        if unseen:
+            names.update(dict.fromkeys(record))
+            unseen = [column for column in unseen if column not in record]
+        if columns.time in unseen:
+            raise TrafficError(
+                f"{place}: there is no column '{columns.time}'. {did_you_mean(columns.time, list(names))}"
+            )
         _has(record, (columns.time,), place)
         times.append(timestamp_s(record[columns.time], place, columns.unit))
         given.append(tokens(record.get(columns.input_tokens), place) if columns.input_tokens else 0)
         made.append(tokens(record.get(columns.output_tokens), place) if columns.output_tokens else 0)
         if columns.key:
-            keys.append(str(record.get(columns.key)))
+            keys.append(key(record.get(columns.key), place))
         if columns.query:
             queries.append(str(record.get(columns.query)))
         if columns.attributes:
             attributes.append({name: record[name] for name in columns.attributes if record.get(name) is not None})
+    if unseen and times:
+        raise TrafficError(f"{path}: no record has a column '{unseen[0]}'. {did_you_mean(unseen[0], list(names))}")
     return _checked(
         path, columns,
         Rows(
@@ -189,7 +234,7 @@ def _mapped(path: Path, records: Iterator[tuple[str, Mapping[str, Any]]], column
     )  # fmt: skip
 
 
-# ---- JSON lines ---------------------------------------------------------------------------------
+# ---- JSON ---------------------------------------------------------------------------------------
 
 
 def _objects(path: Path, lines: Iterator[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -197,17 +242,37 @@ def _objects(path: Path, lines: Iterator[str]) -> Iterator[tuple[str, dict[str, 
         if not line.strip():
             continue
         place = f"{path}:{line_number}"
-        try:
-            value = json.loads(line)
-        except ValueError as error:
-            raise TrafficError(f"{place}: not JSON ({error}). {REMEDY}") from None
-        if not isinstance(value, dict):
-            raise TrafficError(f"{place}: not an object. {REMEDY}")
-        yield place, value
+        yield place, _object(_json(line, place), place)
 
 
-def _json_lines(path: Path, lines: Iterator[str], columns: Columns) -> Rows:
-    objects = _objects(path, lines)
+def _array(path: Path, text: TextIO) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The records of one JSON array."""
+    whole = text.read()
+    for number_, value in enumerate(_json(whole, str(path)), 1):
+        place = f"{path}, record {number_}"
+        yield place, _object(value, place)
+
+
+def _json(text: str, place: str) -> Any:
+    """What a JSON text holds. A text with a lone surrogate can't be written anywhere, so it is refused here."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise TrafficError(f"{place}: not JSON ({error}). {REMEDY}") from None
+    except RecursionError:
+        raise TrafficError(f"{place}: nested too deep. {REMEDY}") from None
+    if "\\u" in text and not well_formed(json.dumps(value, ensure_ascii=False)):
+        raise TrafficError(f"{place}: holds a lone surrogate, which is no text. {REMEDY}")
+    return value
+
+
+def _object(value: Any, place: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TrafficError(f"{place}: not an object. {REMEDY}")
+    return value
+
+
+def _records(path: Path, objects: Iterator[tuple[str, dict[str, Any]]], columns: Columns) -> Rows:
     place, first = next(objects, (str(path), {}))
 
     def all_() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -264,12 +329,12 @@ def _telemetry(path: Path, objects: Iterator[tuple[str, dict[str, Any]]]) -> Row
         first_s = record.get("ttft_s")
         found.append(
             (
-                timestamp_s(record["time"], place, "s") - latency_s, tokens(record.get("input_tokens") or 0, place),
+                timestamp_s(record["time"], place) - latency_s, tokens(record.get("input_tokens") or 0, place),
                 tokens(record.get("output_tokens") or 0, place), latency_s,
                 float("nan") if first_s is None else number(first_s, place),
             )
         )  # fmt: skip
-        keys.append(str(record["key"]))
+        keys.append(key(record.get("key"), place))
         own = record.get("attributes")
         attributes.append({k: v for k, v in own.items() if isinstance(v, Plain)} if isinstance(own, dict) else {})
     table = np.array(found, np.float64).reshape(-1, 5)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rollcast.simulator.errors import TrafficError
-from rollcast.simulator.fields import REMEDY, number, timestamp_s, tokens
+from rollcast.simulator.fields import REMEDY, key, number, timestamp_s, tokens
 
 Plain = str | int | float | bool
 _INPUT, _OUTPUT = "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"
@@ -49,7 +49,7 @@ def spans_of(record: Mapping[str, Any], place: str) -> Iterator[Span]:
                     own = {**shared, **_attributes(span.get("attributes", ()))}
                     if _INPUT in own or _OLD_INPUT in own:
                         yield _span(span, own, place)
-    except (AttributeError, TypeError, KeyError) as error:
+    except (AttributeError, TypeError, KeyError, ValueError) as error:
         raise TrafficError(f"{place}: not an OTLP trace export ({error}). {REMEDY}") from None
 
 
@@ -70,7 +70,8 @@ def _span(span: Mapping[str, Any], own: Mapping[str, Plain], place: str) -> Span
     if end_s < start_s:
         raise TrafficError(f"{place}: a span ends before it starts. {REMEDY}")
     first = own.get("gen_ai.response.time_to_first_chunk", own.get("gen_ai.server.time_to_first_token"))
-    user = next((str(own[name]) for name in _USERS if name in own), str(span.get("traceId", "")))
+    users = (key(own[name], place) for name in _USERS if name in own)
+    user = next(filter(None, users), key(span.get("traceId"), place))
     return Span(
         start_s, end_s, float("nan") if first is None else number(first, place),
         tokens(own.get(_INPUT, own.get(_OLD_INPUT)), place), tokens(own.get(_OUTPUT, own.get(_OLD_OUTPUT, 0)), place),

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from rollcast.simulator.draws import Floats, Ints
 from rollcast.simulator.errors import TrafficError
 from rollcast.simulator.formats import Columns, Rows, read_rows
-from rollcast.simulator.synthetic import attributes_of_users, queries_of, users_of
+from rollcast.simulator.synthetic import USERS, attributes_of_users, queries_of, users_of
 
 Attributes = Mapping[str, str | int | float | bool]
 
@@ -123,9 +123,17 @@ def traffic_of(rows: Rows, source: str, seed: int = 0) -> Traffic:
     order = np.argsort(rows.arrival_s, kind="stable")
     arrival = rows.arrival_s[order] - rows.arrival_s.min()
     said = list(rows.remarks)
-    keys, key = (users_of(seed, count)) if rows.key is None else _indexed(rows.key, order)
-    if rows.key is None:
-        said.append(f"users are synthetic: {len(keys):,} of them, drawn from seed {seed} and the row")
+    recorded = rows.key if rows.key is not None and any(rows.key) else None
+    keys, key = users_of(seed, count) if recorded is None else _indexed(_known(recorded, order, seed), order)
+    if recorded is None:
+        why = "" if rows.key is None else "no request carries a targeting key: "
+        said.append(f"{why}users are synthetic: {len(keys):,} of them, drawn from seed {seed} and the row")
+    elif not all(recorded):
+        missing = sum(not key for key in recorded)
+        said.append(
+            f"{missing:,} of {count:,} requests carry no targeting key: each gets one of {USERS:,} synthetic users, "
+            f"drawn from seed {seed} and the row"
+        )
     classes: tuple[Attributes, ...]
     if rows.attributes is None:
         classes, of_user = attributes_of_users(seed, len(keys))
@@ -133,10 +141,7 @@ def traffic_of(rows: Rows, source: str, seed: int = 0) -> Traffic:
         said.append(f"regions and segments are synthetic: drawn from seed {seed} and the user")
     else:
         classes, attributes = _classes(rows.attributes, order)
-    if rows.query is None:
-        query = queries_of(seed, count)
-    else:
-        query = np.unique(np.array(rows.query, dtype=str), return_inverse=True)[1].astype(np.int64)[order]
+    query = queries_of(seed, count) if rows.query is None else _indexed(rows.query, order)[1]
     starts, blocks = _blocks(rows, order)
     return Traffic(
         arrival_s=arrival, input_tokens=rows.input_tokens[order], output_tokens=rows.output_tokens[order],
@@ -147,8 +152,22 @@ def traffic_of(rows: Rows, source: str, seed: int = 0) -> Traffic:
 
 
 def _indexed(values: Sequence[str], order: npt.NDArray[np.intp]) -> tuple[tuple[str, ...], Ints]:
-    names, index = np.unique(np.array(values, dtype=str), return_inverse=True)
-    return tuple(str(name) for name in names), index.astype(np.int64)[order]
+    """Distinct texts in order, and which of them each request has. Held as they are: one long text widens no table."""
+    names = tuple(sorted(set(values)))
+    places = {name: place for place, name in enumerate(names)}
+    return names, np.fromiter((places[value] for value in values), np.int64, len(values))[order]
+
+
+def _known(keys: Sequence[str], order: npt.NDArray[np.intp], seed: int) -> list[str]:
+    """Keys, with a synthetic user for each request that carries none. No recorded key is like a synthetic one."""
+    names, drawn = users_of(seed, len(keys))
+    of_row = np.empty(len(keys), np.int64)
+    of_row[order] = drawn
+    taken = set(keys)
+    prefix = "synthetic/"
+    while any(key.startswith(prefix) for key in taken):
+        prefix += "/"
+    return [key or prefix + names[row] for key, row in zip(keys, of_row, strict=True)]
 
 
 def _classes(values: Sequence[Attributes], order: npt.NDArray[np.intp]) -> tuple[tuple[Attributes, ...], Ints]:

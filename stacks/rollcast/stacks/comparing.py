@@ -80,10 +80,11 @@ def _exposure(forecast: Forecast, work: Work, own: list[Record], requests: list[
     proved = [r.time_s for r in own if r.kind == "reached" and r.body["milestone"] == work.plan.milestones[-1].index]
     until_s = proved[0] if proved and not own[-1].body.get("rollback") else float("inf")
     met = [request for request in requests if request.release not in old and request.time_s <= until_s]
+    users = {request.key for request in met} - {NO_KEY}
     expected = forecast.exposure
     return {
         "requests": _within(expected.requests, expected.requests_interval, float(len(met))),
-        "users": _within(expected.users, expected.users_interval, float(len({request.key for request in met} - {NO_KEY}))),
+        "users": _within(expected.users, expected.users_interval, float(len(users))),
     }
 
 

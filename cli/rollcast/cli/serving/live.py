@@ -13,6 +13,7 @@ from rollcast.cli.reports.content import page_of, table_of
 from rollcast.cli.reports.figures import chart_figure
 from rollcast.cli.reports.page import Block, Cell, Page, Row, Section, Table, Tile, Tone, Words
 from rollcast.cli.reports.subject import Named, Reality, Subject, reality_of
+from rollcast.cli.show_status import not_judged
 from rollcast.planner.plan import Plan
 from rollcast.simulator.forecast import Forecast
 from rollcast.stacks.applying import ledger_of
@@ -85,7 +86,7 @@ class Live:
         rollout = report["rollout"]
         subject = self._subject(rollout["id"]) if rollout else None
         tone, verdict = _verdict(rollout)
-        notes = [str(note) for note in report["notes"]]
+        notes = [*(str(note) for note in report["notes"]), *not_judged(report["measured"])]
         if notes and tone == "good":
             tone = "warn"
         more = [f"… and {len(notes) - MOST_NOTES} more: 'rollcast status'"] if len(notes) > MOST_NOTES else []

@@ -55,9 +55,9 @@ class Guards:
         """Count requests, users and known fields. A label is no request of its own."""
         own = np.ones(len(outcomes), np.bool_) if outcomes.is_label is None else ~outcomes.is_label
         candidate, times = outcomes.candidate[own], outcomes.time_s[own]
-        known = own if outcomes.keyless is None else own & ~outcomes.keyless
-        self.keyless += int(np.count_nonzero(own)) - int(np.count_nonzero(known))
-        first = outcomes.candidate[known][self.users.mask(keys.rows(known))]
+        keyed = own if outcomes.keyless is None else own & ~outcomes.keyless
+        self.keyless += int(np.count_nonzero(own)) - int(np.count_nonzero(keyed))
+        first = outcomes.candidate[keyed][self.users.mask(keys.rows(keyed))]
         new = int(np.count_nonzero(first))
         self.arms = [self.arms[0] + new, self.arms[1] + len(first) - new]
         if self.by_user is not None:

@@ -24,8 +24,8 @@ def request_of(data: Any) -> Request | None:
     """The request of a record; None where it is no telemetry.
 
     `{"time": seconds or ISO 8601, "request": id, "key": …, "release": …, "components": {…}, "<field>": number or
-    boolean, …}`. A record with `label_for: <request id>` is a delayed judgement of that request. Keys and ids of requests
-    are any scalar (see `planner.keys`); a record whose key can't be one is no telemetry.
+    boolean, …}`. A record with `label_for: <request id>` is a delayed judgement of that request. Keys and ids of
+    requests are any scalar (see `planner.keys`); a record whose key can't be one is no telemetry.
     """
     if not isinstance(data, Mapping):
         return None
