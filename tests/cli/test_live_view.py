@@ -11,6 +11,7 @@ from rich.console import Console
 
 from rollcast.cli.show_live import LiveView
 from rollcast.cli.show_rollout import Lines, tell_json
+from rollcast.cli.show_status import measured, not_judged
 from rollcast.planner.plan import Plan
 from tests.planner.test_rag_search_plan import example_plan
 
@@ -74,3 +75,20 @@ def test_json_is_one_object_a_line_and_never_a_number_that_json_lacks(capsys: py
     tell_json({"event": "look", "gates": [{"interval": [float("-inf"), float("nan")]}]})
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line) == {"event": "look", "gates": [{"interval": [None, None]}]}
+
+
+def test_requests_without_a_key_and_what_was_left_out_are_shown() -> None:
+    found = {"shares": [], "requests": 3, "mixed": 0, "keyless": 2, "unreadable": 1, "absurd": 4, "milliseconds": 5}
+    text = measured({**found, "repeated": 6})
+    assert "2 requests carry no targeting key" in text
+    assert "1 unreadable, 4 from the future, 5 with milliseconds where seconds are asked, 6 repeated" in text
+    assert list(not_judged({"keyless": 0})) == []
+    plan = example_plan()
+    seen = look(plan)
+    console = Console(file=io.StringIO(), force_terminal=True, width=120, record=True, color_system=None)
+    view = LiveView(plan, None, console)
+    view.tell({**seen, "tally": {**seen["tally"], "keyless": 7, "unreadable": 1}})
+    console.print(view.render())
+    shown = console.export_text()
+    assert "7 requests carry no targeting key" in shown
+    assert "left out of telemetry: 1 unreadable" in shown
