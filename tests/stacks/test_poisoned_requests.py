@@ -1,4 +1,4 @@
-"""What a client sends never ends the example's service: a key that can't be hashed is refused before the flag is asked."""
+"""What a client sends never ends the example's service: a key that can't be hashed is refused before it is used."""
 
 from __future__ import annotations
 
