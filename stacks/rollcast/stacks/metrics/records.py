@@ -18,6 +18,7 @@ from rollcast.stacks.metrics import Request
 
 _ABOUT = {"time", "request", "key", "channel", "release", "components", "attributes", "label", "label_for"}
 _LARGEST = 1e12
+_written_out = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
 def request_of(data: Any) -> Request | None:
@@ -80,5 +81,5 @@ def _written(request: Request) -> bool:
     """Whether all text of a request can be written down again: in the ledger, in a report, on a terminal."""
     plain: Iterable[str] = (request.id, request.key, request.channel, request.release or "", *request.values)
     nested = [part for part in (request.components, request.attributes) if part]
-    text = "".join(plain) + (json.dumps(nested, ensure_ascii=False, default=str) if nested else "")
+    text = "".join(plain) + (_written_out(nested) if nested else "")
     return text.isascii() or well_formed(text)
