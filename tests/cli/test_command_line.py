@@ -49,6 +49,35 @@ def test_a_usage_error_exits_1_because_2_means_changes(capsys: pytest.CaptureFix
     assert "Did you mean 'plan'?" in captured.err
 
 
+@pytest.mark.parametrize("words", [[], ["policy"], ["engine"]])
+def test_a_command_without_its_command_shows_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("Usage: rollcast")
+    assert captured.err == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("plan -out x.plan", "write '--out', not '-out'"),
+        ("plan -out=x.plan", "write '--out', not '-out'"),
+        ("plan -env prod", "write '--env', not '-env'"),
+        ("apply -auto-approve", "write '--auto-approve', not '-auto-approve'"),
+        ("apply -target answer", "There is no option '-target' here"),
+        ("apply --target=answer", "There is no option '--target' here"),
+        ("apply -refresh-only", "rollcast plan --refresh-only"),
+        ("plan -oops", "There is no option '-oops', nor '--oops'."),
+        ("-Cproject plan --nope", "No such option: --nope."),
+    ],
+)
+def test_an_option_of_another_tool_gets_a_hint(line: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(line.split()) == 1
+    message = capsys.readouterr().err
+    assert said in message
+    assert len(message.splitlines()) == 1
+
+
 def test_a_missing_declaration_is_named_with_its_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", "-C", str(tmp_path)]) == 1
     message = capsys.readouterr().err

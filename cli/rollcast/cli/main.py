@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,10 @@ app = typer.Typer(
 )
 _WITH_VALUE = ("-C", "--env", "--file")
 _WITHOUT_VALUE = ("--debug",)
+_ELSEWHERE = {  # options of tools of this kind that have no counterpart, or one at another command
+    "target": "a plan is of the whole declaration, as a part of it could be a mix that nobody declared",
+    "refresh-only": "'rollcast plan --refresh-only' says what was changed by hand",
+}
 
 
 def _show_version(wanted: bool) -> None:
@@ -94,17 +99,52 @@ def hoist(arguments: Sequence[str]) -> list[str]:
     return [*front, *rest]
 
 
+def hint(words: Sequence[str], refused: str, known: Sequence[str]) -> str | None:
+    """What to write in place of an option that was refused, where it is one of another tool; else None.
+
+    A long option with one dash is read letter by letter: `refused` is then a letter that nobody meant.
+    """
+    before = words[: words.index("--")] if "--" in words else words
+    if refused.startswith("--"):
+        word = refused
+    else:
+        long = (one.partition("=")[0] for one in before if re.match(r"-[A-Za-z][A-Za-z-]+(=|$)", one))
+        word = next((one for one in long if refused[1:2] in one[1:]), "")
+    name = word.lstrip("-")
+    if name and word != f"--{name}" and f"--{name}" in known:
+        return f"Long options have two dashes: write '--{name}', not '{word}'."
+    if name in _ELSEWHERE:
+        return f"There is no option '{word}' here: {_ELSEWHERE[name]}."
+    return f"There is no option '{word}', nor '--{name}'." if name and word != refused else None
+
+
+def _usage(words: Sequence[str], error: TyperException) -> str:
+    """A usage error in one line."""
+    refused, context = getattr(error, "option_name", None), getattr(error, "ctx", None)
+    if type(error).__name__ == "NoSuchOption" and refused:
+        known = [option for param in context.command.params for option in param.opts] if context is not None else []
+        found = hint(words, refused, [*known, *_WITH_VALUE, *_WITHOUT_VALUE, "--version", "--help"])
+        if found:
+            return found
+    text = " ".join((error.format_message() if hasattr(error, "format_message") else str(error)).split())
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and gives its exit code."""
     words = hoist(sys.argv[1:] if arguments is None else arguments)
+    if not words:
+        words = ["--help"]
     try:
         with _back_again():
             code = typer.main.get_command(app).main(words, prog_name="rollcast", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except TyperException as error:
-        text = error.format_message() if hasattr(error, "format_message") else str(error)
-        terminal.note(f"Error: {text} Run 'rollcast --help', or 'rollcast COMMAND --help'.")
+        if type(error).__name__ == "NoArgsIsHelpError":  # a group without its command: help, as the bare command gives
+            terminal.out(str(getattr(error, "message", error)))
+            return 0
+        terminal.note(f"Error: {_usage(words, error)} Run 'rollcast --help', or 'rollcast COMMAND --help'.")
         return 1
     except (KeyboardInterrupt, typer.Abort):
         terminal.note("Interrupted.")
