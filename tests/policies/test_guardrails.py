@@ -239,6 +239,27 @@ def test_owners_approve_what_is_theirs() -> None:
     passes(rule, review_of(DECLARED.replace('"2", provides: {format: "1"}}', by % "ada")))
 
 
+_RULES = """schema: rollcast/v1
+pipeline: chat
+artifacts:
+  - {kind: model-weights, name: bot, version: "1"}
+  - {kind: safety-policy, name: rules, version: "1", approved_by: ada}
+components:
+  generator: {artifact: bot@1}
+  safety: {artifact: rules@1, upstream: [generator]}
+"""
+_PART = "  safety: {artifact: rules@1, upstream: [generator]}\n"
+
+
+def test_a_removal_needs_somebody_who_decides_it_and_a_renamed_component_is_none() -> None:
+    rule = library.owner_approval(owners=["ada"])
+    without = _RULES.replace(_PART, "")
+    gone = without.replace('  - {kind: safety-policy, name: rules, version: "1", approved_by: ada}\n', "")
+    for declared in (without, gone):
+        refused(rule, review_of(declared, _RULES), "rules@1 is removed from line", "one of ada")
+    passes(rule, review_of(_RULES.replace("  safety:", "  guard:"), _RULES))
+
+
 # ---- when ---------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 
 from rollcast.planner.declaration import Artifact, ArtifactKind
-from rollcast.planner.releases import Release
+from rollcast.planner.releases import Release, SlotVersion
 from rollcast.policies.review import Review, SlotChange
 from rollcast.policies.rules import Level, Policy, Violation, register
 
@@ -209,6 +209,8 @@ def owner_approval(
 ) -> Policy:
     """Every changed artifact of these kinds names who approved it, one of `owners` where they are given.
 
+    What is removed is changed, too. Its `approved_by` was for its arrival, so a removal needs an override.
+
     Why: some changes are decisions, and a decision has somebody who made it. The ledger keeps the name.
     """
 
@@ -227,8 +229,37 @@ def owner_approval(
                     f"{artifact.reference} is approved by {artifact.approved_by}, who does not own {artifact.kind}."
                 )
                 yield Violation(message, path, f"Ask one of {', '.join(owners)}.")
+        for line, gone in _removed(review, kinds):
+            if gone.reference not in told:
+                told.add(gone.reference)
+                message = f"{gone.reference} is removed from line {line}, which is a change of it that nobody approved."
+                who = f"one of {', '.join(owners)}" if owners else "whoever decides on it"
+                remedy = f"Put it back, or let {who} override this guardrail with a reason."
+                yield Violation(message, review.channel_path(line), remedy)
 
     return register(rule, name, level, "a decision has somebody who made it")
+
+
+def _removed(review: Review, kinds: Sequence[ArtifactKind | str]) -> Iterator[tuple[str, SlotVersion]]:
+    """(line, version) of these kinds that serve and have no successor: no version of theirs, none in their slot.
+
+    The people of a line that is gone are served by another, so that what was there may be on any.
+    """
+    plan = review.plan
+    for line, source in plan.from_release.items():
+        if source is None:
+            continue
+        own = plan.to_release.get(line)
+        after = [plan.releases[one] for one in ([own] if own is not None else plan.to_release.values())]
+        for slot, version in plan.releases[source].slots.items():
+            kind, name = version.artifact.kind, version.artifact.name
+            kept = any(
+                other.artifact.kind == kind and (other.artifact.name == name or place == slot)
+                for release in after
+                for place, other in release.slots.items()
+            )
+            if kind in kinds and after and not kept:
+                yield line, version
 
 
 __all__ = [
