@@ -10,7 +10,7 @@ import pytest
 from hypothesis.stateful import invariant
 
 from rollcast.planner.plan import Plan
-from rollcast.policies import Review, State, Violation, policy
+from rollcast.policies import Review, State, Violation, library, policy
 from rollcast.policies.testing import of_states
 from rollcast.policies.walking import Broken, Evidence, Walk
 from rollcast.policies.walking.machine import RolloutMachine, walk_everywhere
@@ -106,12 +106,26 @@ def test_a_broken_policy_fails_a_walk_at_once(broken: object) -> None:
     assert "is broken" in story(policy(name="broken")(broken))  # type: ignore[call-overload]
 
 
-def test_a_finding_that_is_of_no_state_is_left_to_the_guardrails() -> None:
+def test_a_rule_over_the_plan_alone_fails_a_walk_where_it_is_a_projects_own() -> None:
     @policy
     def of_the_plan(review: Review) -> list[str]:
         return ["whatever happens on the way"]
 
-    walk_everywhere(reviews(), [of_the_plan], profile=SHORT)
+    assert "Policy 'of-the-plan' does not hold: whatever happens" in story(of_the_plan)
+
+
+def test_what_a_guardrail_of_the_library_asks_of_a_release_is_left_to_its_plan() -> None:
+    walk_everywhere(reviews(), [library.evaluation_fresh(1)], profile=SHORT)
+
+
+def test_a_rule_that_misses_a_state_is_judged_by_all_of_them() -> None:
+    @policy
+    def somebody_is_served(review: Review) -> list[str]:
+        if review.visited:
+            return []
+        return [] if any(state.shares for state in review.states) or review.plan.empty else ["nobody is served"]
+
+    walk_everywhere(reviews(), [somebody_is_served], profile=SHORT)
 
 
 def test_a_machine_may_be_extended_with_invariants_of_its_own() -> None:

@@ -53,6 +53,11 @@ class Policy:
     limit_s: float = LIMIT_S
     source: str = ""
 
+    @property
+    def of_library(self) -> bool:
+        """Whether the rule is a guardrail of the library, and not a project's own."""
+        return getattr(self.rule, "__module__", "").startswith("rollcast.policies.library")
+
     def __call__(self, review: Review) -> Iterable[str | Violation]:
         return self.rule(review)
 

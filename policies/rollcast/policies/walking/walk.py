@@ -318,11 +318,21 @@ class Walk:
         return not judgement.passed
 
     def _judged(self, one: Policy, visited: tuple[State, ...]) -> set[str]:
-        """What a policy finds without any state: it is of the plan, not of the way, and is judged beforehand."""
+        """What a policy finds without any state: it is of the plan, not of the way.
+
+        It breaks a project's own rule as a state would. A guardrail of the library asks there for what a release of
+        tomorrow will bring, such as an approval, and is judged when that release is planned.
+        """
         judgement = judge_one(replace(self.review, visited=visited), one)
         if judgement.broken:
             self.broken(f"Policy '{one.name}'", judgement.message)
-        return {finding.message for finding in judgement.findings}
+        found = {finding.message for finding in judgement.findings}
+        if found and judgement.override is None and not one.of_library:
+            # A rule may miss states where there are none: what it finds in the whole plan, too, is of the plan.
+            for finding in judge_one(self.review, one).findings:
+                if finding.message in found:
+                    self.broken(f"Policy '{one.name}'", finding.message, finding.remedy)
+        return found
 
     def broken(self, rule: str, what: str, remedy: str = "") -> None:
         """Raises Broken with the story so far."""
