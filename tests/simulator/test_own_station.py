@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,11 +12,12 @@ import numpy as np
 import pytest
 import simpy
 
-from rollcast.cli.simulate import load_stations
 from rollcast.simulator.calibration.alone import run, single
 from rollcast.simulator.draws import Purpose
 from rollcast.simulator.engines import choose
 from rollcast.simulator.errors import SimulatorError
+from rollcast.simulator.own_stations import load_stations
+from rollcast.simulator.parallel import work
 from rollcast.simulator.profiles import KINDS, Profile, parse
 from rollcast.simulator.reference.station import ProcessStation, Station, Visit, station
 from rollcast.simulator.reference.world import World
@@ -77,3 +79,28 @@ def test_the_station_that_the_contributors_guide_adds(azure_hour: Traffic, tmp_p
         Station.kinds.pop("coin", None)
         Station.owned.discard("coin")
     assert set(np.round(served.latency_s, 6)) == {1.0, 3.0}
+
+
+def _most_s(profile: Profile, piece: int) -> float:
+    return float(getattr(profile, "most_s", -1.0)) + piece + ("lottery" not in Station.kinds)
+
+
+def test_workers_know_the_stations_of_a_project(tmp_path: Path) -> None:
+    (tmp_path / "stations").mkdir()
+    (tmp_path / "stations" / "lottery.py").write_text(
+        "from typing import Literal\n"
+        "from rollcast.simulator.profiles import Profile\n"
+        "from rollcast.simulator.reference.station import ProcessStation, station\n"
+        "class LotteryProfile(Profile):\n    station: Literal['lottery'] = 'lottery'\n    most_s: float = 0.25\n"
+        "@station('lottery', LotteryProfile)\nclass Lottery(ProcessStation):\n    pass\n",
+        "utf-8",
+    )
+    try:
+        load_stations(tmp_path)
+        profile = parse({"station": "lottery"}, "lottery@1")
+        found = [work(partial(_most_s, profile), range(16), workers, lambda done: None).results for workers in (1, 2)]
+    finally:
+        KINDS.pop("lottery", None)
+        Station.kinds.pop("lottery", None)
+        Station.owned.discard("lottery")
+    assert found[0] == found[1] == {piece: piece + 0.25 for piece in range(16)}

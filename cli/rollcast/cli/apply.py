@@ -97,6 +97,7 @@ def _chosen(project: Project, approved: Plan | None) -> Planned:
 def _forecast(project: Project, plan: Plan) -> Forecast | None:
     """The forecast of one run over the recorded traffic of the project; None where there is no traffic."""
     from rollcast.cli.simulate import traffic_of
+    from rollcast.simulator.own_stations import load_stations
     from rollcast.simulator.simulate import simulate
     from rollcast.simulator.traffic import read_traffic
 
@@ -104,6 +105,7 @@ def _forecast(project: Project, plan: Plan) -> Forecast | None:
     if not files or not any(plan.from_release.values()):
         return None
     terminal.note(f"Replaying {', '.join(file.name for file in files)} through the plan (--no-forecast leaves it out)…")
+    load_stations(project.folder)
     return simulate(plan, read_traffic(files))
 
 

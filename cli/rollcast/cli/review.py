@@ -76,6 +76,7 @@ def _subject(
     from rollcast.cli.reports.subject import Named, Subject
     from rollcast.cli.revisions import declaration_at
     from rollcast.cli.simulate import traffic_of
+    from rollcast.simulator.own_stations import load_stations
     from rollcast.simulator.simulate import simulate
     from rollcast.simulator.traffic import read_traffic
 
@@ -91,6 +92,7 @@ def _subject(
         if not plan.empty:
             terminal.note("No recorded traffic: nothing is simulated. Name some with --traffic, or put it in traffic/.")
         return Subject(plan, command=command)
+    load_stations(chosen.directory)
     forecast = simulate(plan, read_traffic(files, seed=seed, scale=scale), runs=runs, seed=seed, detect=detect)
     return Subject(judged(project, plan, forecast), [Named("forecast", forecast)], command=command)
 

@@ -53,6 +53,7 @@ def simulate(
     from rollcast.cli.guarding import lines_of, refuse
     from rollcast.cli.show_forecast import text_of
     from rollcast.simulator import simulate as simulator
+    from rollcast.simulator.own_stations import load_stations
     from rollcast.simulator.traffic import read_traffic
 
     made, files = _plan_and_traffic(context, plan, traffic, from_)
@@ -107,23 +108,6 @@ def _moments(text: str) -> list[tuple[float, float]]:
         return [(duration_s(at), float(factor)) for at, factor in (pairs(text, "--warp") or {}).items()]
     except ValueError as error:
         raise SimulatorError(f"--warp {text}: {error}. Write for example 10m=3,20m=1.") from None
-
-
-def load_stations(folder: Path) -> None:
-    """Registers the stations of a project's own: its `stations/*.py`, in order of name. Raises SimulatorError."""
-    import importlib.util
-
-    from rollcast.simulator.errors import SimulatorError
-
-    for path in sorted((folder / "stations").glob("*.py")):
-        spec = importlib.util.spec_from_file_location(f"rollcast_stations_{path.stem}", path)
-        assert spec is not None
-        assert spec.loader is not None
-        try:
-            spec.loader.exec_module(importlib.util.module_from_spec(spec))
-        except Exception as error:
-            text = f"{path} can't be loaded ({type(error).__name__}: {error}). Correct it, or move it away."
-            raise SimulatorError(text) from error
 
 
 def _say_compiling(plan: Plan, engine: str) -> None:

@@ -14,6 +14,8 @@ from typing import Generic, TypeVar
 
 import joblib
 
+from rollcast.simulator.own_stations import load_again, loaded
+
 Result = TypeVar("Result")
 _BATCHES = 12  # for each worker: enough for progress, few enough to cost nothing
 _WORTH = 8  # fewer pieces are done before other processes have started
@@ -57,7 +59,7 @@ def _each(function: Callable[[int], Result], pieces: Sequence[int], workers: int
         return
     size = max(1, -(-len(pieces) // (workers * _BATCHES)))
     batches = [pieces[i : i + size] for i in range(0, len(pieces), size)]
-    packed = pickle.dumps(function)
+    packed = pickle.dumps((loaded(), pickle.dumps(function)))  # stations must be known before profiles are unpacked
     streams = bool(getattr(backend, "supports_return_generator", False))  # Ray's gives all results at the end
     parallel = joblib.Parallel(
         n_jobs=workers, return_as="generator_unordered" if streams else "list", batch_size=1, pre_dispatch="2*n_jobs"
@@ -72,6 +74,8 @@ def _batch(packed: bytes, pieces: Sequence[int]) -> list[tuple[int, object]]:
     """In a worker: the function is unpacked once, however many batches come."""
     if packed not in _unpacked:
         _unpacked.clear()
-        _unpacked[packed] = pickle.loads(packed)  # made by `_each`, in this program
+        stations, inner = pickle.loads(packed)  # made by `_each`, in this program
+        load_again(stations)
+        _unpacked[packed] = pickle.loads(inner)
     function = _unpacked[packed]
     return [(piece, function(piece)) for piece in pieces]
