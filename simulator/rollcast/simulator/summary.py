@@ -102,7 +102,26 @@ def _metrics(stage: Stage, runs: Sequence[Run]) -> Iterable[MetricForecast]:
     for audience in stage.audiences:
         for spec in stage.specs:
             key = (audience, spec.metric)
-            yield _metric(spec, audience, [run.metrics[key] for run in runs], spec.metric in watched, runs[0], key)
+            pairs = [run.metrics[key] for run in runs]
+            if _first(stage.scene.plan):
+                yield _alone(spec, audience, pairs)
+            else:
+                yield _metric(spec, audience, pairs, spec.metric in watched, runs[0], key)
+
+
+def _first(plan: Plan) -> bool:
+    """Whether nothing serves before the rollout: then there is nothing to compare with."""
+    return not any(plan.from_release.values())
+
+
+def _alone(spec: GateSpec, audience: str, pairs: Sequence[Pair]) -> MetricForecast:
+    """A metric of a first release: no baseline, and nothing that would be derived from one."""
+    values = np.array([rollout for _, rollout in pairs], np.float64)
+    known = values[~np.isnan(values)]
+    return MetricForecast(
+        name=spec.metric, audience=audience, baseline=None, rollout=float(known.mean()) if len(known) else None,
+        difference=None, interval=None,
+    )  # fmt: skip
 
 
 def _metric(
@@ -156,7 +175,11 @@ def _stages(stage: Stage, runs: Sequence[Run]) -> Iterable[StageForecast]:
         entered = np.array([outcome.entered_s for outcome in found])
         audience = milestone.audience or "everyone"
         metrics = [
-            _metric(spec, audience, [o.metrics[spec.metric] for o in found], spec.metric in watched, None, ("", ""))
+            _alone(spec, audience, [o.metrics[spec.metric] for o in found])
+            if _first(stage.scene.plan)
+            else _metric(
+                spec, audience, [o.metrics[spec.metric] for o in found], spec.metric in watched, None, ("", "")
+            )
             for spec in stage.specs
             if found
         ]
@@ -213,6 +236,8 @@ def _warnings(stage: Stage, stations: Sequence[StationForecast]) -> Iterable[str
                 f"{station.component} ({station.artifact}) can't keep up{since}: it is {station.utilization:.0%} busy. "
                 "Its latencies grow for as long as this traffic lasts; give it replicas, or lower --scale."
             )
+    if _first(stage.scene.plan):
+        yield "nothing is live, so a first release is compared with nothing: no baseline, difference or limit"
     for audience, inside in stage.audiences.items():
         if not inside.any():
             yield f"no request of the traffic belongs to the audience '{audience}': its stages see no evidence"

@@ -93,6 +93,9 @@ def latency(forecast: Forecast) -> Chart | None:
 def _quantile(stages: Sequence[StageForecast], name: str, colour: int) -> Iterator[Series]:
     found = [(s.milestone, m) for s in stages for m in s.metrics if m.name == name and m.rollout is not None]
     known = [(x, m) for x, m in found if m.baseline is not None]
+    if not known:  # a first release is compared with nothing
+        yield Series(name, [(float(x), m.rollout or 0.0) for x, m in found], colour)
+        return
     points = [(float(x), m.rollout or 0.0) for x, m in known]
     band = [_around(metric) for _, metric in known]
     yield Series(name, points, colour, band if any(m.interval for _, m in known) else ())
