@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -167,16 +168,34 @@ def test_evidence_that_never_comes_is_no_pass(site: Site) -> None:
     assert {share["percent"] for share in site.status()["serving"]} == {50.0}
 
 
-def test_telemetry_out_of_reach_is_no_pass_either(site: Site) -> None:
-    short = ROLLOUT.replace("max: 60s, then: rollback", "max: 2s, then: rollback")
-    site.declare(safety=2, rollout=short)
+def _telemetry(site: Site, settings: str) -> None:
     path = site.folder / "rollcast.yaml"
-    dead = "telemetry: {kind: prometheus, url: 'http://127.0.0.1:1'}"
-    path.write_text(path.read_text().replace("telemetry: {kind: jsonl, path: .rollcast/live/telemetry}", dead))
+    path.write_text(re.sub(r"telemetry: \{.*?\}", f"telemetry: {{{settings}}}", path.read_text()))
+
+
+@pytest.mark.parametrize("settings", ["kind: otlp", "kind: sql", "kind: prometheus, url: 'http://127.0.0.1:1'"])
+def test_no_rollout_begins_without_the_telemetry_that_it_will_need(site: Site, settings: str) -> None:
+    site.declare(safety=2)
+    _telemetry(site, settings)
+    before = site.status()
+    refused = site.rollcast("apply", "--auto-approve")
+    assert refused.returncode == 1, refused.stdout + refused.stderr
+    assert "The rollout has not begun, and nothing was changed." in refused.stderr
+    assert site.status() == before
+
+
+@pytest.mark.parametrize("settings", ["kind: otlp", "kind: prometheus, url: 'http://127.0.0.1:1'"])
+def test_telemetry_that_broke_since_is_no_pass_and_no_hindrance_on_the_way_back(site: Site, settings: str) -> None:
+    site.declare(safety=2, rollout=ROLLOUT.replace("max: 60s, then: rollback", "max: 2s, then: hold"))
     with site.requests() as requests:
-        done = site.rollcast("apply", "--auto-approve")
-    assert done.returncode == 4, done.stdout + done.stderr
-    assert "Prometheus" in done.stdout
+        begun = site.rollcast("apply", "--once", "--auto-approve")
+        assert begun.returncode == 5, begun.stdout + begun.stderr
+        _telemetry(site, settings)
+        held = site.rollcast("apply", "--once")
+        assert held.returncode == 5, held.stdout + held.stderr
+        assert {share["percent"] for share in site.status()["serving"]} == {50.0}
+        back = site.rollcast("abort")
+    assert back.returncode == 4, back.stdout + back.stderr
     assert site.components()["safety"] == "no-code-execution@1"
     assert (requests.mixed, requests.failed) == (0, 0)
 

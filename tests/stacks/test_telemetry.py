@@ -29,6 +29,7 @@ from rollcast.stacks.clock import Clock
 from rollcast.stacks.errors import StackError
 from rollcast.stacks.evidence import Collector, Watch
 from rollcast.stacks.metrics import Batch, Cursor, Request, Source, source_of
+from rollcast.stacks.metrics.guarded import Guarded
 from rollcast.stacks.metrics.records import request_of
 from tests.stacks.servers import postgres, prometheus
 
@@ -465,3 +466,28 @@ def test_more_than_one_record_in_a_hundred_left_out_holds() -> None:
     held = _judged(0, 600, dropped=7)
     assert held.verdict is Verdict.HOLD
     assert "7 of 607 records of telemetry in this stage are left out (7 unreadable)" in held.sentence
+
+
+def test_a_cursor_of_other_settings_begins_at_the_end_of_what_is_there_now(tmp_path: Path) -> None:
+    for name in ("before", "after"):
+        (tmp_path / f"{name}.jsonl").write_text("{}\n" * 3, "utf-8")
+    before = Guarded(Telemetry(path="before.jsonl"), tmp_path)
+    after = Guarded(Telemetry(path="after.jsonl"), tmp_path)
+    cursor = before.end()
+    assert before.read(cursor).cursor == cursor
+    assert after.read(cursor, cursor).requests == []
+    assert after.read(cursor).cursor == after.end()
+    assert after.read({}).unreadable == 3
+
+
+def test_a_source_in_a_rollout_raises_nothing_but_its_own_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "t.jsonl").write_text("{}\n", "utf-8")
+
+    def fail(*_: object) -> None:
+        raise KeyError("nested too deeply")
+
+    monkeypatch.setattr("rollcast.stacks.metrics.jsonl.request_of", fail)
+    with pytest.raises(StackError, match="KeyError: .nested too deeply"):
+        Guarded(Telemetry(path="t.jsonl"), tmp_path).read({})
+    with pytest.raises(StackError, match="no telemetry of kind 'otlp'"):
+        Guarded(Telemetry(kind="otlp"), tmp_path).end()

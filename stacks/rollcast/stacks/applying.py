@@ -11,12 +11,13 @@ import getpass
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
 from rollcast.planner.declaration import Declaration
 from rollcast.planner.plan import Plan
+from rollcast.stacks import engine
 from rollcast.stacks.drifting import Standing, lineage_of, standing
 from rollcast.stacks.driver import Driver, Ended, Exit
 from rollcast.stacks.engine.update import World
@@ -25,7 +26,7 @@ from rollcast.stacks.evidence import Tally
 from rollcast.stacks.ledger import Lease, Ledger, Record, open_ledger
 from rollcast.stacks.ledger.lease import TTL_S
 from rollcast.stacks.live import read, target_at
-from rollcast.stacks.metrics import source_of
+from rollcast.stacks.metrics.guarded import Guarded
 from rollcast.stacks.project import Project, tool_version
 from rollcast.stacks.restoring import put_back
 from rollcast.stacks.rollouts import Work, begin, load, scope_of, serial_of, under_way
@@ -73,6 +74,8 @@ def start(
         _refuse_second(under_way(ledger))
         found = standing(project)
         _refuse_stale(project, plan, found, serial_of(ledger), own=declared is None)
+        if not plan.empty:
+            _open_once(project, plan, telemetry=not rollback)
         if found.drift:
             target.claim(held.lease.token)
             world = _world(project, held)
@@ -100,7 +103,7 @@ def resume(project: Project, tell: Tell, *, once: bool = False, order: Mapping[s
         started = under_way(ledger)
         if started is None:
             raise StackError("The rollout ended just now. See 'rollcast status'.")
-        work = load(ledger, started)
+        work = _where_things_are(project, load(ledger, started))
         _world(project, held).end_orphans()  # one that was stopped in a write would hold the target's lock
         target_at(project.folder, work.plan.settings).claim(held.lease.token)
         if order is not None:
@@ -113,9 +116,36 @@ def _drive(project: Project, work: Work, ledger: Ledger, held: Held, tell: Tell,
     held.on_second.append(world.end)
     if recover:
         world.recover()
-    source = source_of(work.plan.settings.telemetry, project.folder)
+    source = Guarded(project.environment.telemetry, project.folder)
     steps = Steps(project.folder, world)
     return Driver(work, ledger, held.lease, steps, source, tell, held.stopping).run(once)
+
+
+def _open_once(project: Project, plan: Plan, telemetry: bool) -> None:
+    """Opens what the rollout will need before it begins. Raises StackError: nothing was changed.
+
+    Where nothing serves yet there may be no telemetry to reach, so that only its settings are looked at; a way back
+    does without.
+    """
+    source = Guarded(project.environment.telemetry, project.folder)
+    try:
+        engine.require()
+        if telemetry:
+            source.open()
+        if telemetry and any(plan.from_release.values()):
+            source.end()
+    except StackError as error:
+        raise type(error)(f"{error} The rollout has not begun, and nothing was changed.") from None
+
+
+def _where_things_are(project: Project, work: Work) -> Work:
+    """The rollout with the endpoint as it is declared now, where it is about this target: it may have been corrected."""
+    then, now = work.plan.settings.target, project.environment.target
+    place = then.model_copy(update={"endpoint": now.endpoint})
+    if place != now:
+        return work
+    settings = work.plan.settings.model_copy(update={"target": place})
+    return replace(work, plan=work.plan.model_copy(update={"settings": settings}))
 
 
 def _world(project: Project, held: Held) -> World:

@@ -79,7 +79,8 @@ def _work(project: Project, ledger: Ledger, started: Record) -> Work | None:
         raise
     except StackError:
         return None
-    return work if work.plan.settings.target == project.environment.target else None
+    then, now = work.plan.settings.target, project.environment.target
+    return work if then.model_copy(update={"endpoint": now.endpoint}) == now else None
 
 
 def _of(pipelines: set[str], state: WorldState, work: Work | None) -> WorldState:
