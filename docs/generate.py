@@ -169,8 +169,8 @@ def commands() -> str:
     lines = [NOTE, "", "# Commands", ""]
     lines += [
         "Results go to standard output, everything else to standard error. `-C DIR`, `--env NAME` and `--file FILE`",
-        "choose project, environment and declaration, before or after the command. `-C` changes into the folder before anything",
-        "is read, as `git -C` does: every relative path on the command line is below it.",
+        "choose project, environment and declaration, before or after the command. `-C` changes into the folder before",
+        "anything is read, as `git -C` does: every relative path on the command line is below it.",
         "",
         *_exit_codes(),
         *_options(group),

@@ -480,14 +480,16 @@ def test_a_cursor_of_other_settings_begins_at_the_end_of_what_is_there_now(tmp_p
     assert after.read({}).unreadable == 3
 
 
-def test_a_source_in_a_rollout_raises_nothing_but_its_own_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_in_a_rollout_raises_nothing_but_its_own_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "t.jsonl").write_text("{}\n", "utf-8")
 
     def fail(*_: object) -> None:
         raise KeyError("nested too deeply")
 
     monkeypatch.setattr("rollcast.stacks.metrics.jsonl.request_of", fail)
-    with pytest.raises(StackError, match="KeyError: .nested too deeply"):
+    with pytest.raises(StackError, match=r"KeyError: .nested too deeply"):
         Guarded(Telemetry(path="t.jsonl"), tmp_path).read({})
     with pytest.raises(StackError, match="no telemetry of kind 'otlp'"):
         Guarded(Telemetry(kind="otlp"), tmp_path).end()

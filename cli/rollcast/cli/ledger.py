@@ -163,9 +163,13 @@ def _served(period: Mapping[str, Any]) -> Iterator[str]:
 
 def _versions(release: Mapping[str, Any]) -> Iterator[str]:
     for slot, part in release["components"].items():
-        yield f"    {clean(slot)}: {clean(part['artifact'])} ({part['kind']}) {part['digest'][:19]}"
+        yield f"    {clean(slot)}: {clean(part['artifact'])} ({part['kind']}) {part['digest'][:19]}{_pinned(part)}"
     for flag, value in release["flags"].items():
         yield f"    flag {clean(flag)}: {value!r}"
+
+
+def _pinned(part: Mapping[str, Any]) -> str:
+    return f" ({part['pinned']})" if "pinned" in part else ""
 
 
 def compare(

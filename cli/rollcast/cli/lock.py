@@ -19,15 +19,18 @@ def lock(
     from rollcast.stacks.errors import StackError
 
     project = project_of(context)
-    found = locking.computed(project.declaration, project.folder)
+    found = project.computed()
     wrong = locking.differences(project.pinned or {}, found)
     if check:
         if wrong:
             raise StackError(f"{'; '.join(wrong)}. Run 'rollcast lock'.")
         terminal.out(f"{locking.NAME} is current: {len(found)} artifacts.")
         return
-    path = locking.write(project.folder, found)
+    named = locking.named_only(project.declaration)
+    path = locking.write(project.folder, found, named)
     terminal.out(f"{path.name}: {len(found)} artifacts pinned, {len(wrong)} of them new or changed.")
+    for reference, source in sorted(named.items()):
+        terminal.out(f"  {terminal.clean(reference)}: by name, not by content ({terminal.clean(source)})")
 
 
 def register(app: typer.Typer) -> None:

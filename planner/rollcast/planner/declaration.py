@@ -103,7 +103,7 @@ class Artifact(Model):
     kind: ArtifactKind
     name: Name
     version: VersionText = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
-    source: str | None = Field(None, description="where the content is: file:PATH, mlflow:…, oci:…, a vendor's id")
+    source: str | None = Field(None, description="where the content is: file:PATH, or vendor:NAME with a date")
     build: tuple[str, ...] | None = Field(None, description="a program and its arguments that make the content")
     digest: str | None = Field(None, pattern=r"^sha256:[0-9a-f]{64}$")
     derived_from: tuple[Reference, ...] = ()
@@ -120,6 +120,11 @@ class Artifact(Model):
     @property
     def reference(self) -> str:
         return f"{self.name}@{self.version}"
+
+    @property
+    def by_name(self) -> bool:
+        """A hosted model: what its vendor serves under this name is not seen, so only the name is pinned."""
+        return self.source is not None and self.source.startswith("vendor:")
 
 
 class Component(Model):

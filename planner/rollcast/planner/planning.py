@@ -25,6 +25,7 @@ from rollcast.planner.retreat import retreat
 from rollcast.planner.safety import assert_safe
 from rollcast.planner.steps import Step, instances_of, steps_of
 from rollcast.planner.waves import add_wave, begin, waves_of
+from rollcast.planner.wording import some_of
 
 
 def live_as_declared(declaration: Declaration, digests: Digests | None = None) -> LiveState:
@@ -103,6 +104,7 @@ def _plan(
         begin(draft, list(draft.begins))
     lost = dict.fromkeys(text for way in draft.rollbacks for text in way.loses)
     draft.notes.extend(f"After a rollback: {text}." for text in lost)
+    draft.notes.extend(_by_name(declared))
     plan = Plan(
         pipeline=declaration.pipeline,
         environment=name,
@@ -142,6 +144,13 @@ def _live_releases(live: LiveState, declared: Mapping[str, Release], lines: Mapp
         if line in declared and release is not None:
             found[line] = release
     return found
+
+
+def _by_name(declared: Mapping[str, Release]) -> list[str]:
+    """What of the releases to come is pinned by its name alone."""
+    slots = [slot.artifact for release in declared.values() for slot in release.slots.values()]
+    named = sorted({f"{artifact.reference} ({artifact.source})" for artifact in slots if artifact.by_name})
+    return [f"Pinned by name, not by content: {some_of(named, 6)}."] if named else []
 
 
 def _for_room(chosen: Chosen, lines: Mapping[str, Line]) -> Iterator[str]:

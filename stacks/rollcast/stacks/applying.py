@@ -139,7 +139,7 @@ def _open_once(project: Project, plan: Plan, telemetry: bool) -> None:
 
 
 def _where_things_are(project: Project, work: Work) -> Work:
-    """The rollout with the endpoint as it is declared now, where it is about this target: it may have been corrected."""
+    """The rollout with the endpoint as it is declared now, where it is about this target."""
     then, now = work.plan.settings.target, project.environment.target
     place = then.model_copy(update={"endpoint": now.endpoint})
     if place != now:

@@ -11,6 +11,7 @@ from typing import Any
 
 from rollcast.planner.plan import Share
 from rollcast.planner.releases import Release
+from rollcast.stacks.artifacts import BY_NAME
 from rollcast.stacks.errors import StackError
 from rollcast.stacks.ledger import Ledger, Record
 from rollcast.stacks.ledger.records import verify
@@ -126,6 +127,10 @@ class Audit:
 
 
 def versions(release: Release) -> dict[str, dict[str, Any]]:
-    """Kind, name@version, digest and parameters of every slot."""
+    """Kind, name@version, digest and parameters of every slot; `pinned` where that is less than content."""
     found: Mapping[str, Any] = release.variant("default")["components"]
-    return {slot: {k: part[k] for k in ("artifact", "kind", "digest", "parameters")} for slot, part in found.items()}
+    parts = {slot: {k: part[k] for k in ("artifact", "kind", "digest", "parameters")} for slot, part in found.items()}
+    for slot, version in release.slots.items():
+        if version.artifact.by_name:
+            parts[slot]["pinned"] = BY_NAME
+    return parts

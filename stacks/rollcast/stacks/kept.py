@@ -1,7 +1,7 @@
 """Everything that a driver keeps between two of its steps, so that another one can go on from there.
 
-Fields that a newer rollcast added are left alone: they are no part of what is decided here, and are written back as they
-were. What can't be read at all is refused with the version that wrote it.
+Fields that a newer rollcast added are left alone: they are no part of what is decided here, and are written back as
+they were. What can't be read at all is refused with the version that wrote it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A digest is computed from the artifact's recipe (see `artifacts`), so that a lock can be checked without building
 anything. An artifact never changes: content that differs from its pinned digest is refused, and the remedy is a new
-version.
+version. A hosted model has no content here: `by_name` says which digests are only of a name.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rollcast.planner.declaration import Declaration
 from rollcast.planner.releases import digest_of
-from rollcast.stacks.artifacts import digests_of
+from rollcast.stacks.artifacts import Definitions, by_name, digests_of, source_mistake
 from rollcast.stacks.errors import StackError
 
 NAME = "rollcast.lock"
@@ -24,8 +24,28 @@ FORMAT_VERSION = "1.0"
 
 def computed(declaration: Declaration, folder: Path) -> dict[str, str]:
     """The digest of every declared artifact, from the files that are there now. Raises StackError."""
-    definitions = {a.reference: a.model_dump(mode="json", by_alias=True) for a in declaration.artifacts}
-    return digests_of(definitions, folder)
+    return digests_of(_definitions(declaration), folder)
+
+
+def refuse_hollow(declaration: Declaration, place: Callable[[int], str]) -> None:
+    """Raises StackError for every source of which there would be no more than its own text to pin.
+
+    `place` says where the artifact of that number is declared.
+    """
+    found = [source_mistake(item) for item in _definitions(declaration).values()]
+    wrong = [f"{place(index)}: {text}" for index, text in enumerate(found) if text]
+    if wrong:
+        more = f" ({len(wrong) - 1} more of this kind.)" if len(wrong) > 1 else ""
+        raise StackError(f"{wrong[0]}{more}")
+
+
+def named_only(declaration: Declaration) -> dict[str, str]:
+    """The artifacts that are pinned by name, not by content, with the name."""
+    return by_name(_definitions(declaration))
+
+
+def _definitions(declaration: Declaration) -> Definitions:
+    return {a.reference: a.model_dump(mode="json", by_alias=True) for a in declaration.artifacts}
 
 
 def read(folder: Path) -> dict[str, str] | None:
@@ -44,10 +64,11 @@ def read(folder: Path) -> dict[str, str] | None:
     return pinned
 
 
-def write(folder: Path, digests: Mapping[str, str]) -> Path:
-    """Pins the digests: sorted, so that equal locks are equal files. Raises StackError."""
+def write(folder: Path, digests: Mapping[str, str], named: Mapping[str, str] | None = None) -> Path:
+    """Pins the digests: sorted, so that equal locks are equal files. `named`: those only by name. Raises StackError."""
     path = folder / NAME
-    text = json.dumps({"format_version": FORMAT_VERSION, "artifacts": dict(sorted(digests.items()))}, indent=2) + "\n"
+    body = {"format_version": FORMAT_VERSION, "artifacts": dict(sorted(digests.items()))}
+    text = json.dumps({**body, **({"by_name": dict(sorted(named.items()))} if named else {})}, indent=2) + "\n"
     try:
         with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".lock-", encoding="utf-8", delete=False) as staged:
             staged.write(text)

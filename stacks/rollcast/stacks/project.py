@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rollcast.planner.declaration import Declaration, Environment
 from rollcast.planner.errors import did_you_mean
-from rollcast.planner.loading import MOST_BYTES, load
+from rollcast.planner.loading import MOST_BYTES, load, read_source
 from rollcast.planner.releases import digest_of
 from rollcast.stacks import lock
 from rollcast.stacks.errors import StackError
@@ -46,10 +46,20 @@ class Project:
         """Where everything that rollcast keeps for this project is: `.rollcast`, never committed."""
         return self.folder / ".rollcast"
 
+    def computed(self) -> dict[str, str]:
+        """The digest of every declared artifact as it is now. Raises StackError: a source that can't be pinned."""
+        lock.refuse_hollow(self.declaration, self._place)
+        return lock.computed(self.declaration, self.folder)
+
+    def _place(self, index: int) -> str:
+        """FILE:LINE:COLUMN of an artifact's source, by its number in the declaration."""
+        found = read_source(self.text, self.file, _reader(self.folder)).at(("artifacts", index, "source"), "")
+        return f"{found.file}:{found.line}:{found.column}"
+
     @cached_property
     def digests(self) -> dict[str, str]:
         """The digest of every declared artifact. Raises StackError when content is not as pinned."""
-        found = lock.computed(self.declaration, self.folder)
+        found = self.computed()
         changed = [s for s in lock.differences(self.pinned, found) if "pins" in s] if self.pinned is not None else []
         if changed:
             remedy = "Give changed content a new version, or run 'rollcast lock' if nothing has served it yet."
@@ -65,7 +75,7 @@ class Project:
         return lock.digest(self.pinned)
 
     def sibling(self, file: str) -> tuple[Declaration, dict[str, str]]:
-        """Another declaration of this pipeline and its digests; a path is relative to the project. Raises StackError."""
+        """Another declaration of this pipeline and its digests, by a path below the project. Raises StackError."""
         path = self.folder / file
         _, declaration = read_declaration(path.parent, path.name)
         if declaration.pipeline != self.declaration.pipeline:

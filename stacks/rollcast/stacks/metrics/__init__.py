@@ -55,7 +55,8 @@ class Batch:
 class Source(Protocol):
     """A place where outcomes become known. `knows_requests`: ids are those of requests, so a repeat is known."""
 
-    knows_requests: bool
+    @property
+    def knows_requests(self) -> bool: ...
 
     def end(self) -> Cursor:
         """The cursor after all that is known now."""

@@ -58,7 +58,7 @@ class Guarded:
         return {_OF: self._of, _AT: cursor}
 
     def _own(self, cursor: Cursor) -> Cursor | None:
-        """What the source itself gave; None where it was another one. A cursor without a mark is of an older version."""
+        """What the source itself gave; None where it was another one. One without a mark is of an older version."""
         if set(cursor) != {_OF, _AT}:
             return cursor
         at: Cursor = cursor[_AT]
