@@ -108,10 +108,12 @@ def _step(site: Site, step: Step) -> bool:
 def _settle(site: Site) -> None:
     """From wherever it is, a command or two lead to what is declared; then nothing is left to do."""
     said: list[Any] = []
-    for _ in range(4):
+    for _ in range(6):
         words = ["--resume"] if under_way(ledger_of(site)) else ["--auto-approve"]
         done = site.rollcast("apply", *words)
         said.append((words, done.returncode, done.stderr[-400:]))
+        if done.returncode == 5 and "not tried again" in done.stdout:
+            assert site.rollcast("retry", "--reason", "what broke it is over").returncode == 0
         if done.returncode == 0 and words == ["--auto-approve"]:
             break
     else:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NoReturn
 
 import typer
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rollcast.simulator.forecast import Forecast
     from rollcast.stacks.driver import Ended
     from rollcast.stacks.project import Project
+    from rollcast.stacks.superseding import Foreseen
 
 Format = Literal["text", "json"]
 FormatOption = Annotated[Format, typer.Option("--format", help="Lines for people, or one JSON object a line.")]
@@ -30,7 +31,10 @@ def apply(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the rollout under way.")] = False,
     once: Annotated[bool, typer.Option("--once", help="Go as far as the evidence allows now; exit 5 if more.")] = False,
     supersede: Annotated[
-        bool, typer.Option("--supersede", help="Lead the rollout under way back first, then carry out the new plan.")
+        bool,
+        typer.Option(
+            "--supersede", help="Replace the rollout under way: it is led back once the new plan is approved."
+        ),
     ] = False,
     forecast: Annotated[
         bool, typer.Option("--forecast/--no-forecast", help="Replay the traffic in traffic/ through the plan first.")
@@ -38,60 +42,136 @@ def apply(
     format_: FormatOption = "text",
 ) -> None:
     """Carry out a plan, gate by gate; a failed gate rolls back without a question."""
-    from rollcast.cli.guarding import refuse
     from rollcast.cli.plans import read_plan
     from rollcast.stacks import applying, steering
+    from rollcast.stacks.driver import Ended, Exit
     from rollcast.stacks.errors import StackError
 
     project = project_of(context)
     if resume and (plan is not None or supersede):
         raise StackError("--resume goes on with the plan under way. Leave out the plan and --supersede, or --resume.")
     approved = read_plan(plan, approved=True) if plan is not None else None
-    going = _under_way(project)
-    if resume or (once and plan is None and going and not supersede):
+    if resume:
         with teller(format_) as tell:
-            go_on = steering.go_on if resume else applying.resume
-            ended = go_on(project, tell, once=once)
+            ended = steering.go_on(project, tell, once=once)
         close(project, ended, format_)
-    if supersede and going:
-        _lead_back(project, format_)
-    made, drift = _chosen(project, approved)
-    expected = _forecast(project, made) if forecast and not made.empty else None
-    made = _judged(project, made, expected, saved=plan is not None)
-    _show(made, expected, format_, drift, saved=plan is not None)
-    refuse(made, "apply")
-    if (drift or not made.empty) and not auto_approve and not terminal.confirm(_question(made, drift)):
-        terminal.note("Nothing was changed.")
-        raise typer.Exit(1)
-    kept = expected.to_json() if expected else None
-    with teller(format_, made, expected) as tell:
-        ended = applying.start(project, made, tell, once=once, forecast=kept)
+    made = _judged(project, _chosen(project, approved, once, supersede, format_), forecast, approved is not None)
+    refused = _confirmed(project, made, format_, once, auto_approve, approved is not None)
+    if made.supersedes is not None:
+        if approved is not None:
+            applying.refuse_stale(project, approved, made.supersedes.standing)
+        back = _lead_back(project, format_)
+        if refused:
+            close(project, Ended(Exit.HELD, refused, back.tally), format_)
+        again = _chosen(project, approved, once, False, format_)
+        if once and again.plan.empty and not again.drift:
+            close(project, back, format_)
+        if again.plan.digest != made.plan.digest or again.drift:
+            terminal.note("What the way back left is not what was foreseen, so the plan is another one.")
+            made = _judged(project, again, forecast, approved is not None)
+            _confirmed(project, made, format_, once, auto_approve, approved is not None)
+    kept = made.forecast.to_json() if made.forecast else None
+    with teller(format_, made.plan, made.forecast) as tell:
+        ended = applying.start(project, made.plan, tell, once=once, forecast=kept)
     close(project, ended, format_)
 
 
-def _under_way(project: Project) -> bool:
-    from rollcast.stacks import rollouts
+class _Judged(NamedTuple):
+    """A plan as it was judged, with its forecast, what was changed by hand, and what is led back before it."""
+
+    plan: Plan
+    drift: tuple[str, ...]
+    supersedes: Foreseen | None
+    forecast: Forecast | None
+
+
+def _chosen(project: Project, approved: Plan | None, once: bool, supersede: bool, format_: Format) -> Planned:
+    """The saved plan, or the one that takes what is live to what is declared.
+
+    While a rollout is under way that is where leading it back will end, if it is to be superseded. With `once` it is
+    when another thing is declared now; otherwise the rollout goes on here. Raises LockedError where neither is asked.
+    """
+    from rollcast.cli.plans import Planned, plan_of
+    from rollcast.stacks import applying
+    from rollcast.stacks.drifting import drift_of
+    from rollcast.stacks.rollouts import load, under_way
+    from rollcast.stacks.superseding import foresee, is_of, leads_to, returning
+
+    ledger = applying.ledger_of(project)
+    started = under_way(ledger)
+    follows = once and approved is None and not supersede
+    if started is not None and not (follows or supersede):
+        applying.refuse_second(started)
+    if started is not None and follows:
+        work = load(ledger, started)
+        if returning(ledger, started) or is_of(project, work):
+            _go_on(project, format_)
+        declared = plan_of(project)
+        if leads_to(project, work, declared.plan):
+            _go_on(project, format_)
+        terminal.note(f"{project.file} declares something else than rollout {work.id}, which is led back.")
+        return declared
+    if approved is None:
+        return plan_of(project)
+    first = foresee(project)
+    return Planned(approved, () if first else tuple(drift_of(project)), first)
+
+
+def _go_on(project: Project, format_: Format) -> NoReturn:
+    """With the rollout under way, as far as the evidence allows now."""
+    from rollcast.stacks import applying
+
+    with teller(format_) as tell:
+        ended = applying.resume(project, tell, once=True)
+    close(project, ended, format_)
+
+
+def _judged(project: Project, found: Planned, forecast: bool, saved: bool) -> _Judged:
+    """The plan judged today, with its forecast where there is one. Raises StaleError on a plan of other policies."""
+    from rollcast.cli.guarding import judged, judged_again
+
+    plan = found.plan
+    expected = _forecast(project, plan) if forecast and not plan.empty else None
+    again = judged_again(project, plan, expected) if saved else judged(project, plan, expected)
+    return _Judged(again, found.drift, found.supersedes, expected)
+
+
+def _confirmed(project: Project, made: _Judged, format_: Format, once: bool, auto_approve: bool, saved: bool) -> str:
+    """Shows the plan, and leaves the command where it may not be carried out: nothing was changed until then.
+
+    A plan that only leads back to what is declared is not held up by guardrails, nor with `once` by a question. What
+    was rejected is not begun; the answer says why where something else is still to be done before.
+    """
+    from rollcast.cli.guarding import refuse
     from rollcast.stacks.applying import ledger_of
+    from rollcast.stacks.driver import Ended, Exit
+    from rollcast.stacks.evidence import Tally
+    from rollcast.stacks.rejected import rejection
 
-    return rollouts.under_way(ledger_of(project)) is not None
+    plan, superseded = made.plan, made.supersedes is not None
+    _show(made, format_, saved)
+    if not (superseded and plan.empty):
+        refuse(plan, "apply")
+    refused = "" if plan.empty else rejection(ledger_of(project), plan, unattended=once)
+    if refused and not made.drift and not (superseded and once):
+        close(project, Ended(Exit.HELD, refused, Tally()), format_)
+    asks = made.drift or not plan.empty or (superseded and not once)
+    if asks and not auto_approve and not terminal.confirm(_question(made)):
+        terminal.note("Nothing was changed.")
+        raise typer.Exit(1)
+    return refused
 
 
-def _lead_back(project: Project, format_: Format) -> None:
+def _lead_back(project: Project, format_: Format) -> Ended:
     """The rollout under way goes back before another one begins; where it can't, that is the end of it."""
+    from rollcast.stacks.rejected import SUPERSEDED
     from rollcast.stacks.steering import lead_back
 
     with teller(format_) as tell:
-        ended = lead_back(project, tell, "superseded by a new declaration")
+        ended = lead_back(project, tell, "superseded by a new declaration", SUPERSEDED)
     if int(ended.exit) not in (0, 4):
         close(project, ended, format_)
-
-
-def _chosen(project: Project, approved: Plan | None) -> Planned:
-    """The saved plan, or the one that takes what is live to what is declared; and what was changed by hand."""
-    from rollcast.cli.plans import Planned, plan_of
-    from rollcast.stacks.drifting import drift_of
-
-    return plan_of(project) if approved is None else Planned(approved, tuple(drift_of(project)))
+    return ended
 
 
 def _forecast(project: Project, plan: Plan) -> Forecast | None:
@@ -109,32 +189,28 @@ def _forecast(project: Project, plan: Plan) -> Forecast | None:
     return simulate(plan, read_traffic(files))
 
 
-def _question(plan: Plan, drift: Sequence[str]) -> str:
-    if not drift:
-        return "Carry out this plan?"
-    return "Put this back?" if plan.empty else "Put this back and carry out this plan?"
+def _question(made: _Judged) -> str:
+    parts = ["lead the rollout under way back"] if made.supersedes else []
+    parts += ["put this back"] if made.drift else []
+    parts += ["carry out this plan"] if not made.plan.empty or not parts else []
+    question = " and ".join(parts)
+    return f"{question[0].upper()}{question[1:]}?"
 
 
-def _show(plan: Plan, forecast: Forecast | None, format_: Format, drift: Sequence[str], saved: bool) -> None:
+def _show(made: _Judged, format_: Format, saved: bool) -> None:
     """A plan that was saved was read then: it is named here, and shown whole only where it is new."""
-    from rollcast.cli.plan import show_drift
+    from rollcast.cli.plan import show_drift, show_superseded
     from rollcast.cli.show_forecast import text_of as forecast_text
     from rollcast.cli.show_plan import brief_of, text_of
 
     if format_ == "json":
         return
-    show_drift(drift)
-    terminal.out(brief_of(plan) if saved else text_of(plan))
-    if forecast is not None:
+    show_superseded(made.supersedes)
+    show_drift(made.drift)
+    terminal.out(brief_of(made.plan) if saved else text_of(made.plan))
+    if made.forecast is not None:
         terminal.out("")
-        terminal.out(forecast_text(forecast))
-
-
-def _judged(project: Project, plan: Plan, forecast: Forecast | None, saved: bool) -> Plan:
-    """The plan judged today, with its forecast where there is one. Raises StaleError on a plan of other policies."""
-    from rollcast.cli.guarding import judged, judged_again
-
-    return judged_again(project, plan, forecast) if saved else judged(project, plan, forecast)
+        terminal.out(forecast_text(made.forecast))
 
 
 def teller(format_: Format, plan: Plan | None = None, forecast: Forecast | None = None) -> Any:
@@ -152,7 +228,7 @@ def teller(format_: Format, plan: Plan | None = None, forecast: Forecast | None 
     return nullcontext(Lines().tell)
 
 
-def close(project: Project, ended: Ended, format_: Format) -> None:
+def close(project: Project, ended: Ended, format_: Format) -> NoReturn:
     """The last words of a rollout, and its exit code."""
     from rollcast.cli.show_rollout import tell_json
     from rollcast.cli.show_status import measured, not_judged

@@ -47,6 +47,8 @@ def _rollout(rollout: Mapping[str, Any]) -> Iterator[str]:
     for order in rollout["orders"]:
         if order["order"] not in ("resume", "go on"):
             yield f"    order: {clean(order['order'])} by {clean(order.get('by', ''))} {clean(order.get('reason', ''))}"
+    for one in rollout["retries"]:
+        yield f"    may be tried again: {clean(one['reason'])} ({clean(one['by'])})"
 
 
 def _time(seconds: float) -> str:

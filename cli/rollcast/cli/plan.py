@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rollcast.planner.detecting import StagePower
     from rollcast.planner.plan import Plan
     from rollcast.stacks.project import Project
+    from rollcast.stacks.superseding import Foreseen
 
 Format = Literal["text", "json", "markdown", "mermaid", "dot"]
 
@@ -44,10 +45,11 @@ def plan(
     if refresh_only:
         _drift(project_of(context), format_, detailed_exitcode)
         return
-    made, drift = Planned(read_plan(saved), ()) if saved is not None else plan_of(project_of(context), from_)
+    found = Planned(read_plan(saved), ()) if saved is not None else plan_of(project_of(context), from_)
+    made, drift = found.plan, found.drift
     if out is not None:
         save_plan(made, out)
-    show(made, format_, _power(made, traffic, scale), drift)
+    show(made, format_, _power(made, traffic, scale), drift, found.supersedes)
     if out is not None:
         terminal.note(f"Saved to {out}. Carry it out with: rollcast apply {out}")
     if saved is None:
@@ -80,17 +82,36 @@ def _power(made: Plan, files: list[Path] | None, scale: float) -> tuple[StagePow
     return power_of(made, read_traffic(files, scale=scale))
 
 
-def show(made: Plan, format_: Format, power: tuple[StagePower, ...] | None = None, drift: Sequence[str] = ()) -> None:
+def show_superseded(first: Foreseen | None) -> None:
+    """Says what is led back before a plan begins, where anything is."""
+    if first is None:
+        return
+    head = f"Rollout {first.work.id} is under way. 'rollcast apply --supersede' leads it back first, then does this"
+    terminal.out(terminal.paint(head, bold=True))
+    for number, title in enumerate(first.steps, 1):
+        terminal.out(terminal.paint(f"  {number}. back: {title}", "yellow"))
+    terminal.out("")
+
+
+def show(
+    made: Plan,
+    format_: Format,
+    power: tuple[StagePower, ...] | None = None,
+    drift: Sequence[str] = (),
+    first: Foreseen | None = None,
+) -> None:
     """Writes a plan in one of its forms; as text and JSON with what its stages can detect, where that is known.
 
-    `drift` is what was changed by hand before it; diagrams leave it out.
+    `drift` is what was changed by hand before it, `first` what is led back before it; diagrams leave both out.
     """
     from rollcast.cli import show_margins
     from rollcast.cli.saved import sealed
 
     if format_ == "json":
         detectable = {} if power is None else {"detectable": show_margins.json_of(power)}
-        terminal.out_json(sealed({**made.to_json(), **({"drift": list(drift)} if drift else {}), **detectable}))
+        before = {"supersedes": {"rollout": first.work.id, "way_back": list(first.steps)}} if first else {}
+        drifted = {"drift": list(drift)} if drift else {}
+        terminal.out_json(sealed({**made.to_json(), **drifted, **before, **detectable}))
     elif format_ == "markdown":
         from rollcast.cli.plan_formats.markdown import markdown_of
 
@@ -107,6 +128,7 @@ def show(made: Plan, format_: Format, power: tuple[StagePower, ...] | None = Non
     else:
         from rollcast.cli.show_plan import text_of
 
+        show_superseded(first)
         show_drift(drift)
         terminal.out(text_of(made))
         for line in () if power is None else ("", *show_margins.lines_of(power)):

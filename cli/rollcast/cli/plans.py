@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from rollcast.planner.plan import Plan
     from rollcast.stacks.project import Project
+    from rollcast.stacks.superseding import Foreseen
 
 
 class Planned(NamedTuple):
-    """A plan, judged and bound to what it was made from, and what was changed by hand before it."""
+    """A plan, judged and bound to what it was made from; what was changed by hand before it; what is led back first."""
 
     plan: Plan
     drift: tuple[str, ...]
+    supersedes: Foreseen | None = None
 
 
 def plan_of(project: Project, from_: str | None = None) -> Planned:
     """The plan of a project from what is live, or from another declaration: there is no drift from that.
+
+    While a rollout is under way it begins where leading that back will end.
 
     Raises PlannerError, StackError or PolicyError.
     """
@@ -27,13 +31,15 @@ def plan_of(project: Project, from_: str | None = None) -> Planned:
     from rollcast.planner.planning import live_as_declared, make_plan
     from rollcast.stacks.drifting import lineage_of, standing
     from rollcast.stacks.project import tool_version
+    from rollcast.stacks.superseding import foresee
 
+    first = foresee(project) if from_ is None else None
     drift: tuple[str, ...] = ()
     if from_ is not None:
         live = live_as_declared(*project.sibling(from_))
         digest = live.digest
     else:
-        found = standing(project)
+        found = first.standing if first else standing(project)
         live, digest, drift = found.state, found.digest, found.drift
     made = make_plan(project.declaration, live, project.environment_name, project.digests)
     binding = Binding(
@@ -44,7 +50,7 @@ def plan_of(project: Project, from_: str | None = None) -> Planned:
         tool_version=tool_version(),
     )
     bound = made.model_copy(update={"binding": binding, "live_state_digest": digest})
-    return Planned(judged(project, bound), drift)
+    return Planned(judged(project, bound), drift, first)
 
 
 def read_plan(path: Path, *, approved: bool = False) -> Plan:

@@ -29,13 +29,15 @@ def is_sealed(path: Path, document: object) -> bool:
     """Whether a document says its digest. Raises StaleError where that is not the digest of what it says."""
     from rollcast.stacks.errors import StaleError
 
-    told = document.get(DIGEST) if isinstance(document, dict) else None
-    if told is not None and told != sealed(document)[DIGEST]:
+    if not isinstance(document, dict) or DIGEST not in document:
+        return False
+    told = document[DIGEST]
+    if told != sealed(document)[DIGEST]:
         raise StaleError(
             f"{path} was changed after it was saved: what it says is not what its digest says. "
             "Nothing was done. Plan again with 'rollcast plan --out FILE', and have that approved."
         )
-    return told is not None
+    return True
 
 
 def read_saved(path: Path, parse: Callable[[Any], _Saved], what: str, command: str) -> _Saved:

@@ -1,4 +1,4 @@
-"""`rollcast pause`, `promote`, `abort`, `rollback`: a person's orders."""
+"""`rollcast pause`, `promote`, `abort`, `rollback`, `retry`: a person's orders."""
 
 from __future__ import annotations
 
@@ -79,6 +79,19 @@ def rollback(
     close(project, ended, format_)
 
 
+def retry(
+    context: typer.Context,
+    reason: Annotated[str, typer.Option("--reason", help="Why it may be tried again; kept in the ledger.")],
+) -> None:
+    """Let a declared release that was rolled back be tried again; the next 'rollcast apply' begins it."""
+    from rollcast.stacks import rejected
+    from rollcast.stacks.applying import ledger_of
+
+    project = project_of(context)
+    found = rejected.retry(ledger_of(project), project, reason)
+    terminal.out(f"{terminal.clean(', '.join(found.releases))} may be tried again. 'rollcast apply' begins it.")
+
+
 def register(app: typer.Typer) -> None:
-    for command in (pause, promote, abort, rollback):
+    for command in (pause, promote, abort, rollback, retry):
         app.command()(command)

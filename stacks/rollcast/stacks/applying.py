@@ -28,8 +28,9 @@ from rollcast.stacks.ledger.lease import TTL_S
 from rollcast.stacks.live import read, target_at
 from rollcast.stacks.metrics.guarded import Guarded
 from rollcast.stacks.project import Project, tool_version
+from rollcast.stacks.rejected import rejection
 from rollcast.stacks.restoring import put_back
-from rollcast.stacks.rollouts import Work, begin, load, scope_of, serial_of, under_way
+from rollcast.stacks.rollouts import Work, begin, load, scope_of, under_way
 from rollcast.stacks.steps import Steps
 from rollcast.stacks.telling import Tell
 
@@ -68,12 +69,12 @@ def start(
     Raises StaleError, LockedError, StackError; what was reached stays reached.
     """
     ledger = ledger_of(project)
-    _refuse_second(under_way(ledger))
+    refuse_second(under_way(ledger))
     target = target_at(project.folder, plan.settings)
     with holding(ledger, take_over=True, above=target.newest()) as held:
-        _refuse_second(under_way(ledger))
+        refuse_second(under_way(ledger))
         found = standing(project)
-        _refuse_stale(project, plan, found, serial_of(ledger), own=declared is None)
+        refuse_stale(project, plan, found, own=declared is None)
         if not plan.empty:
             _open_once(project, plan, telemetry=not rollback)
         if found.drift:
@@ -84,10 +85,14 @@ def start(
         if plan.empty:
             left = "what was changed by hand is put back" if found.drift else "nothing is left to do"
             return Ended(Exit.DONE, f"the live state is as declared: {left}", Tally(), "nothing_to_do")
+        if refused := rejection(ledger, plan, unattended=once):
+            return Ended(Exit.HELD, refused, Tally())
         live = read(target, project.declaration.each_pipeline())
         target.claim(held.lease.token)
         kept = ledger.put(forecast) if forecast else None
-        about = {"reason": reason, "by": getpass.getuser(), "forecast": kept, "rollback": rollback}
+        about: dict[str, Any] = {"reason": reason, "by": getpass.getuser(), "forecast": kept, "rollback": rollback}
+        if rollback:
+            about["declared"] = project.declaration_digest
         declaration, digests = declared or (project.declaration, project.digests)
         work = begin(ledger, held.lease, plan, declaration, digests, live.routing, about)
         tell({"event": "started", "rollout": work.id, "milestones": len(plan.milestones)})
@@ -153,7 +158,8 @@ def _world(project: Project, held: Held) -> World:
     return World(project.folder, project.declaration.pipeline, project.environment_name, held.lease.token)
 
 
-def _refuse_second(started: Record | None) -> None:
+def refuse_second(started: Record | None) -> None:
+    """Raises LockedError where a rollout is under way."""
     if started is not None:
         raise LockedError(
             f"Rollout {started.rollout} is under way here, and a second one does not mix with it. Go on with it "
@@ -161,13 +167,13 @@ def _refuse_second(started: Record | None) -> None:
         )
 
 
-def _refuse_stale(project: Project, plan: Plan, found: Standing, serial: int, *, own: bool) -> None:
+def refuse_stale(project: Project, plan: Plan, found: Standing, *, own: bool = True) -> None:
     """A plan is carried out only in the world that it was made for, and once; `own`: from what the project declares.
 
     Whether it was used is what the ledger says: every rollout that began makes the plans of before it stale. So a plan
     that says nothing of what it was made from is as stale as one that says something else.
     """
-    binding, moved = plan.binding, []
+    binding, serial, moved = plan.binding, found.state.serial, []
     if plan.live_state_digest != found.digest:
         by_hand = f" ({'; '.join(found.drift)})" if found.drift else ""
         moved.append(f"the live state{by_hand}")

@@ -66,7 +66,7 @@ def standing(project: Project) -> Standing:
     if live.foreign and not gone:
         raise DriftError(f"{live.edits[live.foreign[0]]}. Remove it from the definition, or choose another target.")
     nearest = min(expected, key=lambda state: len(moved(live.state, state)), default=None)
-    state = _left(live.state, nearest, work) if gone and nearest and work else live.state
+    state = left_by(live.state, nearest, work) if gone and nearest and work else live.state
     serial = {"serial": serial_of(ledger) if ledger else 0}
     return Standing(state.model_copy(update=serial), (*live.edits.values(), *gone), live, work)
 
@@ -98,8 +98,8 @@ def drift_of(project: Project) -> list[str]:
         return [str(error)]
 
 
-def _left(live: LiveState, expected: WorldState, work: Work) -> LiveState:
-    """The live state as if nothing had been changed."""
+def left_by(live: LiveState, expected: WorldState, work: Work) -> LiveState:
+    """The live state as a rollout leaves it: what of it is otherwise counts for nothing."""
     known = {**work.plan.releases, **live.releases}
     serving = {line: shares for line, shares in expected.serving.items() if shares}
     owners = {release for release, _ in expected.instances.values()}

@@ -7,6 +7,7 @@ from typing import Any
 
 from rollcast.stacks.ledger import Ledger, Record
 from rollcast.stacks.ledger.records import verify
+from rollcast.stacks.rejected import RETRIED
 from rollcast.stacks.rollouts import FINISHED, STARTED
 
 FORMAT_VERSION = "1.0"
@@ -43,6 +44,7 @@ def _rollout(records: Iterable[Record], started: Record) -> dict[str, Any]:
         "reason": ended.body["reason"] if ended else "",
         "milestones": [_step(record) for record in own if record.kind == "reached"],
         "orders": [{"time_s": r.time_s, **r.body} for r in own if r.kind == "order"],
+        "retries": [{"time_s": r.time_s, **r.body} for r in own if r.kind == RETRIED],
         "failures": [r.body["error"] for r in own if r.kind == "failed"],
         "drift": [text for r in own if r.kind == "drift" for text in r.body["moved"]],
         "tally": ended.body["tally"] if ended else None,

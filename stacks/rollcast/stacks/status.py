@@ -14,6 +14,8 @@ from rollcast.stacks.kept import Kept
 from rollcast.stacks.ledger import Ledger, Record
 from rollcast.stacks.live import REMEDY, Live, moved, read, target_at
 from rollcast.stacks.project import Project
+from rollcast.stacks.rejected import REMEDY as REJECTED_REMEDY
+from rollcast.stacks.rejected import rejected_of
 from rollcast.stacks.rollouts import FINISHED, STARTED, load
 
 FORMAT_VERSION = "1.0"
@@ -28,6 +30,8 @@ def status(project: Project) -> dict[str, Any]:
     notes.extend(f"drift: {text}. {REMEDY}" for text in live.edits.values())
     ledger = ledger_of(project)
     rollout, tally, asked = _rollout(ledger, live, notes)
+    if (rollout is None or rollout["outcome"]) and (rejected := rejected_of(ledger, project)):
+        notes.append(f"{rejected}. {REJECTED_REMEDY}")
     served = {share.release for shares in live.state.serving.values() for share in shares}
     return {
         "format_version": FORMAT_VERSION,

@@ -30,7 +30,7 @@ _POLL_S = 0.2
 _RELEASE_S = 30.0
 
 
-def give(project: Project, order: Order, *, full: bool = False, reason: str = "") -> Record:
+def give(project: Project, order: Order, *, full: bool = False, reason: str = "", cause: str = "by hand") -> Record:
     """Leaves an order for whoever carries the rollout on.
 
     Raises StackError when none is under way, or when a guard holds and no reason is given to promote in full over it.
@@ -41,7 +41,7 @@ def give(project: Project, order: Order, *, full: bool = False, reason: str = ""
         raise StackError(f"No rollout is under way, so there is nothing to {order}. See 'rollcast status'.")
     if order == "promote" and full and not reason:
         _refuse_unreasoned(Kept.of(ledger.position(started.rollout)).verdict)
-    body = {"order": order, "full": full, "reason": reason, "by": getpass.getuser()}
+    body = {"order": order, "full": full, "reason": reason, "by": getpass.getuser(), "cause": cause}
     return ledger.append("order", started.rollout, body)
 
 
@@ -55,13 +55,13 @@ def _refuse_unreasoned(verdict: Mapping[str, Any] | None) -> None:
         )
 
 
-def lead_back(project: Project, tell: Tell, reason: str) -> Ended:
+def lead_back(project: Project, tell: Tell, reason: str, cause: str = "by hand") -> Ended:
     """Leads the rollout under way back to where it began: by the process at work, else by this one."""
     ledger = ledger_of(project)
     if not _at_work(ledger):
-        body = {"order": "abort", "reason": reason, "by": getpass.getuser()}
+        body = {"order": "abort", "reason": reason, "by": getpass.getuser(), "cause": cause}
         return applying.resume(project, tell, order=body)
-    given = give(project, "abort", reason=reason)
+    given = give(project, "abort", reason=reason, cause=cause)
     tell({"event": "progress", "text": "the process at work was told; waiting for it"})
     return _await_end(project, ledger, given, tell)
 
