@@ -52,6 +52,7 @@ def apply(
         raise StackError("--resume goes on with the plan under way. Leave out the plan and --supersede, or --resume.")
     approved = read_plan(plan, approved=True) if plan is not None else None
     if resume:
+        _note_declared(project)
         with teller(format_) as tell:
             ended = steering.go_on(project, tell, once=once)
         close(project, ended, format_)
@@ -115,6 +116,18 @@ def _chosen(project: Project, approved: Plan | None, once: bool, supersede: bool
         return plan_of(project)
     first = foresee(project)
     return Planned(approved, () if first else tuple(drift_of(project)), first)
+
+
+def _note_declared(project: Project) -> None:
+    """Says where what is about to go on is not what is declared now."""
+    from rollcast.stacks.applying import ledger_of
+    from rollcast.stacks.rollouts import load, under_way
+    from rollcast.stacks.superseding import is_of, returning
+
+    ledger = ledger_of(project)
+    started = under_way(ledger)
+    if started is not None and not returning(ledger, started) and not is_of(project, load(ledger, started)):
+        terminal.note(f"{project.file} or rollcast.lock changed since {started.rollout} began; it goes on as it began.")
 
 
 def _go_on(project: Project, format_: Format) -> NoReturn:

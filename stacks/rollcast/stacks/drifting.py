@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rollcast.planner.plan import LiveState, Plan, WorldState
+from rollcast.planner.plan import LiveState, Plan, WorldState, fold
 from rollcast.planner.releases import digest_of
 from rollcast.planner.rollout import Outcome
 from rollcast.stacks.errors import DriftError, LedgerError, StackError
@@ -134,7 +134,21 @@ def _expected(ledger: Ledger, started: Record | None, work: Work) -> list[WorldS
         return [plan.state_at(position.milestone)]
     if ended.body["outcome"] == Outcome.PROMOTED.value:
         return [plan.state_at(len(plan.milestones) - 1)]
-    return _wave_starts(plan) if ended.body["outcome"] == Outcome.ROLLED_BACK.value else []
+    if ended.body["outcome"] != Outcome.ROLLED_BACK.value:
+        return []
+    position = Kept.of(ledger.position(started.rollout)).position
+    start = position.rollback_from if position else None
+    return [*_wave_starts(plan), *([led_back(plan, start)] if start is not None else [])]
+
+
+def led_back(plan: Plan, start: int) -> WorldState:
+    """The state at the end of the way back from a milestone.
+
+    It serves what the start of the wave does; what was overwritten in place may stand there under the release that the
+    way back wrote it for.
+    """
+    state, way = plan.state_at(start), plan.rollback_of(start)
+    return fold(state, way.milestones, way.operations) if way else state
 
 
 def _wave_starts(plan: Plan) -> list[WorldState]:

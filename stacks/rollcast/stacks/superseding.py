@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rollcast.planner.plan import Plan, WorldState, fold
+from rollcast.planner.plan import Plan
 from rollcast.planner.releases import lines_of
 from rollcast.planner.rollout import Rollout
-from rollcast.stacks.drifting import Standing, left_by
+from rollcast.stacks.drifting import Standing, led_back, left_by
 from rollcast.stacks.errors import StackError
 from rollcast.stacks.kept import Kept
 from rollcast.stacks.ledger import Ledger, Record, existing_ledger
@@ -46,7 +46,10 @@ def foresee(project: Project) -> Foreseen | None:
             f"Rollout {work.id} is under way and can't be led back any more ({error}). "
             "Complete it with 'rollcast apply --resume' first."
         ) from None
-    state, steps = _after(work.plan, rollout.position.rollback_from, rollout.position.rollback_step)
+    start, step = rollout.position.rollback_from, rollout.position.rollback_step
+    assert start is not None
+    way, state = work.plan.rollback_of(start), led_back(work.plan, start)
+    steps = tuple(milestone.title for milestone in way.milestones[step:]) if way else ()
     live = read(target_at(project.folder, project.environment), project.declaration.each_pipeline(), "as written")
     same = work.plan.settings.target == project.environment.target
     left = left_by(live.state, state, work) if same else live.state
@@ -59,15 +62,6 @@ def returning(ledger: Ledger, started: Record) -> bool:
     """Whether a rollout is on its way back, or is itself a person's order to go back: no declaration stops that."""
     position = Kept.of(ledger.position(started.rollout)).position
     return bool(started.body.get("rollback")) or (position is not None and position.rollback_from is not None)
-
-
-def _after(plan: Plan, start: int | None, step: int) -> tuple[WorldState, tuple[str, ...]]:
-    """The state at the end of the way back from a milestone, and the titles of what of it is still to do."""
-    assert start is not None
-    state, way = plan.state_at(start), plan.rollback_of(start)
-    if way is None:
-        return state, ()
-    return fold(state, way.milestones, way.operations), tuple(m.title for m in way.milestones[step:])
 
 
 def is_of(project: Project, work: Work) -> bool:
