@@ -108,6 +108,12 @@ def test_a_reverted_release_is_led_back_and_another_one_takes_the_place_of_the_o
     project.declare(2)
     assert project.run(*ONCE)[0] == 5
     assert project.shares() == {"p@2": 50.0, "p@1": 50.0}
+    began = project.began()
+    declared = project.folder / "rollcast.yaml"
+    declared.write_text(declared.read_text("utf-8").replace('"file:m/3"', '"file:m/3", experimental: true'), "utf-8")
+    code, said = project.run(*ONCE)
+    assert (code, project.began()) == (5, began), "what nothing that is declared uses is no other declaration"
+    assert "something else" not in said
     project.declare(1)
     project.requests(failing="none")  # the gate of version 2 would pass
     code, said = project.run(*ONCE)
