@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from rollcast.cli.saved import sealed
 from rollcast.stacks.drifting import drift_of
 from rollcast.stacks.project import Project
 from tests.faults.surviving import assert_whole
@@ -134,7 +135,7 @@ def test_a_plan_of_another_ledger_or_of_another_version_is_refused(
     path = site.folder / "saved.json"
     data = json.loads(path.read_text("utf-8"))
     data["binding"][field] = value
-    path.write_text(json.dumps(data), "utf-8")
+    path.write_text(json.dumps(sealed(data)), "utf-8")  # as that one would have saved it
     refused = site.rollcast("apply", "saved.json", "--auto-approve")
     assert refused.returncode == 6, refused.stdout + refused.stderr
     assert said in refused.stderr
