@@ -259,11 +259,11 @@ class Oracle:
     def _residency(self, serving: Serving) -> None:
         """Every kind of request, routed as the data plane routes it, is served where the rule of its line allows."""
         for line, release in self._met(serving):
-            allowed = set(self.plan.lines[line].allowed_regions)
+            allowed, everywhere = set(self.plan.lines[line].allowed_regions), tuple(self.plan.settings.regions)
             for slot, version in self.plan.releases[release].slots.items():
                 known = (line, slot, version.instance_id) in self._live
-                if allowed and version.regions and not allowed & set(version.regions) and not known:
-                    self.found.add(f"residency: requests of {line} meet {slot} in {version.regions}")
+                if allowed and set(version.regions or everywhere) - allowed and not known:
+                    self.found.add(f"residency: requests of {line} meet {slot} in {version.regions or everywhere}")
 
     @cached_property
     def _live(self) -> set[tuple[str, str, str]]:

@@ -109,9 +109,20 @@ def test_a_shadowed_audience_and_a_shadowed_channel_are_named() -> None:
 
 def test_residency_that_no_plan_can_keep_is_refused() -> None:
     text = GOOD.replace("kb@1}", "kb@1, regions: [us]}") + "allowed_regions: [eu]\n"
-    (found,) = mistakes(text)
-    assert "residency: index runs in us, and channel 'default' allows eu" in found.summary
-    assert found.line == 10
+    first, second = mistakes(text)
+    assert "residency: index runs in us, and channel 'default' allows eu" in first.summary
+    assert "residency: agent runs in eu, us (it names no regions, so everywhere), and channel" in second.summary
+    assert (first.line, second.line) == (10, 11)
+
+
+@pytest.mark.parametrize(("own", "line"), [("regions: [eu, us]", 18), ("regions: []", 18), ("parameters: {}", 10)])
+def test_a_component_that_also_runs_where_its_channel_does_not_allow_is_refused(own: str, line: int) -> None:
+    channel = "channels:\n  european:\n    route: {country: de}\n    allowed_regions: [eu]\n    components: "
+    load(GOOD + channel + "{index: {regions: [eu]}, agent: {regions: [eu]}}\n")
+    (found,) = mistakes(GOOD + channel.replace("components: ", f"components:\n      index: {{{own}}}\n      ")
+                        + "agent: {regions: [eu]}\n")  # fmt: skip
+    assert "residency: index runs in eu, us" in found.summary
+    assert "channel 'european' allows eu" in found.summary
 
 
 def test_what_exists_once_can_not_differ_in_a_channel() -> None:

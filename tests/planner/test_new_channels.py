@@ -23,7 +23,7 @@ def declared(version: str, regions: str, channel: str = "", gateway: str = "") -
         f"components:\n  m: {{artifact: m@{version}, regions: {regions}}}\n"
     )
     if gateway:
-        text += f"  g: {{artifact: g@{gateway}, in_place: true, independent_of: [m], upstream: [m]}}\n"
+        text += f"  g: {{artifact: g@{gateway}, in_place: true, regions: [eu], independent_of: [m], upstream: [m]}}\n"
     if channel:
         text += (
             "channels:\n  medical: {route: {regulatory_domain: medical}, allowed_regions: [eu], "
@@ -39,7 +39,7 @@ def plan_of(before: Declaration, after: Declaration) -> Plan:
 
 
 def test_a_new_channel_begins_on_what_its_requests_meet_before_the_default_line_moves() -> None:
-    plan = plan_of(declared("1", "[eu, us]"), declared("2", "[us]", "artifact: m@2, regions: [eu]"))
+    plan = plan_of(declared("1", "[eu]"), declared("2", "[us]", "artifact: m@2, regions: [eu]"))
     titles = [m.title for m in plan.milestones]
     assert titles[0] == "begin medical: on what serves its requests today"
     (today,) = plan.start["default"]
@@ -55,7 +55,7 @@ def test_a_new_channel_begins_on_what_its_requests_meet_before_the_default_line_
 
 
 def test_without_its_beginning_the_default_line_would_take_its_requests_out_of_their_region() -> None:
-    plan = plan_of(declared("1", "[eu, us]"), declared("2", "[us]", "artifact: m@2, regions: [eu]"))
+    plan = plan_of(declared("1", "[eu]"), declared("2", "[us]", "artifact: m@2, regions: [eu]"))
     late = plan.milestones[0].model_copy(update={"serving": {}})
     operations = tuple(o for o in plan.operations if o.milestone)
     hole = plan.model_copy(update={"milestones": (late, *plan.milestones[1:]), "operations": operations})
@@ -79,7 +79,7 @@ def test_a_channel_that_must_begin_first_and_needs_what_changes_in_place_is_refu
 
 
 def test_a_new_channel_that_changes_nothing_gets_a_line_of_its_own_and_keeps_it() -> None:
-    before, after = declared("1", "[eu, us]"), declared("1", "[eu, us]", "artifact: m@1")
+    before, after = declared("1", "[eu]"), declared("1", "[eu]", "artifact: m@1")
     plan = plan_of(before, after)
     assert [m.title for m in plan.milestones] == ["begin medical: on what serves its requests today"]
     assert plan.rollback_of(0) is not None
@@ -87,7 +87,7 @@ def test_a_new_channel_that_changes_nothing_gets_a_line_of_its_own_and_keeps_it(
 
 
 def test_a_stricter_rule_for_a_line_that_serves_can_be_planned_and_taken_back() -> None:
-    before = declared("1", "[eu, us]", "artifact: m@1, regions: [eu, us]")
+    before = declared("1", "[eu]", "artifact: m@1, regions: [eu]")
     stricter = before.model_copy(update={"channels": {}, "allowed_regions": ("eu",)})
     plan = plan_of(declared("1", "[us]"), stricter)
     assert [m.percent for m in plan.milestones if m.kind == "shift"] == [10.0, 100.0]

@@ -19,10 +19,10 @@ from tests.policies.reviews import DECLARED, RELEASED, TODAY, review_of
 
 PRIVACY = """\
 channels:
-  privacy: {route: {domain: medical}, allowed_regions: [eu]}
+  privacy: {route: {domain: medical}, allowed_regions: [eu], components: {OWN}}
 environments:
   prod: {regions: {eu: {labels: [gdpr]}, us: {}}}
-"""
+""".replace("OWN", "generator: {regions: [eu]}, safety: {regions: [eu]}")
 
 
 def judged(one: Policy, review: Review) -> Judgement:
@@ -134,7 +134,7 @@ def _less(serving: Serving, line: str) -> Serving:
 
 
 def test_a_channel_that_is_not_released_yet_is_judged_by_what_its_requests_meet_meanwhile() -> None:
-    own = PRIVACY.replace("[eu]}", "[eu], components: {generator: {regions: [eu]}}}")
+    own = PRIVACY
     everywhere = "{artifact: writer@2, regions: [us]}"
     review = review_of(DECLARED.replace("{artifact: writer@2}", everywhere) + own, RELEASED + own)
     passes(library.residency(), review)
@@ -154,7 +154,7 @@ def test_the_privacy_channel_meets_nothing_experimental_though_others_may() -> N
     trial = DECLARED.replace('"2", provides: {format: "1"}}', '"2", provides: {format: "1"}, experimental: true}')
     passes(rule, review_of(trial))
     refused(rule, review_of(trial + PRIVACY, RELEASED + PRIVACY), "channel privacy", "writer@2")
-    spared = PRIVACY.replace("[eu]}", "[eu], components: {generator: {artifact: writer@1}}}")
+    spared = PRIVACY.replace("generator: {", "generator: {artifact: writer@1, ")
     review = review_of(trial + spared, RELEASED + PRIVACY)
     passes(rule, review)
     refused(rule, without_line(review, "privacy"), "channel privacy", "writer@2")

@@ -27,6 +27,7 @@ from rollcast.planner.errors import did_you_mean
 from rollcast.planner.gates import GateSpec
 from rollcast.planner.plan import EVERYONE
 from rollcast.planner.releases import SHARED, SlotVersion, releases_of
+from rollcast.planner.residency import runs_in
 from rollcast.planner.sources import Path
 from rollcast.planner.steps import instances_of
 from rollcast.planner.values import range_mistake, satisfies
@@ -370,18 +371,25 @@ def _flags(
 
 
 def _residency(
-    base: Path, channel: str, declaration: Declaration, pipeline: str, slots: Mapping[str, object]
+    base: Path, channel: str, declaration: Declaration, pipeline: str, slots: Mapping[str, SlotVersion]
 ) -> Iterator[Mistake]:
     rules = declaration.each_pipeline()[pipeline or declaration.pipeline]
     own = rules.channels[channel].allowed_regions if channel != "default" else ()
     allowed = set(own or rules.allowed_regions or declaration.allowed_regions)
     if not allowed:
         return
+    everywhere = tuple(
+        dict.fromkeys(n for environment in declaration.environments.values() for n in environment.regions)
+    )
     for name, slot in slots.items():
-        regions = getattr(slot, "regions", ())
-        if regions and not allowed.intersection(regions):
-            path: Path = (*base, "components", name.split(".")[0])
-            shown = f"{name} runs in {', '.join(regions)}, and channel '{channel}' allows {', '.join(sorted(allowed))}"
-            yield Mistake(
-                path, f"residency: {shown}.", "Run it in an allowed region, or route these requests elsewhere."
-            )
+        regions = runs_in(slot, everywhere)
+        if not allowed.issuperset(regions):
+            component = name.split(".")[0]
+            override = rules.channels[channel].components.get(component) if channel != "default" else None
+            placed: Path = ("components", component)
+            if override is not None and override.regions is not None:
+                placed = ("channels", channel, *placed)
+            where = ", ".join(regions) + ("" if slot.regions else " (it names no regions, so everywhere)")
+            shown = f"{name} runs in {where}, and channel '{channel}' allows {', '.join(sorted(allowed))}"
+            remedy = f"Give it 'regions: [{', '.join(sorted(allowed))}]' for this channel, or allow the others."
+            yield Mistake((*base, *placed), f"residency: {shown}.", remedy)

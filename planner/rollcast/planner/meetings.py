@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from rollcast.planner.contracts import ContractGraph
 from rollcast.planner.plan import Plan
 from rollcast.planner.releases import SHARED, SlotVersion, default_of
-from rollcast.planner.residency import outside, takers
+from rollcast.planner.residency import outside, runs_in, takers
 
 Content = tuple[str, str]  # (release id, slot): the version that fills this slot of this release
 
@@ -54,10 +54,11 @@ class Meetings:
             shares = own or [s for other in self.takers.get(line, ()) for s in self.plan.start.get(other, ())]
             found = {s.release for s in shares}
             self._live[line] = {(n, v.instance_id) for r in found for n, v in self.plan.releases[r].slots.items()}
+        everywhere = tuple(self.plan.settings.regions)
         may = ", ".join(sorted(rules.allowed_regions))
         return [
-            f"{slot} of {release} runs in {', '.join(version.regions)}, outside {may}, which {line} allows"
-            for slot, version in outside(rules, self.plan.releases[release])
+            f"{slot} of {release} runs in {', '.join(runs_in(version, everywhere))}, outside {may}, which {line} allows"
+            for slot, version in outside(rules, self.plan.releases[release], everywhere)
             if (slot, version.instance_id) not in self._live[line]
         ]
 

@@ -20,7 +20,7 @@ from rollcast.planner.errors import MixedLiveState, NoSafeOrder, PlannerError
 from rollcast.planner.groups import IN_PLACE, Group, Node, Tie, declared_ties, group, in_place_slots, node_of
 from rollcast.planner.plan import LiveState, Operation, Plan, Serving, Share
 from rollcast.planner.releases import Digests, Line, Release, canonical, default_of, lines_of, releases_of
-from rollcast.planner.residency import outside
+from rollcast.planner.residency import outside, runs_in
 from rollcast.planner.retreat import retreat
 from rollcast.planner.safety import assert_safe
 from rollcast.planner.steps import Step, instances_of, steps_of
@@ -69,7 +69,8 @@ def make_plan(
     Raises MixedLiveState, NoSafeOrder, CapacityError (each says the remedy), or UnsafePlan on a defect of the planner.
     """
     lines, declared = lines_of(declaration), apart(live, releases_of(declaration, digests))
-    before = _live_releases(live, declared, lines)
+    everywhere = tuple(declaration.environment(environment)[1].regions)
+    before = _live_releases(live, declared, lines, everywhere)
 
     def attempt(live: LiveState, declared: Releases, chosen: Chosen) -> Plan:
         return _plan(declaration, environment, live, lines, declared, chosen)
@@ -86,12 +87,13 @@ def _plan(
     chosen: Chosen,
 ) -> Plan:
     name, settings = declaration.environment(environment)
-    before = _live_releases(live, declared, lines)
+    everywhere = tuple(settings.regions)
+    before = _live_releases(live, declared, lines, everywhere)
     in_place = in_place_slots(before, declared)
     begins = {line: release for line, release in before.items() if not live.serving.get(line)}
     groups, steps, asunder = _in_order(before, declared, lines, in_place)
     _refuse_impossible(steps, lines)
-    _refuse_late_channels(before, declared, lines, live)
+    _refuse_late_channels(before, declared, lines, live, everywhere)
     start = {line: live.serving.get(line, ()) for line in {**declared, **live.serving}}
     draft = Draft(lines, settings, start, live.instances, live.releases, live.lines)
     _remove_lines(draft, [line for line in sorted(live.serving) if line not in declared and live.serving[line]])
@@ -128,7 +130,9 @@ def _plan(
     return plan
 
 
-def _live_releases(live: LiveState, declared: Mapping[str, Release], lines: Mapping[str, Line]) -> dict[str, Release]:
+def _live_releases(
+    live: LiveState, declared: Mapping[str, Release], lines: Mapping[str, Line], everywhere: tuple[str, ...]
+) -> dict[str, Release]:
     """The release that each declared line comes from.
 
     A new channel of a pipeline that is served comes from what its default line serves now, for that is what its
@@ -139,7 +143,7 @@ def _live_releases(live: LiveState, declared: Mapping[str, Release], lines: Mapp
         release = _release_of(live, line)
         if line in declared and release is None:
             release = _release_of(live, default_of(line)) if default_of(line) in declared else None
-            if release is not None and any(outside(lines[line], release)):
+            if release is not None and any(outside(lines[line], release, everywhere)):
                 release = None
         if line in declared and release is not None:
             found[line] = release
@@ -186,7 +190,11 @@ def _new_channels(before: Mapping[str, Release], declared: Mapping[str, Release]
 
 
 def _refuse_late_channels(
-    before: Mapping[str, Release], declared: Mapping[str, Release], lines: Mapping[str, Line], live: LiveState
+    before: Mapping[str, Release],
+    declared: Mapping[str, Release],
+    lines: Mapping[str, Line],
+    live: LiveState,
+    everywhere: tuple[str, ...],
 ) -> None:
     """A channel that must begin before its default line moves can't wait for what changes in place."""
     for line, release in declared.items():
@@ -197,10 +205,10 @@ def _refuse_late_channels(
             version = release.slots[slot]
             if held and live.releases[held[0]].slots[held[1]].instance_id != version.instance_id:
                 default = default_of(line)
-                never, old = next(outside(lines[line], before[default]))
+                never, old = next(outside(lines[line], before[default], everywhere))
                 raise NoSafeOrder(
                     f"channel '{line}' must begin before {default} moves, for it may not meet {never} {old.reference} "
-                    f"in {', '.join(old.regions)}; but {slot} exists once and changes too",
+                    f"in {', '.join(runs_in(old, everywhere))}; but {slot} exists once and changes too",
                     f"Release the channel in a plan of its own first, with {slot} as it is now.",
                 )
 

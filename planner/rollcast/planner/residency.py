@@ -1,4 +1,7 @@
-"""Residency: in which regions a line's requests may be served, and by which lines while their own serves nothing.
+"""Residency: the regions that a line's requests never leave, and by which lines while their own serves nothing.
+
+Residency is containment: what serves a request runs only in regions that its line allows, for what also runs elsewhere
+may serve it there.
 
 A request goes to the first line whose route matches and that serves anything. So a channel that is not released yet, or
 that is stopped, leaves its requests to the lines after it, and what these serve then must be allowed for it too. What a
@@ -7,18 +10,23 @@ line's requests meet already when a plan begins is not the plan's doing, and is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rollcast.planner.audiences import parse, satisfiable
 from rollcast.planner.plan import Operation, Serving
 from rollcast.planner.releases import Line, Release, SlotVersion
 
 
-def outside(line: Line, release: Release) -> Iterator[tuple[str, SlotVersion]]:
-    """The slots of a release that run in no region that a line allows."""
-    allowed = set(line.allowed_regions)
+def runs_in(version: SlotVersion, everywhere: Iterable[str]) -> tuple[str, ...]:
+    """The regions of a slot; one that names none runs everywhere: in every region of the environment."""
+    return version.regions or tuple(everywhere)
+
+
+def outside(line: Line, release: Release, everywhere: Iterable[str]) -> Iterator[tuple[str, SlotVersion]]:
+    """The slots of a release that also run in a region that a line does not allow."""
+    allowed, everywhere = set(line.allowed_regions), tuple(everywhere)
     for slot, version in release.slots.items() if allowed else ():
-        if version.regions and not allowed.intersection(version.regions):
+        if not allowed.issuperset(runs_in(version, everywhere)):
             yield slot, version
 
 
@@ -70,4 +78,4 @@ def in_turn(
     return ordered, tuple(sorted(last))
 
 
-__all__ = ["in_turn", "meet", "outside", "takers"]
+__all__ = ["in_turn", "meet", "outside", "runs_in", "takers"]

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from rollcast.planner.audiences import Condition, Rule, parse, satisfiable
 from rollcast.planner.plan import Plan
 from rollcast.planner.releases import Line, Release, SlotVersion
+from rollcast.planner.residency import runs_in
 from rollcast.policies.review import Review
 from rollcast.policies.rules import Level, Policy, Violation, register
 from rollcast.policies.states import State
 
 
 def residency(*, level: Level = "mandatory", name: str = "residency") -> Policy:
-    """Requests of a line with `allowed_regions` are only served by components that run in one of them.
+    """Requests of a line with `allowed_regions` are only served by components that run in no other region.
 
     Why: where data may be processed is law, not preference. Judged in every state that the plan leads to; a channel
     that is not released yet is judged by what its requests meet meanwhile. What the plan finds live is not its doing.
@@ -23,12 +24,13 @@ def residency(*, level: Level = "mandatory", name: str = "residency") -> Policy:
         for state, line, release in _served(review):
             allowed = set(line.allowed_regions)
             for slot, version in release.slots.items():
-                if allowed and version.regions and not allowed.intersection(version.regions):
+                regions = runs_in(version, review.environment.regions)
+                if allowed and not allowed.issuperset(regions):
                     message = (
                         f"requests of line {line.id} would be served by {slot} {version.reference} in "
-                        f"{', '.join(version.regions)}, outside {', '.join(sorted(allowed))}."
+                        f"{', '.join(regions)}, outside {', '.join(sorted(allowed))}."
                     )
-                    remedy = "Run it in an allowed region, or route these requests to a channel of their own."
+                    remedy = "Run it in allowed regions only, or route these requests to a channel of their own."
                     yield Violation(message, review.component_path(line.id, slot), remedy, state)
 
     return register(rule, name, level, "where data may be processed is law, not preference")
@@ -42,7 +44,7 @@ def regulatory_domain(
     level: Level = "mandatory",
     name: str | None = None,
 ) -> Policy:
-    """Requests whose `attribute` is `value` only meet components in regions that carry all of `labels`.
+    """Requests whose `attribute` is `value` only meet components whose regions all carry all of `labels`.
 
     Why: a residency rule on a channel holds for those whom its route takes; this rule holds for the requests
     themselves, whichever line takes them, and so finds a route that forgets some.
@@ -56,11 +58,12 @@ def regulatory_domain(
             if line.id not in lines:
                 continue
             for slot, version in release.slots.items():
-                if not fit.intersection(version.regions or review.environment.regions):
+                regions = runs_in(version, review.environment.regions)
+                if not regions or not fit.issuperset(regions):
                     yield _outside(review, state, line, slot, version)
 
     def _outside(review: Review, state: State, line: Line, slot: str, version: SlotVersion) -> Violation:
-        where = ", ".join(version.regions) or "no declared region"
+        where = ", ".join(runs_in(version, review.environment.regions)) or "no declared region"
         message = (
             f"requests with {attribute}={value} may reach line {line.id}, where {slot} {version.reference} runs in "
             f"{where}; regions labelled {', '.join(labels)} are asked."

@@ -198,7 +198,7 @@ def _may_stay(pipeline: Pipeline) -> bool:
 
 
 def _inside(component: Component, allowed: tuple[str, ...]) -> bool:
-    return not component.regions or bool(set(allowed) & set(component.regions))
+    return bool(component.regions) and set(component.regions) <= set(allowed)
 
 
 def _declaration(

@@ -156,11 +156,11 @@ def _upstream(number: int) -> st.SearchStrategy[tuple[str, ...]]:
 
 @cache
 def _regions(known: tuple[str, ...], allowed: tuple[str, ...]) -> st.SearchStrategy[tuple[str, ...]]:
-    """Where a slot runs: everywhere, or regions of which all that are allowed are some."""
+    """Where a slot runs: everywhere, or in some regions; where a rule allows only some, in some of these."""
     if not known:
         return st.just(())
-    more = st.lists(st.sampled_from(known), unique=True, min_size=0 if allowed else 1, max_size=2)
-    return st.one_of(st.just(()), more.map(lambda extra: tuple(sorted({*allowed, *extra}))))
+    some = st.lists(st.sampled_from(allowed or known), unique=True, min_size=1).map(lambda found: tuple(sorted(found)))
+    return some if allowed else st.one_of(st.just(()), some)
 
 
 def _bind(draw: st.DrawFn, slots: list[Slot]) -> list[Slot]:

@@ -67,7 +67,8 @@ def _inside_regions(walk: Walk) -> Iterator[str]:
         before = {share.release for share in walk.plan.start.get(line, ())}
         for share in shares if allowed else ():
             for slot, version in walk.plan.releases[share.release].slots.items():
-                if share.release not in before and version.regions and not allowed & set(version.regions):
+                regions = version.regions or tuple(walk.plan.settings.regions)
+                if share.release not in before and not allowed.issuperset(regions):
                     yield f"line {line} is served by {slot} {version.reference} outside {', '.join(sorted(allowed))}."
 
 

@@ -1,0 +1,41 @@
+"""Residency is containment: what may serve a line's request runs only in regions that the line allows."""
+
+from __future__ import annotations
+
+from hypothesis import given
+
+from rollcast.planner.checks import check
+from rollcast.planner.declaration import Declaration
+from rollcast.planner.plan import Plan
+from rollcast.planner.releases import lines_of, releases_of
+from rollcast.policies.strategies import declarations, plans
+
+
+@given(plans())
+def test_no_request_meets_what_also_runs_where_its_line_does_not_allow(plan: Plan) -> None:
+    """Every state forwards, and on every way back; what a line's requests meet at the start is not the plan's doing."""
+    everywhere = set(plan.settings.regions)
+    states = [m.serving for m in plan.milestones] + [m.serving for way in plan.rollback for m in way.milestones]
+    for serving in states:
+        for name, shares in serving.items():
+            line = plan.lines.get(name)
+            found = {share.release for share in plan.start.get(name, ())}
+            for share in shares if line is not None and line.allowed_regions else ():
+                assert line is not None
+                for version in plan.releases[share.release].slots.values() if share.release not in found else ():
+                    assert (set(version.regions) or everywhere) <= set(line.allowed_regions)
+
+
+@given(declarations())
+def test_a_declaration_is_refused_just_where_a_component_runs_outside_what_its_line_allows(drawn: Declaration) -> None:
+    everywhere = set(drawn.environments["prod"].regions)
+    if not everywhere:
+        return
+    narrowed = drawn.model_copy(update={"allowed_regions": ("eu",)})
+    lines = lines_of(narrowed)
+    wide = any(
+        (set(version.regions) or everywhere) - set(lines[name].allowed_regions)
+        for name, release in releases_of(narrowed).items()
+        for version in release.slots.values()
+    )
+    assert any("residency:" in mistake.summary for mistake in check(narrowed)) == wide
