@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rollcast.planner import checks
 from rollcast.planner.errors import CapacityError, DeclarationError, Diagnostic, NoSafeOrder
 from rollcast.planner.loading import load
 from rollcast.planner.planning import live_as_declared, make_plan
+from rollcast.stacks import metrics, targets
 from rollcast.stacks.errors import StackError
 from rollcast.stacks.project import Project
 
@@ -44,6 +46,18 @@ def test_the_good_declaration_is_good() -> None:
     load(GOOD)
 
 
+@pytest.mark.parametrize(
+    "named", ["max_tokens: 4", "targeting_key: user", "api_key_env: KEY", "api_key: '${KEY}'", "eos_token: '</s>'"]
+)
+def test_what_only_sounds_like_a_secret_or_names_where_it_is_stands(named: str) -> None:
+    load(GOOD.replace("kb@1}", f"kb@1, parameters: {{{named}}}}}"))
+
+
+def test_the_known_kinds_are_those_that_there_are() -> None:
+    assert set(checks.TARGETS) == set(targets.KINDS)
+    assert set(checks.TELEMETRY) == set(metrics.KINDS)
+
+
 BETA = "beta: {segment: [beta, power]}"
 
 
@@ -72,6 +86,13 @@ BETA = "beta: {segment: [beta, power]}"
             "Raise",
         ),
         ("kb@1}", "kb@1, regions: [uk]}", "10:37", "no region 'uk'", "Did you mean 'us'?"),
+        ("percent: [5", "timeout: 0s\n  percent: [5", "15:3", "can't last 0 seconds", "30s"),
+        ("[5, 50, 100]", "[0.0000001, 50, 100]", "15:13", "0.0000001 percent is less than 0.001", "Begin with 0.001"),
+        ("prod: {", "prod: {target: {kind: flagdd}, ", "13:19", "no target of kind 'flagdd'", "'flagd'"),
+        ("prod: {", "prod: {telemetry: {kind: otlp}, ", "13:22", "no telemetry of kind 'otlp'", "jsonl"),
+        ("prod: {", "prod: {target: {definition: 's3://b/f.json'}, ", "13:19", "is a path, not an address", "Write"),
+        ('">=1"', '">=3,<2"', "5:65", "the range '>=3,<2' is empty", ">=2,<3"),
+        ("kb@1}", "kb@1, parameters: {api_key: abc}}", "10:50", "'api_key' holds a literal secret", "api_key_env"),
         ("artifact: kb@1}", "artifact: kb@1, fallback: index}", "10:27", "fallbacks go in a circle", "have none"),
     ],
 )

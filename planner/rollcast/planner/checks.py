@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import networkx as nx
 
-from rollcast.planner.audiences import Rule, satisfiable
+from rollcast.planner.audiences import TOTAL_WEIGHT, Rule, satisfiable
 from rollcast.planner.capacity import excess, limits_of, need_of, sentence
 from rollcast.planner.contracts import ContractGraph
 from rollcast.planner.declaration import (
@@ -25,12 +25,17 @@ from rollcast.planner.declaration import (
 )
 from rollcast.planner.errors import did_you_mean
 from rollcast.planner.gates import GateSpec
+from rollcast.planner.literals import literal_secrets
 from rollcast.planner.plan import EVERYONE
 from rollcast.planner.releases import SHARED, SlotVersion, releases_of
 from rollcast.planner.residency import runs_in
 from rollcast.planner.sources import Path
 from rollcast.planner.steps import instances_of
-from rollcast.planner.values import range_mistake, satisfies
+from rollcast.planner.values import plain, range_mistake, satisfies
+
+LEAST_PERCENT = 100 / TOTAL_WEIGHT
+TARGETS = ("flagd",)
+TELEMETRY = ("jsonl", "prometheus", "sql")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ def check(declaration: Declaration) -> list[Mistake]:
     mistakes.extend(_shared(declaration))
     mistakes.extend(_audiences(declaration))
     mistakes.extend(_environments(declaration))
+    mistakes.extend(_secrets(declaration))
     mistakes.extend(_unknown_regions(("allowed_regions",), declaration.allowed_regions, regions))
     if not mistakes:
         mistakes.extend(_releases(declaration))
@@ -65,6 +71,27 @@ def check(declaration: Declaration) -> list[Mistake]:
 def _pipelines(declaration: Declaration) -> Iterator[tuple[Path, Pipeline]]:
     for name, pipeline in declaration.each_pipeline().items():
         yield (("pipelines", name) if declaration.pipelines else ()), pipeline
+
+
+def _secrets(declaration: Declaration) -> Iterator[Mistake]:
+    """Secrets that are written out: they would be in the flag definition, in plans and in the ledger."""
+    places: list[tuple[Path, object]] = []
+    for index, artifact in enumerate(declaration.artifacts):
+        places.append((("artifacts", index, "parameters"), artifact.parameters))
+    for base, pipeline in _pipelines(declaration):
+        for name, component in pipeline.components.items():
+            places.append(((*base, "components", name, "parameters"), component.parameters))
+        places.extend(((*base, "flags"), {name: flag.value}) for name, flag in pipeline.flags.items())
+        for name, channel in pipeline.channels.items():
+            places.append(((*base, "channels", name, "flags"), channel.flags))
+            for slot, override in channel.components.items():
+                places.append(((*base, "channels", name, "components", slot, "parameters"), override.parameters))
+    for name, environment in declaration.environments.items():
+        places.append((("environments", name, "telemetry"), {"url": environment.telemetry.url}))
+    for place, values in places:
+        for path, called in literal_secrets(values, place):
+            remedy = f"Name the environment variable that holds it, as in '{called}_env: NAME' or '${{NAME}}'."
+            yield Mistake(path, f"'{called}' holds a literal secret, which plans and the ledger would keep.", remedy)
 
 
 # ---- artifacts --------------------------------------------------------------------------------
@@ -236,6 +263,8 @@ def _reach(path: Path, what: str, rule: Rule, before: Sequence[tuple[str, Rule]]
 
 def _rollout(path: Path, rollout: Rollout, declaration: Declaration, components: Iterable[str]) -> Iterator[Mistake]:
     yield from _percents((*path, "percent"), rollout.percent)
+    if rollout.timeout == 0:
+        yield Mistake((*path, "timeout"), "a request can't last 0 seconds.", "Give its longest time, such as 30s.")
     if rollout.strategy in ("canary", "flag") and not rollout.stages and rollout.percent[-1:] != (100.0,):
         yield Mistake((*path, "percent"), "the last step does not reach 100 percent.", "End the list with 100.")
     before: list[tuple[str, Rule]] = []
@@ -297,7 +326,10 @@ def _late_labels(path: Path, rollout: Rollout) -> Iterator[Mistake]:
 def _percents(path: Path, percents: Sequence[float]) -> Iterator[Mistake]:
     last = 0.0
     for index, percent in enumerate(percents):
-        if not 0 < percent <= 100:
+        if 0 < percent < LEAST_PERCENT:
+            summary = f"{plain(percent)} percent is less than {LEAST_PERCENT:g}, the least share that a split can make."
+            yield Mistake((*path, index), summary, f"Begin with {LEAST_PERCENT:g} percent or more.")
+        elif not 0 < percent <= 100:
             yield Mistake((*path, index), f"{percent:g} is not a percentage above 0 and up to 100.", "Correct it.")
         elif percent <= last:
             remedy = "Percentages rise: nobody is moved back while a rollout advances."
@@ -325,6 +357,17 @@ def _environments(declaration: Declaration) -> Iterator[Mistake]:
         yield Mistake(("environments",), f"{names} are all marked default.", "Mark one of them.")
     if not declaration.environments:
         yield Mistake(("environments",), "there is no environment.", "Declare one, or leave the key out.")
+    for name, environment in declaration.environments.items():
+        target, telemetry = environment.target, environment.telemetry
+        for key, kind, known in (("target", target.kind, TARGETS), ("telemetry", telemetry.kind, TELEMETRY)):
+            if kind not in known:
+                remedy = did_you_mean(kind, known) or f"Known kinds: {', '.join(known)}."
+                yield Mistake(("environments", name, key, "kind"), f"there is no {key} of kind '{kind}'.", remedy)
+        paths = {("target", "definition"): target.definition, ("target", "instances"): target.instances}
+        for place, text in {**paths, ("telemetry", "path"): telemetry.path}.items():
+            if "://" in text:
+                remedy = "Write the path of a file or folder that this machine can reach."
+                yield Mistake(("environments", name, *place), f"'{place[1]}' is a path, not an address.", remedy)
 
 
 def _releases(declaration: Declaration) -> Iterator[Mistake]:

@@ -7,6 +7,7 @@ stays what its author wrote.
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -87,7 +88,16 @@ def range_mistake(spec: str) -> str | None:
     if not is_range(spec):
         return None
     try:
-        SpecifierSet(spec)
+        parts = SpecifierSet(spec)
     except InvalidSpecifier:
         return f"'{spec}' is not a version range; write for example \">=2,<3\""
+    least = max(((Version(p.version), p.operator == ">") for p in parts if p.operator in (">", ">=")), default=None)
+    most = min(((Version(p.version), p.operator != "<") for p in parts if p.operator in ("<", "<=")), default=None)
+    if least and most and (least[0] > most[0] or (least[0] == most[0] and (least[1] or not most[1]))):
+        return f"the range '{spec}' is empty, no version is in it; write for example \">=2,<3\""
     return None
+
+
+def plain(number: float) -> str:
+    """A number as a person writes it, never with an exponent."""
+    return f"{Decimal(repr(float(number))):f}"
