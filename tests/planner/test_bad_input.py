@@ -92,7 +92,7 @@ BETA = "beta: {segment: [beta, power]}"
         ("prod: {", "prod: {telemetry: {kind: otlp}, ", "13:22", "no telemetry of kind 'otlp'", "jsonl"),
         ("prod: {", "prod: {target: {definition: 's3://b/f.json'}, ", "13:19", "is a path, not an address", "Write"),
         ('">=1"', '">=3,<2"', "5:65", "the range '>=3,<2' is empty", ">=2,<3"),
-        ("kb@1}", "kb@1, parameters: {api_key: abc}}", "10:50", "'api_key' holds a literal secret", "api_key_env"),
+        ("kb@1}", "kb@1, parameters: {api_key: abc}}", "10:40", "'api_key' holds a literal secret", "api_key_env"),
         ("artifact: kb@1}", "artifact: kb@1, fallback: index}", "10:27", "fallbacks go in a circle", "have none"),
     ],
 )

@@ -149,6 +149,20 @@ def test_a_regulatory_domain_holds_whichever_line_takes_the_request() -> None:
     refused(rule, review_of(elsewhere), "domain=medical may reach line default", "rollcast.yaml:9:15")
 
 
+def test_an_index_serves_beside_the_embedder_that_made_it_or_one_declared_compatible() -> None:
+    behind = RELEASED.replace("artifacts:\n", "artifacts:\n" + "".join(
+        f"  - {{kind: embedding-model, name: e, version: '{v}', provides: {{space: s}}}}\n" for v in "12")
+        + "  - {kind: retrieval-index, name: kb, version: '1', derived_from: [e@1]}\n")  # fmt: skip
+    behind = behind.replace(
+        "components:\n", "components:\n  e: {artifact: e@1}\n  kb: {artifact: kb@1, upstream: [e]}\n"
+    )
+    changed = behind.replace("artifact: e@1}", "artifact: e@2}")
+    rule = library.index_with_its_embedder()
+    passes(rule, review_of(behind, changed))
+    refused(rule, review_of(changed, behind), "kb@1 was derived from e@1", "e@2 embeds")
+    passes(rule, review_of(*(text.replace("[e@1]}", "[e@1], requires: {space: s}}") for text in (changed, behind))))
+
+
 def test_the_privacy_channel_meets_nothing_experimental_though_others_may() -> None:
     rule = library.privacy_never_experimental()
     trial = DECLARED.replace('"2", provides: {format: "1"}}', '"2", provides: {format: "1"}, experimental: true}')

@@ -13,6 +13,7 @@ with a docstring that says "Why:"; its name below; a test of what it refuses and
 from rollcast.policies.library.cadence import all_at_once, max_exposure, min_bake, one_cadence, rollback_possible
 from rollcast.policies.library.calendar import change_freeze
 from rollcast.policies.library.forecasted import cost_budget, detection_power, forecast_within_limits, latency_budget
+from rollcast.policies.library.lineage import index_with_its_embedder
 from rollcast.policies.library.provenance import (
     evaluation_fresh,
     lineage_complete,
@@ -33,6 +34,7 @@ def defaults() -> tuple[Policy, ...]:
     with collecting() as found:
         all_at_once()
         residency()
+        index_with_its_embedder()
         one_cadence()
         privacy_never_experimental()
         rollback_possible(level="advisory")
@@ -54,6 +56,7 @@ __all__ = [
     "detection_power",
     "evaluation_fresh",
     "forecast_within_limits",
+    "index_with_its_embedder",
     "latency_budget",
     "lineage_complete",
     "max_exposure",

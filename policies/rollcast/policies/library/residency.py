@@ -21,7 +21,7 @@ def residency(*, level: Level = "mandatory", name: str = "residency") -> Policy:
     """
 
     def rule(review: Review) -> Iterator[Violation]:
-        for state, line, release in _served(review):
+        for state, line, release in served(review):
             allowed = set(line.allowed_regions)
             for slot, version in release.slots.items():
                 regions = runs_in(version, review.environment.regions)
@@ -54,7 +54,7 @@ def regulatory_domain(
         fit = {n for n, region in review.environment.regions.items() if set(labels) <= set(region.labels)}
         asked: Rule = ("is", attribute, Condition.model_validate({"in": (value,)}))
         lines = _lines_that_take(review.plan, asked)
-        for state, line, release in _served(review):
+        for state, line, release in served(review):
             if line.id not in lines:
                 continue
             for slot, version in release.slots.items():
@@ -85,7 +85,7 @@ def privacy_never_experimental(
     """
 
     def rule(review: Review) -> Iterator[Violation]:
-        for state, line, release in _served(review):
+        for state, line, release in served(review):
             for slot, version in release.slots.items():
                 if line.channel in channels and version.artifact.experimental:
                     message = (
@@ -97,7 +97,7 @@ def privacy_never_experimental(
     return register(rule, name, level, "who asks for stricter handling has not agreed to be experimented on")
 
 
-def _served(review: Review) -> Iterator[tuple[State, Line, Release]]:
+def served(review: Review) -> Iterator[tuple[State, Line, Release]]:
     """(state, line, release that its requests may meet), the first state for each pair; not what is live already."""
     start = State(review.plan, "the start", review.plan.start)
     lines = review.plan.lines
