@@ -66,11 +66,14 @@ def _lines(plan: Plan) -> Iterator[str]:
 def _releases(plan: Plan) -> Iterator[str]:
     for line, target in plan.to_release.items():
         yield f"  {line}: {plan.from_release.get(line) or 'nothing'} -> {paint(target, bold=True)}"
+    for line, shares in plan.start.items():
+        if line not in plan.to_release and shares:
+            yield f"  {line}: {shares[0].release} -> {paint('removed', bold=True)}"
 
 
 def _changes(plan: Plan) -> Iterator[str]:
     yield paint("Changes", bold=True)
-    several = len(plan.to_release) > 1
+    several = len({*plan.to_release, *(change.line for change in plan.changes)}) > 1
     width = max((len(change.component) for change in plan.changes), default=0)
     for change in plan.changes:
         symbol = paint(SYMBOLS[change.action], _COLOURS[change.action])

@@ -21,10 +21,9 @@ from rollcast.planner.groups import IN_PLACE, Group, Node, Tie, declared_ties, g
 from rollcast.planner.plan import LiveState, Operation, Plan, Serving, Share
 from rollcast.planner.releases import Digests, Line, Release, canonical, default_of, lines_of, releases_of
 from rollcast.planner.residency import outside, runs_in
-from rollcast.planner.retreat import retreat
 from rollcast.planner.safety import assert_safe
 from rollcast.planner.steps import Step, instances_of, steps_of
-from rollcast.planner.waves import add_wave, begin, waves_of
+from rollcast.planner.waves import add_wave, begin, remove, waves_of
 from rollcast.planner.wording import some_of
 
 
@@ -68,12 +67,15 @@ def make_plan(
 
     Raises MixedLiveState, NoSafeOrder, CapacityError (each says the remedy), or UnsafePlan on a defect of the planner.
     """
-    lines, declared = lines_of(declaration), apart(live, releases_of(declaration, digests))
+    lines, released = lines_of(declaration), releases_of(declaration, digests)
     everywhere = tuple(declaration.environment(environment)[1].regions)
+    leaving = _leaving(live, lines, released, everywhere)
+    lines = _beside(live, lines, leaving)
+    declared = apart(live, {**released, **{line: released[default_of(line)] for line in leaving}})
     before = _live_releases(live, declared, lines, everywhere)
 
     def attempt(live: LiveState, declared: Releases, chosen: Chosen) -> Plan:
-        return _plan(declaration, environment, live, lines, declared, chosen)
+        return _plan(declaration, environment, live, lines, declared, chosen, tuple(leaving))
 
     return with_room(live, declared, before, attempt)
 
@@ -85,6 +87,7 @@ def _plan(
     lines: Mapping[str, Line],
     declared: Releases,
     chosen: Chosen,
+    leaving: tuple[str, ...],
 ) -> Plan:
     name, settings = declaration.environment(environment)
     everywhere = tuple(settings.regions)
@@ -96,14 +99,18 @@ def _plan(
     _refuse_late_channels(before, declared, lines, live, everywhere)
     start = {line: live.serving.get(line, ()) for line in {**declared, **live.serving}}
     draft = Draft(lines, settings, start, live.instances, live.releases, live.lines)
-    _remove_lines(draft, [line for line in sorted(live.serving) if line not in declared and live.serving[line]])
+    gone = [line for line in sorted(live.serving) if line not in declared and live.serving[line]]
+    _remove_lines(draft, gone)
     rerouted = _reroute(draft, live)
     draft.begins, draft.for_room = dict(begins), chosen
     draft.notes.extend((*_for_room(chosen, lines), *asunder))
-    for wave, narrowed in waves_of(steps, draft):
-        add_wave(draft, wave, narrowed)
-    if draft.begins:
-        begin(draft, list(draft.begins))
+    waves = waves_of(steps, draft)
+    for number, (wave, narrowed) in enumerate(waves, 1):
+        add_wave(draft, wave, narrowed, leaving if number == len(waves) else ())
+    begun = list(draft.begins)
+    begin(draft, begun)
+    if not waves:
+        _remove_lines(draft, leaving, begun)
     lost = dict.fromkeys(text for way in draft.rollbacks for text in way.loses)
     draft.notes.extend(f"After a rollback: {text}." for text in lost)
     draft.notes.extend(_by_name(declared))
@@ -111,10 +118,15 @@ def _plan(
         pipeline=declaration.pipeline,
         environment=name,
         settings=settings,
-        from_release={line: before[line].id if line in before else None for line in declared},
-        to_release={line: release.id for line, release in declared.items()},
+        from_release={ln: before[ln].id if ln in before else None for ln in declared if ln not in leaving},
+        to_release={line: release.id for line, release in declared.items() if line not in leaving},
         live_state_digest=live.digest,
-        changes=(*rerouted, *_new_channels(before, declared, live), *diff(before, declared)),
+        changes=(
+            *rerouted,
+            *_removed(live, (*gone, *leaving)),
+            *_new_channels(before, declared, live),
+            *diff(before, declared),
+        ),
         groups=tuple(g.slots for g in groups),
         operations=tuple(draft.operations),
         milestones=tuple(draft.milestones),
@@ -155,6 +167,55 @@ def _by_name(declared: Mapping[str, Release]) -> list[str]:
     slots = [slot.artifact for release in declared.values() for slot in release.slots.values()]
     named = sorted({f"{artifact.reference} ({artifact.source})" for artifact in slots if artifact.by_name})
     return [f"Pinned by name, not by content: {some_of(named, 6)}."] if named else []
+
+
+def _leaving(
+    live: LiveState, lines: Mapping[str, Line], released: Releases, everywhere: Sequence[str]
+) -> dict[str, Line]:
+    """Channels that serve and are no longer declared, beside a default line that is.
+
+    Until they are removed each is a line that changes to what its default line will serve, by the rules of that line.
+    Raises NoSafeOrder where its requests may not be served there.
+    """
+    found: dict[str, Line] = {}
+    for name, line in live.lines.items():
+        default = default_of(name)
+        if name in released or not live.serving.get(name) or default not in released or not live.serving.get(default):
+            continue
+        for slot, version in outside(line, released[default], everywhere):
+            raise NoSafeOrder(
+                f"channel '{name}' is no longer declared, but its requests may only be served in "
+                f"{', '.join(line.allowed_regions)}, and {slot} {version.reference} of {default}, which would take "
+                f"them, runs in {', '.join(runs_in(version, everywhere))}",
+                f"Keep channel '{name}', or release it with the regions that {default} needs before it is removed.",
+            )
+        found[name] = line.model_copy(update={"rollout": lines[default].rollout})
+    return found
+
+
+def _beside(live: LiveState, lines: Mapping[str, Line], leaving: Mapping[str, Line]) -> dict[str, Line]:
+    """The declared lines with those that leave, each before the lines that came after it."""
+    found: dict[str, Line] = {}
+    known = list(live.lines)
+    for name, line in lines.items():
+        own = [other for other in leaving if default_of(other) == default_of(name)]
+        last = name == default_of(name)
+        earlier = known[: known.index(name)] if name in known else []
+        found.update({other: leaving[other] for other in own if last or other in earlier})
+        found[name] = line
+    return found
+
+
+def _removed(live: LiveState, gone: Sequence[str]) -> list[Change]:
+    """Lines that serve and are no longer declared."""
+    return [
+        Change(
+            line=name, component="route", action="delete",
+            reason=f"no longer declared: {name}'s requests go on to the lines after it",
+            **{"from": canonical(live.lines[name].route) if name in live.lines else name},
+        )
+        for name in gone
+    ]  # fmt: skip
 
 
 def _for_room(chosen: Chosen, lines: Mapping[str, Line]) -> Iterator[str]:
@@ -304,25 +365,16 @@ def _reroute(draft: Draft, live: LiveState) -> list[Change]:
     return changes
 
 
-def _remove_lines(draft: Draft, gone: list[str]) -> None:
-    """Lines that are no longer declared: their requests are served by the default line from then on."""
-    if not gone:
-        return
-    first = len(draft.milestones)
-    operations = [
-        Operation(
-            id=draft.id(f"shift/{line}/remove", line), kind="shift", milestone=first, line=line,
-            why="the line is no longer declared: the default line takes its requests",
-        )
-        for line in gone
-    ]  # fmt: skip
-    origin: Serving = {line: draft.serving[line] for line in gone}
-    details = {"step": "remove", "lines": tuple(gone)}
-    draft.milestone("shift", "remove " + ", ".join(gone), operations, dict.fromkeys(gone, ()), **details)
-    way = retreat(draft, (), origin, ())
-    draft.rollbacks.append(way)
-    draft.contract(gone)
-    draft.wave += 1
+def _remove_lines(draft: Draft, gone: Sequence[str], begun: Sequence[str] = ()) -> None:
+    """Lines that are no longer declared, where nothing else moves or nothing takes their place.
+
+    The way back ends the lines that have begun in the same wave, too.
+    """
+    if gone:
+        origin: Serving = {**{line: draft.serving[line] for line in gone}, **dict.fromkeys(begun, ())}
+        remove(draft, gone, (), origin, ())
+        draft.contract(gone)
+        draft.wave += 1
 
 
 __all__ = ["LiveState", "Serving", "live_as_declared", "make_plan"]

@@ -179,8 +179,11 @@ def _group_by_group(cluster: Sequence[Step]) -> list[Step]:
     return ordered
 
 
-def add_wave(draft: Draft, steps: Sequence[Step], narrowed: bool) -> None:
-    """Expand, shift, contract for these steps, with a rollback for every milestone up to contract."""
+def add_wave(draft: Draft, steps: Sequence[Step], narrowed: bool, leaving: Sequence[str] = ()) -> None:
+    """Expand, shift, contract for these steps, with a rollback for every milestone up to contract.
+
+    Lines that leave are removed before the contract, once nothing moves any more.
+    """
     for step in steps:
         draft.releases.update({release.id: release for release in step.after.values()})
     if narrowed:
@@ -190,7 +193,7 @@ def add_wave(draft: Draft, steps: Sequence[Step], narrowed: bool) -> None:
         )
     lines = tuple(dict.fromkeys(line for step in steps for line in step.group.lines))
     begun = [line for line in draft.begins if draft.lines[line].pipeline in {draft.lines[ln].pipeline for ln in lines}]
-    origin: Serving = {line: draft.serving.get(line, ()) for line in dict.fromkeys((*lines, *begun))}
+    origin: Serving = {line: draft.serving.get(line, ()) for line in dict.fromkeys((*lines, *begun, *leaving))}
     begin(draft, begun)
     first = len(draft.milestones)
     fresh = expand(draft, steps)
@@ -200,8 +203,24 @@ def add_wave(draft: Draft, steps: Sequence[Step], narrowed: bool) -> None:
         shift(draft, step)
         _ways_back(draft, first, retreat(draft, steps[:number], origin, fresh))
     _keep_warm(draft, steps)
+    if leaving:
+        remove(draft, leaving, steps, origin, fresh)
     draft.contract(lines)
     draft.wave += 1
+
+
+def remove(draft: Draft, gone: Sequence[str], steps: Sequence[Step], origin: Serving, fresh: Sequence[str]) -> None:
+    """Lines end: a channel beside its default line is served as that line is by then, so that nobody moves."""
+    operations = [
+        Operation(
+            id=draft.id(f"shift/{line}/remove", line), kind="shift", milestone=len(draft.milestones), line=line,
+            why="the line is no longer declared: the lines after it take its requests",
+        )
+        for line in gone
+    ]  # fmt: skip
+    details = {"step": "remove", "lines": tuple(gone)}
+    draft.milestone("shift", "remove " + ", ".join(gone), operations, dict.fromkeys(gone, ()), **details)
+    _ways_back(draft, len(draft.milestones) - 1, retreat(draft, steps, origin, fresh))
 
 
 def begin(draft: Draft, lines: Sequence[str]) -> None:
@@ -246,4 +265,4 @@ def _keep_warm(draft: Draft, steps: Sequence[Step]) -> None:
         draft.milestones[-1] = last.model_copy(update=update)
 
 
-__all__ = ["add_wave", "begin", "clusters", "waves_of"]
+__all__ = ["add_wave", "begin", "clusters", "remove", "waves_of"]

@@ -28,7 +28,8 @@ class Facts:
 
 def changes(plan: Plan) -> Facts:
     """What changes, slot by slot. A reason that only repeats the two versions is not said twice."""
-    lines, reasons = len(plan.to_release) > 1, any(_reason(change) for change in plan.changes)
+    lines = len({*plan.to_release, *(change.line for change in plan.changes)}) > 1
+    reasons = any(_reason(change) for change in plan.changes)
     head = ["", "component", "from", "to", *(["why"] if reasons else []), *(["line"] if lines else [])]
     rows = [
         [

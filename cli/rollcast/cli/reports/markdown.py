@@ -54,6 +54,7 @@ def markdown_of(subject: Subject) -> str:
 def _parts(subject: Subject) -> dict[str, Any]:
     plan, forecast = subject.plan, subject.forecast
     lines = [(line, plan.from_release.get(line) or "nothing", to) for line, to in plan.to_release.items()]
+    lines += [(ln, own[0].release, "removed") for ln, own in plan.start.items() if own and ln not in plan.to_release]
     rules = facts.guardrails(subject)
     passing = [tone == "good" for tone in rules.tones]
     found: dict[str, Any] = {

@@ -1,0 +1,82 @@
+"""A channel that is no longer declared: its requests move by stages to what its default line serves, then it ends."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollcast.planner.declaration import Declaration
+from rollcast.planner.errors import NoSafeOrder
+from rollcast.planner.loading import load
+from rollcast.planner.plan import Plan
+from rollcast.planner.planning import live_as_declared, make_plan
+from rollcast.planner.releases import default_of
+from tests.planner.every_state import Oracle
+
+VERSIONS = ("1", "2", "3")
+
+
+def declared(default: str, channels: dict[str, str], more: str = "") -> Declaration:
+    text = "pipeline: p\nartifacts:\n"
+    text += "".join(f"  - {{kind: model-weights, name: m, version: '{n}'}}\n" for n in VERSIONS)
+    text += "rollout: {percent: [10, 100], gates: [{metric: violation_rate, margin: 0.05}]}\n" + more
+    text += f"components:\n  m: {{artifact: m@{default}{', regions: [us]' if more else ''}}}\n"
+    if channels:
+        text += "channels:\n"
+    for name, version in channels.items():
+        where = ", regions: [eu]}}, allowed_regions: [eu]}\n" if more else "}}}\n"
+        text += f"  {name}: {{route: {{segment: {name}}}, components: {{m: {{artifact: m@{version}{where}"
+    return load(text)
+
+
+def plan_of(before: Declaration, after: Declaration) -> Plan:
+    plan = make_plan(after, live_as_declared(before))
+    assert Oracle(plan).run() == set()
+    return plan
+
+
+def test_its_users_move_by_stages_and_gates_and_changes_say_so() -> None:
+    plan = plan_of(declared("2", {"careful": "1"}), declared("2", {}))
+    assert [(c.line, c.component, c.action) for c in plan.changes] == [
+        ("careful", "route", "delete"),
+        ("careful", "m", "replace"),
+    ]
+    moved = [(m.percent, m.gates) for m in plan.milestones if m.kind == "shift" and m.step == "m"]
+    assert moved == [(10.0, ("violation_rate",)), (100.0, ("violation_rate",))]
+    assert [m.kind for m in plan.milestones][-2:] == ["shift", "contract"]
+
+
+def test_what_the_removed_channel_alone_runs_is_not_retired_and_made_again() -> None:
+    plan = plan_of(declared("1", {"careful": "2"}), declared("2", {}))
+    assert [o.artifact for o in plan.operations if o.kind == "retire"] == ["m@1"]
+    assert not [o for o in plan.operations if o.kind == "provision"]
+
+
+def test_a_channel_whose_region_its_default_line_leaves_is_not_removed() -> None:
+    more = "environments: {prod: {regions: {eu: {}, us: {}}}}\n"
+    with pytest.raises(NoSafeOrder, match=r"careful.*no longer declared.*eu.*runs in us"):
+        plan_of(declared("2", {"careful": "1"}, more), declared("2", {}, more))
+
+
+line = st.sampled_from(VERSIONS)
+
+
+@given(line, line, st.dictionaries(st.sampled_from("abc"), line), st.dictionaries(st.sampled_from("abc"), line))
+def test_nobody_changes_release_but_by_a_stage(
+    old: str, new: str, before: dict[str, str], after: dict[str, str]
+) -> None:
+    """What meets a request of each segment, from one milestone to the next: only a stage of a step changes it."""
+    plan = plan_of(declared(old, before), declared(new, after))
+    met = {name: _met(plan.start, name) for name in {*before, *after, "default"}}
+    for milestone, serving in zip(plan.milestones, plan.servings(), strict=True):
+        for name, was in met.items():
+            now = _met(serving, name)
+            assert now == was or (milestone.percent is not None and milestone.gates)
+            met[name] = now
+    assert {line for line in plan.start if line not in plan.to_release} <= {c.line for c in plan.changes}
+
+
+def _met(serving: dict, name: str) -> frozenset[tuple[str, float]]:  # type: ignore[type-arg]
+    shares = serving.get(name) or serving[default_of(name)]
+    return frozenset((share.release, share.percent) for share in shares)
