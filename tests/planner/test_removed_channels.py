@@ -59,6 +59,18 @@ def test_a_channel_whose_region_its_default_line_leaves_is_not_removed() -> None
         plan_of(declared("2", {"careful": "1"}, more), declared("2", {}, more))
 
 
+def test_requests_that_another_channel_takes_are_said() -> None:
+    before = load(TWO.format("  a: {route: {region: eu}, components: {m: {artifact: m@1}}}\n"))
+    notes = plan_of(before, load(TWO.format(""))).notes
+    assert any("Requests of a that match the route of b too go on to b when a ends" in note for note in notes)
+
+
+TWO = (
+    "pipeline: p\nartifacts:\n  - {{kind: model-weights, name: m, version: '1'}}\n"
+    "  - {{kind: model-weights, name: m, version: '2'}}\nrollout: {{percent: [10, 100]}}\n"
+    "components:\n  m: {{artifact: m@1}}\nchannels:\n{}"
+    "  b: {{route: {{segment: b}}, components: {{m: {{artifact: m@2}}}}}}\n"
+)
 line = st.sampled_from(VERSIONS)
 
 

@@ -20,7 +20,7 @@ from rollcast.planner.errors import MixedLiveState, NoSafeOrder, PlannerError
 from rollcast.planner.groups import IN_PLACE, Group, Node, Tie, declared_ties, group, in_place_slots, node_of
 from rollcast.planner.plan import LiveState, Operation, Plan, Serving, Share
 from rollcast.planner.releases import Digests, Line, Release, canonical, default_of, lines_of, releases_of
-from rollcast.planner.residency import outside, runs_in
+from rollcast.planner.residency import outside, runs_in, takers
 from rollcast.planner.safety import assert_safe
 from rollcast.planner.steps import Step, instances_of, steps_of
 from rollcast.planner.waves import add_wave, begin, remove, waves_of
@@ -111,6 +111,7 @@ def _plan(
     begin(draft, begun)
     if not waves:
         _remove_lines(draft, leaving, begun)
+    draft.notes.extend(_taken_by_others(leaving, lines, declared))
     lost = dict.fromkeys(text for way in draft.rollbacks for text in way.loses)
     draft.notes.extend(f"After a rollback: {text}." for text in lost)
     draft.notes.extend(_by_name(declared))
@@ -204,6 +205,18 @@ def _beside(live: LiveState, lines: Mapping[str, Line], leaving: Mapping[str, Li
         found.update({other: leaving[other] for other in own if last or other in earlier})
         found[name] = line
     return found
+
+
+def _taken_by_others(leaving: Sequence[str], lines: Mapping[str, Line], declared: Releases) -> Iterator[str]:
+    """Requests of a channel that ends which another channel's route takes, and not the default line."""
+    following = takers(lines) if leaving else {}
+    for name in leaving:
+        for other in following.get(name, ()):
+            if other not in leaving and other != default_of(name) and declared[other].id != declared[name].id:
+                yield (
+                    f"Requests of {name} that match the route of {other} too go on to {other} when {name} ends: "
+                    "these move at once, and no gate judges that."
+                )
 
 
 def _removed(live: LiveState, gone: Sequence[str]) -> list[Change]:

@@ -210,7 +210,7 @@ def add_wave(draft: Draft, steps: Sequence[Step], narrowed: bool, leaving: Seque
 
 
 def remove(draft: Draft, gone: Sequence[str], steps: Sequence[Step], origin: Serving, fresh: Sequence[str]) -> None:
-    """Lines end: a channel beside its default line is served as that line is by then, so that nobody moves."""
+    """Lines end: a channel beside its default line is served as that line is by then, so what goes there stays."""
     operations = [
         Operation(
             id=draft.id(f"shift/{line}/remove", line), kind="shift", milestone=len(draft.milestones), line=line,
