@@ -86,7 +86,6 @@ BETA = "beta: {segment: [beta, power]}"
             "Raise",
         ),
         ("kb@1}", "kb@1, regions: [uk]}", "10:37", "no region 'uk'", "Did you mean 'us'?"),
-        ("percent: [5", "timeout: 0s\n  percent: [5", "15:3", "can't last 0 seconds", "30s"),
         ("[5, 50, 100]", "[0.0000001, 50, 100]", "15:13", "0.0000001 percent is less than 0.001", "Begin with 0.001"),
         ("prod: {", "prod: {target: {kind: flagdd}, ", "13:19", "no target of kind 'flagdd'", "'flagd'"),
         ("prod: {", "prod: {telemetry: {kind: otlp}, ", "13:22", "no telemetry of kind 'otlp'", "jsonl"),

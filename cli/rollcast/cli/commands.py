@@ -20,6 +20,7 @@ MODULES = (
     "apply",
     "status",
     "steer",
+    "destroy",
     "ledger",
     "serve",
     "policy",

@@ -35,12 +35,14 @@ def plan_of(project: Project, from_: str | None = None) -> Planned:
 
     first = foresee(project) if from_ is None else None
     drift: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     if from_ is not None:
         live = live_as_declared(*project.sibling(from_))
         digest = live.digest
     else:
         found = first.standing if first else standing(project)
         live, digest, drift = found.state, found.digest, found.drift
+        notes = others_in_words(found.live.others)
     made = make_plan(project.declaration, live, project.environment_name, project.digests)
     binding = Binding(
         lineage=lineage_of(project),
@@ -49,8 +51,44 @@ def plan_of(project: Project, from_: str | None = None) -> Planned:
         lock_digest=project.lock_digest,
         tool_version=tool_version(),
     )
-    bound = made.model_copy(update={"binding": binding, "live_state_digest": digest})
+    bound = made.model_copy(update={"binding": binding, "live_state_digest": digest, "notes": (*made.notes, *notes)})
     return Planned(judged(project, bound), drift, first)
+
+
+def removal_of(project: Project) -> Planned:
+    """The plan that takes everything of a project down in an environment; no guardrail judges it.
+
+    Raises PlannerError or StackError.
+    """
+    from rollcast.planner.plan import Binding
+    from rollcast.planner.planning import make_removal
+    from rollcast.stacks.drifting import lineage_of, standing
+    from rollcast.stacks.project import tool_version
+
+    found = standing(project)
+    made = make_removal(project.declaration, found.state, project.environment_name)
+    binding = Binding(
+        lineage=lineage_of(project),
+        serial=found.state.serial,
+        declaration_digest=project.declaration_digest,
+        lock_digest=project.lock_digest,
+        tool_version=tool_version(),
+    )
+    notes = (*made.notes, *others_in_words(found.live.others))
+    bound = made.model_copy(update={"binding": binding, "live_state_digest": found.digest, "notes": notes})
+    return Planned(bound, found.drift)
+
+
+def others_in_words(others: tuple[str, ...]) -> tuple[str, ...]:
+    """That what this project does not declare stays as it is: of other projects, or what it was called before."""
+    from rollcast.planner.wording import some_of
+
+    if not others:
+        return ()
+    return (
+        f"The target serves other pipelines as well, which are not declared here and stay as they are: "
+        f"{some_of(list(others), 6)}. One that was renamed is taken down under its old name with 'rollcast destroy'.",
+    )
 
 
 def read_plan(path: Path, *, approved: bool = False) -> Plan:

@@ -263,8 +263,6 @@ def _reach(path: Path, what: str, rule: Rule, before: Sequence[tuple[str, Rule]]
 
 def _rollout(path: Path, rollout: Rollout, declaration: Declaration, components: Iterable[str]) -> Iterator[Mistake]:
     yield from _percents((*path, "percent"), rollout.percent)
-    if rollout.timeout == 0:
-        yield Mistake((*path, "timeout"), "a request can't last 0 seconds.", "Give its longest time, such as 30s.")
     if rollout.strategy in ("canary", "flag") and not rollout.stages and rollout.percent[-1:] != (100.0,):
         yield Mistake((*path, "percent"), "the last step does not reach 100 percent.", "End the list with 100.")
     before: list[tuple[str, Rule]] = []

@@ -41,6 +41,39 @@ def live_as_declared(declaration: Declaration, digests: Digests | None = None) -
     )
 
 
+def make_removal(declaration: Declaration, live: LiveState, environment: str | None = None) -> Plan:
+    """The plan that takes everything down: all lines end, their requests are drained, what served them is retired.
+
+    Raises MixedLiveState where a rollout is under way, or UnsafePlan on a defect of the planner.
+    """
+    name, settings = declaration.environment(environment)
+    lines = {**lines_of(declaration), **live.lines}
+    before = {line: release for line in live.serving if (release := _release_of(live, line)) is not None}
+    draft = Draft(lines, settings, live.serving, live.instances, live.releases, live.lines)
+    _remove_lines(draft, sorted(before))
+    plan = Plan(
+        pipeline=declaration.pipeline,
+        environment=name,
+        settings=settings,
+        from_release={line: release.id for line, release in before.items()},
+        to_release={},
+        live_state_digest=live.digest,
+        changes=tuple(_removed(live, sorted(before))),
+        groups=(),
+        operations=tuple(draft.operations),
+        milestones=tuple(draft.milestones),
+        rollback=tuple(draft.rollbacks),
+        notes=("Everything that serves is taken down, and no request is served afterwards.",) if before else (),
+        lines=lines,
+        audiences={},
+        releases=dict(sorted(draft.releases.items())),
+        start=dict(live.serving),
+        start_instances=dict(live.instances),
+    )
+    assert_safe(plan)
+    return plan
+
+
 @contextmanager
 def _collecting_later() -> Iterator[None]:
     """No garbage collection while a plan grows: all of it lives as long as the plan, so looking for garbage only costs.
@@ -224,7 +257,9 @@ def _removed(live: LiveState, gone: Sequence[str]) -> list[Change]:
     return [
         Change(
             line=name, component="route", action="delete",
-            reason=f"no longer declared: {name}'s requests go on to the lines after it",
+            reason=f"no longer declared: {name}'s requests go on to the lines after it"
+            if name != default_of(name)
+            else "taken down: nothing serves its requests afterwards",
             **{"from": canonical(live.lines[name].route) if name in live.lines else name},
         )
         for name in gone
@@ -390,4 +425,4 @@ def _remove_lines(draft: Draft, gone: Sequence[str], begun: Sequence[str] = ()) 
         draft.wave += 1
 
 
-__all__ = ["LiveState", "Serving", "live_as_declared", "make_plan"]
+__all__ = ["LiveState", "Serving", "live_as_declared", "make_plan", "make_removal"]

@@ -114,7 +114,8 @@ class _Way:
         now = {**{line: self.draft.serving.get(line, ()) for line in origin}, **self.serving}
         wrong = {line: shares for line, shares in origin.items() if now[line] != shares}
         if wrong:
-            self._add("as it was", [self._shift(line, None, "as it was before") for line in wrong], wrong)
+            operations = [self._shift(line, None, "as it was before") for line in wrong]
+            self._add("as it was", in_turn(operations, self.draft.lines, now, wrong)[0], wrong)
 
     def retire(self, fresh: Sequence[str]) -> None:
         """Drain, and retire what this wave made."""

@@ -17,6 +17,7 @@ from rollcast.planner.errors import CapacityError
 from rollcast.planner.expanding import expand
 from rollcast.planner.plan import Operation, Rollback, Serving, Share
 from rollcast.planner.releases import Line, Release, SlotVersion
+from rollcast.planner.residency import in_turn
 from rollcast.planner.retreat import retreat
 from rollcast.planner.shifting import shift
 from rollcast.planner.steps import Step, instances_of
@@ -218,6 +219,7 @@ def remove(draft: Draft, gone: Sequence[str], steps: Sequence[Step], origin: Ser
         )
         for line in gone
     ]  # fmt: skip
+    operations, _ = in_turn(operations, draft.lines, draft.serving, {})
     details = {"step": "remove", "lines": tuple(gone)}
     draft.milestone("shift", "remove " + ", ".join(gone), operations, dict.fromkeys(gone, ()), **details)
     _ways_back(draft, len(draft.milestones) - 1, retreat(draft, steps, origin, fresh))

@@ -59,10 +59,12 @@ def start(
     declared: tuple[Declaration, Mapping[str, str]] | None = None,
     forecast: Mapping[str, Any] | None = None,
     rollback: bool = False,
+    blind: bool = False,
 ) -> Ended:
     """Carries out a plan. `declared`: what it was made from, with digests, where that is not the project's own.
 
-    `forecast` is what was shown for it, kept in the ledger; `rollback`: it leads back to an earlier release.
+    `forecast` is what was shown for it, kept in the ledger; `rollback`: it leads back to an earlier release; `blind`:
+    it waits for no evidence, so that telemetry may be out of reach.
 
     What was changed by hand since the last rollout is put back first: the plan begins from what that left.
 
@@ -74,9 +76,10 @@ def start(
     with holding(ledger, take_over=True, above=target.newest()) as held:
         refuse_second(under_way(ledger))
         found = standing(project)
+        _refuse_taken(ledger, found)
         refuse_stale(project, plan, found, own=declared is None)
         if not plan.empty:
-            _open_once(project, plan, telemetry=not rollback)
+            _open_once(project, plan, telemetry=not (rollback or blind))
         if found.drift:
             target.claim(held.lease.token)
             world = _world(project, held)
@@ -124,6 +127,18 @@ def _drive(project: Project, work: Work, ledger: Ledger, held: Held, tell: Tell,
     source = Guarded(project.environment.telemetry, project.folder)
     steps = Steps(project.folder, world)
     return Driver(work, ledger, held.lease, steps, source, tell, held.stopping).run(once)
+
+
+def _refuse_taken(ledger: Ledger, found: Standing) -> None:
+    """A pipeline's flag has one owner: what another project, or another ledger of this one, put there is not taken."""
+    mine = ledger.lineage()
+    taken = sorted(name for name, owner in found.live.owners.items() if owner and owner != mine)
+    if taken:
+        raise StackError(
+            f"Pipeline '{taken[0]}' is served at this target by another project, or by another ledger of this one "
+            f"(lineage {found.live.owners[taken[0]][:12]}): nothing of it was changed. Apply with that ledger "
+            "(ROLLCAST_LEDGER_URL), or give this pipeline another name or another target."
+        )
 
 
 def _open_once(project: Project, plan: Plan, telemetry: bool) -> None:

@@ -17,6 +17,7 @@ from rollcast.planner.split import flag_of
 from rollcast.stacks.errors import StackError
 
 SERVING, RELEASES, LINES, CONTENT = "rollcast_serving", "rollcast_releases", "rollcast_lines", "rollcast_content"
+OWNER = "rollcast_owner"  # the lineage of the ledger that wrote a flag
 M = TypeVar("M", bound=BaseModel)
 Audiences = Mapping[str, Mapping[str, Any]]
 
@@ -55,8 +56,12 @@ def compiled(
     serving: Serving,
     releases: Mapping[str, Release],
     audiences: Audiences,
+    owner: str = "",
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """A pipeline's flag with all that is needed to read it back, and the documents that it names."""
+    """A pipeline's flag with all that is needed to read it back, and the documents that it names.
+
+    `owner`: the lineage of the ledger that writes it, by which no other project takes the flag for its own.
+    """
     served = {
         share.release for key, line in lines.items() if line.pipeline == pipeline for share in serving.get(key, ())
     }
@@ -68,4 +73,6 @@ def compiled(
     }
     flag = flag_of(pipeline, lines, serving, releases, audiences, metadata)
     flag["metadata"][CONTENT] = content_digest(flag)
+    if owner:
+        flag["metadata"][OWNER] = owner
     return flag, {digest_of(body): canonical(body) for body in (*documents.values(), about)}

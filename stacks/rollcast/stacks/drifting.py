@@ -84,10 +84,16 @@ def _work(project: Project, ledger: Ledger, started: Record) -> Work | None:
 
 
 def _of(pipelines: set[str], state: WorldState, work: Work | None) -> WorldState:
-    """A state without the lines of pipelines that are declared no more."""
+    """A state without the lines and the instances of pipelines that are declared no more."""
     lines = work.lines if work else {}
     serving = {key: s for key, s in state.serving.items() if key not in lines or lines[key].pipeline in pipelines}
-    return WorldState(serving, state.instances)
+    releases = work.plan.releases if work else {}
+    instances = {
+        folder: owner
+        for folder, owner in state.instances.items()
+        if owner[0] not in releases or releases[owner[0]].pipeline in pipelines
+    }
+    return WorldState(serving, instances)
 
 
 def drift_of(project: Project) -> list[str]:
@@ -116,8 +122,7 @@ def left_by(live: LiveState, expected: WorldState, work: Work) -> LiveState:
 def lineage_of(project: Project) -> str:
     """Which ledger this environment's history is in: the hash of its first record; empty before there is one."""
     ledger = existing_ledger(project.folder, scope_of(project.declaration, project.environment_name))
-    records = ledger.records() if ledger else []
-    return records[0].hash if records else ""
+    return ledger.lineage() if ledger else ""
 
 
 def _expected(ledger: Ledger, started: Record | None, work: Work) -> list[WorldState]:

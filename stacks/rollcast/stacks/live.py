@@ -16,7 +16,7 @@ from rollcast.planner.declaration import Environment
 from rollcast.planner.plan import LiveState, Serving, Share, WorldState
 from rollcast.planner.releases import Line, Release
 from rollcast.planner.split import Router, flag_key
-from rollcast.stacks.definitions import CONTENT, LINES, RELEASES, SERVING, compiled, content_digest, stored
+from rollcast.stacks.definitions import CONTENT, LINES, OWNER, RELEASES, SERVING, compiled, content_digest, stored
 from rollcast.stacks.edits import edits_of
 from rollcast.stacks.errors import DriftError, StackError
 from rollcast.stacks.ledger import existing_ledger
@@ -33,7 +33,8 @@ class Live:
     """What serves and exists, with what is needed to write a flag anew.
 
     `flags` holds those that are as rollcast wrote them; `edits` says by pipeline what of the others is not, and
-    `foreign` names those of them that tell nothing of rollcast.
+    `foreign` names those of them that tell nothing of rollcast. `owners` says by pipeline which ledger's lineage wrote
+    its flag, where the flag says it; `others` are the pipelines of other projects that the target serves.
     """
 
     state: LiveState
@@ -43,6 +44,8 @@ class Live:
     audiences: Mapping[str, Mapping[str, Any]]
     edits: Mapping[str, str]
     foreign: tuple[str, ...]
+    owners: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
 
     @property
     def routing(self) -> dict[str, Any]:
@@ -66,12 +69,12 @@ def target_at(folder: Path, settings: Environment) -> Target:
 
 
 def read(target: Target, pipelines: Iterable[str], edited: Edited = "refused") -> Live:
-    """Everything that a target says.
+    """Everything that a target says of these pipelines; what belongs to others is no part of it, so nothing touches it.
 
     A flag edited by hand raises DriftError, or is left out, or is taken for what rollcast wrote. One that rollcast did
     not write is never known, so it is left out where it is not refused.
     """
-    found = _Found(target)
+    found, pipelines = _Found(target), sorted({*pipelines})
     flags = {name: flag for name in pipelines if (flag := target.flag(flag_key(name))) is not None}
     edits: dict[str, str] = {}
     foreign = []
@@ -83,10 +86,7 @@ def read(target: Target, pipelines: Iterable[str], edited: Edited = "refused") -
             raise DriftError(f"{edits[name]}. {REMEDY}")
         if written is not None and (not edits[name] or edited == "as written"):
             found.take(written)
-    placed = target.placed()
-    for item in placed.values():
-        if item.release and item.release not in found.releases:
-            found.releases[item.release] = _release(target, item.release, item.document)
+    placed = _own(target, target.placed(), found, {*pipelines})
     state = LiveState(
         serving={line: shares for line, shares in found.serving.items() if shares},
         releases=found.releases,
@@ -95,7 +95,26 @@ def read(target: Target, pipelines: Iterable[str], edited: Edited = "refused") -
     )
     whole = {name: flag for name, flag in flags.items() if not edits[name]}
     edits = {name: text for name, text in edits.items() if text}
-    return Live(state, whole, placed, found.lines, found.audiences, edits, tuple(foreign))
+    owners = {name: str((flag.get("metadata") or {}).get(OWNER) or "") for name, flag in flags.items()}
+    others = [key.removeprefix(flag_key("")) for key in target.flag_keys() if key.startswith(flag_key(""))]
+    return Live(
+        state, whole, placed, found.lines, found.audiences, edits, tuple(foreign), owners,
+        tuple(name for name in others if name not in pipelines),
+    )  # fmt: skip
+
+
+def _own(target: Target, placed: Mapping[str, Placed], found: _Found, pipelines: set[str]) -> dict[str, Placed]:
+    """The instances that were made for a release of these pipelines, and those that say nothing of a release."""
+    kept = {}
+    for folder, item in placed.items():
+        release = found.releases.get(item.release) if item.release else None
+        if item.release and release is None:
+            release = _release(target, item.release, item.document)
+            if release.pipeline in pipelines:
+                found.releases[item.release] = release
+        if release is None or release.pipeline in pipelines:
+            kept[folder] = item
+    return kept
 
 
 @dataclass

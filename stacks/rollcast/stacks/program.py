@@ -54,6 +54,7 @@ class Goal:
     live_flags: Mapping[str, Mapping[str, Any]]
     definitions: Definitions
     digests: Mapping[str, str]
+    owner: str = ""
 
 
 def nodes_of(goal: Goal) -> list[Node]:
@@ -78,6 +79,13 @@ class _Builder:
     def _pipelines(self) -> list[str]:
         serving = {self.goal.lines[line].pipeline for line, shares in self.goal.state.serving.items() if shares}
         return sorted({*serving, *self.goal.live_flags})
+
+    def _gone(self, pipeline: str) -> bool:
+        """Whether nothing of a pipeline is left: no line serves and no instance exists. In a pause its instances do."""
+        goal = self.goal
+        own = [line for line, rules in goal.lines.items() if rules.pipeline == pipeline and line in goal.state.serving]
+        kept = any(goal.releases[release].pipeline == pipeline for release, _ in goal.state.instances.values())
+        return bool(own) and not kept and not any(goal.state.serving[line] for line in own)
 
     def _add(self, kind: str, name: str, inputs: Mapping[str, Any], after: Sequence[str] = ()) -> str:
         timeout_s = min(inputs["timeout_s"], most_s())
@@ -174,10 +182,14 @@ class _Builder:
         shifts = [
             op for op in self.goal.operations if op.kind in ("shift", "flag") and self._pipeline_of(op) == pipeline
         ]
+        if self._gone(pipeline):
+            return ""  # its flag is no part of the program, so the engine deletes it
         waits = self._waits(shifts)
         if shifts or pipeline not in self.goal.live_flags:
             goal = self.goal
-            flag, documents = compiled(pipeline, goal.lines, goal.state.serving, goal.releases, goal.audiences)
+            flag, documents = compiled(
+                pipeline, goal.lines, goal.state.serving, goal.releases, goal.audiences, goal.owner
+            )
         else:
             flag, documents = dict(self.goal.live_flags[pipeline]), {}
         inputs = {

@@ -62,6 +62,7 @@ def _goal(project: Project, found: Standing, state: WorldState) -> Goal:
         live_flags=found.kept_flags,
         definitions=work.definitions if work else definitions_of(project.declaration),
         digests=work.digests if work else project.digests,
+        owner=work.owner if work else "",
     )
 
 

@@ -18,7 +18,10 @@ STARTED, FINISHED = "started", "finished"
 
 @dataclass(frozen=True)
 class Work:
-    """What one rollout carries out. `lines` and `audiences` are those of the plan and of what it replaces."""
+    """What one rollout carries out. `lines` and `audiences` are those of the plan and of what it replaces.
+
+    `owner` is the lineage of its ledger, which what it writes carries.
+    """
 
     id: str
     plan: Plan
@@ -28,6 +31,7 @@ class Work:
     lines: Mapping[str, Line]
     audiences: Audiences
     started_s: float
+    owner: str
 
 
 def scope_of(declaration: Declaration, environment: str) -> str:
@@ -89,6 +93,7 @@ def load(ledger: Ledger, started: Record) -> Work:
         lines={**lines, **plan.lines},
         audiences={**before["audiences"], **plan.audiences},
         started_s=started.time_s,
+        owner=ledger.lineage(),
     )
 
 

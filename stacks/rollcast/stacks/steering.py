@@ -141,7 +141,7 @@ def _release_record(ledger: Ledger, to: str | None, live: set[str]) -> Record:
     """The rollout that brought the release to go back to."""
     records = ledger.records()
     promoted = {r.rollout for r in records if r.kind == FINISHED and r.body["outcome"] == "promoted"}
-    brought = [r for r in records if r.kind == STARTED and r.rollout in promoted]
+    brought = [r for r in records if r.kind == STARTED and r.rollout in promoted and r.body["to_release"]]
     if to is None:
         earlier = [r for r in _verified(brought) if not live & set(r.body["to_release"].values())]
         if not earlier:

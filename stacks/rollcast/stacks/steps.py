@@ -139,6 +139,7 @@ class Steps:
             live_flags=live.flags,
             definitions=work.definitions,
             digests=work.digests,
+            owner=work.owner,
         )
 
 

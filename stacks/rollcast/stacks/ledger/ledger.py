@@ -98,6 +98,13 @@ class Ledger:
         with self._read() as connection:
             return [_record(row) for row in connection.execute(query)]
 
+    def lineage(self) -> str:
+        """Which history this is: the hash of its first record; empty before there is one."""
+        query = select(RECORDS).where(RECORDS.c.scope == self.scope).order_by(RECORDS.c.seq).limit(1)
+        with self._read() as connection:
+            row = connection.execute(query).first()
+        return _record(row).hash if row else ""
+
     def last(self, *kinds: str) -> Record | None:
         """The newest record of these kinds."""
         query = select(RECORDS).where(RECORDS.c.scope == self.scope, RECORDS.c.kind.in_(kinds))

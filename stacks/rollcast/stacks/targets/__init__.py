@@ -41,6 +41,9 @@ class Target(Protocol):
     def flag(self, key: str) -> dict[str, Any] | None:
         """The flag that the data plane evaluates now."""
 
+    def flag_keys(self) -> list[str]:
+        """The keys of all flags, whoever wrote them."""
+
     def put_flag(self, fence: int, key: str, flag: Mapping[str, Any] | None) -> None:
         """Replaces a flag in one step; None takes it away. Raises FenceError, StackError."""
 

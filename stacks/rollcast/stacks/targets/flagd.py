@@ -83,6 +83,9 @@ class FlagdTarget:
         found = self._read()["flags"].get(key)
         return found if isinstance(found, dict) else None
 
+    def flag_keys(self) -> list[str]:
+        return sorted(self._read()["flags"])
+
     def put_flag(self, fence: int, key: str, flag: Mapping[str, Any] | None) -> None:
         with self._fenced(fence):
             data = self._read()
