@@ -68,7 +68,7 @@ def test_a_command_without_its_command_shows_help(words: list[str], capsys: pyte
         ("apply --target=answer", "There is no option '--target' here"),
         ("apply -refresh-only", "rollcast plan --refresh-only"),
         ("plan -oops", "There is no option '-oops', nor '--oops'."),
-        ("-Cproject plan --nope", "No such option: --nope."),
+        ("-C. plan --nope", "No such option: --nope."),
     ],
 )
 def test_an_option_of_another_tool_gets_a_hint(line: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,7 +93,9 @@ def test_a_broken_policy_fails_the_tests_and_blocks(project: Path) -> None:
 
 
 def test_a_guardrail_that_blocks_the_plan_exits_3_when_all_tests_pass(project: Path) -> None:
-    rule = "from rollcast.policies import policy\n\n@policy\ndef never(review):\n    return ['never']\n"
+    rule = (
+        "from rollcast.policies.library import owner_approval\n\nowner_approval(['model-weights'], owners=['team'])\n"
+    )
     (project / "policies" / "rules.py").write_text(rule)
     assert run(project, "--examples", "5", "--seed", "1").returncode == 3
 

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from rollcast.planner.changes import Change
 from rollcast.planner.declaration import Environment, Evaluate, Json, Model
-from rollcast.planner.releases import Line, Release, digest_of
+from rollcast.planner.releases import Line, Release, default_of, digest_of
 
 FORMAT_VERSION = "1.0"
 OperationKind = Literal["provision", "warm", "evaluate", "shift", "flag", "drain", "retire"]
@@ -168,6 +168,13 @@ class Plan(Model):
     @cached_property
     def _pipelines(self) -> set[str]:
         return {*self.pipeline_of.values()}
+
+    def ends_of(self, line: str) -> tuple[str | None, str | None]:
+        """The releases that a line comes from and goes to; one that ends goes to what its default line will serve."""
+        if line in self.to_release or not self.start.get(line):
+            return self.from_release.get(line), self.to_release.get(line)
+        heir = default_of(line)
+        return self.start[line][0].release, self.to_release.get(heir) if self.start.get(heir) else None
 
     def operations_of(self, milestone: int) -> list[Operation]:
         """The operations that lead to a milestone."""

@@ -329,7 +329,7 @@ BUGS = (
     Bug(
         "a release may run outside its regions",
         "checks",
-        "if regions and not allowed.intersection(regions):",
+        "if not allowed.issuperset(regions):",
         "if False:",
     ),
     Bug("a release need not fit", "checks", "        if over:\n", "        if False:\n"),

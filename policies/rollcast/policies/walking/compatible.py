@@ -25,7 +25,7 @@ def mixed(plan: Plan) -> Iterator[str]:
     told: set[str] = set()
     for milestone in plan.milestones:
         for line, shares in milestone.serving.items():
-            source, target = plan.from_release.get(line), plan.to_release.get(line)
+            source, target = plan.ends_of(line)
             before = plan.releases[source].slots if source else {}
             after = plan.releases[target].slots if target else {}
             for share in shares:

@@ -58,8 +58,13 @@ def unplanned(review: Review) -> Iterator[str]:
 def _changes(plan: Plan) -> Iterator[str]:
     """Every slot and flag that differs is named as a change, and no other; without changes there is no plan."""
     expected = set()
-    for line, target in plan.to_release.items():
-        source = plan.from_release.get(line)
+    ends = [(line, target, plan.from_release.get(line)) for line, target in plan.to_release.items()]
+    for line, shares in plan.start.items():
+        if shares and line not in plan.to_release:  # a line that ends goes to what its default line will serve
+            expected.add((line, "route"))
+            source, heir = plan.ends_of(line)
+            ends += [(line, heir, source)] if heir else []
+    for line, target, source in ends:
         after, before = plan.releases[target], plan.releases[source] if source else None
         for slot in {*after.slots, *(before.slots if before else ())}:
             old, new = before.slots.get(slot) if before else None, after.slots.get(slot)
@@ -69,7 +74,12 @@ def _changes(plan: Plan) -> Iterator[str]:
         for flag in {*after.flags, *old_flags}:
             if (flag in after.flags, after.flags.get(flag)) != (flag in old_flags, old_flags.get(flag)):
                 expected.add((line, f"flag:{flag}"))
-        if expected and before and before.id == after.id and any(found[0] == line for found in expected):
+        if (
+            expected
+            and before
+            and before.id == after.id
+            and any(found[0] == line and found[1] != "route" for found in expected)
+        ):
             yield f"line {line} changes, and keeps its release id {after.id}."
         if not plan.start.get(line) and line != default_of(line) and plan.start.get(default_of(line)):
             expected.add((line, "route"))

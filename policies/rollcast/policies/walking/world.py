@@ -116,7 +116,7 @@ class World:
         """The contracts between what a line comes from and what it goes to."""
         key = (line, release.id)
         if key not in self._graphs:
-            source, target = self.plan.from_release.get(line), self.plan.to_release.get(line)
+            source, target = self.plan.ends_of(line)
             old = self.plan.releases[source].slots if source else release.slots
             new = self.plan.releases[target].slots if target else release.slots
             self._graphs[key] = ContractGraph(old, new)
