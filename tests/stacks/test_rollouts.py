@@ -188,7 +188,7 @@ def test_no_rollout_begins_without_the_telemetry_that_it_will_need(site: Site, s
 
 @pytest.mark.parametrize("settings", ["kind: prometheus, url: 'http://127.0.0.1:1'"])
 def test_telemetry_that_broke_since_is_no_pass_and_no_hindrance_on_the_way_back(site: Site, settings: str) -> None:
-    site.declare(safety=2, rollout=ROLLOUT.replace("max: 60s, then: rollback", "max: 2s, then: hold"))
+    site.declare(safety=2, rollout=ROLLOUT.replace("max: 60s, then: rollback", "max: 3s, then: hold"))
     with site.requests() as requests:
         begun = site.rollcast("apply", "--once", "--auto-approve")
         assert begun.returncode == 5, begun.stdout + begun.stderr
@@ -279,7 +279,9 @@ def test_nothing_secret_is_written_anywhere_and_state_is_for_its_owner_alone(sit
     short = path.read_text().replace("max: 60s", "max: 1s")
     path.write_text(short)
     with contextlib.closing(sqlite3.connect(site.folder / "t.db")) as made, made:
-        made.execute("CREATE TABLE IF NOT EXISTS telemetry (time REAL, request TEXT, key TEXT, release TEXT)")
+        made.execute(
+            "CREATE TABLE IF NOT EXISTS telemetry (id INTEGER PRIMARY KEY, time REAL, request TEXT, release TEXT)"
+        )
     done = site.rollcast("apply", "--auto-approve", **secrets)
     assert done.returncode == 4, done.stdout + done.stderr
     assert not [word for word in secrets.values() if word in done.stdout + done.stderr]

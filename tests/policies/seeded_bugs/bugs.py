@@ -69,14 +69,8 @@ BUGS = (
         "digest_of([self.pipeline, slots, self.flags])",
         "digest_of([self.pipeline, slots])",
     ),
-    Bug(
-        "removed lines come in the order of a mapping",
-        "planning",
-        "for line in sorted(live.serving)",
-        "for line in live.serving",
-        runs=8,  # two channels must be taken away at once: about two runs in three draw such a case
-    ),
-    Bug("removed lines are forgotten", "planning", "if line not in declared and live.serving[line]]", "if False]"),
+    Bug("a channel that ends is no change", "planning", "_removed(live, (*gone, *leaving))", "_removed(live, gone)"),
+    Bug("a channel that ends is not ended", "planning", "leaving if number == len(waves) else ()", "()"),
     # ---- expand ---------------------------------------------------------------------------------
     Bug("instances come up in any order", "expanding", "waits = _waits(", "waits = () if True else _waits("),
     Bug(
