@@ -9,39 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CASES = Path(__file__).parent
-KNOWN_FAULTS: frozenset[str] = frozenset(
-    {
-        "apply/csv-big-field",
-        "apply/driver-unknown-field",
-        "apply/literal-secret",
-        "apply/long-flags",
-        "apply/no-destroy",
-        "apply/numeric-ids-harm",
-        "apply/once-after-revert",
-        "apply/pipeline-renamed",
-        "apply/read-only-ledger",
-        "apply/shared-target-two-projects",
-        "apply/telemetry-poison",
-        "apply/timezone",
-        "apply/traffic-without-user",
-        "plan/bare-command",
-        "plan/custom-station",
-        "plan/first-release-simulate",
-        "plan/hollow-source",
-        "plan/lineage-mismatch",
-        "plan/linked-source",
-        "plan/other-folder",
-        "plan/owner-approval-removal",
-        "plan/planner-crash-reversed",
-        "plan/removed-channel",
-        "plan/renamed-safety",
-        "plan/residency-overlap",
-        "plan/rule-over-plan-not-walked",
-        "plan/timeout-drain",
-        "plan/tiny-percent",
-        "plan/unsafe-plan-refused-merge",
-    }
-)  # cases that are still wrong
+KNOWN_FAULTS: frozenset[str] = frozenset()  # names of cases that are still wrong
 WITH_ENGINE = frozenset({"plan/custom-station"})  # beside all of `apply/`
 LIMIT_S = 300.0
 
