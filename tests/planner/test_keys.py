@@ -12,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcast.planner.audiences import TOTAL_WEIGHT, bucket_of, buckets_of
-from rollcast.planner.keys import LONGEST, UnusableKey, key_of
+from rollcast.planner.keys import LONGEST, UnusableKey, key_of, unit_of
 from rollcast.planner.plan import Share
 from rollcast.planner.releases import Line
 from rollcast.planner.split import Router
 from rollcast.simulator.errors import TrafficError
 from rollcast.simulator.traffic import read_traffic
-from rollcast.stacks.evidence import unit_of
 from rollcast.stacks.metrics.records import request_of
 
 TEXTS = st.text(st.characters(codec="utf-8") | st.characters(categories=["Cs"]), max_size=12)

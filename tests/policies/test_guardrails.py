@@ -274,6 +274,16 @@ def test_a_removal_needs_somebody_who_decides_it_and_a_renamed_component_is_none
     passes(rule, review_of(_RULES.replace("  safety:", "  guard:"), _RULES))
 
 
+def test_a_removal_is_seen_on_a_channel_that_ends_with_it() -> None:
+    rules = '  - {kind: safety-policy, name: rules, version: "1", approved_by: ada}\n'
+    strict = rules.replace("rules", "strict")
+    channel = "channels:\n  careful: {route: {segment: careful}, components: {safety: {artifact: strict@1}}}\n"
+    before = _RULES.replace(rules, rules + strict) + channel
+    after = _RULES.replace(_PART, "").replace(rules, "")
+    judgement = refused(library.owner_approval(owners=["ada"]), review_of(after, before), "rules@1 is removed")
+    assert any("strict@1 is removed from line careful" in finding.message for finding in judgement.findings)
+
+
 # ---- when ---------------------------------------------------------------------------------------
 
 

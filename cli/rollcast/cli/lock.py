@@ -16,6 +16,7 @@ def lock(
 ) -> None:
     """Resolve and pin every artifact in rollcast.lock."""
     from rollcast.stacks import lock as locking
+    from rollcast.stacks.artifacts import BY_NAME
     from rollcast.stacks.errors import StackError
 
     project = project_of(context)
@@ -30,7 +31,7 @@ def lock(
     path = locking.write(project.folder, found, named)
     terminal.out(f"{path.name}: {len(found)} artifacts pinned, {len(wrong)} of them new or changed.")
     for reference, source in sorted(named.items()):
-        terminal.out(f"  {terminal.clean(reference)}: by name, not by content ({terminal.clean(source)})")
+        terminal.out(f"  {terminal.clean(reference)}: {BY_NAME} ({terminal.clean(source)})")
 
 
 def register(app: typer.Typer) -> None:

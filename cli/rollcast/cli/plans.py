@@ -27,10 +27,8 @@ def plan_of(project: Project, from_: str | None = None) -> Planned:
     Raises PlannerError, StackError or PolicyError.
     """
     from rollcast.cli.guarding import judged
-    from rollcast.planner.plan import Binding
     from rollcast.planner.planning import live_as_declared, make_plan
-    from rollcast.stacks.drifting import lineage_of, standing
-    from rollcast.stacks.project import tool_version
+    from rollcast.stacks.drifting import standing
     from rollcast.stacks.superseding import foresee
 
     first = foresee(project) if from_ is None else None
@@ -42,17 +40,9 @@ def plan_of(project: Project, from_: str | None = None) -> Planned:
     else:
         found = first.standing if first else standing(project)
         live, digest, drift = found.state, found.digest, found.drift
-        notes = others_in_words(found.live.others)
+        notes = _others_in_words(found.live.others)
     made = make_plan(project.declaration, live, project.environment_name, project.digests)
-    binding = Binding(
-        lineage=lineage_of(project),
-        serial=live.serial,
-        declaration_digest=project.declaration_digest,
-        lock_digest=project.lock_digest,
-        tool_version=tool_version(),
-    )
-    bound = made.model_copy(update={"binding": binding, "live_state_digest": digest, "notes": (*made.notes, *notes)})
-    return Planned(judged(project, bound), drift, first)
+    return Planned(judged(project, _bound(project, made, live.serial, digest, notes)), drift, first)
 
 
 def removal_of(project: Project) -> Planned:
@@ -60,26 +50,33 @@ def removal_of(project: Project) -> Planned:
 
     Raises PlannerError or StackError.
     """
-    from rollcast.planner.plan import Binding
     from rollcast.planner.planning import make_removal
-    from rollcast.stacks.drifting import lineage_of, standing
-    from rollcast.stacks.project import tool_version
+    from rollcast.stacks.drifting import standing
 
     found = standing(project)
     made = make_removal(project.declaration, found.state, project.environment_name)
+    notes = _others_in_words(found.live.others)
+    return Planned(_bound(project, made, found.state.serial, found.digest, notes), found.drift)
+
+
+def _bound(project: Project, made: Plan, serial: int, live_digest: str, notes: tuple[str, ...]) -> Plan:
+    """A plan with what it was made from, and what else is to be said about where it is carried out."""
+    from rollcast.planner.plan import Binding
+    from rollcast.stacks.drifting import lineage_of
+    from rollcast.stacks.project import tool_version
+
     binding = Binding(
         lineage=lineage_of(project),
-        serial=found.state.serial,
+        serial=serial,
         declaration_digest=project.declaration_digest,
         lock_digest=project.lock_digest,
         tool_version=tool_version(),
     )
-    notes = (*made.notes, *others_in_words(found.live.others))
-    bound = made.model_copy(update={"binding": binding, "live_state_digest": found.digest, "notes": notes})
-    return Planned(bound, found.drift)
+    update = {"binding": binding, "live_state_digest": live_digest, "notes": (*made.notes, *notes)}
+    return made.model_copy(update=update)
 
 
-def others_in_words(others: tuple[str, ...]) -> tuple[str, ...]:
+def _others_in_words(others: tuple[str, ...]) -> tuple[str, ...]:
     """That what this project does not declare stays as it is: of other projects, or what it was called before."""
     from rollcast.planner.wording import some_of
 

@@ -6,14 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rollcast.cli.terminal import clean, paint
+from rollcast.stacks.evidence import LEFT_OUT
 
 Report = Mapping[str, Any]
-LEFT_OUT: Mapping[str, str] = {
-    "unreadable": "unreadable",
-    "absurd": "from the future",
-    "milliseconds": "with milliseconds where seconds are asked",
-    "repeated": "repeated",
-}
+_NOT_COUNTED: Mapping[str, str] = {**LEFT_OUT, "repeated": "repeated"}
 
 
 def text_of(report: Report) -> str:
@@ -82,6 +78,6 @@ def not_judged(found: Mapping[str, Any]) -> Iterator[str]:
     """What telemetry brought that nobody can be asked about: requests without a key, records that were left out."""
     if found.get("keyless"):
         yield f"{found['keyless']} requests carry no targeting key: no user is known for them"
-    reasons = [f"{found[name]} {why}" for name, why in LEFT_OUT.items() if found.get(name)]
+    reasons = [f"{found[name]} {why}" for name, why in _NOT_COUNTED.items() if found.get(name)]
     if reasons:
         yield f"left out of telemetry: {', '.join(reasons)}"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from rollcast.planner.declaration import Environment
 from rollcast.planner.groups import Node
 from rollcast.planner.plan import Milestone, MilestoneKind, Operation, Rollback, Serving, Share
-from rollcast.planner.releases import SHARED, Line, Release, longest_request_s
+from rollcast.planner.releases import SHARED, Line, LongestRequest, Release
 from rollcast.planner.steps import Instances, instances_of
 from rollcast.planner.upstream import Upstream, nearest_upstream
 from rollcast.planner.wording import some_of
@@ -50,7 +50,8 @@ class Draft:
         releases: Mapping[str, Release],
         before: Mapping[str, Line],
     ) -> None:
-        self.lines, self.before, self.environment = lines, before, environment
+        self.lines, self.environment = lines, environment
+        self._may_last = (LongestRequest(lines.values()), LongestRequest(before.values()))
         self.serving: Serving = dict(serving)
         self.instances: Instances = dict(instances)
         self.begins: dict[str, Release] = {}  # new channels that begin on what serves their requests today
@@ -153,8 +154,7 @@ class Draft:
         Requests that are in flight began under the declaration before.
         """
         among = [self.releases[name] for name in {*releases} or self.releases]
-        rules = (self.lines.values(), self.before.values())
-        return max((longest_request_s(release, lines) for release in among for lines in rules), default=0.0)
+        return max((may_last.of(release) for release in among for may_last in self._may_last), default=0.0)
 
     def owners(self, folders: Iterable[str]) -> set[str]:
         """The releases that instances were made for."""

@@ -13,6 +13,8 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
+import mmh3
+
 LONGEST = 4096
 NO_KEY = ""
 
@@ -67,6 +69,11 @@ def well_formed(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def unit_of(key: str) -> int:
+    """The unit of analysis of a targeting key, live and simulated alike: 64 bits of murmur3."""
+    return int(mmh3.hash64(hashable(key), signed=False)[0])
 
 
 def hashable(text: str) -> bytes:

@@ -35,7 +35,7 @@ def literal_secrets(value: Any, path: Path, name: str = "") -> Iterator[tuple[Pa
     elif isinstance(value, str):
         if _LOOKS_LIKE_ONE.search(value) or (value and is_secret_name(name) and not _REFERENCE.fullmatch(value)):
             yield path, name
-    elif isinstance(value, int | float) and not isinstance(value, bool) and _words(name)[-1:] in [[w] for w in _ALWAYS]:
+    elif isinstance(value, int | float) and not isinstance(value, bool) and _ALWAYS.intersection(_words(name)[-1:]):
         yield path, name
 
 

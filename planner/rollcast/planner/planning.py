@@ -11,6 +11,7 @@ import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from rollcast.planner.build import Draft
 from rollcast.planner.changes import Change, diff
@@ -51,23 +52,41 @@ def make_removal(declaration: Declaration, live: LiveState, environment: str | N
     before = {line: release for line in live.serving if (release := _release_of(live, line)) is not None}
     draft = Draft(lines, settings, live.serving, live.instances, live.releases, live.lines)
     _remove_lines(draft, sorted(before))
-    plan = Plan(
-        pipeline=declaration.pipeline,
-        environment=name,
-        settings=settings,
+    return _whole(
+        draft, live, declaration.pipeline, name,
         from_release={line: release.id for line, release in before.items()},
         to_release={},
-        live_state_digest=live.digest,
         changes=tuple(_removed(live, sorted(before))),
         groups=(),
+        notes=("Everything that serves is taken down, and no request is served afterwards.",) if before else (),
+        audiences={},
+        start=dict(live.serving),
+    )  # fmt: skip
+
+
+def _whole(
+    draft: Draft, live: LiveState, pipeline: str, environment: str, *,
+    from_release: dict[str, str | None], to_release: dict[str, str], changes: tuple[Change, ...],
+    groups: tuple[tuple[str, ...], ...], notes: tuple[str, ...], audiences: dict[str, Any], start: Serving,
+) -> Plan:  # fmt: skip
+    """The plan that has grown, with what it is about. Raises UnsafePlan on a defect of the planner."""
+    plan = Plan(
+        pipeline=pipeline,
+        environment=environment,
+        settings=draft.environment,
+        from_release=from_release,
+        to_release=to_release,
+        live_state_digest=live.digest,
+        changes=changes,
+        groups=groups,
         operations=tuple(draft.operations),
         milestones=tuple(draft.milestones),
         rollback=tuple(draft.rollbacks),
-        notes=("Everything that serves is taken down, and no request is served afterwards.",) if before else (),
-        lines=lines,
-        audiences={},
+        notes=notes,
+        lines=dict(draft.lines),
+        audiences=audiences,
         releases=dict(sorted(draft.releases.items())),
-        start=dict(live.serving),
+        start=start,
         start_instances=dict(live.instances),
     )
     assert_safe(plan)
@@ -148,13 +167,10 @@ def _plan(
     lost = dict.fromkeys(text for way in draft.rollbacks for text in way.loses)
     draft.notes.extend(f"After a rollback: {text}." for text in lost)
     draft.notes.extend(_by_name(declared))
-    plan = Plan(
-        pipeline=declaration.pipeline,
-        environment=name,
-        settings=settings,
+    return _whole(
+        draft, live, declaration.pipeline, name,
         from_release={ln: before[ln].id if ln in before else None for ln in declared if ln not in leaving},
         to_release={line: release.id for line, release in declared.items() if line not in leaving},
-        live_state_digest=live.digest,
         changes=(
             *rerouted,
             *_removed(live, (*gone, *leaving)),
@@ -162,18 +178,10 @@ def _plan(
             *diff(before, declared),
         ),
         groups=tuple(g.slots for g in groups),
-        operations=tuple(draft.operations),
-        milestones=tuple(draft.milestones),
-        rollback=tuple(draft.rollbacks),
         notes=tuple(dict.fromkeys(draft.notes)),
-        lines=dict(lines),
         audiences={**{key: p.root for key, p in declaration.audiences.items()}, **draft.audiences},
-        releases=dict(sorted(draft.releases.items())),
         start=start,
-        start_instances=dict(live.instances),
-    )
-    assert_safe(plan)
-    return plan
+    )  # fmt: skip
 
 
 def _live_releases(
@@ -229,6 +237,8 @@ def _leaving(
 
 def _beside(live: LiveState, lines: Mapping[str, Line], leaving: Mapping[str, Line]) -> dict[str, Line]:
     """The declared lines with those that leave, each before the lines that came after it."""
+    if not leaving:
+        return dict(lines)
     found: dict[str, Line] = {}
     known = list(live.lines)
     for name, line in lines.items():

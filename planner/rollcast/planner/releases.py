@@ -187,15 +187,22 @@ def default_of(line: str) -> str:
     return f"{pipeline}/default" if several else "default"
 
 
-def longest_request_s(release: Release, lines: Iterable[Line]) -> float:
-    """The longest that one request of a release may last: the greatest `timeout` of its components and its rollout.
+class LongestRequest:
+    """How long one request of a release may last: the greatest `timeout` of its components and its rollout, in seconds.
 
     Its rollout's is that of its pipeline's lines; of all lines where its pipeline has none any more.
     """
-    known = list(lines)
-    own = [line for line in known if line.pipeline == release.pipeline] or known
-    said = [slot.timeout_s for slot in release.slots.values() if slot.timeout_s is not None]
-    return max((*said, *(line.rollout.timeout for line in own)), default=0.0)
+
+    def __init__(self, lines: Iterable[Line]) -> None:
+        self._by_pipeline: dict[str, float] = {}
+        for line in lines:
+            self._by_pipeline[line.pipeline] = max(self._by_pipeline.get(line.pipeline, 0.0), line.rollout.timeout)
+        self._of_all = max(self._by_pipeline.values(), default=0.0)
+
+    def of(self, release: Release) -> float:
+        """The longest that one of its requests may last."""
+        said = [slot.timeout_s for slot in release.slots.values() if slot.timeout_s is not None]
+        return max((self._by_pipeline.get(release.pipeline, self._of_all), *said))
 
 
 def lines_of(declaration: Declaration) -> dict[str, Line]:

@@ -19,7 +19,7 @@ from rollcast.planner.errors import UnsafePlan
 from rollcast.planner.meetings import Content, Meetings
 from rollcast.planner.observing import go
 from rollcast.planner.plan import Milestone, Operation, Plan, Rollback, Serving
-from rollcast.planner.releases import default_of, instance_path, longest_request_s
+from rollcast.planner.releases import LongestRequest, instance_path
 from rollcast.planner.world import Violation, World
 
 
@@ -227,15 +227,11 @@ def _minimal(plan: Plan) -> Iterator[Violation]:
 
 
 def _wiring(plan: Plan) -> Iterator[Violation]:
-    """Whatever a line is served by has the slots and the upstreams of what it comes from, or of what it goes to.
-
-    A channel that ends goes to what its default line will serve.
-    """
+    """Whatever a line is served by has the slots and the upstreams of what it comes from, or of what it goes to."""
     shapes = {name: wiring(release.slots) for name, release in plan.releases.items()}
     declared: dict[str, list[object]] = {}
     for line in plan.pipeline_of:
-        heir = line if line in plan.to_release else default_of(line)
-        ends = [plan.from_release.get(line), plan.to_release.get(heir)]
+        ends = [*plan.ends_of(line)]
         ends += [share.release for share in plan.start.get(line, ())]
         declared[line] = [shapes[name] for name in ends if name]
     ways = {id(way.milestones): (f"back from {way.from_milestone}, ", way.milestones) for way in plan.rollback}
@@ -250,7 +246,8 @@ def _wiring(plan: Plan) -> Iterator[Violation]:
 
 def _drains(plan: Plan) -> Iterator[Violation]:
     """A drain is as long as the longest request of what it drains, and of what is retired with it."""
-    longest = {name: longest_request_s(release, plan.lines.values()) for name, release in plan.releases.items()}
+    may_last = LongestRequest(plan.lines.values())
+    longest = {name: may_last.of(release) for name, release in plan.releases.items()}
     ways = {id(way.operations): (f"back from {way.from_milestone}, ", way.operations) for way in plan.rollback}
     for where, operations in [("", plan.operations), *ways.values()]:
         retired: dict[int, set[str]] = {}

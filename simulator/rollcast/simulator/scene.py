@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import mmh3
 import numpy as np
 import numpy.typing as npt
 
-from rollcast.planner.keys import hashable
+from rollcast.planner.keys import unit_of
 from rollcast.planner.plan import Plan
 from rollcast.planner.rollout import trials_of
 from rollcast.simulator.draws import Floats, Ints
@@ -26,7 +25,7 @@ class Scene:
     def __init__(self, plan: Plan, network: Network, traffic: Traffic, metrics: Sequence[Metric]) -> None:
         self.plan, self.network, self.traffic, self.metrics = plan, network, traffic, tuple(metrics)
         self.routing = Routing(plan, network, traffic)
-        self.units = np.array([mmh3.hash64(hashable(key), signed=False)[0] for key in traffic.keys], np.uint64)
+        self.units = np.array([unit_of(key) for key in traffic.keys], np.uint64)
         self.delays = _delays(plan)
         self.trials = trials_of(plan)
         self.timeout_s = {line.id: line.rollout.timeout for line in plan.lines.values()}

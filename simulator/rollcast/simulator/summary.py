@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import get_args
 
 import numpy as np
@@ -102,11 +102,7 @@ def _metrics(stage: Stage, runs: Sequence[Run]) -> Iterable[MetricForecast]:
     for audience in stage.audiences:
         for spec in stage.specs:
             key = (audience, spec.metric)
-            pairs = [run.metrics[key] for run in runs]
-            if _first(stage.scene.plan):
-                yield _alone(spec, audience, pairs)
-            else:
-                yield _metric(spec, audience, pairs, spec.metric in watched, runs[0], key)
+            yield _metric(stage.scene.plan, spec, audience, [run.metrics[key] for run in runs], watched, runs[0], key)
 
 
 def _first(plan: Plan) -> bool:
@@ -125,8 +121,12 @@ def _alone(spec: GateSpec, audience: str, pairs: Sequence[Pair]) -> MetricForeca
 
 
 def _metric(
-    spec: GateSpec, audience: str, pairs: Sequence[Pair], watched: bool, first: Run | None, key: tuple[str, str]
-) -> MetricForecast:
+    plan: Plan, spec: GateSpec, audience: str, pairs: Sequence[Pair], watched: Container[str],
+    first: Run | None = None, key: tuple[str, str] = ("", ""),
+) -> MetricForecast:  # fmt: skip
+    """A metric against its baseline; `watched` are those that have a limit, `first` a run whose batches give `key`."""
+    if _first(plan):
+        return _alone(spec, audience, pairs)
     values = np.array(pairs, np.float64)
     known = values[~np.isnan(values).any(axis=1)]
     if not len(known):
@@ -139,7 +139,7 @@ def _metric(
     if interval is None and first is not None:
         interval = _batch_interval(float(differences.mean()), first.batches.get(key))
     worse = -spec.margin if spec.better == "higher" else spec.margin
-    limit = baseline + worse if watched else None
+    limit = baseline + worse if spec.metric in watched else None
     ok = limit is None or (rollout >= limit if spec.better == "higher" else rollout <= limit)
     return MetricForecast(
         name=spec.metric, audience=audience, baseline=baseline, rollout=rollout, difference=rollout - baseline,
@@ -175,11 +175,7 @@ def _stages(stage: Stage, runs: Sequence[Run]) -> Iterable[StageForecast]:
         entered = np.array([outcome.entered_s for outcome in found])
         audience = milestone.audience or "everyone"
         metrics = [
-            _alone(spec, audience, [o.metrics[spec.metric] for o in found])
-            if _first(stage.scene.plan)
-            else _metric(
-                spec, audience, [o.metrics[spec.metric] for o in found], spec.metric in watched, None, ("", "")
-            )
+            _metric(stage.scene.plan, spec, audience, [o.metrics[spec.metric] for o in found], watched)
             for spec in stage.specs
             if found
         ]

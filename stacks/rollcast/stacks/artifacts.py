@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from rollcast.planner.declaration import Declaration
 from rollcast.planner.releases import digest_of
 from rollcast.stacks import whole_files
 from rollcast.stacks.errors import StackError
@@ -35,6 +36,11 @@ Definitions = Mapping[str, Mapping[str, Any]]  # artifact reference -> its defin
 BY_NAME = "by name, not by content"
 _FILE, _VENDOR = "file:", "vendor:"
 _DATE = re.compile(r"(?<!\d)20\d\d(?P<dash>-?)(0[1-9]|1[0-2])(?P=dash)(0[1-9]|[12]\d|3[01])(?!\d)")
+
+
+def definitions_of(declaration: Declaration) -> dict[str, dict[str, Any]]:
+    """Every artifact's definition by reference."""
+    return {a.reference: a.model_dump(mode="json", by_alias=True) for a in declaration.artifacts}
 
 
 def source_mistake(item: Mapping[str, Any]) -> str:
@@ -55,12 +61,6 @@ def source_mistake(item: Mapping[str, Any]) -> str:
         f"{label} {what}, so there is no content to pin. Supported: 'file:PATH' below the project, and for a hosted "
         "model 'vendor:NAME' with a date in the name."
     )
-
-
-def by_name(definitions: Definitions) -> dict[str, str]:
-    """Artifact -> the name that it is pinned by, where that is all that pins it."""
-    sources = {reference: str(item.get("source") or "") for reference, item in definitions.items()}
-    return {reference: source for reference, source in sources.items() if source.startswith(_VENDOR)}
 
 
 def digests_of(definitions: Definitions, project: Path) -> dict[str, str]:

@@ -12,11 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
-import mmh3
 import numpy as np
 
 from rollcast.planner.gates import Outcomes
-from rollcast.planner.keys import NO_KEY, hashable
+from rollcast.planner.keys import NO_KEY, unit_of
 from rollcast.planner.releases import Release
 from rollcast.planner.rollout import Arms
 from rollcast.planner.split import Router
@@ -26,6 +25,11 @@ from rollcast.stacks.metrics import Batch, Request
 _FUTURE_S = 60.0
 _YEAR_5138_S = 1e11  # whoever counts milliseconds passed it in 1973
 _MOST_KNOWN = 500_000
+LEFT_OUT = {  # what a tally counts -> why such a record can't be used
+    "unreadable": "unreadable",
+    "absurd": "from the future",
+    "milliseconds": "with milliseconds where seconds are asked",
+}
 
 
 @dataclass
@@ -48,10 +52,9 @@ class Tally:
     keyless: int = 0
 
     @classmethod
-    def of(cls, data: Mapping[str, Any]) -> tuple[Tally, dict[str, Any]]:
-        """From what `to_json` gave, and what another version counted besides."""
-        known = {f.name for f in fields(cls)}
-        return cls(**{k: v for k, v in data.items() if k in known}), {k: v for k, v in data.items() if k not in known}
+    def of(cls, data: Mapping[str, Any]) -> Tally:
+        """From what `to_json` gave; what another version counted besides is left alone."""
+        return cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -59,11 +62,7 @@ class Tally:
     @property
     def left_out(self) -> dict[str, int]:
         """Why -> records that can't be used. A repeat is none: what it says is known."""
-        return {
-            "unreadable": self.unreadable,
-            "from the future": self.absurd,
-            "with milliseconds where seconds are asked": self.milliseconds,
-        }
+        return {why: getattr(self, name) for name, why in LEFT_OUT.items()}
 
     @property
     def requests(self) -> int:
@@ -162,11 +161,6 @@ class Collector:
             tally.untagged += 1
         elif request.components != self._expected.get(request.release, request.components):
             tally.mixed += 1
-
-
-def unit_of(key: str) -> int:
-    """The unit of analysis of a targeting key: 64 bits of murmur3."""
-    return int(mmh3.hash64(hashable(key), signed=False)[0])
 
 
 def _outcomes(rows: list[_Row]) -> Outcomes:

@@ -50,11 +50,11 @@ class Kept:
         what = f"Where the rollout stands{_versions(own.get('written_by'))}"
         try:
             position, of_position = _split(own["position"], set(Position.model_fields))
-            tally, of_tally = Tally.of(own["tally"])
+            tally, of_tally = _split(own["tally"], {f.name for f in fields(Tally)})
             own["position"] = stored(Position, position, what)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StackError(f"{what} can't be read ({error}). Use the newer of the two.") from None
-        own.update(tally=tally, unknown={"": unknown, "position": of_position, "tally": of_tally})
+        own.update(tally=Tally.of(tally), unknown={"": unknown, "position": of_position, "tally": of_tally})
         return cls(**own)
 
     def rollout(self, plan: Plan) -> Rollout:

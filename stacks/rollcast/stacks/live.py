@@ -75,7 +75,8 @@ def read(target: Target, pipelines: Iterable[str], edited: Edited = "refused") -
     not write is never known, so it is left out where it is not refused.
     """
     found, pipelines = _Found(target), sorted({*pipelines})
-    flags = {name: flag for name in pipelines if (flag := target.flag(flag_key(name))) is not None}
+    there = target.flags()
+    flags = {name: flag for name in pipelines if isinstance(flag := there.get(flag_key(name)), dict)}
     edits: dict[str, str] = {}
     foreign = []
     for name, flag in flags.items():
@@ -96,7 +97,7 @@ def read(target: Target, pipelines: Iterable[str], edited: Edited = "refused") -
     whole = {name: flag for name, flag in flags.items() if not edits[name]}
     edits = {name: text for name, text in edits.items() if text}
     owners = {name: str((flag.get("metadata") or {}).get(OWNER) or "") for name, flag in flags.items()}
-    others = [key.removeprefix(flag_key("")) for key in target.flag_keys() if key.startswith(flag_key(""))]
+    others = [key.removeprefix(flag_key("")) for key in sorted(there) if key.startswith(flag_key(""))]
     return Live(
         state, whole, placed, found.lines, found.audiences, edits, tuple(foreign), owners,
         tuple(name for name in others if name not in pipelines),

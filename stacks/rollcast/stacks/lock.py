@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rollcast.planner.declaration import Declaration
 from rollcast.planner.releases import digest_of
-from rollcast.stacks.artifacts import Definitions, by_name, digests_of, source_mistake
+from rollcast.stacks.artifacts import definitions_of, digests_of, source_mistake
 from rollcast.stacks.errors import StackError
 
 NAME = "rollcast.lock"
@@ -24,7 +24,7 @@ FORMAT_VERSION = "1.0"
 
 def computed(declaration: Declaration, folder: Path) -> dict[str, str]:
     """The digest of every declared artifact, from the files that are there now. Raises StackError."""
-    return digests_of(_definitions(declaration), folder)
+    return digests_of(definitions_of(declaration), folder)
 
 
 def refuse_hollow(declaration: Declaration, place: Callable[[int], str]) -> None:
@@ -32,7 +32,7 @@ def refuse_hollow(declaration: Declaration, place: Callable[[int], str]) -> None
 
     `place` says where the artifact of that number is declared.
     """
-    found = [source_mistake(item) for item in _definitions(declaration).values()]
+    found = [source_mistake(item) for item in definitions_of(declaration).values()]
     wrong = [f"{place(index)}: {text}" for index, text in enumerate(found) if text]
     if wrong:
         more = f" ({len(wrong) - 1} more of this kind.)" if len(wrong) > 1 else ""
@@ -41,11 +41,7 @@ def refuse_hollow(declaration: Declaration, place: Callable[[int], str]) -> None
 
 def named_only(declaration: Declaration) -> dict[str, str]:
     """The artifacts that are pinned by name, not by content, with the name."""
-    return by_name(_definitions(declaration))
-
-
-def _definitions(declaration: Declaration) -> Definitions:
-    return {a.reference: a.model_dump(mode="json", by_alias=True) for a in declaration.artifacts}
+    return {artifact.reference: artifact.source or "" for artifact in declaration.artifacts if artifact.by_name}
 
 
 def read(folder: Path) -> dict[str, str] | None:

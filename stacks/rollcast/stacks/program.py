@@ -84,8 +84,9 @@ class _Builder:
         """Whether nothing of a pipeline is left: no line serves and no instance exists. In a pause its instances do."""
         goal = self.goal
         own = [line for line, rules in goal.lines.items() if rules.pipeline == pipeline and line in goal.state.serving]
-        kept = any(goal.releases[release].pipeline == pipeline for release, _ in goal.state.instances.values())
-        return bool(own) and not kept and not any(goal.state.serving[line] for line in own)
+        if not own or any(goal.state.serving[line] for line in own):
+            return False
+        return all(goal.releases[release].pipeline != pipeline for release, _ in goal.state.instances.values())
 
     def _add(self, kind: str, name: str, inputs: Mapping[str, Any], after: Sequence[str] = ()) -> str:
         timeout_s = min(inputs["timeout_s"], most_s())

@@ -8,13 +8,13 @@ done. What was found and that it was put back stands in the ledger, with the rol
 from __future__ import annotations
 
 from rollcast.planner.plan import WorldState
+from rollcast.stacks.artifacts import definitions_of
 from rollcast.stacks.drifting import Standing, standing
 from rollcast.stacks.engine.update import World
 from rollcast.stacks.errors import DriftError
 from rollcast.stacks.ledger import Lease, Ledger
 from rollcast.stacks.program import Goal, nodes_of
 from rollcast.stacks.project import Project
-from rollcast.stacks.rollouts import definitions_of
 from rollcast.stacks.telling import Tell
 
 _TRIES = 2  # the second takes away what the engine did not know to be there

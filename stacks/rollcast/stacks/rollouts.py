@@ -9,7 +9,7 @@ from typing import Any
 from rollcast.planner.declaration import Declaration
 from rollcast.planner.plan import Plan
 from rollcast.planner.releases import Line, digest_of
-from rollcast.stacks.artifacts import Definitions
+from rollcast.stacks.artifacts import Definitions, definitions_of
 from rollcast.stacks.definitions import Audiences, stored
 from rollcast.stacks.ledger import Lease, Ledger, Record
 
@@ -37,11 +37,6 @@ class Work:
 def scope_of(declaration: Declaration, environment: str) -> str:
     """The ledger's name for a pipeline in an environment."""
     return f"{declaration.pipeline}/{environment}"
-
-
-def definitions_of(declaration: Declaration) -> dict[str, dict[str, Any]]:
-    """Every artifact's definition by reference."""
-    return {a.reference: a.model_dump(mode="json", by_alias=True) for a in declaration.artifacts}
 
 
 def begin(

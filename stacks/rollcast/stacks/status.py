@@ -81,7 +81,7 @@ def _rollout(ledger: Ledger, live: Live, notes: list[str]) -> tuple[dict[str, An
     ended = next((r for r in ledger.records(started.seq, started.rollout) if r.kind == FINISHED), None)
     about = {"id": started.rollout, "to_release": started.body["to_release"], "started_s": started.time_s}
     if ended is not None:
-        tally = Tally.of(ended.body["tally"])[0]
+        tally = Tally.of(ended.body["tally"])
         done = {"outcome": ended.body["outcome"], "reason": ended.body["reason"], "ended_s": ended.time_s}
         return {**about, **done}, tally, asked_of(live.state.serving)
     return _under_way(ledger, live, notes, started, about)

@@ -97,7 +97,7 @@ def _await_end(project: Project, ledger: Ledger, given: Record, tell: Tell) -> E
             if record.kind == FINISHED:
                 _await_release(ledger)
                 code = Exit.ROLLED_BACK if record.body["outcome"] == "rolled_back" else Exit.DONE
-                return Ended(code, record.body["reason"], Tally.of(record.body["tally"])[0], record.body["outcome"])
+                return Ended(code, record.body["reason"], Tally.of(record.body["tally"]), record.body["outcome"])
         if not _at_work(ledger) and under_way(ledger) is not None:
             return applying.resume(project, tell, order={"order": "go on", "by": getpass.getuser()})
         time.sleep(_POLL_S)

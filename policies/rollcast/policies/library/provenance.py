@@ -246,10 +246,10 @@ def _removed(review: Review, kinds: Sequence[ArtifactKind | str]) -> Iterator[tu
     The people of a line that is gone are served by another, so that what was there may be on any.
     """
     plan = review.plan
-    for line, source in plan.from_release.items():
+    for line in dict.fromkeys((*plan.from_release, *plan.start)):
+        source, own = plan.ends_of(line)
         if source is None:
             continue
-        own = plan.to_release.get(line)
         after = [plan.releases[one] for one in ([own] if own is not None else plan.to_release.values())]
         for slot, version in plan.releases[source].slots.items():
             kind, name = version.artifact.kind, version.artifact.name

@@ -41,8 +41,8 @@ class Target(Protocol):
     def flag(self, key: str) -> dict[str, Any] | None:
         """The flag that the data plane evaluates now."""
 
-    def flag_keys(self) -> list[str]:
-        """The keys of all flags, whoever wrote them."""
+    def flags(self) -> dict[str, Any]:
+        """All flags by key, whoever wrote them."""
 
     def put_flag(self, fence: int, key: str, flag: Mapping[str, Any] | None) -> None:
         """Replaces a flag in one step; None takes it away. Raises FenceError, StackError."""

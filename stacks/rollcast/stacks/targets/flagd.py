@@ -80,11 +80,12 @@ class FlagdTarget:
         return data
 
     def flag(self, key: str) -> dict[str, Any] | None:
-        found = self._read()["flags"].get(key)
+        found = self.flags().get(key)
         return found if isinstance(found, dict) else None
 
-    def flag_keys(self) -> list[str]:
-        return sorted(self._read()["flags"])
+    def flags(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._read()["flags"]
+        return found
 
     def put_flag(self, fence: int, key: str, flag: Mapping[str, Any] | None) -> None:
         with self._fenced(fence):
