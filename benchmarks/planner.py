@@ -42,8 +42,8 @@ def measure(pipelines: int, environments: int, components: int) -> dict[str, flo
     """Plans every environment; seconds, operations, peak MiB, the floor on the same graph, MiB of the plans as JSON."""
     import networkx as nx
 
-    from rollcast.planner.declaration import Declaration
-    from rollcast.planner.planning import live_as_declared, make_plan
+    from rollcast.planner.declaration.models import Declaration
+    from rollcast.planner.planning.planner import live_as_declared, make_plan
 
     old, new = (
         Declaration.model_validate(declaration(pipelines, environments, components, changed))

@@ -18,12 +18,12 @@ from typing import Generic, TypeVar
 from rollcast.cli.reports.content import report_of
 from rollcast.cli.reports.markdown import LIMIT, markdown_of
 from rollcast.cli.reports.subject import Named, Subject
-from rollcast.planner.declaration import Declaration
-from rollcast.planner.plan import Plan
-from rollcast.planner.planning import live_as_declared, make_plan
-from rollcast.simulator.forecast import Forecast
-from rollcast.simulator.simulate import simulate
-from rollcast.simulator.traffic import read_traffic
+from rollcast.planner.declaration.models import Declaration
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.planning.planner import live_as_declared, make_plan
+from rollcast.simulator.forecast.models import Forecast
+from rollcast.simulator.forecast.simulate import simulate
+from rollcast.simulator.traffic.recording import read_traffic
 from rollcast.stacks.project import Project
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "rag-search"

@@ -20,16 +20,16 @@ from pathlib import Path
 import numpy as np
 from joblib.externals.loky import get_reusable_executor
 
-from rollcast.planner.declaration import Declaration
-from rollcast.planner.plan import Plan
-from rollcast.planner.planning import live_as_declared, make_plan
-from rollcast.simulator.engine import Batch, Engine
-from rollcast.simulator.engines import Maker
-from rollcast.simulator.replay import replay
-from rollcast.simulator.routing import Routing
-from rollcast.simulator.runs import rates_of, seed_of
-from rollcast.simulator.simulate import simulate, stage_of
-from rollcast.simulator.traffic import Traffic, read_traffic, spliced
+from rollcast.planner.declaration.models import Declaration
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.planning.planner import live_as_declared, make_plan
+from rollcast.simulator.engines.choice import Maker
+from rollcast.simulator.engines.interface import Batch, Engine
+from rollcast.simulator.forecast.runs import rates_of, seed_of
+from rollcast.simulator.forecast.simulate import simulate, stage_of
+from rollcast.simulator.replay.replay import replay
+from rollcast.simulator.replay.routing import Routing
+from rollcast.simulator.traffic.recording import Traffic, read_traffic, spliced
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a file, too
 from validation import queue_peers

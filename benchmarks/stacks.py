@@ -18,16 +18,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rollcast.planner.declaration import Telemetry
-from rollcast.planner.plan import Share
-from rollcast.planner.releases import Line
-from rollcast.planner.rollout import Arms
-from rollcast.planner.split import Router
-from rollcast.stacks.clock import Clock
-from rollcast.stacks.evidence import Collector, Watch
+from rollcast.planner.declaration.models import Telemetry
+from rollcast.planner.plan.models import Share
+from rollcast.planner.releases.releases import Line
+from rollcast.planner.rollout.state_machine import Arms
+from rollcast.planner.routing.split import Router
+from rollcast.stacks.base.clock import Clock
 from rollcast.stacks.ledger import open_ledger
 from rollcast.stacks.ledger.records import verify
-from rollcast.stacks.metrics import source_of
+from rollcast.stacks.rollout.evidence import Collector, Watch
+from rollcast.stacks.telemetry import source_of
 
 RECORDS = 20_000
 APPENDS = 300

@@ -28,7 +28,7 @@ def pages() -> dict[str, str]:
 
 def declaration() -> str:
     """All keys of rollcast.yaml."""
-    from rollcast.planner.declaration import Declaration
+    from rollcast.planner.declaration.models import Declaration
 
     lines = [NOTE, "", "# Declaration", ""]
     lines += [
@@ -42,9 +42,9 @@ def declaration() -> str:
 
 def formats() -> str:
     """What `--format json` and saved files hold."""
-    from rollcast.planner.plan import Plan
+    from rollcast.planner.plan.models import Plan
     from rollcast.policies import Judgement
-    from rollcast.simulator.forecast import Forecast
+    from rollcast.simulator.forecast.models import Forecast
     from rollcast.stacks.ledger import Record
 
     described: list[tuple[str, str, type[BaseModel], str]] = [

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from rollcast.simulator.draws import Floats
+from rollcast.simulator.base.draws import Floats
 
 
 @dataclass(frozen=True)

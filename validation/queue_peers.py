@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from rollcast.simulator.base.draws import Floats
 from rollcast.simulator.calibration.alone import run, serve_alone, single
-from rollcast.simulator.distributions import Distribution
-from rollcast.simulator.draws import Floats
-from rollcast.simulator.profiles import PoolProfile
-from rollcast.simulator.reference.world import World
+from rollcast.simulator.engines.reference.world import World
+from rollcast.simulator.stations.distributions import Distribution
+from rollcast.simulator.stations.profiles import PoolProfile
 from validation.queues import batch_means, erlang_c, poisson
 
 SERVERS, LOAD = 8, 0.8

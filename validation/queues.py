@@ -14,11 +14,11 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import stdtrit
 
+from rollcast.simulator.base.draws import Floats, Ints
 from rollcast.simulator.calibration.alone import Served, serve_alone
-from rollcast.simulator.distributions import Distribution
-from rollcast.simulator.draws import Floats, Ints
-from rollcast.simulator.profiles import Cache, LlmProfile, PoolProfile, StepTime
-from rollcast.simulator.traffic import Traffic
+from rollcast.simulator.stations.distributions import Distribution
+from rollcast.simulator.stations.profiles import Cache, LlmProfile, PoolProfile, StepTime
+from rollcast.simulator.traffic.recording import Traffic
 
 _BATCHES = 40
 _RATE = 1.0  # requests a second, everywhere

@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from rollcast.simulator.base.draws import Floats
 from rollcast.simulator.calibration.alone import serve_alone
 from rollcast.simulator.calibration.fit_pool import fit_pool
-from rollcast.simulator.draws import Floats
-from rollcast.simulator.formats import Rows
-from rollcast.simulator.traffic import Traffic, traffic_of
+from rollcast.simulator.traffic.formats import Rows
+from rollcast.simulator.traffic.recording import Traffic, traffic_of
 from tests.stacks.site import EXAMPLE, Site
 from validation.open_loop import Answered, ask_all
 

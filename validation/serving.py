@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from rollcast.simulator.base.draws import Floats
 from rollcast.simulator.calibration.alone import Served, serve_alone
 from rollcast.simulator.calibration.fit_llm import QUANTILES, fit_llm, quantile_errors
-from rollcast.simulator.draws import Floats
-from rollcast.simulator.formats import Rows
-from rollcast.simulator.traffic import read_traffic, traffic_of
+from rollcast.simulator.traffic.formats import Rows
+from rollcast.simulator.traffic.recording import read_traffic, traffic_of
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests" / "simulator" / "data"

@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from rollcast.stacks.applying import ledger_of
 from rollcast.stacks.ledger import Record
 from rollcast.stacks.project import Project
+from rollcast.stacks.rollout.start import ledger_of
 from tests.browser.conftest import Open
 from tests.reports.scenes import example_plan, forecast_for, project_copy, rollout_in
 

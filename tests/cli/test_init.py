@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rollcast.cli.init import examples
+from rollcast.cli.commands.init import examples
 from rollcast.cli.main import main
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +71,8 @@ def test_an_installed_wheel_has_the_examples_too(tmp_path: Path) -> None:
         assert not [name for name in archive.namelist() if ".rollcast/" in name]
         archive.extractall(installed)
     script = (
-        "import rollcast.cli.init as i, sys; print(i.__file__); from rollcast.cli.main import main; sys.exit(main())"
+        "import rollcast.cli.commands.init as i, sys; print(i.__file__); "
+        "from rollcast.cli.main import main; sys.exit(main())"
     )
     command = [sys.executable, "-c", script, "init", "--example", "customer-support", str(tmp_path / "copied")]
     done = subprocess.run(

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from rollcast.cli.show_live import LiveView
-from rollcast.cli.show_rollout import Lines, tell_json
-from rollcast.cli.show_status import measured, not_judged
-from rollcast.planner.plan import Plan
+from rollcast.cli.output.live import LiveView
+from rollcast.cli.output.rollout import Lines, tell_json
+from rollcast.cli.output.status import measured, not_judged
+from rollcast.planner.plan.models import Plan
 from tests.planner.test_rag_search_plan import example_plan
 
 GATE = {"metric": "error_rate", "verdict": "continue", "sentence": "error_rate can't tell yet: 0.00 % against 0.00 %"}

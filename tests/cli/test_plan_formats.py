@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from rollcast.cli.main import main
-from rollcast.cli.plan_formats.dot import dot_of
-from rollcast.cli.plan_formats.markdown import markdown_of
-from rollcast.planner.plan import Plan
+from rollcast.cli.output.plan_formats.dot import dot_of
+from rollcast.cli.output.plan_formats.markdown import markdown_of
+from rollcast.planner.plan.models import Plan
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SUPPORT = ["-C", str(EXAMPLES / "customer-support"), "plan", "--from", "released.yaml"]

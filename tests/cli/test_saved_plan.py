@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rollcast.cli.inputs.plans import read_plan
+from rollcast.cli.inputs.saved import sealed
 from rollcast.cli.main import main
-from rollcast.cli.plans import read_plan
-from rollcast.cli.saved import sealed
-from rollcast.stacks.errors import StaleError
+from rollcast.stacks.base.errors import StaleError
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "customer-support"
 Place = tuple[str | int, ...]

@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 import yaml
 
-from rollcast.planner.declaration import Declaration
+from rollcast.planner.declaration.models import Declaration
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from rollcast.stacks.ledger import Ledger, open_ledger
 from rollcast.stacks.ledger.records import verify
-from rollcast.stacks.live import read, target_at
+from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, under_way
 from rollcast.stacks.project import Project
-from rollcast.stacks.rollouts import FINISHED, STARTED, under_way
+from rollcast.stacks.state.live import read, target_at
 from tests.stacks.site import Requests, Site
 
 MOST_RUNS = 12

@@ -21,7 +21,7 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from rollcast.stacks.ledger import Record
-from rollcast.stacks.rollouts import STARTED
+from rollcast.stacks.ledger.rollouts import STARTED
 from tests.faults.figures import survived, tried
 from tests.faults.surviving import assert_promoted, ledger_of, lost, meaning
 from tests.stacks.site import ROLLOUT, Site, first_released

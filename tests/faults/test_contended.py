@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from rollcast.stacks.errors import FenceError
+from rollcast.stacks.base.errors import FenceError
 from rollcast.stacks.ledger import open_ledger
 from rollcast.stacks.ledger.records import verify
-from rollcast.stacks.rollouts import STARTED
+from rollcast.stacks.ledger.rollouts import STARTED
 from rollcast.stacks.targets import Placed
 from rollcast.stacks.targets.flagd import FlagdTarget
 from tests.faults.figures import survived, tried

@@ -15,7 +15,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from rollcast.stacks.ledger.records import verify
-from rollcast.stacks.rollouts import under_way
+from rollcast.stacks.ledger.rollouts import under_way
 from tests.faults.figures import survived, tried
 from tests.faults.surviving import assert_whole, ledger_of
 from tests.stacks.site import CANARY, ROLLOUT, Site

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import note
 from hypothesis import strategies as st
 
-from rollcast.planner.capacity import need_of
-from rollcast.planner.declaration import Region
-from rollcast.planner.plan import Milestone, Operation, Plan, Rollback
-from rollcast.planner.releases import Release
+from rollcast.planner.capacity.fit import need_of
+from rollcast.planner.declaration.models import Region
+from rollcast.planner.plan.models import Milestone, Operation, Plan, Rollback
+from rollcast.planner.releases.releases import Release
 from rollcast.policies.strategies import plans
 
 

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from rollcast.planner.audiences import matches, parse
-from rollcast.planner.plan import Milestone, Operation, Plan, Serving, Share
-from rollcast.planner.releases import SlotVersion, instance_path
-from rollcast.planner.split import Router
-from rollcast.planner.values import satisfies
+from rollcast.planner.base.audiences import matches, parse
+from rollcast.planner.base.values import satisfies
+from rollcast.planner.plan.models import Milestone, Operation, Plan, Serving, Share
+from rollcast.planner.releases.releases import SlotVersion, instance_path
+from rollcast.planner.routing.split import Router
 
 Done = frozenset[str]  # ids of finished operations; "begun:ID" for a drain under way
 

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from rollcast.planner.declaration import Artifact, ArtifactKind, Component, Declaration, Requirement, Rollout, Strategy
+from rollcast.planner.declaration.models import (
+    Artifact,
+    ArtifactKind,
+    Component,
+    Declaration,
+    Requirement,
+    Rollout,
+    Strategy,
+)
 from rollcast.policies.strategies import Transition
 
 _NAMES = ("a", "b", "c", "d", "e")

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcast.planner import checks
-from rollcast.planner.errors import CapacityError, DeclarationError, Diagnostic, NoSafeOrder
-from rollcast.planner.loading import load
-from rollcast.planner.planning import live_as_declared, make_plan
-from rollcast.stacks import metrics, targets
-from rollcast.stacks.errors import StackError
+from rollcast.planner.base.errors import CapacityError, DeclarationError, Diagnostic, NoSafeOrder
+from rollcast.planner.loading import cross_checks as checks
+from rollcast.planner.loading.loader import load
+from rollcast.planner.planning.planner import live_as_declared, make_plan
+from rollcast.stacks import targets
+from rollcast.stacks import telemetry as metrics
+from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.project import Project
 
 GOOD = """\

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from rollcast.planner.detecting import Arrivals, StagePower, detect_by_stage
 from rollcast.planner.gates import Baseline, StageGates, detectable
-from rollcast.planner.loading import load
-from rollcast.planner.plan import Plan
-from rollcast.planner.planning import live_as_declared, make_plan
-from rollcast.planner.rollout import arms_of, specs_of, stage_alpha
+from rollcast.planner.loading.loader import load
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.planning.planner import live_as_declared, make_plan
+from rollcast.planner.rollout.detection import Arrivals, StagePower, detect_by_stage
+from rollcast.planner.rollout.state_machine import arms_of, specs_of, stage_alpha
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "rag-search"
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from hypothesis import event, given
 
-from rollcast.planner.declaration import Declaration
-from rollcast.planner.errors import PlannerError, UnsafePlan
-from rollcast.planner.loading import load
-from rollcast.planner.plan import Plan
-from rollcast.planner.planning import live_as_declared, make_plan
-from rollcast.planner.safety import violations
+from rollcast.planner.base.errors import PlannerError, UnsafePlan
+from rollcast.planner.declaration.models import Declaration
+from rollcast.planner.loading.loader import load
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.planning.planner import live_as_declared, make_plan
+from rollcast.planner.safety.invariants import violations
 from rollcast.policies.strategies import Transition, transitions
 from tests.planner.broken_plans import broken_plans, tied, with_way
 from tests.planner.every_state import Oracle

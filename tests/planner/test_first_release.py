@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rollcast.planner.loading import load
-from rollcast.planner.plan import EVERYONE, LiveState, Plan
-from rollcast.planner.planning import make_plan
+from rollcast.planner.loading.loader import load
+from rollcast.planner.plan.models import EVERYONE, LiveState, Plan
+from rollcast.planner.planning.planner import make_plan
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "rag-search"
 

@@ -6,11 +6,11 @@ from itertools import permutations
 
 from hypothesis import given
 
-from rollcast.planner.checks import check
-from rollcast.planner.declaration import Declaration
-from rollcast.planner.loading import load
-from rollcast.planner.plan import Plan
-from rollcast.planner.planning import live_as_declared, make_plan
+from rollcast.planner.declaration.models import Declaration
+from rollcast.planner.loading.cross_checks import check
+from rollcast.planner.loading.loader import load
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.planning.planner import live_as_declared, make_plan
 from rollcast.policies.strategies import plans
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import assume, event, given
 
-from rollcast.planner.declaration import Declaration, Environment, Region
-from rollcast.planner.errors import CapacityError, PlannerError, UnsafePlan
-from rollcast.planner.loading import load
-from rollcast.planner.plan import LiveState, Plan
-from rollcast.planner.planning import live_as_declared, make_plan
-from rollcast.planner.releases import releases_of
+from rollcast.planner.base.errors import CapacityError, PlannerError, UnsafePlan
+from rollcast.planner.declaration.models import Declaration, Environment, Region
+from rollcast.planner.loading.loader import load
+from rollcast.planner.plan.models import LiveState, Plan
+from rollcast.planner.planning.planner import live_as_declared, make_plan
+from rollcast.planner.releases.releases import releases_of
 from rollcast.policies.strategies import Transition, transitions
 from tests.planner.every_state import Oracle
 

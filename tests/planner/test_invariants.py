@@ -13,15 +13,15 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from rollcast.planner.audiences import Predicate
-from rollcast.planner.changes import diff
-from rollcast.planner.declaration import Declaration
-from rollcast.planner.errors import MixedLiveState, PlannerError, UnsafePlan
-from rollcast.planner.loading import load
-from rollcast.planner.plan import Binding, LiveState, Plan, Share
-from rollcast.planner.planning import live_as_declared, make_plan
-from rollcast.planner.releases import releases_of
-from rollcast.planner.rollout import Rollout
+from rollcast.planner.base.audiences import Predicate
+from rollcast.planner.base.errors import MixedLiveState, PlannerError, UnsafePlan
+from rollcast.planner.declaration.models import Declaration
+from rollcast.planner.loading.loader import load
+from rollcast.planner.plan.models import Binding, LiveState, Plan, Share
+from rollcast.planner.planning.planner import live_as_declared, make_plan
+from rollcast.planner.releases.changes import diff
+from rollcast.planner.releases.releases import releases_of
+from rollcast.planner.rollout.state_machine import Rollout
 from rollcast.policies.strategies import Transition, declarations, plans, transitions
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -164,7 +164,7 @@ def test_fields_of_a_newer_minor_version_are_ignored_and_another_major_version_i
 def test_a_plan_does_not_depend_on_the_hash_seed() -> None:
     script = (
         "import sys; from pathlib import Path; from rollcast.stacks.project import Project;"
-        "from rollcast.planner.planning import live_as_declared, make_plan;"
+        "from rollcast.planner.planning.planner import live_as_declared, make_plan;"
         "p = Project.open(Path(sys.argv[1]));"
         "print(make_plan(p.declaration, live_as_declared(*p.sibling('released.yaml')), None, p.digests).digest)"
     )

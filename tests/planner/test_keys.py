@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcast.planner.audiences import TOTAL_WEIGHT, bucket_of, buckets_of
-from rollcast.planner.keys import LONGEST, UnusableKey, key_of, unit_of
-from rollcast.planner.plan import Share
-from rollcast.planner.releases import Line
-from rollcast.planner.split import Router
-from rollcast.simulator.errors import TrafficError
-from rollcast.simulator.traffic import read_traffic
-from rollcast.stacks.metrics.records import request_of
+from rollcast.planner.base.audiences import TOTAL_WEIGHT, bucket_of, buckets_of
+from rollcast.planner.base.keys import LONGEST, UnusableKey, key_of, unit_of
+from rollcast.planner.plan.models import Share
+from rollcast.planner.releases.releases import Line
+from rollcast.planner.routing.split import Router
+from rollcast.simulator.base.errors import TrafficError
+from rollcast.simulator.traffic.recording import read_traffic
+from rollcast.stacks.telemetry.records import request_of
 
 TEXTS = st.text(st.characters(codec="utf-8") | st.characters(categories=["Cs"]), max_size=12)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | st.integers(10**399, 10**400 - 1)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from rollcast.planner.declaration import Declaration
-from rollcast.planner.errors import NoSafeOrder
-from rollcast.planner.loading import load
-from rollcast.planner.plan import Plan
-from rollcast.planner.planning import live_as_declared, make_plan
-from rollcast.planner.safety import violations
+from rollcast.planner.base.errors import NoSafeOrder
+from rollcast.planner.declaration.models import Declaration
+from rollcast.planner.loading.loader import load
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.planning.planner import live_as_declared, make_plan
+from rollcast.planner.safety.invariants import violations
 from tests.planner.every_state import Oracle
 
 

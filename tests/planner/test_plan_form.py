@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 
 from benchmarks.planner import declaration
-from rollcast.planner.declaration import Declaration
-from rollcast.planner.plan import Plan
-from rollcast.planner.planning import live_as_declared, make_plan
+from rollcast.planner.declaration.models import Declaration
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.planning.planner import live_as_declared, make_plan
 from rollcast.policies.strategies import plans
 
 

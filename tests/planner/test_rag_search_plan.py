@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from rollcast.planner.declaration import Declaration
-from rollcast.planner.errors import DeclarationError
-from rollcast.planner.loading import load
-from rollcast.planner.plan import Plan
-from rollcast.planner.planning import live_as_declared, make_plan
-from rollcast.planner.safety import violations
+from rollcast.planner.base.errors import DeclarationError
+from rollcast.planner.declaration.models import Declaration
+from rollcast.planner.loading.loader import load
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.planning.planner import live_as_declared, make_plan
+from rollcast.planner.safety.invariants import violations
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "rag-search"
 

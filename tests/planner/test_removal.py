@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from rollcast.planner.declaration import Declaration
-from rollcast.planner.planning import live_as_declared, make_removal
-from rollcast.planner.safety import violations
+from rollcast.planner.declaration.models import Declaration
+from rollcast.planner.planning.planner import live_as_declared, make_removal
+from rollcast.planner.safety.invariants import violations
 from rollcast.policies.strategies import declarations
 
 

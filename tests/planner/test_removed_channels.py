@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcast.planner.declaration import Declaration
-from rollcast.planner.errors import NoSafeOrder
-from rollcast.planner.loading import load
-from rollcast.planner.plan import Plan
-from rollcast.planner.planning import live_as_declared, make_plan
-from rollcast.planner.releases import default_of
+from rollcast.planner.base.errors import NoSafeOrder
+from rollcast.planner.declaration.models import Declaration
+from rollcast.planner.loading.loader import load
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.planning.planner import live_as_declared, make_plan
+from rollcast.planner.releases.releases import default_of
 from tests.planner.every_state import Oracle
 
 VERSIONS = ("1", "2", "3")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from rollcast.planner.checks import check
-from rollcast.planner.declaration import Declaration
-from rollcast.planner.plan import Plan
-from rollcast.planner.releases import lines_of, releases_of
+from rollcast.planner.declaration.models import Declaration
+from rollcast.planner.loading.cross_checks import check
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.releases.releases import lines_of, releases_of
 from rollcast.policies.strategies import declarations, plans
 
 

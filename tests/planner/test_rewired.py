@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from hypothesis import event, given
 
-from rollcast.planner.checks import check
-from rollcast.planner.declaration import Declaration, Rollout
-from rollcast.planner.errors import NoSafeOrder
-from rollcast.planner.loading import load
-from rollcast.planner.plan import Plan
-from rollcast.planner.planning import live_as_declared, make_plan
-from rollcast.planner.releases import Release, releases_of
-from rollcast.planner.safety import violations
+from rollcast.planner.base.errors import NoSafeOrder
+from rollcast.planner.declaration.models import Declaration, Rollout
+from rollcast.planner.loading.cross_checks import check
+from rollcast.planner.loading.loader import load
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.planning.planner import live_as_declared, make_plan
+from rollcast.planner.releases.releases import Release, releases_of
+from rollcast.planner.safety.invariants import violations
 from rollcast.policies.strategies import Transition
 from tests.planner.every_state import Oracle
 from tests.planner.rewired import rewired

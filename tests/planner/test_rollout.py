@@ -11,8 +11,8 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from rollcast.planner.gates import Outcomes, Verdict
-from rollcast.planner.plan import Plan, Serving, WorldState, fold
-from rollcast.planner.rollout import Finished, Hold, Observe, Outcome, Position, Reach, Rollout, arms_of
+from rollcast.planner.plan.models import Plan, Serving, WorldState, fold
+from rollcast.planner.rollout.state_machine import Finished, Hold, Observe, Outcome, Position, Reach, Rollout, arms_of
 from rollcast.policies.strategies import plans
 from tests.planner.test_rag_search_plan import example_plan
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 
 from rollcast.cli.main import main
-from rollcast.planner.declaration import ArtifactKind, Declaration, Strategy
-from rollcast.planner.loading import read_yaml
-from rollcast.planner.schema import declaration_schema
+from rollcast.planner.declaration.models import ArtifactKind, Declaration, Strategy
+from rollcast.planner.declaration.schema import declaration_schema
+from rollcast.planner.loading.loader import read_yaml
 from rollcast.policies.strategies import declarations
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

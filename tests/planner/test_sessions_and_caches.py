@@ -6,13 +6,13 @@ from itertools import combinations
 
 from hypothesis import given
 
-from rollcast.planner.declaration import Declaration
-from rollcast.planner.plan import Plan
-from rollcast.planner.planning import live_as_declared, make_plan
-from rollcast.planner.releases import Release
-from rollcast.planner.rollout import arms_of
-from rollcast.planner.safety import violations
-from rollcast.planner.split import Router
+from rollcast.planner.declaration.models import Declaration
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.planning.planner import live_as_declared, make_plan
+from rollcast.planner.releases.releases import Release
+from rollcast.planner.rollout.state_machine import arms_of
+from rollcast.planner.routing.split import Router
+from rollcast.planner.safety.invariants import violations
 from rollcast.policies.strategies import plans
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from rollcast.cli.show_plan import text_of
-from rollcast.planner.plan import Plan
-from rollcast.planner.planning import live_as_declared, make_plan
-from rollcast.planner.safety import violations
-from rollcast.simulator.profiles import profile_of
+from rollcast.cli.output.plan import text_of
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.planning.planner import live_as_declared, make_plan
+from rollcast.planner.safety.invariants import violations
+from rollcast.simulator.stations.profiles import profile_of
 from rollcast.stacks.project import Project
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from openfeature.contrib.tools.flagd.core import FlagdCore
 from openfeature.evaluation_context import EvaluationContext
 
-from rollcast.planner.audiences import bucket_of, buckets_of, matches, parse, satisfiable, weight_of
-from rollcast.planner.plan import Plan
-from rollcast.planner.split import PAUSED, Router, flag_key, flag_of
+from rollcast.planner.base.audiences import bucket_of, buckets_of, matches, parse, satisfiable, weight_of
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.routing.split import PAUSED, Router, flag_key, flag_of
 from rollcast.policies.strategies import plans
 
 SEGMENTS = ("internal", "beta", "power", "consumer")
@@ -85,7 +85,7 @@ def test_the_flag_sends_every_request_where_the_router_sends_it(plan: Plan, data
 
 @given(predicates(), ATTRIBUTES)
 def test_a_predicate_holds_in_flagd_exactly_when_it_holds_here(predicate: dict[str, Any], attributes: dict) -> None:
-    from rollcast.planner.audiences import targeting
+    from rollcast.planner.base.audiences import targeting
 
     flag = {
         "state": "ENABLED",

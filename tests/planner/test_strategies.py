@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcast.planner.checks import check
-from rollcast.planner.declaration import Artifact, Declaration
-from rollcast.planner.plan import LiveState
-from rollcast.planner.releases import Release
-from rollcast.planner.values import satisfies
+from rollcast.planner.base.values import satisfies
+from rollcast.planner.declaration.models import Artifact, Declaration
+from rollcast.planner.loading.cross_checks import check
+from rollcast.planner.plan.models import LiveState
+from rollcast.planner.releases.releases import Release
 from rollcast.policies.strategies import (
     ContractChange,
     Transition,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from rollcast.planner.loading import load
-from rollcast.planner.plan import LiveState, Plan
-from rollcast.planner.planning import live_as_declared, make_plan
-from rollcast.planner.rollout import trials_of
+from rollcast.planner.loading.loader import load
+from rollcast.planner.plan.models import LiveState, Plan
+from rollcast.planner.planning.planner import live_as_declared, make_plan
+from rollcast.planner.rollout.state_machine import trials_of
 
 STAGED = (
     "{strategy: staged, stages: [{audience: staff, percent: [100]}, {audience: pilots, percent: [20, 100]}, "

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import date
 from functools import lru_cache
 
-from rollcast.planner.loading import load
-from rollcast.planner.plan import LiveState
-from rollcast.planner.planning import live_as_declared, make_plan
+from rollcast.planner.loading.loader import load
+from rollcast.planner.plan.models import LiveState
+from rollcast.planner.planning.planner import live_as_declared, make_plan
 from rollcast.policies import Review
-from rollcast.policies.places import Places
+from rollcast.policies.rules.places import Places
 
 TODAY = date(2026, 11, 24)
 

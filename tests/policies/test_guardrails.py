@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollcast.planner.plan import Serving
+from rollcast.planner.plan.models import Serving
 from rollcast.policies import Judgement, Policy, PolicyError, Review, evaluate, library
 from rollcast.policies.strategies import plans
-from rollcast.simulator.forecast import Detection, Duration, Exposure, Forecast, MetricForecast, Outcome
+from rollcast.simulator.forecast.models import Detection, Duration, Exposure, Forecast, MetricForecast, Outcome
 from tests.policies.reviews import DECLARED, RELEASED, TODAY, review_of
 
 PRIVACY = """\

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from rollcast.cli.inputs.plans import plan_of
 from rollcast.cli.main import main
-from rollcast.cli.plans import plan_of
 from rollcast.policies import discover
-from rollcast.stacks.applying import holding, ledger_of
-from rollcast.stacks.live import read, target_at
+from rollcast.stacks.ledger.rollouts import begin, load, under_way
 from rollcast.stacks.project import Project
-from rollcast.stacks.rollouts import begin, load, under_way
+from rollcast.stacks.rollout.start import holding, ledger_of
+from rollcast.stacks.state.live import read, target_at
 from tests.policies.reviews import DECLARED, RELEASED
 
 NEVER = """\

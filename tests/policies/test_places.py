@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rollcast.policies.places import Places
+from rollcast.policies.rules.places import Places
 
 DECLARED = "schema: rollcast/v1\npipeline: p\ninclude: [more.yaml]\nartifacts:\n  - {kind: prompt, name: own}\n"
 INCLUDED = "artifacts:\n  - {kind: prompt, name: first}\n  - {kind: prompt, name: second}\n"

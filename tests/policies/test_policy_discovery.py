@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rollcast.planner.loading import load
-from rollcast.planner.planning import live_as_declared, make_plan
+from rollcast.planner.loading.loader import load
+from rollcast.planner.planning.planner import live_as_declared, make_plan
 from rollcast.policies import PolicyError, discover, judge
 from tests.policies.reviews import DECLARED, RELEASED, TODAY
 

@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 from hypothesis.stateful import invariant
 
-from rollcast.planner.plan import Plan
+from rollcast.planner.plan.models import Plan
 from rollcast.policies import Review, State, Violation, library, policy
+from rollcast.policies.model_based import Broken, Evidence, Walk
+from rollcast.policies.model_based.machine import RolloutMachine, walk_everywhere
+from rollcast.policies.model_based.profiles import QUICK, THOROUGH, Profile
+from rollcast.policies.model_based.reviews import reviews
 from rollcast.policies.testing import of_states
-from rollcast.policies.walking import Broken, Evidence, Walk
-from rollcast.policies.walking.machine import RolloutMachine, walk_everywhere
-from rollcast.policies.walking.profiles import QUICK, THOROUGH, Profile
-from rollcast.policies.walking.reviews import reviews
 from tests.policies.reviews import review_of
 
 SHORT = Profile("short", 25, 25, seed=0, shrink_s=10.0)

@@ -15,11 +15,11 @@ from pathlib import Path
 from rollcast.cli.reports.content import report_of
 from rollcast.cli.reports.markdown import markdown_of
 from rollcast.cli.reports.subject import Named, Subject
-from rollcast.planner.plan import Binding
-from rollcast.planner.planning import live_as_declared, make_plan
+from rollcast.planner.plan.models import Binding
+from rollcast.planner.planning.planner import live_as_declared, make_plan
 from rollcast.policies import judge
-from rollcast.simulator.simulate import simulate
-from rollcast.simulator.traffic import read_traffic
+from rollcast.simulator.forecast.simulate import simulate
+from rollcast.simulator.traffic.recording import read_traffic
 from rollcast.stacks.project import Project
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

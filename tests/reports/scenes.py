@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rollcast.planner.plan import Binding, Plan
-from rollcast.planner.planning import live_as_declared, make_plan
-from rollcast.simulator.forecast import (
+from rollcast.planner.plan.models import Binding, Plan
+from rollcast.planner.planning.planner import live_as_declared, make_plan
+from rollcast.simulator.forecast.models import (
     Detection,
     Duration,
     Exposure,
@@ -24,10 +24,10 @@ from rollcast.simulator.forecast import (
     StageForecast,
     StationForecast,
 )
-from rollcast.stacks.applying import ledger_of
-from rollcast.stacks.live import read, target_at
+from rollcast.stacks.ledger.rollouts import Work, begin
 from rollcast.stacks.project import Project
-from rollcast.stacks.rollouts import Work, begin
+from rollcast.stacks.rollout.start import ledger_of
+from rollcast.stacks.state.live import read, target_at
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "rag-search"
 

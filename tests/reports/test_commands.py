@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rollcast.cli.main import main
-from rollcast.cli.show_plan import text_of
+from rollcast.cli.output.plan import text_of
 from tests.reports.scenes import EXAMPLE, example_plan, forecast_for, project_copy, rollout_in
 
 

@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 
 from rollcast.cli.reports.markdown import LIMIT, markdown_of
 from rollcast.cli.reports.subject import Named, Subject
-from rollcast.planner.plan import Plan
+from rollcast.planner.plan.models import Plan
 from rollcast.policies.strategies import plans
 from tests.reports.elsewhere import written_elsewhere
 from tests.reports.scenes import example_plan, forecast_for

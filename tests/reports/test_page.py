@@ -18,7 +18,7 @@ from rollcast.cli.reports.graph import MOST, boxes_of, frames_of
 from rollcast.cli.reports.markdown import markdown_of
 from rollcast.cli.reports.subject import Named, Subject
 from rollcast.cli.reports.ticks import Scale
-from rollcast.planner.plan import Plan
+from rollcast.planner.plan.models import Plan
 from rollcast.policies.strategies import plans
 from tests.reports.elsewhere import written_elsewhere
 from tests.reports.scenes import example_plan, forecast_for

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rollcast.planner.plan import Plan
-from rollcast.simulator.traffic import Traffic, read_traffic
+from rollcast.planner.plan.models import Plan
+from rollcast.simulator.traffic.recording import Traffic, read_traffic
 from tests.simulator.recorded import TRACE, plan_between
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rollcast.planner.declaration import Declaration
-from rollcast.planner.loading import load
-from rollcast.planner.plan import Plan
-from rollcast.planner.planning import live_as_declared, make_plan
+from rollcast.planner.declaration.models import Declaration
+from rollcast.planner.loading.loader import load
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.planning.planner import live_as_declared, make_plan
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "rag-search"
 TRACE = EXAMPLE / "traffic" / "AzureLLMInferenceTrace_conv.csv"

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from rollcast.planner.plan import Plan
-from rollcast.simulator import parallel
-from rollcast.simulator.errors import SimulatorError
-from rollcast.simulator.simulate import simulate
-from rollcast.simulator.traffic import Traffic
+from rollcast.planner.plan.models import Plan
+from rollcast.simulator.base.errors import SimulatorError
+from rollcast.simulator.forecast import parallel
+from rollcast.simulator.forecast.simulate import simulate
+from rollcast.simulator.traffic.recording import Traffic
 
 
 @pytest.fixture(scope="module")

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rollcast.simulator.base.errors import SimulatorError
 from rollcast.simulator.calibration.alone import serve_alone
 from rollcast.simulator.calibration.fit_llm import Fit, fit_llm, quantile_errors
 from rollcast.simulator.calibration.fit_pool import fit_pool
 from rollcast.simulator.calibration.results import fit_benchmarks, read_point
-from rollcast.simulator.distributions import Distribution
-from rollcast.simulator.errors import SimulatorError
-from rollcast.simulator.formats import Rows
-from rollcast.simulator.profiles import PoolProfile
-from rollcast.simulator.traffic import Traffic, read_traffic, traffic_of
+from rollcast.simulator.stations.distributions import Distribution
+from rollcast.simulator.stations.profiles import PoolProfile
+from rollcast.simulator.traffic.formats import Rows
+from rollcast.simulator.traffic.recording import Traffic, read_traffic, traffic_of
 from tests.simulator.recorded import TRACE
 
 DATA = Path(__file__).parent / "data"

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from rollcast.simulator.distributions import TABLE_POINTS, Distribution
-from rollcast.simulator.draws import Purpose, normal_quantile, quantile, uniform, uniforms
+from rollcast.simulator.base.draws import Purpose, normal_quantile, quantile, uniform, uniforms
+from rollcast.simulator.stations.distributions import TABLE_POINTS, Distribution
 
 _NAMES = st.integers(0, 2**62)
 

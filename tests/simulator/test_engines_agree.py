@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcast.policies.strategies.traffic import disturbances, networks, times, traffics
-from rollcast.simulator.compiled.engine import CHUNK, Compiled
-from rollcast.simulator.engine import Batch, Completed, Demand, Disturbances, Engine, Visits
-from rollcast.simulator.network import Network
-from rollcast.simulator.reference.world import World
-from rollcast.simulator.traffic import Traffic
+from rollcast.simulator.engines.compiled.engine import CHUNK, Compiled
+from rollcast.simulator.engines.interface import Batch, Completed, Demand, Disturbances, Engine, Visits
+from rollcast.simulator.engines.reference.world import World
+from rollcast.simulator.stations.network import Network
+from rollcast.simulator.traffic.recording import Traffic
 
 CHUNKS = st.sampled_from([1, 2, 5, CHUNK])
 Told = tuple[list[Completed], Visits, tuple[Demand, ...]]

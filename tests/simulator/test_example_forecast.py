@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from rollcast.planner.plan import Plan
-from rollcast.simulator.forecast import Forecast
-from rollcast.simulator.simulate import simulate
-from rollcast.simulator.traffic import Traffic
+from rollcast.planner.plan.models import Plan
+from rollcast.simulator.forecast.models import Forecast
+from rollcast.simulator.forecast.simulate import simulate
+from rollcast.simulator.traffic.recording import Traffic
 
 
 def test_a_good_release_is_promoted(good_plan: Plan, azure_hour: Traffic) -> None:

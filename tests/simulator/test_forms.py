@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcast.simulator.errors import TrafficError
-from rollcast.simulator.formats import read_rows
-from rollcast.simulator.traffic import read_traffic
+from rollcast.simulator.base.errors import TrafficError
+from rollcast.simulator.traffic.formats import read_rows
+from rollcast.simulator.traffic.recording import read_traffic
 
 MOONCAKE = Path(__file__).parent / "data" / "mooncake_first_400.jsonl"
 

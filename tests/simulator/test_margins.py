@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rollcast.simulator.margins import power_of
-from rollcast.simulator.traffic import read_traffic
+from rollcast.simulator.forecast.margins import power_of
+from rollcast.simulator.traffic.recording import read_traffic
 from tests.planner.test_rag_search_plan import EXAMPLE, example_plan
 
 TRACE = EXAMPLE / "traffic" / "AzureLLMInferenceTrace_conv.csv"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcast.planner.plan import Plan
-from rollcast.simulator.forecast import Moment
-from rollcast.simulator.replay import Look
-from rollcast.simulator.simulate import simulate
-from rollcast.simulator.timeline import Timeline, banded, known
-from rollcast.simulator.traffic import Traffic
+from rollcast.planner.plan.models import Plan
+from rollcast.simulator.forecast.models import Moment
+from rollcast.simulator.forecast.simulate import simulate
+from rollcast.simulator.forecast.timeline import Timeline, banded, known
+from rollcast.simulator.replay.replay import Look
+from rollcast.simulator.traffic.recording import Traffic
 
 COUNTS = st.fixed_dictionaries({"old": st.integers(0, 50), "new": st.integers(0, 50)})
 

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 import simpy
 
+from rollcast.simulator.base.draws import Purpose
+from rollcast.simulator.base.errors import SimulatorError
 from rollcast.simulator.calibration.alone import run, single
-from rollcast.simulator.draws import Purpose
-from rollcast.simulator.engines import choose
-from rollcast.simulator.errors import SimulatorError
-from rollcast.simulator.own_stations import load_stations
-from rollcast.simulator.parallel import work
-from rollcast.simulator.profiles import KINDS, Profile, parse
-from rollcast.simulator.reference.station import ProcessStation, Station, Visit, station
-from rollcast.simulator.reference.world import World
-from rollcast.simulator.traffic import Traffic
+from rollcast.simulator.engines.choice import choose
+from rollcast.simulator.engines.reference.station import ProcessStation, Station, Visit, station
+from rollcast.simulator.engines.reference.world import World
+from rollcast.simulator.forecast.parallel import work
+from rollcast.simulator.stations.custom import load_stations
+from rollcast.simulator.stations.profiles import KINDS, Profile, parse
+from rollcast.simulator.traffic.recording import Traffic
 
 
 class CoinProfile(Profile):
@@ -89,8 +89,8 @@ def test_workers_know_the_stations_of_a_project(tmp_path: Path) -> None:
     (tmp_path / "stations").mkdir()
     (tmp_path / "stations" / "lottery.py").write_text(
         "from typing import Literal\n"
-        "from rollcast.simulator.profiles import Profile\n"
-        "from rollcast.simulator.reference.station import ProcessStation, station\n"
+        "from rollcast.simulator.stations.profiles import Profile\n"
+        "from rollcast.simulator.engines.reference.station import ProcessStation, station\n"
         "class LotteryProfile(Profile):\n    station: Literal['lottery'] = 'lottery'\n    most_s: float = 0.25\n"
         "@station('lottery', LotteryProfile)\nclass Lottery(ProcessStation):\n    pass\n",
         "utf-8",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import joblib
 import pytest
 
-from rollcast.planner.plan import Plan
-from rollcast.simulator.simulate import simulate
-from rollcast.simulator.traffic import Traffic
+from rollcast.planner.plan.models import Plan
+from rollcast.simulator.forecast.simulate import simulate
+from rollcast.simulator.traffic.recording import Traffic
 
 ray = pytest.importorskip("ray", reason="needs the extra rollcast[ray]")
 

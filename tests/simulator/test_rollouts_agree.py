@@ -8,18 +8,18 @@ import numpy as np
 from hypothesis import event, given, reject, settings
 from hypothesis import strategies as st
 
-from rollcast.planner.declaration import Declaration, Evaluation
-from rollcast.planner.errors import PlannerError
+from rollcast.planner.base.errors import PlannerError
+from rollcast.planner.declaration.models import Declaration, Evaluation
 from rollcast.planner.gates import GateSpec
-from rollcast.planner.plan import Plan
-from rollcast.planner.planning import live_as_declared, make_plan
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.planning.planner import live_as_declared, make_plan
 from rollcast.policies.strategies import transitions
 from rollcast.policies.strategies.traffic import profiles, traffics
-from rollcast.simulator.profiles import parse
-from rollcast.simulator.replay import Replay, replay
-from rollcast.simulator.runs import rates_of
-from rollcast.simulator.simulate import stage_of
-from rollcast.simulator.traffic import Traffic
+from rollcast.simulator.forecast.runs import rates_of
+from rollcast.simulator.forecast.simulate import stage_of
+from rollcast.simulator.replay.replay import Replay, replay
+from rollcast.simulator.stations.profiles import parse
+from rollcast.simulator.traffic.recording import Traffic
 
 GATES = (
     GateSpec(metric="error_rate", margin=0.4, unit="request"),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rollcast.planner.plan import Plan
-from rollcast.planner.split import Router
-from rollcast.simulator.network import network_of
-from rollcast.simulator.routing import Routing
-from rollcast.simulator.traffic import Traffic
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.routing.split import Router
+from rollcast.simulator.replay.routing import Routing
+from rollcast.simulator.stations.network import network_of
+from rollcast.simulator.traffic.recording import Traffic
 
 
 def test_every_row_goes_where_the_flag_sends_it(good_plan: Plan, azure_hour: Traffic) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rollcast.simulator.errors import TrafficError
-from rollcast.simulator.traffic import read_traffic
+from rollcast.simulator.base.errors import TrafficError
+from rollcast.simulator.traffic.recording import read_traffic
 from tests.simulator.recorded import TRACE
 
 HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens\n"

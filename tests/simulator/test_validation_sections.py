@@ -10,8 +10,8 @@ import pytest
 
 from rollcast.simulator.calibration.alone import serve_alone
 from rollcast.simulator.calibration.fit_pool import fit_pool
-from rollcast.simulator.distributions import Distribution
-from rollcast.simulator.profiles import PoolProfile
+from rollcast.simulator.stations.distributions import Distribution
+from rollcast.simulator.stations.profiles import PoolProfile
 from validation import running_service
 from validation.__main__ import renewed
 from validation.queues import poisson

@@ -10,23 +10,23 @@ import numpy as np
 import pytest
 
 from rollcast.cli.main import main
-from rollcast.cli.show_forecast import text_of
-from rollcast.planner.loading import load
-from rollcast.planner.plan import Plan
-from rollcast.planner.planning import live_as_declared, make_plan
-from rollcast.planner.wording import MOST_NAMES, some_of
+from rollcast.cli.output.forecast import text_of
+from rollcast.planner.base.wording import MOST_NAMES, some_of
+from rollcast.planner.loading.loader import load
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.planning.planner import live_as_declared, make_plan
 from rollcast.simulator.calibration.alone import run, serve_alone, single
-from rollcast.simulator.compiled.engine import Compiled
-from rollcast.simulator.distributions import Distribution
-from rollcast.simulator.engine import Disturbances, Engine
-from rollcast.simulator.faults import parse_faults
-from rollcast.simulator.forecast import Forecast
-from rollcast.simulator.formats import Rows
-from rollcast.simulator.network import Network
-from rollcast.simulator.profiles import Cache, PoolProfile
-from rollcast.simulator.reference.world import World
-from rollcast.simulator.simulate import simulate
-from rollcast.simulator.traffic import Traffic, traffic_of
+from rollcast.simulator.engines.compiled.engine import Compiled
+from rollcast.simulator.engines.interface import Disturbances, Engine
+from rollcast.simulator.engines.reference.world import World
+from rollcast.simulator.forecast.models import Forecast
+from rollcast.simulator.forecast.simulate import simulate
+from rollcast.simulator.replay.faults import parse_faults
+from rollcast.simulator.stations.distributions import Distribution
+from rollcast.simulator.stations.network import Network
+from rollcast.simulator.stations.profiles import Cache, PoolProfile
+from rollcast.simulator.traffic.formats import Rows
+from rollcast.simulator.traffic.recording import Traffic, traffic_of
 from tests.simulator.recorded import EXAMPLE
 
 GOLDEN = Path(__file__).parent / "data"

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcast.cli.main import main
-from rollcast.stacks.artifacts import digests_of, source_mistake
-from rollcast.stacks.errors import StackError
+from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.registries.artifacts import digests_of, source_mistake
 
 
 def artifact(source: str | None) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from rollcast.cli.saved import sealed
-from rollcast.stacks.drifting import drift_of
+from rollcast.cli.inputs.saved import sealed
 from rollcast.stacks.project import Project
+from rollcast.stacks.rollout.drift import drift_of
 from tests.faults.surviving import assert_whole
 from tests.stacks.site import Site
 

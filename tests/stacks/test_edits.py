@@ -10,11 +10,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from rollcast.planner.declaration import Artifact, Rollout
-from rollcast.planner.plan import Share
-from rollcast.planner.releases import Line, Release, SlotVersion
-from rollcast.planner.split import Router, flag_of
-from rollcast.stacks.edits import edits_of
+from rollcast.planner.declaration.models import Artifact, Rollout
+from rollcast.planner.plan.models import Share
+from rollcast.planner.releases.releases import Line, Release, SlotVersion
+from rollcast.planner.routing.split import Router, flag_of
+from rollcast.stacks.state.edits import edits_of
 
 Flag = dict[str, Any]
 

@@ -7,13 +7,13 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcast.planner.plan import Plan, fold
-from rollcast.planner.rollout import Finished, Position, Reach, Rollout
+from rollcast.planner.plan.models import Plan, fold
+from rollcast.planner.rollout.state_machine import Finished, Position, Reach, Rollout
 from rollcast.policies.strategies import plans
-from rollcast.stacks.drifting import _wave_starts, led_back
 from rollcast.stacks.ledger import Record
 from rollcast.stacks.ledger.records import link
-from rollcast.stacks.rejected import _rejected
+from rollcast.stacks.ledger.rejections import _rejected
+from rollcast.stacks.rollout.drift import _wave_starts, led_back
 
 
 @given(plan=plans(), data=st.data())

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcast.planner.rollout import Position
-from rollcast.stacks.errors import LedgerError, StackError
-from rollcast.stacks.evidence import Tally
-from rollcast.stacks.kept import Kept
+from rollcast.planner.rollout.state_machine import Position
+from rollcast.stacks.base.errors import LedgerError, StackError
 from rollcast.stacks.ledger.lease import Holder
+from rollcast.stacks.rollout.checkpoint import Kept
+from rollcast.stacks.rollout.evidence import Tally
 
 names = st.text(min_size=1, max_size=6).map(lambda text: f"new_{text}")
 others = st.dictionaries(names, st.integers() | st.text(max_size=5) | st.lists(st.booleans(), max_size=3), max_size=3)

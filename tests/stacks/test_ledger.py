@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from rollcast.stacks.errors import LedgerError, LockedError
+from rollcast.stacks.base.errors import LedgerError, LockedError
 from rollcast.stacks.ledger import Ledger, open_ledger
 from rollcast.stacks.ledger import schema as ledger_schema
 from rollcast.stacks.ledger.lease import Holder
@@ -300,7 +300,7 @@ def test_a_full_disk_refuses_the_write_and_keeps_the_chain(ledger: Ledger, url: 
     size = (tmp_path / ".rollcast/ledger.db").stat().st_size
     script = (
         "import resource, signal, sys; from pathlib import Path; from rollcast.stacks.ledger import open_ledger\n"
-        "from rollcast.stacks.errors import LedgerError\n"
+        "from rollcast.stacks.base.errors import LedgerError\n"
         f"signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, ({size},) * 2)\n"
         f"ledger = open_ledger(Path(sys.argv[1]), {SCOPE!r})\n"
         "try:\n    ledger.append('note', 'ro-1', {'long': 'x' * 100_000})\n"

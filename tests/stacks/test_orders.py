@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from rollcast.stacks.errors import StackError
-from rollcast.stacks.steering import _refuse_unreasoned
+from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.rollout.steering import _refuse_unreasoned
 
 SILENT = {"name": "missing_telemetry", "ok": False, "sentence": "no telemetry came for 130 s"}
 FINE = {"name": "sample_ratio", "ok": True, "sentence": ""}

@@ -21,14 +21,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pulumi.provider.experimental import provider as api
 
-from rollcast.planner.releases import canonical, digest_of
-from rollcast.stacks.definitions import content_digest
+from rollcast.planner.releases.releases import canonical, digest_of
+from rollcast.stacks.base.errors import FenceError, StackError
+from rollcast.stacks.engine.program import Node, program_of
 from rollcast.stacks.engine.update import World
-from rollcast.stacks.errors import FenceError, StackError
-from rollcast.stacks.program import Node, program_of
 from rollcast.stacks.provider.inputs import failures
 from rollcast.stacks.provider.plugin import RollcastProvider
 from rollcast.stacks.provider.values import plain, properties
+from rollcast.stacks.targets.definitions import content_digest
 from rollcast.stacks.targets.flagd import FlagdTarget
 from tests.stacks.servers import postgres
 

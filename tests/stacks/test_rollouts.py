@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rollcast.cli.saved import sealed
+from rollcast.cli.inputs.saved import sealed
 from tests.faults.surviving import assert_whole, meaning
 from tests.stacks.figures import ROLLBACKS_S
 from tests.stacks.site import EXAMPLE, PATIENT, ROLLOUT, Site

@@ -18,19 +18,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
-from rollcast.planner.declaration import Telemetry
+from rollcast.planner.declaration.models import Telemetry
 from rollcast.planner.gates import GateSpec, StageGates, StageVerdict, Verdict
 from rollcast.planner.gates.spec import MetricKind
-from rollcast.planner.plan import Share
-from rollcast.planner.releases import Line
-from rollcast.planner.rollout import Arms
-from rollcast.planner.split import Router
-from rollcast.stacks.clock import Clock
-from rollcast.stacks.errors import StackError
-from rollcast.stacks.evidence import Collector, Watch
-from rollcast.stacks.metrics import Batch, Cursor, Request, Source, source_of
-from rollcast.stacks.metrics.guarded import Guarded
-from rollcast.stacks.metrics.records import request_of
+from rollcast.planner.plan.models import Share
+from rollcast.planner.releases.releases import Line
+from rollcast.planner.rollout.state_machine import Arms
+from rollcast.planner.routing.split import Router
+from rollcast.stacks.base.clock import Clock
+from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.rollout.evidence import Collector, Watch
+from rollcast.stacks.telemetry import Batch, Cursor, Request, Source, source_of
+from rollcast.stacks.telemetry.guarded import Guarded
+from rollcast.stacks.telemetry.records import request_of
 from tests.stacks.servers import postgres, prometheus
 
 NOW = time.time()
@@ -488,7 +488,7 @@ def test_a_source_in_a_rollout_raises_nothing_but_its_own_error(
     def fail(*_: object) -> None:
         raise KeyError("nested too deeply")
 
-    monkeypatch.setattr("rollcast.stacks.metrics.jsonl.request_of", fail)
+    monkeypatch.setattr("rollcast.stacks.telemetry.jsonl.request_of", fail)
     with pytest.raises(StackError, match=r"KeyError: .nested too deeply"):
         Guarded(Telemetry(path="t.jsonl"), tmp_path).read({})
     with pytest.raises(StackError, match="no telemetry of kind 'otlp'"):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rollcast.planner.errors import DeclarationError, PlannerError
+from rollcast.planner.base.errors import DeclarationError, PlannerError
 from rollcast.policies.errors import PolicyError
-from rollcast.simulator.errors import SimulatorError
-from rollcast.stacks.errors import LockedError, StackError, StaleError
+from rollcast.simulator.base.errors import SimulatorError
+from rollcast.stacks.base.errors import LockedError, StackError, StaleError
 
 _CODES: tuple[tuple[type[Exception], int], ...] = ((StaleError, 6), (LockedError, 7))
 

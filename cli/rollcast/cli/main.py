@@ -21,8 +21,8 @@ import typer
 from typer.exceptions import TyperException
 
 from rollcast.cli import terminal
-from rollcast.cli.commands import register
-from rollcast.cli.options import Options
+from rollcast.cli.commands.registry import register
+from rollcast.cli.inputs.options import Options
 
 app = typer.Typer(
     name="rollcast",
@@ -69,7 +69,7 @@ def options(
 
 
 def _change_into(folder: Path) -> None:
-    from rollcast.stacks.errors import StackError
+    from rollcast.stacks.base.errors import StackError
 
     try:
         os.chdir(folder)

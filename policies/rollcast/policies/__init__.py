@@ -1,8 +1,8 @@
 """Policies: what must hold for every plan, every forecast and every path that a rollout can take.
 
-`rules` (the decorator) -> `discovery` (a project's `policies/*.py`) -> `review` and `states` (what rules see) ->
-`evaluation` (one judgement each) -> `judging` (what the commands call). `library` holds guardrails to configure,
-`strategies`, `walking`, `testing` and `plugin` hold property tests of the same rules.
+Read it in this order: `rules` (a rule, and the review that it sees), `library` (guardrails to configure), `judgement` (a
+project's rules found, run and judged), `strategies` and `model_based` (property tests of the same rules), then `project`,
+`testing` and `plugin` (how a project runs them). No rule decides what a rollout does: it blocks, or it says.
 
 Names are imported when they are first used: pytest loads the plugin in every run, and must not wait for the planner.
 """
@@ -13,30 +13,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rollcast.policies.discovery import PolicySet, discover
     from rollcast.policies.errors import NotJudged, PolicyError
-    from rollcast.policies.evaluation import Finding, Judgement, evaluate
-    from rollcast.policies.judging import Judgements, judge
-    from rollcast.policies.review import Review, SlotChange
-    from rollcast.policies.rules import Policy, Violation, policy
-    from rollcast.policies.states import State
+    from rollcast.policies.judgement.discovery import PolicySet, discover
+    from rollcast.policies.judgement.evaluation import Finding, Judgement, evaluate
+    from rollcast.policies.judgement.judging import Judgements, judge
+    from rollcast.policies.rules.review import Review, SlotChange
+    from rollcast.policies.rules.rule import Policy, Violation, policy
+    from rollcast.policies.rules.states import State
 
 _HOMES = {
-    "Finding": "evaluation",
-    "Judgement": "evaluation",
-    "Judgements": "judging",
+    "Finding": "judgement.evaluation",
+    "Judgement": "judgement.evaluation",
+    "Judgements": "judgement.judging",
     "NotJudged": "errors",
-    "Policy": "rules",
+    "Policy": "rules.rule",
     "PolicyError": "errors",
-    "PolicySet": "discovery",
-    "Review": "review",
-    "SlotChange": "review",
-    "State": "states",
-    "Violation": "rules",
-    "discover": "discovery",
-    "evaluate": "evaluation",
-    "judge": "judging",
-    "policy": "rules",
+    "PolicySet": "judgement.discovery",
+    "Review": "rules.review",
+    "SlotChange": "rules.review",
+    "State": "rules.states",
+    "Violation": "rules.rule",
+    "discover": "judgement.discovery",
+    "evaluate": "judgement.evaluation",
+    "judge": "judgement.judging",
+    "policy": "rules.rule",
 }
 
 

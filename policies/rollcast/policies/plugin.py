@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from rollcast.policies.model_based.profiles import Profile
     from rollcast.policies.project import ProjectUnderTest
-    from rollcast.policies.review import Review
-    from rollcast.policies.walking.profiles import Profile
+    from rollcast.policies.rules.review import Review
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def rollcast_project(request: pytest.FixtureRequest) -> ProjectUnderTest:
     """The project whose folder is asked for, or is the nearest above the test file that has a declaration."""
     from rollcast.policies.errors import PolicyError
-    from rollcast.policies.walking.profiles import PROFILES
+    from rollcast.policies.model_based.profiles import PROFILES
 
     config = request.config
     file = config.getoption("--rollcast-file")
@@ -75,9 +75,9 @@ def _nearest(path: Path, file: str) -> Path | None:
 @pytest.fixture
 def rollcast_review(rollcast_project: ProjectUnderTest) -> Review:
     """The rollout from the folder's first other declaration, or from nothing, to its declaration."""
-    from rollcast.planner.plan import LiveState
-    from rollcast.planner.planning import live_as_declared, make_plan
-    from rollcast.policies.review import Review
+    from rollcast.planner.plan.models import LiveState
+    from rollcast.planner.planning.planner import live_as_declared, make_plan
+    from rollcast.policies.rules.review import Review
 
     project = rollcast_project
     released = next(project.others(), None)

@@ -14,18 +14,25 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rollcast.planner.checks import check
-from rollcast.planner.declaration import ATTACHMENTS, Channel, Component, ComponentOverride, Declaration, Pipeline
-from rollcast.planner.errors import DeclarationError, PlannerError, UnsafePlan
-from rollcast.planner.loading import load
-from rollcast.planner.plan import LiveState, Plan
-from rollcast.planner.planning import live_as_declared, make_plan
-from rollcast.policies.discovery import PolicySet, discover
+from rollcast.planner.base.errors import DeclarationError, PlannerError, UnsafePlan
+from rollcast.planner.declaration.models import (
+    ATTACHMENTS,
+    Channel,
+    Component,
+    ComponentOverride,
+    Declaration,
+    Pipeline,
+)
+from rollcast.planner.loading.cross_checks import check
+from rollcast.planner.loading.loader import load
+from rollcast.planner.plan.models import LiveState, Plan
+from rollcast.planner.planning.planner import live_as_declared, make_plan
 from rollcast.policies.errors import PolicyError
-from rollcast.policies.judging import places_of
-from rollcast.policies.places import Places
-from rollcast.policies.review import Review
-from rollcast.policies.walking.profiles import QUICK, Profile
+from rollcast.policies.judgement.discovery import PolicySet, discover
+from rollcast.policies.judgement.judging import places_of
+from rollcast.policies.model_based.profiles import QUICK, Profile
+from rollcast.policies.rules.places import Places
+from rollcast.policies.rules.review import Review
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy

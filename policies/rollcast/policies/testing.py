@@ -18,12 +18,12 @@ from pathlib import Path
 
 import pytest
 
+from rollcast.policies.model_based.machine import RolloutMachine, walk_everywhere
+from rollcast.policies.model_based.trace import Broken
 from rollcast.policies.project import ProjectUnderTest
-from rollcast.policies.review import Review
-from rollcast.policies.rules import Policy, Violation
-from rollcast.policies.states import State
-from rollcast.policies.walking.machine import RolloutMachine, walk_everywhere
-from rollcast.policies.walking.story import Broken
+from rollcast.policies.rules.review import Review
+from rollcast.policies.rules.rule import Policy, Violation
+from rollcast.policies.rules.states import State
 
 StateRule = Callable[[State], Iterable[str | Violation] | None]
 Tested = Policy | StateRule | type[RolloutMachine]

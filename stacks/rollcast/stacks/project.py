@@ -11,12 +11,12 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from rollcast.planner.declaration import Declaration, Environment
-from rollcast.planner.errors import did_you_mean
-from rollcast.planner.loading import MOST_BYTES, load, read_source
-from rollcast.planner.releases import digest_of
-from rollcast.stacks import lock
-from rollcast.stacks.errors import StackError
+from rollcast.planner.base.errors import did_you_mean
+from rollcast.planner.declaration.models import Declaration, Environment
+from rollcast.planner.loading.loader import MOST_BYTES, load, read_source
+from rollcast.planner.releases.releases import digest_of
+from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.registries import lock
 
 DECLARATION = "rollcast.yaml"
 MOST_SAVED_BYTES = 512 * 1024 * 1024  # of a plan or a forecast; a plan of 5,000 instances has about 110 MiB

@@ -7,8 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from rollcast.planner.audiences import Predicate
-from rollcast.planner.declaration import (
+from rollcast.planner.base.audiences import Predicate
+from rollcast.planner.declaration.models import (
     Artifact,
     ArtifactKind,
     Channel,

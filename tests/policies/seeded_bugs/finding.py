@@ -10,13 +10,13 @@ from unittest.mock import patch
 
 from hypothesis import given, seed, settings
 
-from rollcast.planner.checks import check
-from rollcast.planner.declaration import Declaration
-from rollcast.planner.errors import UnsafePlan
-from rollcast.policies.review import Review
-from rollcast.policies.walking.machine import settings_of, walk_everywhere
-from rollcast.policies.walking.profiles import QUICK, Profile
-from rollcast.policies.walking.reviews import reviews
+from rollcast.planner.base.errors import UnsafePlan
+from rollcast.planner.declaration.models import Declaration
+from rollcast.planner.loading.cross_checks import check
+from rollcast.policies.model_based.machine import settings_of, walk_everywhere
+from rollcast.policies.model_based.profiles import QUICK, Profile
+from rollcast.policies.model_based.reviews import reviews
+from rollcast.policies.rules.review import Review
 from tests.policies.seeded_bugs.broken_declarations import BREAKS, broken_declarations
 from tests.policies.seeded_bugs.bugs import Bug
 from tests.policies.seeded_bugs.mutation import mutated
@@ -115,5 +115,5 @@ def _first_line(found: Exception) -> str:
 
 @contextmanager
 def _unproved() -> Iterator[None]:
-    with patch("rollcast.planner.planning.assert_safe", lambda plan: None):
+    with patch("rollcast.planner.planning.planner.assert_safe", lambda plan: None):
         yield

@@ -17,8 +17,8 @@ from rollcast.cli.reports.page import Block, Cell, Figure, Graph, Page, Row, Sec
 from rollcast.cli.reports.rendering import html_of
 from rollcast.cli.reports.subject import Subject
 from rollcast.cli.reports.verdict import verdict_of
-from rollcast.planner.plan import Plan, Serving
-from rollcast.simulator.forecast import Forecast
+from rollcast.planner.plan.models import Plan, Serving
+from rollcast.simulator.forecast.models import Forecast
 
 MOST_OPERATIONS = 400
 MOST_ROWS = 200

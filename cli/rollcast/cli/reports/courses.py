@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from rollcast.cli.reports.amounts import count, duration, percent
 from rollcast.cli.reports.charts import Chart, Limit, Mark, Series
 from rollcast.cli.reports.pictures import PALETTE, order_of_releases, release_name
-from rollcast.planner.plan import Plan
-from rollcast.simulator.forecast import Forecast, Known
+from rollcast.planner.plan.models import Plan
+from rollcast.simulator.forecast.models import Forecast, Known
 
 _TIME = "time since the start of the rollout"
 _LEAST, _MOST = 1e-3, 1e12  # e-values are drawn between these

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from rollcast.cli.reports.amounts import UNKNOWN, amount, between, count, duration, percent
 from rollcast.cli.reports.page import Tone
 from rollcast.cli.reports.subject import Subject
-from rollcast.planner.changes import SYMBOLS, Change
-from rollcast.planner.plan import Milestone, Plan
+from rollcast.planner.plan.models import Milestone, Plan
+from rollcast.planner.releases.changes import SYMBOLS, Change
 from rollcast.policies import Judgement
-from rollcast.simulator.forecast import Forecast, MetricForecast, StageForecast
+from rollcast.simulator.forecast.models import Forecast, MetricForecast, StageForecast
 
 
 @dataclass(frozen=True, slots=True)

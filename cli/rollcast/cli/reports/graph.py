@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from rollcast.planner.plan import Operation, Plan
+from rollcast.planner.plan.models import Operation, Plan
 
 MOST = 60
 MOST_FRAMES = 24

@@ -24,7 +24,7 @@ from rollcast.cli.reports.page import Tone
 from rollcast.cli.reports.subject import Subject
 from rollcast.cli.reports.verdict import verdict_of
 from rollcast.cli.terminal import clean
-from rollcast.simulator.forecast import Forecast
+from rollcast.simulator.forecast.models import Forecast
 
 LIMIT = 65_536  # characters of a comment on GitHub; GitLab takes more
 MOST_LINES = 6

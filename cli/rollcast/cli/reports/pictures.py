@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from rollcast.cli.reports.amounts import amount, count, duration, percent
 from rollcast.cli.reports.charts import MOST_POINTS, Chart, Limit, Mark, Point, Ranges, Series
 from rollcast.cli.reports.subject import Named, Reality, Subject
-from rollcast.planner.plan import Plan
-from rollcast.planner.rollout import trials_of
-from rollcast.simulator.forecast import Forecast, MetricForecast, StageForecast
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.rollout.state_machine import trials_of
+from rollcast.simulator.forecast.models import Forecast, MetricForecast, StageForecast
 
 PALETTE = 8
 _PARTS = 4

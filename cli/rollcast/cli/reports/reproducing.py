@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from rollcast.cli.options import options_of
+from rollcast.cli.inputs.options import options_of
 
 _LEFT_OUT = ("format_", "out", "workers", "markdown", "html", "comment", "dry_run")
 _ALWAYS = ("runs", "seed")

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rollcast.planner.plan import Plan
+from rollcast.planner.plan.models import Plan
 from rollcast.policies import Judgement
-from rollcast.simulator.forecast import Forecast
+from rollcast.simulator.forecast.models import Forecast
 from rollcast.stacks.ledger import Record
 
 

@@ -13,8 +13,8 @@ from rollcast.cli.reports.amounts import amount, count, duration, percent
 from rollcast.cli.reports.escaping import one_line
 from rollcast.cli.reports.page import Tone
 from rollcast.cli.reports.subject import Reality, Subject
-from rollcast.planner.wording import some_of
-from rollcast.simulator.forecast import Detection, Forecast
+from rollcast.planner.base.wording import some_of
+from rollcast.simulator.forecast.models import Detection, Forecast
 
 SURE = 0.9
 MOST = 5  # of one kind of reason

@@ -7,7 +7,7 @@ from pathlib import Path
 from rollcast.cli import terminal
 from rollcast.cli.reports.forms import ReportFormat
 from rollcast.cli.reports.subject import Subject
-from rollcast.stacks.errors import StackError
+from rollcast.stacks.base.errors import StackError
 
 
 def text_of(subject: Subject, form: ReportFormat) -> str:

@@ -25,9 +25,9 @@ from rollcast.cli.reports.page import Page
 from rollcast.cli.reports.rendering import asset, html_of, rendered, source
 from rollcast.cli.serving.live import Live
 from rollcast.cli.terminal import clean
-from rollcast.planner.errors import PlannerError
-from rollcast.stacks.errors import StackError
-from rollcast.stacks.steering import Order, give
+from rollcast.planner.base.errors import PlannerError
+from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.rollout.steering import Order, give
 
 ORDERS = ("pause", "promote", "abort")
 MOST_READERS = 32

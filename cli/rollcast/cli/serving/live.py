@@ -7,21 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from rollcast.cli.output.status import not_judged
 from rollcast.cli.reports import facts, pictures
 from rollcast.cli.reports.amounts import UNKNOWN, count, duration, percent
 from rollcast.cli.reports.content import page_of, table_of
 from rollcast.cli.reports.figures import chart_figure
 from rollcast.cli.reports.page import Block, Cell, Page, Row, Section, Table, Tile, Tone, Words
 from rollcast.cli.reports.subject import Named, Reality, Subject, reality_of
-from rollcast.cli.show_status import not_judged
-from rollcast.planner.plan import Plan
-from rollcast.simulator.forecast import Forecast
-from rollcast.stacks.applying import ledger_of
-from rollcast.stacks.errors import StackError
+from rollcast.planner.plan.models import Plan
+from rollcast.simulator.forecast.models import Forecast
+from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.ledger import Record
+from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, load
 from rollcast.stacks.project import Project
-from rollcast.stacks.rollouts import FINISHED, STARTED, load
-from rollcast.stacks.status import status
+from rollcast.stacks.rollout.start import ledger_of
+from rollcast.stacks.rollout.status import status
 
 MOST_PAST = 100
 MOST_NOTES = 6

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from rollcast.planner.values import duration_s
+from rollcast.planner.base.values import duration_s
 
 
 class MetricKind(StrEnum):

@@ -22,7 +22,7 @@ from rollcast.policies.library.provenance import (
     safety_before_capability,
 )
 from rollcast.policies.library.residency import privacy_never_experimental, regulatory_domain, residency
-from rollcast.policies.rules import Policy, collecting
+from rollcast.policies.rules.rule import Policy, collecting
 
 
 def defaults() -> tuple[Policy, ...]:

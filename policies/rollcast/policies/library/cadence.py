@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rollcast.planner.declaration import Strategy
-from rollcast.planner.plan import EVERYONE, Milestone, Plan
-from rollcast.policies.review import Review
-from rollcast.policies.rules import Level, Policy, Violation, register
+from rollcast.planner.declaration.models import Strategy
+from rollcast.planner.plan.models import EVERYONE, Milestone, Plan
+from rollcast.policies.rules.review import Review
+from rollcast.policies.rules.rule import Level, Policy, Violation, register
 
 
 def all_at_once(*, level: Level = "mandatory", name: str = "all-at-once") -> Policy:

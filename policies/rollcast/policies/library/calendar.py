@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date
 
-from rollcast.planner.errors import did_you_mean
+from rollcast.planner.base.errors import did_you_mean
 from rollcast.policies.errors import PolicyError
-from rollcast.policies.review import Review
-from rollcast.policies.rules import Level, Policy, Violation, register
+from rollcast.policies.rules.review import Review
+from rollcast.policies.rules.rule import Level, Policy, Violation, register
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 

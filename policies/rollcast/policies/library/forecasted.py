@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rollcast.policies.review import Review
-from rollcast.policies.rules import Level, Policy, Violation, register
-from rollcast.simulator.forecast import Detection, MetricForecast
+from rollcast.policies.rules.review import Review
+from rollcast.policies.rules.rule import Level, Policy, Violation, register
+from rollcast.simulator.forecast.models import Detection, MetricForecast
 
 
 def forecast_within_limits(*, level: Level = "mandatory", name: str = "forecast-within-limits") -> Policy:

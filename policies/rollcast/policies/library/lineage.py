@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from rollcast.planner.declaration import Artifact, ArtifactKind
-from rollcast.planner.releases import SlotVersion
-from rollcast.planner.values import satisfies
+from rollcast.planner.base.values import satisfies
+from rollcast.planner.declaration.models import Artifact, ArtifactKind
+from rollcast.planner.releases.releases import SlotVersion
 from rollcast.policies.library.residency import served
-from rollcast.policies.review import Review
-from rollcast.policies.rules import Level, Policy, Violation, register
+from rollcast.policies.rules.review import Review
+from rollcast.policies.rules.rule import Level, Policy, Violation, register
 
 
 def index_with_its_embedder(*, level: Level = "mandatory", name: str = "index-with-its-embedder") -> Policy:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 
-from rollcast.planner.declaration import Artifact, ArtifactKind
-from rollcast.planner.releases import Release, SlotVersion
-from rollcast.policies.review import Review, SlotChange
-from rollcast.policies.rules import Level, Policy, Violation, register
+from rollcast.planner.declaration.models import Artifact, ArtifactKind
+from rollcast.planner.releases.releases import Release, SlotVersion
+from rollcast.policies.rules.review import Review, SlotChange
+from rollcast.policies.rules.rule import Level, Policy, Violation, register
 
 CAPABILITIES = (ArtifactKind.MODEL_WEIGHTS, ArtifactKind.TOOL_SCHEMA, ArtifactKind.STYLE_ADAPTER)
 JUDGED = (ArtifactKind.MODEL_WEIGHTS, ArtifactKind.SAFETY_POLICY)

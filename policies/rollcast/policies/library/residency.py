@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rollcast.planner.audiences import Condition, Rule, parse, satisfiable
-from rollcast.planner.plan import Plan
-from rollcast.planner.releases import Line, Release, SlotVersion
-from rollcast.planner.residency import runs_in
-from rollcast.policies.review import Review
-from rollcast.policies.rules import Level, Policy, Violation, register
-from rollcast.policies.states import State
+from rollcast.planner.base.audiences import Condition, Rule, parse, satisfiable
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.releases.releases import Line, Release, SlotVersion
+from rollcast.planner.routing.residency import runs_in
+from rollcast.policies.rules.review import Review
+from rollcast.policies.rules.rule import Level, Policy, Violation, register
+from rollcast.policies.rules.states import State
 
 
 def residency(*, level: Level = "mandatory", name: str = "residency") -> Policy:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from rollcast.policies.evaluation import judge_one
+from rollcast.policies.judgement.evaluation import judge_one
+from rollcast.policies.model_based.machine import walk_everywhere
 from rollcast.policies.project import ProjectUnderTest
-from rollcast.policies.review import Review
+from rollcast.policies.rules.review import Review
 from rollcast.policies.testing import passes_or_tells
-from rollcast.policies.walking.machine import walk_everywhere
 
 
 def test_no_policy_is_broken(rollcast_project: ProjectUnderTest, rollcast_review: Review) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from rollcast.planner.declaration import Artifact, ArtifactKind, Counts, Evaluation, Price
+from rollcast.planner.declaration.models import Artifact, ArtifactKind, Counts, Evaluation, Price
 
 ATTACHED = (
     ArtifactKind.PROMPT_TEMPLATE,

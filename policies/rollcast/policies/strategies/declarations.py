@@ -1,6 +1,6 @@
 """Strategies for declarations, and for transitions: what serves, and what is declared to serve next.
 
-Every declaration is valid: `rollcast.planner.checks.check` finds no mistake in it. Every transition is plannable, or is
+Every declaration is valid: `rollcast.planner.loading.cross_checks.check` finds no mistake in it. Every transition is plannable, or is
 refused with a reason (no safe order, no room) that is part of what is tested.
 """
 
@@ -11,9 +11,9 @@ from functools import cache
 
 from hypothesis import strategies as st
 
-from rollcast.planner.audiences import Predicate
-from rollcast.planner.capacity import need_of
-from rollcast.planner.declaration import (
+from rollcast.planner.base.audiences import Predicate
+from rollcast.planner.capacity.fit import need_of
+from rollcast.planner.declaration.models import (
     Bake,
     Channel,
     Component,
@@ -28,8 +28,8 @@ from rollcast.planner.declaration import (
     Strategy,
 )
 from rollcast.planner.gates import GateSpec
-from rollcast.planner.releases import releases_of
-from rollcast.planner.steps import instances_of
+from rollcast.planner.planning.steps import instances_of
+from rollcast.planner.releases.releases import releases_of
 from rollcast.policies.strategies.pipelines import PipelineChange, pipeline_changes
 
 AUDIENCES = {

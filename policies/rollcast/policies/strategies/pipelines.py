@@ -13,7 +13,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from rollcast.planner.declaration import Artifact, Component, Requirement
+from rollcast.planner.declaration.models import Artifact, Component, Requirement
 from rollcast.policies.strategies.artifacts import ATTACHED, SERVING
 from rollcast.policies.strategies.contracts import contract_changes
 

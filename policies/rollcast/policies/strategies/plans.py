@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import reject
 from hypothesis import strategies as st
 
-from rollcast.planner.errors import PlannerError, UnsafePlan
-from rollcast.planner.plan import LiveState, Plan
-from rollcast.planner.planning import live_as_declared, make_plan
+from rollcast.planner.base.errors import PlannerError, UnsafePlan
+from rollcast.planner.plan.models import LiveState, Plan
+from rollcast.planner.planning.planner import live_as_declared, make_plan
 from rollcast.policies.strategies.declarations import transitions
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from rollcast.planner.plan import LiveState
-from rollcast.planner.planning import live_as_declared
-from rollcast.planner.releases import Release, releases_of
+from rollcast.planner.plan.models import LiveState
+from rollcast.planner.planning.planner import live_as_declared
+from rollcast.planner.releases.releases import Release, releases_of
 from rollcast.policies.strategies.declarations import declarations
 
 

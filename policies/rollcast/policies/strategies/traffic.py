@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from rollcast.planner.declaration import Price
-from rollcast.simulator.draws import name_number
-from rollcast.simulator.engine import CapacityChange, Disturbances, Slowdown
-from rollcast.simulator.network import Network, Path, StationSpec, Step
-from rollcast.simulator.profiles import Profile, parse
-from rollcast.simulator.traffic import Traffic
+from rollcast.planner.declaration.models import Price
+from rollcast.simulator.base.draws import name_number
+from rollcast.simulator.engines.interface import CapacityChange, Disturbances, Slowdown
+from rollcast.simulator.stations.network import Network, Path, StationSpec, Step
+from rollcast.simulator.stations.profiles import Profile, parse
+from rollcast.simulator.traffic.recording import Traffic
 
 UNIT_S = 0.125  # exact in binary, so that sums of it coincide
 

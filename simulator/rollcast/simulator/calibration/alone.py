@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rollcast.planner.declaration import Price
-from rollcast.simulator.draws import Floats
-from rollcast.simulator.engine import Batch, Demand, Engine, Visits
-from rollcast.simulator.network import Network, Path, StationSpec, Step, overhead_of
-from rollcast.simulator.profiles import Profile
-from rollcast.simulator.traffic import Traffic
+from rollcast.planner.declaration.models import Price
+from rollcast.simulator.base.draws import Floats
+from rollcast.simulator.engines.interface import Batch, Demand, Engine, Visits
+from rollcast.simulator.stations.network import Network, Path, StationSpec, Step, overhead_of
+from rollcast.simulator.stations.profiles import Profile
+from rollcast.simulator.traffic.recording import Traffic
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def single(profile: Profile, replicas: int = 1, timeout_s: float | None = None) 
 
 def serve_alone(profile: Profile, traffic: Traffic, *, replicas: int = 1, seed: int = 0) -> Served:
     """Every request of a trace at one station, by the compiled engine."""
-    from rollcast.simulator.compiled.engine import Compiled
+    from rollcast.simulator.engines.compiled.engine import Compiled
 
     return run(Compiled(single(profile, replicas), traffic, seed), traffic)
 

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import least_squares
 
+from rollcast.simulator.base.draws import Floats
+from rollcast.simulator.base.errors import SimulatorError
 from rollcast.simulator.calibration.alone import serve_alone
 from rollcast.simulator.calibration.steps import step_regression
-from rollcast.simulator.draws import Floats
-from rollcast.simulator.engine import Bools
-from rollcast.simulator.errors import SimulatorError
-from rollcast.simulator.profiles import LlmProfile, StepTime
-from rollcast.simulator.traffic import Traffic
+from rollcast.simulator.engines.interface import Bools
+from rollcast.simulator.stations.profiles import LlmProfile, StepTime
+from rollcast.simulator.traffic.recording import Traffic
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 _NAMES = ("base_s", "prefill_token_s", "decode_sequence_s", "kv_token_s", "prefill_attention_s", "overhead_s")

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rollcast.simulator.base.draws import Floats
+from rollcast.simulator.base.errors import SimulatorError
 from rollcast.simulator.calibration.alone import serve_alone
 from rollcast.simulator.calibration.fit_llm import quantile_errors
-from rollcast.simulator.distributions import TABLE_POINTS, Distribution
-from rollcast.simulator.draws import Floats
-from rollcast.simulator.errors import SimulatorError
-from rollcast.simulator.profiles import PoolProfile
-from rollcast.simulator.traffic import Traffic
+from rollcast.simulator.stations.distributions import TABLE_POINTS, Distribution
+from rollcast.simulator.stations.profiles import PoolProfile
+from rollcast.simulator.traffic.recording import Traffic
 
 SERVERS = (1, 2, 3, 4, 6, 8, 16, 32, 64)
 _EVEN = np.linspace(0, 1, TABLE_POINTS)

@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from rollcast.simulator.base.draws import Floats
+from rollcast.simulator.base.errors import SimulatorError
 from rollcast.simulator.calibration.alone import serve_alone
 from rollcast.simulator.calibration.fit_llm import fit_llm, quantile_errors
 from rollcast.simulator.calibration.fit_pool import fit_pool
 from rollcast.simulator.calibration.results import fit_benchmarks, is_result, read_point
-from rollcast.simulator.draws import Floats
-from rollcast.simulator.errors import SimulatorError
-from rollcast.simulator.formats import Columns, Rows, read_rows
-from rollcast.simulator.profiles import LlmProfile, Profile
-from rollcast.simulator.traffic import Traffic, traffic_of
+from rollcast.simulator.stations.profiles import LlmProfile, Profile
+from rollcast.simulator.traffic.formats import Columns, Rows, read_rows
+from rollcast.simulator.traffic.recording import Traffic, traffic_of
 
 _POOR = 0.1
 

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls
 
-from rollcast.simulator.errors import SimulatorError
-from rollcast.simulator.profiles import LlmProfile, StepTime
+from rollcast.simulator.base.errors import SimulatorError
+from rollcast.simulator.stations.profiles import LlmProfile, StepTime
 
 MOST_FAILED = 0.1  # of all requests: over it, what succeeded says little about the load that was asked for
 ONE_LEVEL = 1.25  # concurrencies within this ratio are one: their steps differ by less than benchmarks do between runs

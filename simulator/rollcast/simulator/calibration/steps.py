@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import nnls
 
-from rollcast.simulator.draws import Floats
-from rollcast.simulator.engine import Bools
-from rollcast.simulator.traffic import Traffic
+from rollcast.simulator.base.draws import Floats
+from rollcast.simulator.engines.interface import Bools
+from rollcast.simulator.traffic.recording import Traffic
 
 _LEAST = np.array([1e-4, 1e-7, 1e-7, 1e-10, 1e-12, 1e-4])
 

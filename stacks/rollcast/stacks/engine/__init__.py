@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rollcast.stacks.errors import EngineError
+from rollcast.stacks.base.errors import EngineError
 
 VERSION = "3.250.0"
 _MODULE = Path(__file__).parent

@@ -25,9 +25,9 @@ from pulumi.automation._stack import StackInitMode
 from pulumi.automation.events import EngineEvent
 
 from rollcast.stacks import engine
-from rollcast.stacks.boundaries import DRIVER, InjectedFault, boundary
-from rollcast.stacks.errors import EngineError, FenceError, StackError
-from rollcast.stacks.program import Node, program_of
+from rollcast.stacks.base.errors import EngineError, FenceError, StackError
+from rollcast.stacks.base.failpoints import DRIVER, InjectedFault, boundary
+from rollcast.stacks.engine.program import Node, program_of
 
 # An engine that ends in the middle also ends its event stream; the error itself says what happened.
 warnings.filterwarnings("ignore", message="Error in event stream", module="pulumi")

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from rollcast.stacks.errors import LedgerError
+from rollcast.stacks.base.errors import LedgerError
 
 TTL_S = float(os.environ.get("ROLLCAST_LEASE_S", "30"))
 

@@ -20,9 +20,9 @@ from sqlalchemy import Connection, Engine, create_engine, delete, event, insert,
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
-from rollcast.planner.releases import canonical, digest_of
-from rollcast.stacks.boundaries import InjectedFault, boundary
-from rollcast.stacks.errors import LedgerError, LockedError
+from rollcast.planner.releases.releases import canonical, digest_of
+from rollcast.stacks.base.errors import LedgerError, LockedError
+from rollcast.stacks.base.failpoints import InjectedFault, boundary
 from rollcast.stacks.ledger.lease import TTL_S, Holder, Lease
 from rollcast.stacks.ledger.records import Record, link
 from rollcast.stacks.ledger.schema import DOCUMENTS, LEASES, POSITIONS, RECORDS, migrate

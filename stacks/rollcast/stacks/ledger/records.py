@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from rollcast.planner.releases import digest_of
-from rollcast.stacks.errors import LedgerError
+from rollcast.planner.releases.releases import digest_of
+from rollcast.stacks.base.errors import LedgerError
 
 GENESIS = "sha256:" + "0" * 64
 

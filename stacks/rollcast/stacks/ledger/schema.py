@@ -27,7 +27,7 @@ from sqlalchemy import (
     update,
 )
 
-from rollcast.stacks.errors import LedgerError
+from rollcast.stacks.base.errors import LedgerError
 
 METADATA = MetaData()
 

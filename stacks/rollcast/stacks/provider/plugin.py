@@ -24,8 +24,8 @@ from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.provider.experimental.server import ProviderServicer
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2_grpc
 
-from rollcast.stacks.boundaries import boundary
-from rollcast.stacks.errors import StackError
+from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.base.failpoints import boundary
 from rollcast.stacks.provider.inputs import failures
 from rollcast.stacks.provider.resources import RESOURCES, Context, Plain
 from rollcast.stacks.provider.values import UnknownValue, plain, properties

@@ -58,7 +58,7 @@ class Instance:
         return context.target(wanted.target).placed().get(wanted.folder) == _placed(wanted)
 
     def make(self, inputs: Plain, context: Context) -> Plain:
-        from rollcast.stacks.artifacts import materialize
+        from rollcast.stacks.registries.artifacts import materialize
 
         wanted = InstanceInputs.model_validate(inputs)
         target = context.target(wanted.target)
@@ -157,7 +157,7 @@ class Evaluate(_Step):
     """A whole release against an evaluation suite."""
 
     def make(self, inputs: Plain, context: Context) -> Plain:
-        from rollcast.stacks.artifacts import materialize
+        from rollcast.stacks.registries.artifacts import materialize
         from rollcast.stacks.targets.control import Control
 
         wanted = EvaluateInputs.model_validate(inputs)

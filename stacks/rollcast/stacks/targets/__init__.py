@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from rollcast.stacks.errors import StackError
+from rollcast.stacks.base.errors import StackError
 
 KINDS = {"flagd": "rollcast.stacks.targets.flagd:FlagdTarget"}
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from rollcast.stacks.errors import StackError
+from rollcast.stacks.base.errors import StackError
 
 Stopped = Callable[[], bool]
 _POLL_S = 0.1

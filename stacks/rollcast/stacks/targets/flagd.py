@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rollcast.stacks import whole_files
-from rollcast.stacks.errors import FenceError, StackError
+from rollcast.stacks.base import atomic_files as whole_files
+from rollcast.stacks.base.errors import FenceError, StackError
 from rollcast.stacks.targets import Placed
 
 _DEEPEST = 3  # pipeline / slot / instance

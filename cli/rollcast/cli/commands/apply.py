@@ -1,0 +1,265 @@
+"""`rollcast apply`: shows the plan and the forecast, asks, then carries it out gate by gate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NoReturn
+
+import typer
+
+from rollcast.cli import terminal
+from rollcast.cli.inputs.options import project_of
+
+if TYPE_CHECKING:
+    from rollcast.cli.inputs.plans import Planned
+    from rollcast.planner.plan.models import Plan
+    from rollcast.simulator.forecast.models import Forecast
+    from rollcast.stacks.project import Project
+    from rollcast.stacks.rollout.driver import Ended
+    from rollcast.stacks.rollout.supersede import Foreseen
+
+Format = Literal["text", "json"]
+FormatOption = Annotated[Format, typer.Option("--format", help="Lines for people, or one JSON object a line.")]
+Tell = Callable[[Any], None]
+
+
+def apply(
+    context: typer.Context,
+    plan: Annotated[Path | None, typer.Argument(help="A saved plan; without one, what 'rollcast plan' shows.")] = None,
+    auto_approve: Annotated[bool, typer.Option("--auto-approve", help="Do not ask.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the rollout under way.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Go as far as the evidence allows now; exit 5 if more.")] = False,
+    supersede: Annotated[
+        bool,
+        typer.Option(
+            "--supersede", help="Replace the rollout under way: it is led back once the new plan is approved."
+        ),
+    ] = False,
+    forecast: Annotated[
+        bool, typer.Option("--forecast/--no-forecast", help="Replay the traffic in traffic/ through the plan first.")
+    ] = True,
+    format_: FormatOption = "text",
+) -> None:
+    """Carry out a plan, gate by gate; a failed gate rolls back without a question."""
+    from rollcast.cli.inputs.plans import read_plan
+    from rollcast.stacks.base.errors import StackError
+    from rollcast.stacks.rollout import start as applying
+    from rollcast.stacks.rollout import steering
+    from rollcast.stacks.rollout.driver import Ended, Exit
+
+    project = project_of(context)
+    if resume and (plan is not None or supersede):
+        raise StackError("--resume goes on with the plan under way. Leave out the plan and --supersede, or --resume.")
+    approved = read_plan(plan, approved=True) if plan is not None else None
+    if resume:
+        _note_declared(project)
+        with teller(format_) as tell:
+            ended = steering.go_on(project, tell, once=once)
+        close(project, ended, format_)
+    made = _judged(project, _chosen(project, approved, once, supersede, format_), forecast, approved is not None)
+    refused = _confirmed(project, made, format_, once, auto_approve, approved is not None)
+    if made.supersedes is not None:
+        if approved is not None:
+            applying.refuse_stale(project, approved, made.supersedes.standing)
+        back = _lead_back(project, format_)
+        if refused:
+            close(project, Ended(Exit.HELD, refused, back.tally), format_)
+        again = _chosen(project, approved, once, False, format_)
+        if once and again.plan.empty and not again.drift:
+            close(project, back, format_)
+        if again.plan.digest != made.plan.digest or again.drift:
+            terminal.note("What the way back left is not what was foreseen, so the plan is another one.")
+            made = _judged(project, again, forecast, approved is not None)
+            _confirmed(project, made, format_, once, auto_approve, approved is not None)
+    kept = made.forecast.to_json() if made.forecast else None
+    with teller(format_, made.plan, made.forecast) as tell:
+        ended = applying.start(project, made.plan, tell, once=once, forecast=kept)
+    close(project, ended, format_)
+
+
+class _Judged(NamedTuple):
+    """A plan as it was judged, with its forecast, what was changed by hand, and what is led back before it."""
+
+    plan: Plan
+    drift: tuple[str, ...]
+    supersedes: Foreseen | None
+    forecast: Forecast | None
+
+
+def _chosen(project: Project, approved: Plan | None, once: bool, supersede: bool, format_: Format) -> Planned:
+    """The saved plan, or the one that takes what is live to what is declared.
+
+    While a rollout is under way that is where leading it back will end, if it is to be superseded. With `once` it is
+    when another thing is declared now; otherwise the rollout goes on here. Raises LockedError where neither is asked.
+    """
+    from rollcast.cli.inputs.plans import Planned, plan_of
+    from rollcast.stacks.ledger.rollouts import load, under_way
+    from rollcast.stacks.rollout import start as applying
+    from rollcast.stacks.rollout.drift import drift_of
+    from rollcast.stacks.rollout.supersede import foresee, is_of, leads_to, returning
+
+    ledger = applying.ledger_of(project)
+    started = under_way(ledger)
+    follows = once and approved is None and not supersede
+    if started is not None and not (follows or supersede):
+        applying.refuse_second(started)
+    if started is not None and follows:
+        work = load(ledger, started)
+        if returning(ledger, started) or is_of(project, work):
+            _go_on(project, format_)
+        declared = plan_of(project)
+        if leads_to(project, work, declared.plan):
+            _go_on(project, format_)
+        terminal.note(f"{project.file} declares something else than rollout {work.id}, which is led back.")
+        return declared
+    if approved is None:
+        return plan_of(project)
+    first = foresee(project)
+    return Planned(approved, () if first else tuple(drift_of(project)), first)
+
+
+def _note_declared(project: Project) -> None:
+    """Says where what is about to go on is not what is declared now."""
+    from rollcast.stacks.ledger.rollouts import load, under_way
+    from rollcast.stacks.rollout.start import ledger_of
+    from rollcast.stacks.rollout.supersede import is_of, returning
+
+    ledger = ledger_of(project)
+    started = under_way(ledger)
+    if started is not None and not returning(ledger, started) and not is_of(project, load(ledger, started)):
+        terminal.note(f"{project.file} or rollcast.lock changed since {started.rollout} began; it goes on as it began.")
+
+
+def _go_on(project: Project, format_: Format) -> NoReturn:
+    """With the rollout under way, as far as the evidence allows now."""
+    from rollcast.stacks.rollout import start as applying
+
+    with teller(format_) as tell:
+        ended = applying.resume(project, tell, once=True)
+    close(project, ended, format_)
+
+
+def _judged(project: Project, found: Planned, forecast: bool, saved: bool) -> _Judged:
+    """The plan judged today, with its forecast where there is one. Raises StaleError on a plan of other policies."""
+    from rollcast.cli.inputs.guardrails import judged, judged_again
+
+    plan = found.plan
+    expected = _forecast(project, plan) if forecast and not plan.empty else None
+    again = judged_again(project, plan, expected) if saved else judged(project, plan, expected)
+    return _Judged(again, found.drift, found.supersedes, expected)
+
+
+def _confirmed(project: Project, made: _Judged, format_: Format, once: bool, auto_approve: bool, saved: bool) -> str:
+    """Shows the plan, and leaves the command where it may not be carried out: nothing was changed until then.
+
+    A plan that only leads back to what is declared is not held up by guardrails, nor with `once` by a question. What
+    was rejected is not begun; the answer says why where something else is still to be done before.
+    """
+    from rollcast.cli.inputs.guardrails import refuse
+    from rollcast.stacks.ledger.rejections import rejection
+    from rollcast.stacks.rollout.driver import Ended, Exit
+    from rollcast.stacks.rollout.evidence import Tally
+    from rollcast.stacks.rollout.start import ledger_of
+
+    plan, superseded = made.plan, made.supersedes is not None
+    _show(made, format_, saved)
+    if not (superseded and plan.empty):
+        refuse(plan, "apply")
+    refused = "" if plan.empty else rejection(ledger_of(project), plan, unattended=once)
+    if refused and not made.drift and not (superseded and once):
+        close(project, Ended(Exit.HELD, refused, Tally()), format_)
+    asks = made.drift or not plan.empty or (superseded and not once)
+    if asks and not auto_approve and not terminal.confirm(_question(made)):
+        terminal.note("Nothing was changed.")
+        raise typer.Exit(1)
+    return refused
+
+
+def _lead_back(project: Project, format_: Format) -> Ended:
+    """The rollout under way goes back before another one begins; where it can't, that is the end of it."""
+    from rollcast.stacks.ledger.rejections import SUPERSEDED
+    from rollcast.stacks.rollout.steering import lead_back
+
+    with teller(format_) as tell:
+        ended = lead_back(project, tell, "superseded by a new declaration", SUPERSEDED)
+    if int(ended.exit) not in (0, 4):
+        close(project, ended, format_)
+    return ended
+
+
+def _forecast(project: Project, plan: Plan) -> Forecast | None:
+    """The forecast of one run over the recorded traffic of the project; None where there is no traffic."""
+    from rollcast.cli.commands.simulate import traffic_of
+    from rollcast.simulator.forecast.simulate import simulate
+    from rollcast.simulator.stations.custom import load_stations
+    from rollcast.simulator.traffic.recording import read_traffic
+
+    files = traffic_of(project.folder)
+    if not files or not any(plan.from_release.values()):
+        return None
+    terminal.note(f"Replaying {', '.join(file.name for file in files)} through the plan (--no-forecast leaves it out)…")
+    load_stations(project.folder)
+    return simulate(plan, read_traffic(files))
+
+
+def _question(made: _Judged) -> str:
+    parts = ["lead the rollout under way back"] if made.supersedes else []
+    parts += ["put this back"] if made.drift else []
+    parts += ["carry out this plan"] if not made.plan.empty or not parts else []
+    question = " and ".join(parts)
+    return f"{question[0].upper()}{question[1:]}?"
+
+
+def _show(made: _Judged, format_: Format, saved: bool) -> None:
+    """A plan that was saved was read then: it is named here, and shown whole only where it is new."""
+    from rollcast.cli.commands.plan import show_drift, show_superseded
+    from rollcast.cli.output.forecast import text_of as forecast_text
+    from rollcast.cli.output.plan import brief_of, text_of
+
+    if format_ == "json":
+        return
+    show_superseded(made.supersedes)
+    show_drift(made.drift)
+    terminal.out(brief_of(made.plan) if saved else text_of(made.plan))
+    if made.forecast is not None:
+        terminal.out("")
+        terminal.out(forecast_text(made.forecast))
+
+
+def teller(format_: Format, plan: Plan | None = None, forecast: Forecast | None = None) -> Any:
+    """How events are told: a context that gives a function which takes each of them."""
+    from contextlib import nullcontext
+
+    from rollcast.cli.output.rollout import Lines, tell_json
+
+    if format_ == "json":
+        return nullcontext(tell_json)
+    if terminal.coloured() and plan is not None:
+        from rollcast.cli.output.live import LiveView
+
+        return LiveView(plan, forecast)
+    return nullcontext(Lines().tell)
+
+
+def close(project: Project, ended: Ended, format_: Format) -> NoReturn:
+    """The last words of a rollout, and its exit code."""
+    from rollcast.cli.output.rollout import tell_json
+    from rollcast.cli.output.status import measured, not_judged
+    from rollcast.stacks.rollout.status import asked_now
+    from rollcast.stacks.rollout.status import measured as measure
+
+    found = measure(ended.tally, asked_now(project))
+    if format_ == "json":
+        tell_json({"event": "ended", "exit": int(ended.exit), "outcome": ended.outcome, "reason": ended.reason,
+                   "measured": found})  # fmt: skip
+    else:
+        word = (ended.outcome or ended.exit.name).replace("_", " ").lower()
+        terminal.out(f"{terminal.paint(word.capitalize(), bold=True)}: {terminal.clean(ended.reason)}")
+        if found["requests"] or any(not_judged(found)):
+            terminal.out(measured(found))
+    raise typer.Exit(int(ended.exit))
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(apply)

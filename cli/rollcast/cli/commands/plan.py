@@ -1,0 +1,159 @@
+"""`rollcast plan`: from what is live to what is declared, or from what another declaration says is released."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from rollcast.cli import terminal
+from rollcast.cli.inputs.options import FromOption, project_of
+
+if TYPE_CHECKING:
+    from rollcast.planner.plan.models import Plan
+    from rollcast.planner.rollout.detection import StagePower
+    from rollcast.stacks.project import Project
+    from rollcast.stacks.rollout.supersede import Foreseen
+
+Format = Literal["text", "json", "markdown", "mermaid", "dot"]
+
+
+def plan(
+    context: typer.Context,
+    saved: Annotated[Path | None, typer.Argument(metavar="[PLAN]", help="Show this saved plan again.")] = None,
+    from_: FromOption = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Save the plan for apply.")] = None,
+    format_: Annotated[Format, typer.Option("--format", help="How to write the plan.")] = "text",
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit 2 when there are changes.")
+    ] = False,
+    traffic: Annotated[
+        list[Path] | None,
+        typer.Option("--traffic", metavar="FILE", help="Call out margins that stages can't detect with this traffic."),
+    ] = None,
+    scale: Annotated[float, typer.Option("--scale", metavar="X", help="Multiplies its arrival rate.")] = 1.0,
+    refresh_only: Annotated[
+        bool, typer.Option("--refresh-only", help="Only say what was changed by hand since the last rollout.")
+    ] = False,
+) -> None:
+    """Show what would change, in which order, and the way back."""
+    from rollcast.cli.inputs.guardrails import refuse
+    from rollcast.cli.inputs.plans import Planned, plan_of, read_plan, save_plan
+
+    if refresh_only:
+        _drift(project_of(context), format_, detailed_exitcode)
+        return
+    found = Planned(read_plan(saved), ()) if saved is not None else plan_of(project_of(context), from_)
+    made, drift = found.plan, found.drift
+    if out is not None:
+        save_plan(made, out)
+    show(made, format_, _power(made, traffic, scale), drift, found.supersedes)
+    if out is not None:
+        terminal.note(f"Saved to {out}. Carry it out with: rollcast apply {out}")
+    if saved is None:
+        refuse(made, "plan")
+    if detailed_exitcode and (drift or not made.empty):
+        raise typer.Exit(2)
+
+
+def show_drift(drift: Sequence[str]) -> None:
+    """Says what was changed by hand, where anything was."""
+    if not drift:
+        return
+    terminal.out(terminal.paint("Changed by hand since the last rollout; apply puts it back", bold=True))
+    _list(drift)
+    terminal.out("")
+
+
+def _list(drift: Sequence[str]) -> None:
+    for text in drift:
+        terminal.out(terminal.paint(f"  ~ {terminal.clean(text)}", "yellow"))
+
+
+def _power(made: Plan, files: list[Path] | None, scale: float) -> tuple[StagePower, ...] | None:
+    """What each stage can detect with recorded traffic; None when none is given. Raises TrafficError."""
+    if not files:
+        return None
+    from rollcast.simulator.forecast.margins import power_of
+    from rollcast.simulator.traffic.recording import read_traffic
+
+    return power_of(made, read_traffic(files, scale=scale))
+
+
+def show_superseded(first: Foreseen | None) -> None:
+    """Says what is led back before a plan begins, where anything is."""
+    if first is None:
+        return
+    head = f"Rollout {first.work.id} is under way. 'rollcast apply --supersede' leads it back first, then does this"
+    terminal.out(terminal.paint(head, bold=True))
+    for number, title in enumerate(first.steps, 1):
+        terminal.out(terminal.paint(f"  {number}. back: {title}", "yellow"))
+    terminal.out("")
+
+
+def show(
+    made: Plan,
+    format_: Format,
+    power: tuple[StagePower, ...] | None = None,
+    drift: Sequence[str] = (),
+    first: Foreseen | None = None,
+) -> None:
+    """Writes a plan in one of its forms; as text and JSON with what its stages can detect, where that is known.
+
+    `drift` is what was changed by hand before it, `first` what is led back before it; diagrams leave both out.
+    """
+    from rollcast.cli.inputs.saved import sealed
+    from rollcast.cli.output import margins as show_margins
+
+    if format_ == "json":
+        detectable = {} if power is None else {"detectable": show_margins.json_of(power)}
+        before = {"supersedes": {"rollout": first.work.id, "way_back": list(first.steps)}} if first else {}
+        drifted = {"drift": list(drift)} if drift else {}
+        terminal.out_json(sealed({**made.to_json(), **drifted, **before, **detectable}))
+    elif format_ == "markdown":
+        from rollcast.cli.output.plan_formats.markdown import markdown_of
+
+        terminal.out(markdown_of(made))
+    elif format_ == "mermaid":
+        from rollcast.cli.reports.diagram import mermaid_of
+        from rollcast.cli.reports.graph import frames_of
+
+        terminal.out(mermaid_of(frames_of(made)))
+    elif format_ == "dot":
+        from rollcast.cli.output.plan_formats.dot import dot_of
+
+        terminal.out(dot_of(made))
+    else:
+        from rollcast.cli.output.plan import text_of
+
+        show_superseded(first)
+        show_drift(drift)
+        terminal.out(text_of(made))
+        for line in () if power is None else ("", *show_margins.lines_of(power)):
+            terminal.out(line)
+
+
+def _drift(project: Project, format_: Format, detailed_exitcode: bool) -> None:
+    """What serves against what the last rollout left: nothing is planned and nothing is changed."""
+    from rollcast.stacks.rollout.drift import drift_of
+
+    found = drift_of(project)
+    if format_ == "json":
+        where = {"pipeline": project.declaration.pipeline, "environment": project.environment_name}
+        terminal.out_json({"format_version": "1.0", **where, "drift": found})
+    else:
+        head = f"{project.declaration.pipeline} in {project.environment_name}"
+        terminal.out(f"{head}: {f'{len(found)} thing(s) drifted.' if found else 'no drift.'}")
+        _list(found)
+        if found:
+            terminal.out(
+                "'rollcast apply' puts it back; while a rollout is under way 'rollcast abort' leads back from it."
+            )
+    if detailed_exitcode and found:
+        raise typer.Exit(2)
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(plan)

@@ -1,0 +1,61 @@
+"""`rollcast status`: what serves whom now, the rollout under way, the last verdict of each gate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from rollcast.cli import terminal
+from rollcast.cli.inputs.options import project_of
+
+if TYPE_CHECKING:
+    from rollcast.stacks.project import Project
+
+
+def status(
+    context: typer.Context,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it anew every two seconds until the rollout ends.")
+    ] = False,
+    format_: Annotated[Literal["text", "json"], typer.Option("--format", help="How to write it.")] = "text",
+) -> None:
+    """Show what serves whom now, the rollout under way, and the last verdict of each gate."""
+    from rollcast.cli.output.rollout import finite
+    from rollcast.cli.output.status import text_of
+    from rollcast.stacks.rollout.status import status as read_status
+
+    project = project_of(context)
+    if watch:
+        _watch(project, format_)
+        return
+    report = read_status(project)
+    if format_ == "json":
+        terminal.out_json(finite(report))
+    else:
+        terminal.out(text_of(report))
+
+
+def _watch(project: Project, format_: str) -> None:
+    """Until the rollout is over: drawn in place on a terminal, else one report after another."""
+    import sys
+    import time
+
+    from rollcast.cli.output.rollout import finite
+    from rollcast.cli.output.status import text_of
+    from rollcast.stacks.rollout.status import status as read_status
+
+    while True:
+        report = read_status(project)
+        if format_ == "json":
+            terminal.out_json(finite(report), indent=None)
+        else:
+            terminal.out(("\x1b[2J\x1b[H" if terminal.coloured() else "") + text_of(report))
+        sys.stdout.flush()
+        if report["rollout"] is None or report["rollout"]["outcome"] is not None:
+            return
+        time.sleep(2.0)
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(status)

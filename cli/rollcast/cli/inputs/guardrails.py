@@ -1,0 +1,86 @@
+"""Guardrails in the commands: every plan is judged, every judgement shown, and a mandatory one that blocks exits 3."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import typer
+
+from rollcast.cli import terminal
+
+if TYPE_CHECKING:
+    from rollcast.planner.plan.models import Plan
+    from rollcast.policies import Judgement
+    from rollcast.simulator.forecast.models import Forecast
+    from rollcast.stacks.project import Project
+
+BLOCKED = 3
+Command = Literal["plan", "simulate", "apply"]
+
+
+def judged(project: Project, plan: Plan, forecast: Forecast | None = None) -> Plan:
+    """The plan with today's judgement of the project's policies, bound to their digest. Raises PolicyError."""
+    from datetime import date
+
+    from rollcast.policies import judge
+
+    pinned = project.pinned
+    today = date.today()
+    return judge(
+        project.folder, project.declaration, plan, today=today, forecast=forecast, digests=pinned, file=project.file
+    ).on(plan)
+
+
+def judged_again(project: Project, plan: Plan, forecast: Forecast | None = None) -> Plan:
+    """A saved plan, judged today. Raises StaleError when the policies are not those that it was made under."""
+    from rollcast.stacks.base.errors import StaleError
+
+    again = judged(project, plan, forecast)
+    if plan.binding.policy_digest != again.binding.policy_digest:
+        raise StaleError("The policies have changed since this plan was made. Plan again: it may be judged otherwise.")
+    return again
+
+
+def lines_of(plan: Plan) -> list[str]:
+    """What the guardrails say, as text: those that do not pass with their reason, the others counted."""
+    found = _judgements(plan)
+    if not found:
+        return []
+    lines = [terminal.paint("Guardrails", bold=True)]
+    for one in (one for one in found if not one.passed):
+        word, colour = _word(one)
+        said = terminal.clean(one.message.removeprefix("not judged: "))
+        lines.append(f"  {terminal.paint(word, colour)} {terminal.paint(one.policy)}: {said}")
+    passed = sum(one.passed for one in found)
+    digest = plan.binding.policy_digest[:19]
+    lines.append(terminal.paint(f"  {passed} of {len(found)} pass, judged by policies {digest}", dim=True))
+    return [*lines, ""]
+
+
+def _word(one: Judgement) -> tuple[str, str | None]:
+    if one.override is not None:
+        return "overridden", "yellow"
+    if not one.judged:
+        return ("blocks apply", "red") if one.blocks("apply") else ("not judged", None)
+    return ("blocks", "red") if one.blocks("plan") else ("advises", "yellow")
+
+
+def refuse(plan: Plan, command: Command) -> None:
+    """Exits 3 with the reasons where a mandatory guardrail forbids the command to go on."""
+    found = blocking(plan, command)
+    for one in found:
+        terminal.note(f"Guardrail '{one.policy}' blocks: {one.message}")
+    if found:
+        terminal.note("Satisfy it, or declare an override with its reason and its last day under 'overrides'.")
+        raise typer.Exit(BLOCKED)
+
+
+def blocking(plan: Plan, command: Command) -> list[Judgement]:
+    """The judgements that forbid the command to go on."""
+    return [one for one in _judgements(plan) if one.blocks(command)]
+
+
+def _judgements(plan: Plan) -> list[Judgement]:
+    from rollcast.policies import Judgement
+
+    return [Judgement.model_validate(dict(entry)) for entry in plan.guardrails]

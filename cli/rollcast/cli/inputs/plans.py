@@ -1,0 +1,129 @@
+"""Plans as commands get them: made from a project, or read from a file that one of them saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from rollcast.planner.plan.models import Plan
+    from rollcast.stacks.project import Project
+    from rollcast.stacks.rollout.supersede import Foreseen
+
+
+class Planned(NamedTuple):
+    """A plan, judged and bound to what it was made from; what was changed by hand before it; what is led back first."""
+
+    plan: Plan
+    drift: tuple[str, ...]
+    supersedes: Foreseen | None = None
+
+
+def plan_of(project: Project, from_: str | None = None) -> Planned:
+    """The plan of a project from what is live, or from another declaration: there is no drift from that.
+
+    While a rollout is under way it begins where leading that back will end.
+
+    Raises PlannerError, StackError or PolicyError.
+    """
+    from rollcast.cli.inputs.guardrails import judged
+    from rollcast.planner.planning.planner import live_as_declared, make_plan
+    from rollcast.stacks.rollout.drift import standing
+    from rollcast.stacks.rollout.supersede import foresee
+
+    first = foresee(project) if from_ is None else None
+    drift: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    if from_ is not None:
+        live = live_as_declared(*project.sibling(from_))
+        digest = live.digest
+    else:
+        found = first.standing if first else standing(project)
+        live, digest, drift = found.state, found.digest, found.drift
+        notes = _others_in_words(found.live.others)
+    made = make_plan(project.declaration, live, project.environment_name, project.digests)
+    return Planned(judged(project, _bound(project, made, live.serial, digest, notes)), drift, first)
+
+
+def removal_of(project: Project) -> Planned:
+    """The plan that takes everything of a project down in an environment; no guardrail judges it.
+
+    Raises PlannerError or StackError.
+    """
+    from rollcast.planner.planning.planner import make_removal
+    from rollcast.stacks.rollout.drift import standing
+
+    found = standing(project)
+    made = make_removal(project.declaration, found.state, project.environment_name)
+    notes = _others_in_words(found.live.others)
+    return Planned(_bound(project, made, found.state.serial, found.digest, notes), found.drift)
+
+
+def _bound(project: Project, made: Plan, serial: int, live_digest: str, notes: tuple[str, ...]) -> Plan:
+    """A plan with what it was made from, and what else is to be said about where it is carried out."""
+    from rollcast.planner.plan.models import Binding
+    from rollcast.stacks.project import tool_version
+    from rollcast.stacks.rollout.drift import lineage_of
+
+    binding = Binding(
+        lineage=lineage_of(project),
+        serial=serial,
+        declaration_digest=project.declaration_digest,
+        lock_digest=project.lock_digest,
+        tool_version=tool_version(),
+    )
+    update = {"binding": binding, "live_state_digest": live_digest, "notes": (*made.notes, *notes)}
+    return made.model_copy(update=update)
+
+
+def _others_in_words(others: tuple[str, ...]) -> tuple[str, ...]:
+    """That what this project does not declare stays as it is: of other projects, or what it was called before."""
+    from rollcast.planner.base.wording import some_of
+
+    if not others:
+        return ()
+    return (
+        f"The target serves other pipelines as well, which are not declared here and stay as they are: "
+        f"{some_of(list(others), 6)}. One that was renamed is taken down under its old name with 'rollcast destroy'.",
+    )
+
+
+def read_plan(path: Path, *, approved: bool = False) -> Plan:
+    """A saved plan, exactly as it was saved; `approved`: it must say so itself, because it is about to be carried out.
+
+    Raises StackError; StaleError where the file was changed since.
+    """
+    from rollcast.cli.inputs.saved import is_sealed, read_saved
+    from rollcast.planner.plan.models import Plan
+    from rollcast.stacks.base.errors import StaleError
+
+    def parse(document: Any) -> Plan:
+        sealed = is_sealed(path, document)
+        plan = Plan.from_json(document)
+        if approved and not sealed:
+            raise StaleError(
+                f"{path} does not say its digest: an older version of rollcast saved it, or it was taken out. "
+                "Nothing was done. Plan again with 'rollcast plan --out FILE', and have that approved."
+            )
+        return plan
+
+    return read_saved(path, parse, "a saved plan", "plan")
+
+
+def save_plan(made: Plan, path: Path) -> None:
+    """Writes a plan for `apply`, readable by its owner alone. Raises StackError."""
+    import json
+    import os
+
+    from rollcast.cli.inputs.saved import sealed
+    from rollcast.stacks.base.errors import StackError
+
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            json.dump(sealed(made.to_json()), file, indent=2, ensure_ascii=False)
+            file.write("\n")
+    except OSError as error:
+        raise StackError(f"The plan can't be saved to {path} ({error.strerror}). Choose another place.") from None
+
+
+__all__ = ["Planned", "plan_of", "read_plan", "save_plan"]

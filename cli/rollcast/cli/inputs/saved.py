@@ -1,0 +1,66 @@
+"""What a command saved as JSON, read back; a plan with a digest of all that its file says.
+
+The digest shows that a file was changed after it was saved, by a person or by a tool. It is no signature: who can write
+the file can write another digest too, so what is approved belongs where only its reviewers can write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from rollcast.simulator.forecast.models import Forecast
+
+_Saved = TypeVar("_Saved")
+DIGEST = "file_digest"
+
+
+def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A document with the digest of everything else in it."""
+    from rollcast.planner.releases.releases import digest_of
+
+    content = {key: value for key, value in document.items() if key != DIGEST}
+    return {**content, DIGEST: digest_of(content)}
+
+
+def is_sealed(path: Path, document: object) -> bool:
+    """Whether a document says its digest. Raises StaleError where that is not the digest of what it says."""
+    from rollcast.stacks.base.errors import StaleError
+
+    if not isinstance(document, dict) or DIGEST not in document:
+        return False
+    told = document[DIGEST]
+    if told != sealed(document)[DIGEST]:
+        raise StaleError(
+            f"{path} was changed after it was saved: what it says is not what its digest says. "
+            "Nothing was done. Plan again with 'rollcast plan --out FILE', and have that approved."
+        )
+    return True
+
+
+def read_saved(path: Path, parse: Callable[[Any], _Saved], what: str, command: str) -> _Saved:
+    """The saved thing. Raises StackError: the file is not `what`, and `command` writes one."""
+    import json
+
+    from rollcast.stacks.base.errors import StackError
+    from rollcast.stacks.project import read_text
+
+    remedy = f"Save one with 'rollcast {command} --out FILE'."
+    text = read_text(path, remedy, saved=True)
+    try:
+        return parse(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        first = str(error).splitlines()[0]
+        raise StackError(f"{path} is not {what} ({first}). {remedy}") from None
+
+
+def read_forecast(path: Path) -> Forecast:
+    """A saved forecast. Raises StackError."""
+    from rollcast.simulator.forecast.models import Forecast
+
+    return read_saved(path, Forecast.from_json, "a forecast", "simulate")
+
+
+__all__ = ["DIGEST", "is_sealed", "read_forecast", "read_saved", "sealed"]

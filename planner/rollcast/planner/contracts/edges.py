@@ -1,0 +1,241 @@
+"""Which versions may meet: contract edges between slots, and whether two versions are compatible on them.
+
+A requirement belongs to the nearest upstream slot that provides the contract (in either version), or to the slot
+that it names. Only when no upstream slot provides it is it looked for elsewhere in the pipeline. Where neither end of
+a data-flow edge declares anything about the other, the worst is assumed: the two only meet within one release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from rollcast.planner.base.values import satisfies
+from rollcast.planner.releases.releases import SlotVersion
+
+Slots = Mapping[str, SlotVersion]
+Edge = tuple[str, str]
+SESSION_STATE = "session-state"  # a contract between successive versions of one slot, not between slots
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """One unmet requirement: `consumer` requires `contract` `wanted` of `provider`, which has `found`."""
+
+    consumer: str
+    provider: str
+    contract: str
+    wanted: str
+    found: str | None
+
+    def __str__(self) -> str:
+        has = f" (it provides {self.found})" if self.found else ""
+        return f"{self.consumer} requires {self.contract} {self.wanted}, which {self.provider} does not provide{has}"
+
+
+class ContractGraph:
+    """The contract edges of one line between an old and a new set of slots.
+
+    `bound[(a, b)]` holds the requirement names of b that concern a. `open_edges` are data-flow edges about which
+    nothing is declared.
+    """
+
+    def __init__(self, old: Slots, new: Slots) -> None:
+        self.old, self.new = old, new
+        self.names = sorted({*old, *new})
+        self.flow = {edge for slots in (old, new) for edge in _flow(slots)}
+        self.providers = self._providers()
+        self.bound: dict[Edge, set[str]] = {}
+        for side in (old, new):
+            for name, slot in side.items():
+                for contract, requirement in slot.requires.items():
+                    for provider in self.resolve(side, name, contract, requirement.of):
+                        self.bound.setdefault((provider, name), set()).add(contract)
+                        self._bind_fallback(provider, name, contract)
+        self.open_edges = {edge for edge in self.flow if not self._declared(edge)}
+
+    def _bind_fallback(self, provider: str, consumer: str, contract: str) -> None:
+        """What may answer in a provider's place must keep the provider's contracts with what is downstream of it."""
+        for side in (self.old, self.new):
+            substitute = side[provider].fallback if provider in side else None
+            if substitute and substitute != consumer and _leads(side, provider, consumer):
+                self.bound.setdefault((substitute, consumer), set()).add(contract)
+
+    def _providers(self) -> dict[str, set[str]]:
+        providers: dict[str, set[str]] = {}
+        for side in (self.old, self.new):
+            for name, slot in side.items():
+                for contract in slot.provides:
+                    providers.setdefault(contract, set()).add(name)
+        return providers
+
+    def resolve(self, side: Slots, name: str, contract: str, of: str | None) -> list[str]:
+        """The slots that a requirement of `name` concerns, nearest upstream first; empty when nothing provides it."""
+        if contract == SESSION_STATE:
+            return []
+        if of is not None:
+            return [of]
+        providing = self.providers.get(contract, set()) - {name}
+        if not providing:
+            return []
+        level, seen = list(side[name].upstream), {name}
+        while level:
+            found = sorted(providing.intersection(level))
+            if found:
+                return found
+            seen.update(level)
+            level = [up for slot in level if slot in side for up in side[slot].upstream if up not in seen]
+        return sorted(providing)
+
+    def _declared(self, edge: Edge) -> bool:
+        u, v = edge
+        if edge in self.bound or (v, u) in self.bound:
+            return True
+        for side in (self.old, self.new):
+            if (v in side and u in side[v].independent_of) or (u in side and v in side[u].independent_of):
+                return True
+        return False
+
+    @cached_property
+    def _edges(self) -> list[Edge]:
+        pairs: dict[Edge, Edge] = {}
+        for edge in sorted({*self.flow, *self.bound}):
+            pairs.setdefault((min(edge), max(edge)), edge)
+            if edge in self.flow:
+                pairs[(min(edge), max(edge))] = edge
+        return sorted(edge for edge in pairs.values() if edge[0] != edge[1])
+
+    def edges(self) -> list[Edge]:
+        """Every pair of slots that constrain each other, each once, in data-flow direction where there is one."""
+        return self._edges
+
+    def edges_of(self, slots: Iterable[str]) -> list[Edge]:
+        """The edges that touch any of these slots."""
+        found = dict.fromkeys(edge for slot in slots for edge in self._edges_at.get(slot, ()))
+        return list(found)
+
+    @cached_property
+    def _edges_at(self) -> dict[str, list[Edge]]:
+        at: dict[str, list[Edge]] = {}
+        for edge in self._edges:
+            for slot in edge:
+                at.setdefault(slot, []).append(edge)
+        return at
+
+    def clashes(self, u: str, a: SlotVersion | None, v: str, b: SlotVersion | None) -> Iterator[Clash]:
+        """Unmet requirements when version `a` of slot u meets version `b` of slot v on one request's path."""
+        if a is None or b is None:
+            return
+        for provider, p, consumer, c in ((u, a, v, b), (v, b, u, a)):
+            for contract in sorted(self.bound.get((provider, consumer), ())):
+                wanted = c.requires.get(contract)
+                if wanted is None:
+                    continue
+                found = p.provides.get(contract)
+                if found is None or not satisfies(found, wanted.value):
+                    names = (f"{consumer} {c.reference}", f"{provider} {p.reference}")
+                    yield Clash(*names, contract, wanted.value, found)
+
+    def compatible(self, u: str, a: SlotVersion | None, v: str, b: SlotVersion | None) -> bool:
+        """Whether the two versions may meet; `why_not` says how this is decided."""
+        return not self.why_not(u, a, v, b)
+
+    def why_not(self, u: str, a: SlotVersion | None, v: str, b: SlotVersion | None) -> str:
+        """Why two versions (None: the slot is not there) may not meet; empty when they may.
+
+        Versions of one generation always may: a declared release is checked as a whole. On an edge about which nothing
+        is declared only they may. A slot that exists on one side only changes the wiring of its neighbours, so on a
+        data-flow edge it meets only its own generation; elsewhere, what is required of it must be there.
+        """
+        if self._same_generation(u, a, v, b):
+            return ""
+        flows = (u, v) in self.flow or (v, u) in self.flow
+        if flows and (a is None or b is None):
+            return f"{u if a is None else v} is added or removed, which rewires its neighbours"
+        if (u, v) in self.open_edges or (v, u) in self.open_edges:
+            return f"no contract is declared between {u} and {v}, so their versions only meet within one release"
+        if a is None or b is None:
+            return self._absent(u, a, v, b)
+        clash = next(self.clashes(u, a, v, b), None)
+        return str(clash) if clash else ""
+
+    def _absent(self, u: str, a: SlotVersion | None, v: str, b: SlotVersion | None) -> str:
+        (missing, name, there) = (u, v, b) if a is None else (v, u, a)
+        for contract in sorted(self.bound.get((missing, name), ())) if there else ():
+            if there and contract in there.requires:
+                wanted = there.requires[contract].value
+                return str(Clash(f"{name} {there.reference}", missing, contract, wanted, None))
+        return ""
+
+    def _same_generation(self, u: str, a: SlotVersion | None, v: str, b: SlotVersion | None) -> bool:
+        old, new = self.old, self.new
+        return (_same(old.get(u), a) and _same(old.get(v), b)) or (_same(new.get(u), a) and _same(new.get(v), b))
+
+    def broken(self, slots: Slots) -> list[Clash]:
+        """Every unmet requirement within one configuration."""
+        found = [c for u, v in self.edges() for c in self.clashes(u, slots.get(u), v, slots.get(v))]
+        known = {(c.contract, c.consumer) for c in found}
+        return found + [c for c in self.unprovided(slots) if (c.contract, c.consumer) not in known]
+
+    def lacking(self, slots: Slots) -> list[Clash]:
+        """What a configuration on the way lacks. A whole generation lacks nothing: it was checked when declared."""
+        whole = _generation(slots, self.old) or _generation(slots, self.new)
+        return [] if whole else self.unprovided(slots)
+
+    def unprovided(self, slots: Slots) -> list[Clash]:
+        """Requirements of a configuration that no slot of it provides at all."""
+        found: list[Clash] = []
+        if slots is not self.old and len(slots) == len(self.old) == len(self.new) == len(self.names):
+            return found  # every slot is there, so whatever is not provided is a clash of two of them
+        for name, slot in slots.items():
+            for contract, requirement in slot.requires.items():
+                if contract == SESSION_STATE:
+                    continue
+                providers = self.resolve(slots, name, contract, requirement.of)
+                if not any(contract in slots[p].provides for p in providers if p in slots):
+                    who = f"{name} {slot.reference}"
+                    found.append(Clash(who, "the pipeline", contract, requirement.value, None))
+        return found
+
+
+def _flow(slots: Slots) -> Iterator[Edge]:
+    """Data-flow edges, those of fallbacks included: what answers late requests flows where its principal does."""
+    for name, slot in slots.items():
+        for up in slot.upstream:
+            yield up, name
+            substitute = slots[up].fallback if up in slots else None
+            if substitute and substitute != name:
+                yield substitute, name
+
+
+def _leads(slots: Slots, slot: str, other: str) -> bool:
+    """Whether what a slot gives flows to another one."""
+    pending, seen = [other], set[str]()
+    while pending:
+        name = pending.pop()
+        for up in slots[name].upstream if name in slots else ():
+            if up == slot:
+                return True
+            if up not in seen:
+                seen.add(up)
+                pending.append(up)
+    return False
+
+
+def _same(one: SlotVersion | None, other: SlotVersion | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one is other or one.identity == other.identity
+
+
+def _generation(slots: Slots, side: Slots) -> bool:
+    return slots.keys() == side.keys() and all(_same(slot, side[name]) for name, slot in slots.items())
+
+
+def wiring(slots: Slots) -> dict[str, frozenset[str]]:
+    """Which slots there are, and what is upstream of each: the shape that a request's data flows through."""
+    return {name: frozenset(slot.upstream) for name, slot in slots.items()}
+
+
+__all__ = ["SESSION_STATE", "Clash", "ContractGraph", "Edge", "Slots", "wiring"]

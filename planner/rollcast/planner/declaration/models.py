@@ -1,0 +1,363 @@
+"""The models of `rollcast.yaml`: what a user may write, and what each word means.
+
+Only shape is checked here (types, closed sets, ranges). What the parts say of each other (names, cycles, contracts,
+audiences) is checked in `checks`, and text with its line numbers is read in `loading`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from rollcast.planner.base.audiences import Predicate
+from rollcast.planner.base.values import Number, Seconds, VersionText
+from rollcast.planner.gates import GateSpec
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+Reference = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*@[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+Json = Any
+
+
+class Model(BaseModel):
+    """A frozen model that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy; what was computed from the fields is computed anew."""
+        copy = super().model_copy(update=update, deep=deep)
+        for name in [name for name in copy.__dict__ if name not in type(self).model_fields]:
+            del copy.__dict__[name]
+        return copy
+
+
+class ArtifactKind(StrEnum):
+    """The kinds of versioned things a pipeline is made of."""
+
+    MODEL_WEIGHTS = "model-weights"
+    PROMPT_TEMPLATE = "prompt-template"
+    TOOL_SCHEMA = "tool-schema"
+    MEMORY_CUE_SET = "memory-cue-set"
+    EMBEDDING_MODEL = "embedding-model"
+    RETRIEVAL_INDEX = "retrieval-index"
+    RERANKER = "reranker"
+    SAFETY_POLICY = "safety-policy"
+    POST_PROCESSING_RULE = "post-processing-rule"
+    STYLE_ADAPTER = "style-adapter"
+    DATASET = "dataset"
+    EVALUATION_SUITE = "evaluation-suite"
+
+
+class Requirement(Model):
+    """A required contract value, and, where it isn't the nearest upstream that provides it, of which component."""
+
+    value: VersionText
+    of: Name | None = None
+
+
+def _requirement(value: Any) -> Any:
+    return {"value": value} if isinstance(value, str | int | float) else value
+
+
+Requirements = dict[
+    str,
+    Annotated[Requirement, BeforeValidator(_requirement, json_schema_input_type=str | float | Requirement)],
+]
+Contracts = dict[str, VersionText]
+
+
+class Counts(Model):
+    """An evaluation result as counts: `failures` of `total` cases. Estimates keep their uncertainty."""
+
+    failures: int = Field(ge=0)
+    total: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _possible(self) -> Counts:
+        if self.failures > self.total:
+            raise ValueError("'failures' can't exceed 'total'")
+        return self
+
+
+class Evaluation(Counts):
+    """Counts of one metric, overall and for segments of the traffic."""
+
+    segments: dict[str, Counts] = Field(default_factory=dict, description="counts by segment name")
+    measured: str | None = Field(None, description="date of the evaluation, YYYY-MM-DD")
+
+
+class Price(Model):
+    """What one use costs, in US dollars."""
+
+    usd_per_1k_input_tokens: float = Field(0.0, ge=0)
+    usd_per_1k_output_tokens: float = Field(0.0, ge=0)
+    usd_per_request: float = Field(0.0, ge=0)
+
+
+class Artifact(Model):
+    """One immutable version of one thing, identified by kind, name, version and content digest."""
+
+    kind: ArtifactKind
+    name: Name
+    version: VersionText = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
+    source: str | None = Field(None, description="where the content is: file:PATH, or vendor:NAME with a date")
+    build: tuple[str, ...] | None = Field(None, description="a program and its arguments that make the content")
+    digest: str | None = Field(None, pattern=r"^sha256:[0-9a-f]{64}$")
+    derived_from: tuple[Reference, ...] = ()
+    provides: Contracts = Field(default_factory=dict)
+    requires: Requirements = Field(default_factory=dict)
+    parameters: dict[str, Json] = Field(default_factory=dict)
+    evaluations: dict[str, Evaluation] = Field(default_factory=dict)
+    profile: dict[str, Json] | None = Field(None, description="performance: see the simulation guide")
+    price: Price = Price()
+    needs: dict[str, float] | None = Field(None, description="capacity one replica takes, e.g. {accelerators: 2}")
+    approved_by: str | None = None
+    experimental: bool = False
+
+    @property
+    def reference(self) -> str:
+        return f"{self.name}@{self.version}"
+
+    @property
+    def by_name(self) -> bool:
+        """A hosted model: what its vendor serves under this name is not seen, so only the name is pinned."""
+        return self.source is not None and self.source.startswith("vendor:")
+
+
+class Component(Model):
+    """One slot of a pipeline. `upstream` is the way a request's data flows."""
+
+    artifact: Reference
+    prompt: Reference | None = None
+    tools: Reference | None = None
+    memory: Reference | None = None
+    adapter: Reference | None = None
+    upstream: tuple[Name, ...] = ()
+    independent_of: tuple[Name, ...] = Field((), description="neighbours that no contract binds it to")
+    requires: Requirements = Field(default_factory=dict)
+    provides: Contracts = Field(default_factory=dict)
+    parameters: dict[str, Json] = Field(default_factory=dict)
+    in_place: bool = Field(False, description="the old and the new version can't run side by side")
+    shared: bool = Field(False, description="one instance serves every pipeline that names it; implies in_place")
+    needs: dict[str, float] = Field(default_factory=dict, description="capacity one replica takes")
+    replicas: int = Field(1, ge=1)
+    regions: tuple[Name, ...] = Field((), description="where it runs; everywhere when empty")
+    timeout: Seconds | None = Field(None, description="the longest that it may take; drains last no less")
+    fallback: Name | None = Field(None, description="a lighter component that answers when this one is late")
+
+
+ATTACHMENTS = ("prompt", "tools", "memory", "adapter")
+
+
+class ComponentOverride(Model):
+    """What a channel changes in one slot."""
+
+    artifact: Reference | None = None
+    prompt: Reference | None = None
+    tools: Reference | None = None
+    memory: Reference | None = None
+    adapter: Reference | None = None
+    parameters: dict[str, Json] | None = None
+    regions: tuple[Name, ...] | None = None
+
+
+class Strategy(StrEnum):
+    """How traffic moves to a new release."""
+
+    CANARY = "canary"
+    STAGED = "staged"
+    BLUE_GREEN = "blue-green"
+    FLAG = "flag"
+    ALL_AT_ONCE = "all-at-once"
+
+
+class Bake(Model):
+    """How long a stage lasts: never shorter than `min`; when `max` is over, `then` decides."""
+
+    min: Seconds = 60.0
+    max: Seconds = 7200.0
+    then: Literal["hold", "rollback", "advance"] = "hold"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Bake:
+        if self.max < self.min:
+            raise ValueError("bake 'max' is shorter than 'min'")
+        return self
+
+
+class Stage(Model):
+    """An audience and the percentages of it that meet the new release, one after another."""
+
+    audience: Name = "everyone"
+    percent: tuple[float, ...] = Field(min_length=1)
+    bake: Bake | None = None
+    min_sample: int | None = Field(None, ge=1)
+    gates: tuple[GateSpec, ...] | None = Field(None, description="gates of this stage, in place of the rollout's")
+
+
+class Evaluate(Model):
+    """An evaluation suite that a new release must pass before any traffic meets it."""
+
+    suite: Reference
+    thresholds: dict[str, float] = Field(description="the least value of each metric that the suite reports")
+
+
+class Rollout(Model):
+    """How a change reaches its users, and what it must prove on the way."""
+
+    strategy: Strategy = Strategy.CANARY
+    percent: tuple[float, ...] = Field((1, 5, 25, 100), description="the steps of a canary")
+    stages: tuple[Stage, ...] = ()
+    bake: Bake = Bake()
+    min_sample: int = Field(50, ge=1)
+    gates: tuple[GateSpec, ...] = ()
+    error_rate: float = Field(0.05, gt=0, lt=1, description="false alarms allowed over the whole rollout")
+    look_every: Seconds = Field(30.0, gt=0)
+    timeout: Seconds = Field(30.0, description="the longest that one request may take")
+    session: Seconds = Field(3600.0, description="the longest that one session may last")
+    keep_warm: Seconds = Field(0.0, description="how long old instances stay ready after the last shift")
+    salt: str = Field("", description="changes who is in which bucket; a change is a re-bucketing")
+    ship_together: tuple[tuple[str, ...], ...] = Field((), description="components analysed as one change")
+    maintenance_pause: bool = Field(False, description="a group that can't run twice may stop traffic for a moment")
+    evaluate: tuple[Evaluate, ...] = ()
+
+
+class Channel(Model):
+    """A named line of releases, the requests that it takes, and how it differs from the default one."""
+
+    route: Predicate = Field(description="requests that this channel takes; the first channel that matches wins")
+    components: dict[Name, ComponentOverride] = Field(default_factory=dict)
+    flags: dict[Name, Json] = Field(default_factory=dict)
+    allowed_regions: tuple[Name, ...] = Field((), description="residency: its requests never leave these regions")
+    rollout: Rollout | None = None
+
+
+class Region(Model):
+    """A place with its own capacity and the labels that residency rules speak of."""
+
+    capacity: dict[str, float] = Field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+
+
+class Target(Model):
+    """Where a release is put: the flag definition that the data plane reads, its instances, its endpoint."""
+
+    kind: Name = "flagd"
+    definition: str = ".rollcast/live/flags.json"
+    instances: str = ".rollcast/live/instances"
+    endpoint: str | None = Field(None, pattern=r"^https?://", description="the data plane's control endpoint")
+
+
+class Telemetry(Model):
+    """Where live outcomes come from."""
+
+    kind: Name = "jsonl"
+    path: str = ".rollcast/live/telemetry"
+    url: str | None = None
+
+
+class Environment(Model):
+    """Where releases run: target, telemetry, regions, capacity, prices."""
+
+    default: bool = False
+    development: bool = False
+    target: Target = Target()
+    telemetry: Telemetry = Telemetry()
+    regions: dict[Name, Region] = Field(default_factory=dict)
+    capacity: dict[str, float] = Field(default_factory=dict)
+    prices_usd_per_hour: dict[str, float] = Field(default_factory=dict)
+
+
+class Flag(Model):
+    """A feature flag of the release: its value, and contracts that it needs to be switched on."""
+
+    value: Json
+    requires: Requirements = Field(default_factory=dict)
+
+
+def _flag(value: Any) -> Any:
+    written_out = isinstance(value, Flag) or (isinstance(value, Mapping) and "value" in value)
+    return value if written_out else {"value": value}
+
+
+_FlagInput = Flag | str | float | bool | list[Json] | dict[str, Json]
+Flags = dict[Name, Annotated[Flag, BeforeValidator(_flag, json_schema_input_type=_FlagInput)]]
+
+
+class Pipeline(Model):
+    """Slots and how requests flow through them, with the channels and the cadence of this pipeline."""
+
+    components: dict[Name, Component] = Field(min_length=1)
+    flags: Flags = Field(default_factory=dict)
+    channels: dict[Name, Channel] = Field(default_factory=dict)
+    allowed_regions: tuple[Name, ...] = ()
+    rollout: Rollout | None = None
+
+
+class Override(Model):
+    """A guardrail switched off for a time, with the reason."""
+
+    policy: str
+    reason: str = Field(min_length=1)
+    expires: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
+
+
+class Declaration(Model):
+    """The whole of `rollcast.yaml`: the desired release state of a pipeline, or of a platform of pipelines."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, title="rollcast declaration (rollcast/v1)"
+    )
+
+    schema_: Literal["rollcast/v1"] = Field("rollcast/v1", alias="schema")
+    pipeline: Name
+    include: tuple[str, ...] = Field((), description="files with more artifacts")
+    artifacts: tuple[Artifact, ...] = ()
+    components: dict[Name, Component] = Field(default_factory=dict)
+    flags: Flags = Field(default_factory=dict)
+    channels: dict[Name, Channel] = Field(default_factory=dict)
+    pipelines: dict[Name, Pipeline] = Field(
+        default_factory=dict, description="a platform of several pipelines, in place of `components`"
+    )
+    audiences: dict[Name, Predicate] = Field(default_factory=dict)
+    allowed_regions: tuple[Name, ...] = ()
+    environments: dict[Name, Environment] = Field(default_factory=lambda: {"default": Environment(default=True)})
+    rollout: Rollout = Rollout()
+    overrides: tuple[Override, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Declaration:
+        if bool(self.components) == bool(self.pipelines):
+            raise ValueError("give either 'components' (one pipeline) or 'pipelines' (a platform of several)")
+        if self.pipelines and (self.channels or self.flags):
+            raise ValueError("with 'pipelines', channels and flags belong to each pipeline")
+        return self
+
+    def each_pipeline(self) -> dict[str, Pipeline]:
+        """Every pipeline by name; the short form is a platform of one."""
+        if self.pipelines:
+            return dict(self.pipelines)
+        one = Pipeline(
+            components=self.components,
+            flags=self.flags,
+            channels=self.channels,
+            allowed_regions=self.allowed_regions,
+        )
+        return {self.pipeline: one}
+
+    def environment(self, name: str | None = None) -> tuple[str, Environment]:
+        """The named environment; else the only one, or the one marked default. Raises KeyError."""
+        if name is not None:
+            return name, self.environments[name]
+        if len(self.environments) == 1:
+            return next(iter(self.environments.items()))
+        marked = [(key, value) for key, value in self.environments.items() if value.default]
+        if len(marked) != 1:
+            raise KeyError("default")
+        return marked[0]
+
+
+__all__ = ["ATTACHMENTS", "Artifact", "Component", "Declaration", "Environment", "Number", "Pipeline", "Rollout"]

@@ -1,0 +1,139 @@
+"""The way back from a milestone: traffic first, then what changed in place in reverse, then the new instances.
+
+Steps that ran side by side are undone by one shift, however many they are, because their old instances still exist. A
+slot that changed in place is overwritten with its old version only after a drain, in the reverse of the order in which
+it was changed, so that no request ever meets a pair that the order was to avoid. The milestones of one step share one
+way back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rollcast.planner.plan.models import EVERYONE, Milestone, Operation, Rollback, Serving, Share
+from rollcast.planner.planning.builder import Draft, Names
+from rollcast.planner.planning.sessions import losses
+from rollcast.planner.planning.steps import Step, instances_of
+from rollcast.planner.releases.releases import Release
+from rollcast.planner.routing.residency import in_turn
+
+
+def retreat(draft: Draft, done: Sequence[Step], origin: Serving, fresh: Sequence[str]) -> Rollback:
+    """The rollback to the start of a wave: `done` are the steps begun since then, `fresh` the folders made since."""
+    way = _Way(draft, done)
+    pending: dict[str, Release | None] = {}
+    for step in reversed(done):
+        pending.update(step.before)
+        if step.kind in ("in-place", "pause"):
+            if step.kind == "pause":
+                way.shift({**pending, **dict.fromkeys(step.before)}, "pause")
+                way.overwrite(step)
+                way.shift(pending, "resume")
+            else:
+                way.shift(pending, "traffic back")
+                way.overwrite(step)
+            pending = {}
+    if pending:
+        way.shift(pending, "traffic back")
+    way.restore(origin)
+    way.retire(fresh)
+    return Rollback(
+        from_milestone=len(draft.milestones) - 1,
+        milestones=tuple(way.milestones),
+        operations=tuple(way.operations),
+        loses=losses(done),
+    )
+
+
+class _Way:
+    """Collects the milestones of one rollback."""
+
+    def __init__(self, draft: Draft, done: Sequence[Step]) -> None:
+        self.draft, self.done = draft, done
+        self.name = f"rollback-{len(draft.milestones) - 1}"
+        self.names = Names()
+        self.milestones: list[Milestone] = []
+        self.operations: list[Operation] = []
+        self.serving: Serving = {}
+        self.sinks: tuple[str, ...] = ()
+
+    def _add(self, title: str, operations: list[Operation], serving: Serving) -> None:
+        waited = {name for op in operations for name in op.after}
+        roots = self.sinks
+        self.operations.extend(
+            op if op.after or not roots else op.model_copy(update={"after": roots}) for op in operations
+        )
+        self.sinks = tuple(sorted(op.id for op in operations if op.id not in waited))
+        self.milestones.append(Milestone(index=len(self.milestones), title=title, kind="restore", serving=serving))
+        self.serving.update(serving)
+
+    def _id(self, text: str, distinct: str = "") -> str:
+        return self.names(f"{self.name}/{len(self.milestones)}/{text}", distinct)
+
+    def _shift(self, line: str, release: Release | None, why: str) -> Operation:
+        return Operation(
+            id=self._id(f"shift/{line}"), kind="shift", milestone=len(self.milestones), line=line,
+            release=release.id if release else None, after=self.sinks, why=why,
+        )  # fmt: skip
+
+    def shift(self, targets: dict[str, Release | None], title: str) -> None:
+        serving: Serving = {
+            line: (Share(line=line, audience=EVERYONE, percent=100.0, release=release.id),) if release else ()
+            for line, release in targets.items()
+        }
+        operations = [self._shift(line, release, "rollback moves traffic first") for line, release in targets.items()]
+        now = {**{line: self.draft.serving.get(line, ()) for line in targets}, **self.serving}
+        self._add(title, in_turn(operations, self.draft.lines, now, serving)[0], serving)
+
+    def overwrite(self, step: Step) -> None:
+        drain = self._drain(f"{step.name} may only meet requests that began after its neighbours went back")
+        operations = [drain]
+        seen: set[str] = set()
+        for release in step.before.values():
+            for folder, (_, slot) in instances_of(release).items() if release else ():
+                if release and slot in step.group.slots and release.slots[slot].in_place and folder not in seen:
+                    seen.add(folder)
+                    operations.append(
+                        Operation(
+                            id=self._id(f"provision/{slot}", folder),
+                            kind="provision",
+                            milestone=len(self.milestones),
+                            component=slot,
+                            artifact=release.slots[slot].reference,
+                            instance=folder,
+                            release=release.id,
+                            in_place=True,
+                            after=(drain.id,),
+                            why="the version that served before",
+                        )
+                    )
+        self._add(f"in place, back: {' + '.join(step.group.slots)}", operations, {})
+
+    def restore(self, origin: Serving) -> None:
+        """The exact shares of the start, where a shift left other ones (a new channel, an audience)."""
+        now = {**{line: self.draft.serving.get(line, ()) for line in origin}, **self.serving}
+        wrong = {line: shares for line, shares in origin.items() if now[line] != shares}
+        if wrong:
+            operations = [self._shift(line, None, "as it was before") for line in wrong]
+            self._add("as it was", in_turn(operations, self.draft.lines, now, wrong)[0], wrong)
+
+    def retire(self, fresh: Sequence[str]) -> None:
+        """Drain, and retire what this wave made."""
+        if not fresh:
+            return
+        drain = self._drain("no request may still be on what is about to be retired", fresh)
+        retires = self.draft.retires(fresh, (drain.id,), len(self.milestones), self._id)
+        self._add("retire the new instances", [drain, *retires], {})
+
+    def _drain(self, why: str, folders: Sequence[str] = ()) -> Operation:
+        kept = {share.release for shares in self.serving.values() for share in shares}
+        begun = {r.id for step in self.done for side in (step.before, step.after) for r in side.values() if r}
+        gone = {name for name in begun - kept if not self.draft.served_elsewhere(name, self.serving)}
+        return Operation(
+            id=self._id("drain"), kind="drain", milestone=len(self.milestones), why=why,
+            wait_s=self.draft.longest_request_s(gone | self.draft.owners(folders)), drained=tuple(sorted(gone)),
+            after=self.sinks,
+        )  # fmt: skip
+
+
+__all__ = ["retreat"]

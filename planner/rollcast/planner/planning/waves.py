@@ -1,0 +1,270 @@
+"""Waves: which steps expand together, and the milestones of each wave with the way back from every one of them.
+
+Pipelines have waves of their own, one after another, and so has what several of them share: a regression in one never
+undoes what another has proved. Within a pipeline, all steps share one wave while capacity allows, so that the way back
+stays open as long as possible.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from rollcast.planner.base.errors import CapacityError
+from rollcast.planner.capacity.fit import Need, excess, limits_of, need_of, sentence
+from rollcast.planner.declaration.models import Environment
+from rollcast.planner.plan.models import Operation, Rollback, Serving, Share
+from rollcast.planner.planning.builder import Draft
+from rollcast.planner.planning.expand import expand
+from rollcast.planner.planning.rollback import retreat
+from rollcast.planner.planning.shift import shift
+from rollcast.planner.planning.steps import Step, instances_of
+from rollcast.planner.releases.releases import Line, Release, SlotVersion
+from rollcast.planner.routing.residency import in_turn
+
+
+def clusters(steps: Sequence[Step], lines: Mapping[str, Line]) -> list[list[Step]]:
+    """Steps in order, cut where the pipeline changes. Pipelines that share nothing do not interrupt each other."""
+    leader: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while leader.setdefault(name, name) != name:
+            name = leader[name]
+        return name
+
+    for step in steps:
+        pipelines = [lines[line].pipeline for line in step.group.lines]
+        for other in pipelines[1:]:
+            leader[find(other)] = find(pipelines[0])
+    found: dict[str, list[Step]] = {}
+    for step in steps:
+        found.setdefault(find(lines[step.group.lines[0]].pipeline), []).append(step)
+    return [run for cluster in found.values() for run in _runs(cluster, lines)]
+
+
+def _runs(cluster: Sequence[Step], lines: Mapping[str, Line]) -> list[list[Step]]:
+    runs: list[list[Step]] = []
+    last: set[str] = set()
+    for step in cluster:
+        pipelines = {lines[line].pipeline for line in step.group.lines}
+        if pipelines != last:
+            runs.append([])
+        runs[-1].append(step)
+        last = pipelines
+    return runs
+
+
+class Room:
+    """Which instances there are while a plan goes on, and whether more of them fit."""
+
+    def __init__(self, draft: Draft, environment: Environment) -> None:
+        self.environment, self.limits = environment, limits_of(environment)
+        self.there: dict[str, SlotVersion] = {}
+        self.need: Need = Counter()
+        self.users: Counter[str] = Counter()
+        self.served: dict[str, Release] = {}
+        if self.limits:
+            for folder, (release, slot) in draft.instances.items():
+                self._put(folder, draft.releases[release].slots[slot])
+            for line, shares in draft.serving.items():
+                for release in dict.fromkeys(share.release for share in shares):
+                    self.served[line] = draft.releases[release]
+                    self.users.update(draft.releases[release].instances.keys())
+            for line, begun in draft.begins.items():
+                self.served[line] = begun
+                self.users.update(begun.instances.keys())
+
+    def _put(self, folder: str, version: SlotVersion) -> None:
+        old = self.there.get(folder)
+        if old is not None:
+            self.need.subtract(need_of([old], self.environment))
+        self.there[folder] = version
+        self.need.update(need_of([version], self.environment))
+
+    def add(self, step: Step) -> str:
+        """Make room for a step's instances beside what is there: nothing, or what is missing, and nothing is added."""
+        if not self.limits:
+            return ""
+        fresh = {p: r.slots[s] for r in step.after.values() for p, (_, s) in instances_of(r).items()}
+        before = {folder: self.there.get(folder) for folder in fresh}
+        for folder, version in fresh.items():
+            if before[folder] is not version:
+                self._put(folder, version)
+        over = excess(self.need, self.limits)
+        if not over:
+            for line, release in step.after.items():
+                self.users.update(release.instances.keys())
+                self.users.subtract(self.served[line].instances.keys() if line in self.served else ())
+                self.served[line] = release
+            return ""
+        for folder, held in before.items():
+            if held is not None:
+                self._put(folder, held)
+            else:
+                self._drop(folder)
+        return sentence(over)
+
+    def contract(self) -> None:
+        """Retire what no line is served by."""
+        for folder in [folder for folder in self.there if self.users[folder] <= 0] if self.limits else ():
+            self._drop(folder)
+
+    def _drop(self, folder: str) -> None:
+        self.need.subtract(need_of([self.there.pop(folder)], self.environment))
+
+
+Waves = list[tuple[list[Step], bool]]
+
+
+def waves_of(steps: Sequence[Step], draft: Draft) -> Waves:
+    """(steps of a wave, whether capacity made it narrower), in order.
+
+    Lines change one after another. Where that has no room, because one line still holds what another has left, they
+    change group by group. Raises CapacityError when one step alone has no room.
+    """
+    found = clusters(steps, draft.lines)
+    try:
+        return _packed(found, draft)
+    except CapacityError as error:
+        try:
+            return _packed([_group_by_group(cluster) for cluster in found], draft)
+        except CapacityError:
+            raise error from None
+
+
+def _packed(found: Sequence[Sequence[Step]], draft: Draft) -> Waves:
+    """As many steps in each wave as capacity allows while old and new run side by side."""
+    room = Room(draft, draft.environment)
+    waves: Waves = []
+    for cluster in found:
+        wave: list[Step] = []
+        narrowed = False
+        for step in cluster:
+            missing = room.add(step)
+            if missing and wave:
+                narrowed = True
+                waves.append((wave, narrowed))
+                room.contract()
+                wave = []
+                missing = room.add(step)
+            if missing:
+                slots = [(line, slot) for line in step.group.lines for slot in step.group.slots]
+                raise CapacityError(step.name, slots, missing)
+            wave.append(step)
+        waves.append((wave, narrowed))
+        room.contract()
+    return waves
+
+
+def _group_by_group(cluster: Sequence[Step]) -> list[Step]:
+    """The first steps of all lines, then the second ones…; each line keeps its order."""
+    queues: dict[str, list[Step]] = {}
+    for step in reversed(cluster):
+        for line in step.group.lines:
+            queues.setdefault(line, []).append(step)
+    taken = dict.fromkeys(queues, 0)
+    place = {id(step): number for number, step in enumerate(cluster)}
+    ordered: list[Step] = []
+    while len(ordered) < len(cluster):
+        ready = [
+            step
+            for line in queues
+            for step in queues[line][-1:]
+            if all(queues[other][-1] is step for other in step.group.lines)
+        ]
+        chosen = min(ready, key=lambda step: (max(taken[line] for line in step.group.lines), place[id(step)]))
+        for line in chosen.group.lines:
+            queues[line].pop()
+            taken[line] += 1
+        ordered.append(chosen)
+    return ordered
+
+
+def add_wave(draft: Draft, steps: Sequence[Step], narrowed: bool, leaving: Sequence[str] = ()) -> None:
+    """Expand, shift, contract for these steps, with a rollback for every milestone up to contract.
+
+    Lines that leave are removed before the contract, once nothing moves any more.
+    """
+    for step in steps:
+        draft.releases.update({release.id: release for release in step.after.values()})
+    if narrowed:
+        draft.notes.append(
+            "Capacity does not let all new instances run beside the old ones: the plan is cut into narrower "
+            "waves, and each wave's contract milestone is a point of no return."
+        )
+    lines = tuple(dict.fromkeys(line for step in steps for line in step.group.lines))
+    begun = [line for line in draft.begins if draft.lines[line].pipeline in {draft.lines[ln].pipeline for ln in lines}]
+    origin: Serving = {line: draft.serving.get(line, ()) for line in dict.fromkeys((*lines, *begun, *leaving))}
+    begin(draft, begun)
+    first = len(draft.milestones)
+    fresh = expand(draft, steps)
+    _ways_back(draft, first, retreat(draft, (), origin, fresh))
+    for number, step in enumerate(steps, 1):
+        first = len(draft.milestones)
+        shift(draft, step)
+        _ways_back(draft, first, retreat(draft, steps[:number], origin, fresh))
+    _keep_warm(draft, steps)
+    if leaving:
+        remove(draft, leaving, steps, origin, fresh)
+    draft.contract(lines)
+    draft.wave += 1
+
+
+def remove(draft: Draft, gone: Sequence[str], steps: Sequence[Step], origin: Serving, fresh: Sequence[str]) -> None:
+    """Lines end: a channel beside its default line is served as that line is by then, so what goes there stays."""
+    operations = [
+        Operation(
+            id=draft.id(f"shift/{line}/remove", line), kind="shift", milestone=len(draft.milestones), line=line,
+            why="the line is no longer declared: the lines after it take its requests",
+        )
+        for line in gone
+    ]  # fmt: skip
+    operations, _ = in_turn(operations, draft.lines, draft.serving, {})
+    details = {"step": "remove", "lines": tuple(gone)}
+    draft.milestone("shift", "remove " + ", ".join(gone), operations, dict.fromkeys(gone, ()), **details)
+    _ways_back(draft, len(draft.milestones) - 1, retreat(draft, steps, origin, fresh))
+
+
+def begin(draft: Draft, lines: Sequence[str]) -> None:
+    """New channels get shares of their own, of what serves their requests today: nothing changes for anybody yet.
+
+    From then on what their default line does is no business of theirs.
+    """
+    if not lines:
+        return
+    origin: Serving = {line: draft.serving.get(line, ()) for line in lines}
+    releases = {line: draft.begins.pop(line) for line in lines}
+    operations = [
+        Operation(
+            id=draft.id(f"shift/{line}/begin", line), kind="shift", milestone=len(draft.milestones), line=line,
+            release=release.id, why="served as today, and by nothing that its default line goes to",
+        )
+        for line, release in releases.items()
+    ]  # fmt: skip
+    serving: Serving = {ln: (Share(line=ln, percent=100.0, release=r.id),) for ln, r in releases.items()}
+    title = f"begin {', '.join(lines)}: on what serves its requests today"
+    if len(lines) > 1:
+        title = f"begin {', '.join(lines)}: each on what serves its requests today"
+    draft.milestone("shift", title, operations, serving, lines=tuple(lines))
+    _ways_back(draft, len(draft.milestones) - 1, retreat(draft, (), origin, ()))
+
+
+def _ways_back(draft: Draft, first: int, way: Rollback) -> None:
+    """The milestones of one step share one way back."""
+    for milestone in draft.milestones[first:]:
+        draft.rollbacks.append(
+            Rollback.model_construct(
+                from_milestone=milestone.index, milestones=way.milestones, operations=way.operations, loses=way.loses
+            )
+        )
+
+
+def _keep_warm(draft: Draft, steps: Sequence[Step]) -> None:
+    warm = max(draft.lines[line].rollout.keep_warm for step in steps for line in step.group.lines)
+    last = draft.milestones[-1]
+    if warm > last.bake_min_s:
+        update = {"bake_min_s": warm, "bake_max_s": max(warm, last.bake_max_s)}
+        draft.milestones[-1] = last.model_copy(update=update)
+
+
+__all__ = ["add_wave", "begin", "clusters", "remove", "waves_of"]

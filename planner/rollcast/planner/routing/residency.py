@@ -1,0 +1,81 @@
+"""Residency: the regions that a line's requests never leave, and by which lines while their own serves nothing.
+
+Residency is containment: what serves a request runs only in regions that its line allows, for what also runs elsewhere
+may serve it there.
+
+A request goes to the first line whose route matches and that serves anything. So a channel that is not released yet, or
+that is stopped, leaves its requests to the lines after it, and what these serve then must be allowed for it too. What a
+line's requests meet already when a plan begins is not the plan's doing, and is not judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from rollcast.planner.base.audiences import parse, satisfiable
+from rollcast.planner.plan.models import Operation, Serving
+from rollcast.planner.releases.releases import Line, Release, SlotVersion
+
+
+def runs_in(version: SlotVersion, everywhere: Iterable[str]) -> tuple[str, ...]:
+    """The regions of a slot; one that names none runs everywhere: in every region of the environment."""
+    return version.regions or tuple(everywhere)
+
+
+def outside(line: Line, release: Release, everywhere: Iterable[str]) -> Iterator[tuple[str, SlotVersion]]:
+    """The slots of a release that also run in a region that a line does not allow."""
+    allowed, everywhere = set(line.allowed_regions), tuple(everywhere)
+    for slot, version in release.slots.items() if allowed else ():
+        if not allowed.issuperset(runs_in(version, everywhere)):
+            yield slot, version
+
+
+def takers(lines: Mapping[str, Line]) -> dict[str, tuple[str, ...]]:
+    """Line with a route -> the lines that its requests go on to while it serves nothing, in order."""
+    found: dict[str, tuple[str, ...]] = {}
+    siblings: dict[str, list[Line]] = {}
+    for line in lines.values():
+        siblings.setdefault(line.pipeline, []).append(line)
+    for own in siblings.values():
+        ordered = sorted(own, key=lambda line: line.route is None)
+        for place, line in enumerate(ordered if len(own) > 1 else ()):
+            if line.route is not None:
+                found[line.id] = tuple(other.id for other in ordered[place + 1 :] if meet(line, other))
+    return found
+
+
+def meet(one: Line, other: Line) -> bool:
+    """Whether some request of a line also matches the route of another."""
+    if one.route is None or other.route is None:
+        return True
+    return satisfiable([(parse(one.route), True), (parse(other.route), True)])
+
+
+def in_turn(
+    shifts: Sequence[Operation], lines: Mapping[str, Line], now: Serving, then: Serving
+) -> tuple[list[Operation], tuple[str, ...]]:
+    """Shifts of one milestone, such that no request of a channel meets what its default line serves in between.
+
+    Channels that served nothing go before the other lines of their pipeline, channels that will serve nothing after
+    them. Gives the shifts, and the ids of those that no other one waits for.
+    """
+    stages: dict[str, tuple[list[Operation], list[Operation], list[Operation]]] = {}
+    for shift in shifts:
+        line = lines.get(shift.line or "")
+        pipeline = line.pipeline if line else ""
+        routed = line is not None and line.route is not None
+        starts, ends = not now.get(shift.line or ""), not then.get(shift.line or "")
+        place = 2 if routed and ends else 0 if routed and starts else 1
+        stages.setdefault(pipeline, ([], [], []))[place].append(shift)
+    ordered: list[Operation] = []
+    last: list[str] = []
+    for own in stages.values():
+        waits: tuple[str, ...] = ()
+        for stage in (stage for stage in own if stage):
+            ordered += [s.model_copy(update={"after": waits}) if waits else s for s in stage]
+            waits = tuple(sorted(shift.id for shift in stage))
+        last += waits
+    return ordered, tuple(sorted(last))
+
+
+__all__ = ["in_turn", "meet", "outside", "runs_in", "takers"]

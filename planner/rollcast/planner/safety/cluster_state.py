@@ -1,0 +1,90 @@
+"""The world on its way through a plan: what serves, what exists, and what requests in flight may have met.
+
+For every release of a line the world keeps which contents of the slots that exist once its requests may have met.
+Every change is in a journal, so that a way back can be tried and taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rollcast.planner.capacity.fit import limits_of, need_of
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.safety.compatibility import Content, Meetings
+
+Contents = frozenset[Content]
+Met = dict[str, Contents]  # folder of a slot that exists once -> contents that a request may have met there
+_MISSING = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """An invariant that a plan breaks, and where."""
+
+    invariant: str
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.invariant} at {self.where}: {self.what}"
+
+
+class World:
+    """A state of the world, or, after a step that may be half done, the worst of several.
+
+    `routed`: line -> releases that it may send requests to. `instances`: folder -> what it may hold; of those in
+    `unsure` it is not sure that they exist. `hollow`: whether a line may serve nothing, so that others serve its
+    requests; of lines whose residency depends on it. `flying`: line -> release -> what its requests in flight may have
+    met.
+    """
+
+    def __init__(self, plan: Plan, meetings: Meetings) -> None:
+        self.plan, self.meetings = plan, meetings
+        self.routed: dict[str, frozenset[str]] = {
+            line: frozenset(share.release for share in shares) for line, shares in plan.start.items()
+        }
+        self.instances: dict[str, Contents] = {
+            folder: frozenset([(owner, slot)]) for folder, (owner, slot) in plan.start_instances.items()
+        }
+        self.unsure: dict[str, bool] = {}
+        self.hollow: dict[str, bool] = {line: not plan.start.get(line) for line in meetings.takers}
+        self.limits = limits_of(plan.settings)
+        held = [meetings.content(one) for found in self.instances.values() for one in found] if self.limits else []
+        self.need = need_of(held, plan.settings)
+        self.flying: dict[str, dict[str, Met]] = {
+            line: {release: self.enter(release, {}) for release in releases} for line, releases in self.routed.items()
+        }
+        self._journal: list[tuple[dict[Any, Any], Any, Any]] = []
+
+    def enter(self, release: str, swapped: Mapping[str, Contents]) -> Met:
+        """What a request of this release that begins now may meet; `swapped` where this step changes it."""
+        once = self.meetings.once(release)
+        return {folder: swapped.get(folder, self.instances.get(folder, frozenset())) for folder in once}
+
+    def mark(self) -> int:
+        """A point to come back to."""
+        return len(self._journal)
+
+    def undo(self, mark: int) -> None:
+        """Back to a point."""
+        while len(self._journal) > mark:
+            table, key, value = self._journal.pop()
+            if value is _MISSING:
+                table.pop(key, None)
+            else:
+                table[key] = value
+
+    def put(self, table: dict[Any, Any], key: Any, value: Any) -> None:
+        """Set an entry of one of the tables above, so that it can be undone."""
+        self._journal.append((table, key, table.get(key, _MISSING)))
+        table[key] = value
+
+    def remove(self, table: dict[Any, Any], key: Any) -> None:
+        """Remove an entry of one of the tables above, so that it can be undone."""
+        if key in table:
+            self._journal.append((table, key, table.pop(key)))
+
+
+__all__ = ["Contents", "Met", "Violation", "World"]

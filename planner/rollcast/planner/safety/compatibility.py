@@ -1,0 +1,141 @@
+"""Which versions break each other when they meet on one request's path. Answers are remembered; plans ask often.
+
+Contracts are those between what a line comes from and what it goes to, so that an edge about which nothing is declared
+binds the versions of one generation together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rollcast.planner.contracts.edges import ContractGraph
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.releases.releases import SHARED, SlotVersion, default_of
+from rollcast.planner.routing.residency import outside, runs_in, takers
+
+Content = tuple[str, str]  # (release id, slot): the version that fills this slot of this release
+
+
+class Meetings:
+    """Decides, for the releases of one plan, what may meet what."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._graphs: dict[tuple[str, str], ContractGraph] = {}
+        self._graph_of: dict[str, ContractGraph] = {}
+        self._whole: dict[tuple[int, str], str] = {}
+        self._pairs: dict[tuple[int, str, Content, str, Content | None], str] = {}
+        self._once: dict[str, dict[str, str]] = {}
+        self._lines: dict[str, list[str]] = {}
+        self.takers = {line: found for line, found in takers(plan.lines).items() if plan.lines[line].allowed_regions}
+        self._live: dict[str, set[tuple[str, str]]] = {}
+        self._everywhere = list(dict.fromkeys([*plan.lines, *plan.start]))
+        for line in self._everywhere:
+            self._lines.setdefault(plan.pipeline_of[line], []).append(line)
+
+    def content(self, content: Content) -> SlotVersion:
+        """The version that a content stands for."""
+        return self.plan.releases[content[0]].slots[content[1]]
+
+    def seen(self, release: str, content: Content) -> Content:
+        """A content as a request of a release sees it: what runs is the same, and the release says how it is wired."""
+        own = self.plan.releases[release].slots.get(content[1])
+        if own is not None and own.instance_id == self.content(content).instance_id:
+            return release, content[1]
+        return content
+
+    def outside(self, line: str, release: str) -> list[str]:
+        """Where a line's requests would leave the regions that it allows, in words, but for what they meet already."""
+        rules = self.plan.lines.get(line)
+        if rules is None or not rules.allowed_regions:
+            return []
+        if line not in self._live:
+            own = self.plan.start.get(line, ())
+            shares = own or [s for other in self.takers.get(line, ()) for s in self.plan.start.get(other, ())]
+            found = {s.release for s in shares}
+            self._live[line] = {(n, v.instance_id) for r in found for n, v in self.plan.releases[r].slots.items()}
+        everywhere = tuple(self.plan.settings.regions)
+        may = ", ".join(sorted(rules.allowed_regions))
+        return [
+            f"{slot} of {release} runs in {', '.join(runs_in(version, everywhere))}, outside {may}, which {line} allows"
+            for slot, version in outside(rules, self.plan.releases[release], everywhere)
+            if (slot, version.instance_id) not in self._live[line]
+        ]
+
+    def is_all(self, held: Iterable[Content], release: str, slot: str) -> bool:
+        """Whether what a folder may hold is what a release needs of a slot."""
+        runs = self.content((release, slot)).instance_id
+        return all(self.content(one).instance_id == runs for one in held)
+
+    def folders(self, release: str) -> dict[str, str]:
+        """Slot -> folder of the instance that serves it."""
+        return self.plan.releases[release].folders
+
+    def once(self, release: str) -> dict[str, str]:
+        """Folder -> slot of those slots whose versions share one folder."""
+        if release not in self._once:
+            slots = self.plan.releases[release].slots
+            self._once[release] = {f: n for n, f in self.folders(release).items() if slots[n].in_place}
+        return self._once[release]
+
+    def lines_of(self, folder: str) -> list[str]:
+        """Lines whose requests may use an instance: those of its pipeline, or all when it is shared."""
+        owner = folder.split("/", 1)[0]
+        return self._everywhere if owner == SHARED else self._lines.get(owner, [])
+
+    def lines_serving(self, release: str) -> list[str]:
+        """Lines that may serve a release."""
+        return self._lines.get(self.plan.releases[release].pipeline, [])
+
+    def graph(self, line: str) -> ContractGraph:
+        """Contracts between what a line comes from and goes to; the default line takes over from one that goes."""
+        if line not in self._graph_of:
+            heir = line if line in self.plan.to_release else default_of(line)
+            ids = [name for name in (self.plan.from_release.get(line), self.plan.to_release.get(heir)) if name]
+            if line not in self.plan.to_release:
+                ids = [*(share.release for share in self.plan.start.get(line, ())), *ids]
+            ends = (ids[0], ids[-1])
+            if ends not in self._graphs:
+                self._graphs[ends] = ContractGraph(*(self.plan.releases[name].slots for name in ends))
+            self._graph_of[line] = self._graphs[ends]
+        return self._graph_of[line]
+
+    def whole(self, line: str, release: str) -> str:
+        """What is broken within a release that a line serves, or nothing."""
+        graph = self.graph(line)
+        key = (id(graph), release)
+        if key not in self._whole:
+            slots = self.plan.releases[release].slots
+            found = [why for u, v in graph.edges() if (why := graph.why_not(u, slots.get(u), v, slots.get(v)))]
+            found = found or [str(clash) for clash in graph.lacking(slots)]
+            self._whole[key] = "; ".join(found)
+        return self._whole[key]
+
+    def neighbours(self, line: str, slot: str) -> list[str]:
+        """Slots that constrain a slot in a line."""
+        return [v if u == slot else u for u, v in self.graph(line).edges_of([slot])]
+
+    def pair(self, line: str, slot: str, content: Content, other: str, its: Content | None) -> str:
+        """Why a request of a line may not meet these contents in these two slots (None: not there), or nothing."""
+        graph = self.graph(line)
+        key = (id(graph), slot, content, other, its)
+        if key not in self._pairs:
+            there = self.content(its) if its else None
+            self._pairs[key] = graph.why_not(slot, self.content(content), other, there)
+        return self._pairs[key]
+
+    def leads(self, release: str, slot: str, other: str) -> bool:
+        """Whether a request surely passes `slot` before it reaches `other`."""
+        slots = self.plan.releases[release].slots
+        pending, seen = [other], set[str]()
+        while pending:
+            for up in slots[pending.pop()].upstream:
+                if up == slot:
+                    return True
+                if up not in seen and up in slots:
+                    seen.add(up)
+                    pending.append(up)
+        return False
+
+
+__all__ = ["Content", "Meetings"]

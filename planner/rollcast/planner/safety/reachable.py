@@ -1,0 +1,332 @@
+"""What can be observed on the way to a milestone, decided without enumerating it.
+
+Milestones are barriers; within one, an operation may be done before any other that does not wait for it. Slots that run
+side by side are pinned by the release that a request carries from its entry, so only whole releases meet there. A slot
+that exists once shows every request its present content: each new content is judged against what requests in
+flight may have met before it and may meet beside it. One exception makes this exact: a request that must pass slot a
+before slot b can't meet a later content of a after an earlier one of b.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from rollcast.planner.capacity.fit import Need, excess, need_of, sentence
+from rollcast.planner.plan.models import Milestone, Operation
+from rollcast.planner.plan.precedence import Precedence
+from rollcast.planner.safety.cluster_state import Contents, Met, Violation, World
+from rollcast.planner.safety.compatibility import Content
+
+
+def go(
+    world: World, where: str, milestone: Milestone, operations: Sequence[Operation], halfway: bool = False
+) -> Iterator[Violation]:
+    """Judge everything that can be observed on the way to a milestone, and move the world there.
+
+    `halfway` moves it to the worst of all states between, where any operation may be undone yet: rollbacks begin there.
+    """
+    step = _Step(world, where, milestone, operations)
+    yield from step.judge()
+    step.move(halfway)
+
+
+class _Step:
+    """The way to one milestone."""
+
+    def __init__(self, world: World, where: str, milestone: Milestone, operations: Sequence[Operation]) -> None:
+        self.world, self.meetings = world, world.meetings
+        self.where, self.milestone = where, milestone
+        self.order = Precedence(operations)
+        self.shift_of = {o.line or "": o for o in operations if o.kind in ("shift", "flag")}
+        self.drains = [o for o in operations if o.kind == "drain"]
+        self.retires = [o for o in operations if o.kind == "retire" and o.instance]
+        provisions = [o for o in operations if o.kind == "provision" and o.instance and o.release and o.component]
+        self.fresh = {_folder(o): o for o in provisions if o.instance not in world.instances}
+        self.swaps = [
+            o for o in provisions if o.instance in world.instances and not self._holds(_folder(o), _content(o))
+        ]
+        self.to = {line: frozenset(s.release for s in shares) for line, shares in milestone.serving.items()}
+
+    def _holds(self, folder: str, content: Content) -> bool:
+        """Whether a folder surely holds this already."""
+        wanted = self.meetings.content(content).identity
+        return all(self.meetings.content(one).identity == wanted for one in self.world.instances[folder])
+
+    def judge(self) -> Iterator[Violation]:
+        for line in sorted(self.to):
+            if line not in self.shift_of:
+                yield self._broken("deterministic", f"line {line} is served otherwise without a shift")
+            for release in sorted(self.to[line]):
+                yield from self._added(line, release)
+        for swap in self.swaps:
+            yield from self._swap(swap)
+        for retire in self.retires:
+            yield from self._retire(retire)
+        for line in self.meetings.takers:
+            yield from self._taken(line)
+        yield from self._capacity()
+
+    def _broken(self, invariant: str, what: str) -> Violation:
+        return Violation(invariant, f"{self.where}, {self.milestone.title}", what)
+
+    def _mixed(self, release: str, why: str) -> Violation:
+        return self._broken("per-request consistency", f"{release}: {why}")
+
+    # ---- releases that are served from now on ---------------------------------------------------
+
+    def _added(self, line: str, release: str) -> Iterator[Violation]:
+        if release in self.world.routed.get(line, ()) and not self.world.unsure:
+            return
+        broken = self.meetings.whole(line, release)
+        if broken:
+            yield self._mixed(release, broken)
+        for slot, folder in self.meetings.folders(release).items():
+            yield from self._exists(line, release, slot, folder)
+        yield from self._residency(line, release)
+        met = self._met_on_entry(line, release)
+        for folder, contents in met.items():
+            for content in sorted(contents):
+                yield from self._judge(line, release, folder, content, met)
+
+    def _exists(self, line: str, release: str, slot: str, folder: str) -> Iterator[Violation]:
+        held = self.world.instances.get(folder)
+        if held is not None and folder not in self.world.unsure:
+            if folder not in self.meetings.once(release) and not self.meetings.is_all(held, release, slot):
+                yield self._mixed(release, f"needs {folder}, which holds something else")
+            return
+        fresh = self.fresh.get(folder)
+        if fresh is None:
+            yield self._mixed(release, f"needs {folder}, which is not there")
+        elif line in self.shift_of and not self.order.before(fresh.id, self.shift_of[line].id):
+            yield self._mixed(release, f"may be served before {folder} is ready")
+
+    def _met_on_entry(self, line: str, release: str) -> Met:
+        """Contents that a request may meet, which begins once the line is shifted."""
+        if not self.meetings.once(release):
+            return {}
+        shift = self.shift_of.get(line)
+        swapped: Met = {folder: frozenset([_content(fresh)]) for folder, fresh in self.fresh.items()}
+        for swap in self.swaps:
+            folder, new = _folder(swap), frozenset([_content(swap)])
+            done = shift is not None and self.order.before(swap.id, shift.id)
+            swapped[folder] = new if done else self.world.instances[folder] | new
+        return self.world.enter(release, swapped)
+
+    def _residency(self, line: str, release: str) -> Iterator[Violation]:
+        for what in self.meetings.outside(line, release):
+            yield self._broken("residency", what)
+
+    def _taken(self, line: str) -> Iterator[Violation]:
+        """What a line's requests meet on the lines that take them while it serves nothing."""
+        ends, begins = line in self.to and not self.to[line], bool(self.to.get(line))
+        mine, found = self.shift_of.get(line), set[str]()
+        for other in self.meetings.takers[line] if ends or self.world.hollow[line] else ():
+            its = self.shift_of.get(other) if other in self.to else None
+            before = self.world.routed.get(other, frozenset())
+            in_order = mine is not None and its is not None
+            if ends:
+                found |= self.to.get(other, before)
+                if not (in_order and mine and its and self.order.before(its.id, mine.id)):
+                    found |= before
+            elif other in self.to and not (begins and in_order and mine and its and self.order.before(mine.id, its.id)):
+                found |= self.to[other]
+        for release in sorted(found):
+            yield from self._residency(line, release)
+
+    # ---- slots that exist once ------------------------------------------------------------------
+
+    def _judge(
+        self, line: str, release: str, folder: str, content: Content, met: Met, swap: Operation | None = None
+    ) -> Iterator[Violation]:
+        """A content of one slot against the rest of the release, and against contents of other slots that exist once.
+
+        With `swap`, `met` was met before the content came: where the flow leads from this slot to the other one, a
+        request meets only what is there now.
+        """
+        once = self.meetings.once(release)
+        slot = once[folder]
+        folders = self.meetings.folders(release)
+        for other in self.meetings.neighbours(line, slot):
+            place = folders.get(other)
+            candidates: frozenset[Content | None] = frozenset([(release, other) if place else None])
+            if place in once:
+                candidates = self._beside(place, swap) if swap else frozenset()
+                if swap is None or not self.meetings.leads(release, slot, other):
+                    candidates |= met.get(place, frozenset())
+            for its in sorted(candidates, key=str):
+                seen = self.meetings.seen(release, content), self.meetings.seen(release, its) if its else None
+                why = self.meetings.pair(line, slot, seen[0], other, seen[1])
+                if why:
+                    yield self._mixed(release, why)
+
+    def _beside(self, folder: str, swap: Operation) -> Contents:
+        """What a folder may hold while a swap of another one is just done."""
+        held = self.world.instances.get(folder, frozenset())
+        for other in self.swaps:
+            if _folder(other) != folder or self.order.before(swap.id, other.id):
+                continue
+            new = frozenset([_content(other)])
+            held = new if self.order.before(other.id, swap.id) else held | new
+        return held
+
+    def _swap(self, swap: Operation) -> Iterator[Violation]:
+        """A new content meets everything in flight that no drain has emptied before it."""
+        folder, content = _folder(swap), _content(swap)
+        for line in self.meetings.lines_of(folder):
+            for release, met in sorted(self.world.flying.get(line, {}).items()):
+                if folder in met and not self._emptied(line, release, swap):
+                    left = self._still(self._left(release, met, swap), swap)
+                    yield from self._judge(line, release, folder, content, left, swap)
+
+    def _left(self, release: str, met: Met, then: Operation | None = None) -> Met:
+        """What a release's requests may have met, once every drain before `then` that names it is done.
+
+        They began after the drain did, where their line still goes to the release: they met only what was there since.
+        """
+        for drain in self.drains:
+            if release in drain.drained and (then is None or self.order.before(drain.id, then.id)):
+                met = {
+                    folder: self._held_at(folder, drain) if folder in self.world.instances else had
+                    for folder, had in met.items()
+                }
+        return met
+
+    def _held_at(self, folder: str, drain: Operation) -> Contents:
+        """What a folder may hold when a drain begins, but for swaps that may come later."""
+        before = [o for o in self.swaps if _folder(o) == folder and self.order.before(o.id, drain.id)]
+        if before:
+            return frozenset(map(_content, before))
+        return self.world.instances[folder]
+
+    def _still(self, met: Met, swap: Operation) -> Met:
+        """Contents met before or while a swap is done: those of other swaps too, unless they wait for it."""
+        seen = dict(met)
+        for other in self.swaps:
+            if other is not swap and _folder(other) in seen and not self.order.before(swap.id, other.id):
+                seen[_folder(other)] |= {_content(other)}
+        return seen
+
+    def _emptied(self, line: str, release: str, then: Operation) -> bool:
+        """Whether a drain ends all requests of a release before an operation, and none begins again before it."""
+        begins = self.shift_of.get(line) if release in self.to.get(line, ()) else None
+        if begins is not None and not self.order.before(then.id, begins.id):
+            return False
+        return any(self.order.before(d.id, then.id) and self._ends(line, release, d) for d in self.drains)
+
+    def _ends(self, line: str, release: str, drain: Operation) -> bool:
+        """Whether a drain ends the requests that a line sent to a release: it sends none once the drain begins."""
+        if release not in drain.drained:
+            return False
+        if release not in self.world.routed.get(line, ()):
+            return True
+        shift = self.shift_of.get(line)
+        leaves = shift is not None and line in self.to and release not in self.to[line]
+        return leaves and shift is not None and self.order.before(shift.id, drain.id)
+
+    def _retire(self, retire: Operation) -> Iterator[Violation]:
+        folder = retire.instance or ""
+        for line in self.meetings.lines_of(folder):
+            kept = self.to.get(line, self.world.routed.get(line, frozenset()))
+            for release in sorted({*self.world.flying.get(line, ()), *kept}):
+                if folder not in self.world.plan.releases[release].instances:
+                    continue
+                if release in kept or not self._emptied(line, release, retire):
+                    yield self._mixed(release, f"{folder} is retired while requests may be on it")
+
+    # ---- capacity -------------------------------------------------------------------------------
+
+    def _difference(self) -> tuple[Need, Need]:
+        """(the most that may be needed on the way, what is needed afterwards), as differences from now."""
+        settings = self.world.plan.settings
+        most: Need = Counter()
+        after: Need = Counter()
+        for fresh in self.fresh.values():
+            added = need_of([self.meetings.content(_content(fresh))], settings)
+            most.update(added)
+            after.update(added)
+        for swap in self.swaps:
+            new = need_of([self.meetings.content(_content(swap))], settings)
+            old = need_of([self.meetings.content(max(self.world.instances[_folder(swap)]))], settings)
+            for key in sorted({*new, *old}):
+                most[key] += max(0, new[key] - old[key])
+                after[key] += new[key] - old[key]
+        for retire in self.retires:
+            held = self.world.instances.get(_folder(retire))
+            if held:
+                after.subtract(need_of([self.meetings.content(max(held))], settings))
+        return most, after
+
+    def _capacity(self) -> Iterator[Violation]:
+        if self.world.limits and (self.fresh or self.swaps):
+            most, _ = self._difference()
+            need: Need = Counter(self.world.need)
+            need.update(most)
+            over = excess(need, self.world.limits)
+            if over:
+                yield self._broken("capacity", sentence(over))
+
+    # ---- move -----------------------------------------------------------------------------------
+
+    def move(self, halfway: bool) -> None:
+        world = self.world
+        for line in self._touched():
+            flying = self._flying_after(line, halfway)
+            if flying != world.flying.get(line, {}):
+                world.put(world.flying, line, flying)
+        if world.limits:
+            for resource, change in self._difference()[1].items():
+                world.put(world.need, resource, world.need[resource] + change)
+        for folder, fresh in self.fresh.items():
+            world.put(world.instances, folder, frozenset([_content(fresh)]))
+            if halfway:
+                world.put(world.unsure, folder, True)
+        for swap in self.swaps:
+            held = world.instances[_folder(swap)] if halfway else frozenset()
+            world.put(world.instances, _folder(swap), held | {_content(swap)})
+        for retire in self.retires:
+            world.remove(world.instances, retire.instance)
+        for line in world.hollow.keys() & self.to.keys():
+            world.put(world.hollow, line, not self.to[line] or (halfway and world.hollow[line]))
+        for line, releases in self.to.items():
+            before = world.routed.get(line, frozenset()) if halfway else frozenset()
+            world.put(world.routed, line, before | releases)
+
+    def _touched(self) -> list[str]:
+        """Lines whose requests in flight this step may change."""
+        lines = dict.fromkeys(self.to)
+        for swap in self.swaps:
+            lines.update(dict.fromkeys(self.meetings.lines_of(_folder(swap))))
+        for drain in self.drains:
+            for release in drain.drained:
+                lines.update(dict.fromkeys(self.meetings.lines_serving(release)))
+        return list(lines)
+
+    def _flying_after(self, line: str, halfway: bool) -> dict[str, Met]:
+        flying: dict[str, Met] = {}
+        if not self.swaps and not self.drains:
+            flying.update(self.world.flying.get(line, {}))
+        for release, met in () if flying else self.world.flying.get(line, {}).items():
+            if not halfway and any(self._ends(line, release, drain) for drain in self.drains):
+                continue
+            seen = dict(met if halfway else self._left(release, met))
+            for swap in self.swaps:
+                if _folder(swap) in seen and not self._emptied(line, release, swap):
+                    seen[_folder(swap)] |= {_content(swap)}
+            flying[release] = seen
+        for release in self.to.get(line, ()):
+            entry = self._met_on_entry(line, release)
+            before = flying.get(release, {})
+            flying[release] = {folder: contents | before.get(folder, frozenset()) for folder, contents in entry.items()}
+        return flying
+
+
+def _folder(operation: Operation) -> str:
+    return operation.instance or ""
+
+
+def _content(operation: Operation) -> Content:
+    return operation.release or "", operation.component or ""
+
+
+__all__ = ["go"]

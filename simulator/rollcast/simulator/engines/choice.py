@@ -1,0 +1,65 @@
+"""Which engine serves a network, and how one is made for a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from rollcast.simulator.base.compiling import kept
+from rollcast.simulator.base.errors import SimulatorError
+from rollcast.simulator.engines.interface import Disturbances, Engine
+from rollcast.simulator.engines.reference.station import Station
+from rollcast.simulator.stations.network import Network
+from rollcast.simulator.traffic.recording import Traffic
+
+Name = Literal["simpy", "compiled"]
+
+
+def choose(asked: str, network: Network) -> tuple[Name, str]:
+    """The engine to use, and why where that needs saying. Raises SimulatorError."""
+    if asked not in ("auto", "simpy", "compiled"):
+        raise SimulatorError(f"There is no engine '{asked}'. Choose auto, simpy or compiled.")
+    hindrance = _hindrance(network)
+    if asked == "compiled" and hindrance:
+        raise SimulatorError(f"The compiled engine can't serve this: {hindrance}. Use --engine simpy.")
+    if asked == "simpy":
+        return "simpy", ""
+    return ("simpy", f"simpy serves, as {hindrance}") if hindrance else ("compiled", "")
+
+
+def _hindrance(network: Network) -> str:
+    own = sorted({spec.profile.station for spec in network.stations} & Station.owned)
+    if own:
+        return f"{', '.join(own)} is a station of your own"
+    if not network.feed_forward:
+        return "requests of different releases meet the same stations in different orders"
+    return ""
+
+
+def must_compile(name: Name) -> bool:
+    """Whether the first run will compile first (a minute or so, once for each version of rollcast)."""
+    return name == "compiled" and not kept()
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes engines for runs: the same for every process."""
+
+    network: Network
+    traffic: Traffic
+    name: Name
+    world: Disturbances  # what the rollout and the world without it meet
+    injected: Disturbances  # what only the rollout meets
+
+    def make(self, seed: int, rollout: bool) -> Engine:
+        """An engine at time 0."""
+        faults = self.world
+        if rollout and self.injected.slow:
+            faults = replace(faults, slow=(*faults.slow, *self.injected.slow))
+        if self.name == "compiled":
+            from rollcast.simulator.engines.compiled.engine import Compiled
+
+            return Compiled(self.network, self.traffic, seed, faults)
+        from rollcast.simulator.engines.reference.world import World
+
+        return World(self.network, self.traffic, seed, faults)

@@ -1,0 +1,110 @@
+"""Detection power: the regressions that this very rollout would catch, how soon, and at what cost.
+
+For each metric that a gate watches, the new version of one changed component is made worse by the gate's margin, and by
+twice that, and the rollout is replayed. Caught is what that metric's own gate rolls back. The component is one
+that has evaluation counts for the metric where such a one changes, else the first that changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rollcast.planner.gates import GateSpec, MetricKind
+from rollcast.simulator.base.errors import SimulatorError
+from rollcast.simulator.engines.interface import Disturbances
+from rollcast.simulator.forecast.models import Detection
+from rollcast.simulator.forecast.runs import Stage, rates_of, seed_of
+from rollcast.simulator.forecast.summary import share_interval, spread
+from rollcast.simulator.replay.faults import Injection, carriers, changed_slots, slowness
+from rollcast.simulator.replay.replay import replay
+
+_SIZES = (1.0, 2.0)
+_OWN = 1 << 20  # detection's runs have luck of their own
+
+
+@dataclass(frozen=True)
+class Question:
+    """One regression to look for."""
+
+    gate: GateSpec
+    injection: Injection
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One replay of it."""
+
+    caught: bool
+    seconds: float
+    requests: int
+    users: int
+
+
+def questions(stage: Stage) -> list[Question]:
+    """Every regression that can be injected."""
+    plan = stage.scene.plan
+    found: dict[tuple[str, float], Question] = {}
+    for line in plan.lines.values():
+        for gate in line.rollout.gates:
+            component = _component(stage, gate)
+            for size in _SIZES:
+                worse = gate.margin * size * (-1 if gate.better == "higher" and gate.kind is MetricKind.MEAN else 1)
+                injection = Injection(gate.metric, worse, component) if component else None
+                if injection is not None and _possible(stage, gate, injection):
+                    found.setdefault((gate.metric, size), Question(gate, injection))
+    return list(found.values())
+
+
+def _component(stage: Stage, gate: GateSpec) -> str | None:
+    changed = changed_slots(stage.scene.plan)
+    for slot in changed:
+        for release in stage.scene.plan.releases.values():
+            if slot in release.slots and gate.metric in release.slots[slot].artifact.evaluations:
+                return slot
+    own = [slot for slot in changed if any(spec.slot == slot for spec in stage.scene.network.stations)]
+    return next(iter(own if gate.kind is MetricKind.QUANTILE else changed), None)
+
+
+def _possible(stage: Stage, gate: GateSpec, injection: Injection) -> bool:
+    if gate.kind is MetricKind.QUANTILE:
+        try:
+            return bool(slowness([injection], stage.scene.plan, stage.scene.network)) and injection.latency
+        except SimulatorError:
+            return False
+    return any(metric.name == gate.metric for metric in stage.scene.metrics)
+
+
+def ask(stage: Stage, question: Question, seed: int, run: int) -> Answer:
+    """One replay of a regression."""
+    own = seed_of(seed, _OWN + run)
+    injections = [*stage.injections, question.injection]
+    maker = replace(
+        stage.maker, injected=Disturbances(slow=slowness(injections, stage.scene.plan, stage.scene.network))
+    )
+    rates = rates_of(replace(stage, injections=tuple(injections)), own)
+    found = replay(stage.scene, maker.make(own, True), own, rates, beyond=False)
+    bad = carriers(stage.scene.plan, stage.scene.network, question.injection.component)
+    requests = np.arange(found.requests, dtype=np.int64)
+    met = requests[np.isin(found.journal.columns.path[requests], bad)]
+    began_s = float(found.journal.columns.arrival_s[met[0]]) if len(met) else found.duration_s
+    users = len(np.unique(stage.scene.traffic.key[found.journal.row(met)]))
+    caught = found.ending == "rolled_back" and found.metric == question.gate.metric
+    return Answer(caught, found.duration_s - began_s, len(met), users)
+
+
+def detection_of(question: Question, answers: Sequence[Answer]) -> Detection:
+    """What the replays of one regression say."""
+    caught = [answer for answer in answers if answer.caught]
+    seconds, requests, users = (
+        np.array([getattr(answer, name) for answer in caught], np.float64) for name in ("seconds", "requests", "users")
+    )
+    return Detection(
+        metric=question.gate.metric, regression=question.injection.delta, component=question.injection.component,
+        probability=len(caught) / len(answers), probability_interval=share_interval(len(caught), len(answers)),
+        seconds=float(np.median(seconds)) if caught else None, seconds_interval=spread(seconds),
+        requests_exposed=float(requests.mean()) if caught else None, requests_interval=spread(requests),
+        users_exposed=float(users.mean()) if caught else None, users_interval=spread(users),
+    )  # fmt: skip

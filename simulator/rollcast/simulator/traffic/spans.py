@@ -1,0 +1,79 @@
+"""Generative AI spans of OpenTelemetry, as the OTLP file exporter writes them: one JSON object a line.
+
+Attribute names are those of the semantic conventions (https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/):
+gen_ai.usage.input_tokens, gen_ai.usage.output_tokens; the user is user.id (or enduser.id), else session.id, else
+gen_ai.conversation.id. Spans without token usage are no requests to a model and are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rollcast.simulator.base.errors import TrafficError
+from rollcast.simulator.traffic.fields import REMEDY, key, number, timestamp_s, tokens
+
+Plain = str | int | float | bool
+_INPUT, _OUTPUT = "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"
+_OLD_INPUT, _OLD_OUTPUT = "gen_ai.usage.prompt_tokens", "gen_ai.usage.completion_tokens"
+_USERS = ("user.id", "enduser.id", "session.id", "gen_ai.conversation.id")
+_KEPT: Mapping[str, str] = {
+    "cloud.region": "region",
+    "gen_ai.request.model": "model",
+    "gen_ai.operation.name": "operation",
+    "deployment.environment.name": "environment",
+}
+
+
+@dataclass(frozen=True)
+class Span:
+    """One request to a model."""
+
+    start_s: float
+    end_s: float
+    first_token_s: float  # NaN where it was not recorded
+    input_tokens: int
+    output_tokens: int
+    key: str
+    attributes: Mapping[str, Plain]
+
+
+def spans_of(record: Mapping[str, Any], place: str) -> Iterator[Span]:
+    """The generative AI spans of one exported line. Raises TrafficError naming the place."""
+    try:
+        for resource in record.get("resourceSpans", ()):
+            shared = _attributes(resource.get("resource", {}).get("attributes", ()))
+            for scope in resource.get("scopeSpans", ()):
+                for span in scope.get("spans", ()):
+                    own = {**shared, **_attributes(span.get("attributes", ()))}
+                    if _INPUT in own or _OLD_INPUT in own:
+                        yield _span(span, own, place)
+    except (AttributeError, TypeError, KeyError, ValueError) as error:
+        raise TrafficError(f"{place}: not an OTLP trace export ({error}). {REMEDY}") from None
+
+
+def _attributes(listed: Any) -> dict[str, Plain]:
+    found: dict[str, Plain] = {}
+    for attribute in listed:
+        for kind, value in attribute["value"].items():
+            if kind == "intValue":
+                found[attribute["key"]] = int(value)
+            elif kind in ("stringValue", "doubleValue", "boolValue"):
+                found[attribute["key"]] = value
+    return found
+
+
+def _span(span: Mapping[str, Any], own: Mapping[str, Plain], place: str) -> Span:
+    start_s = timestamp_s(span["startTimeUnixNano"], place, "ns")
+    end_s = timestamp_s(span["endTimeUnixNano"], place, "ns")
+    if end_s < start_s:
+        raise TrafficError(f"{place}: a span ends before it starts. {REMEDY}")
+    first = own.get("gen_ai.response.time_to_first_chunk", own.get("gen_ai.server.time_to_first_token"))
+    users = (key(own[name], place) for name in _USERS if name in own)
+    user = next(filter(None, users), key(span.get("traceId"), place))
+    return Span(
+        start_s, end_s, float("nan") if first is None else number(first, place),
+        tokens(own.get(_INPUT, own.get(_OLD_INPUT)), place), tokens(own.get(_OUTPUT, own.get(_OLD_OUTPUT, 0)), place),
+        user, {label: own[name] for name, label in _KEPT.items() if name in own},
+    )  # fmt: skip

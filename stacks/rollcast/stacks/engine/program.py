@@ -1,0 +1,222 @@
+"""A milestone as a Pulumi program: what must exist once it is reached, and in which order it is made so.
+
+What exists at a milestone is declared in full: instances, flags and the steps of its own operations. What the milestone
+retires is left out, so the engine deletes it, and it does that last: after the flag has moved and the drain is over.
+`depends_on` is the operations' `after`. A pipeline's flag waits for whatever its shifts wait for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rollcast.planner.declaration.models import Environment
+from rollcast.planner.plan.models import Operation, WorldState
+from rollcast.planner.releases.releases import Line, Release, canonical, digest_of
+from rollcast.planner.routing.split import flag_key
+from rollcast.stacks.registries.artifacts import BUILD_TIMEOUT_S, Definitions, recipe_of
+from rollcast.stacks.targets.definitions import Audiences, compiled, content_digest, document_of
+
+_WRITE_S = 60.0
+_WARM_S = 600.0
+_EVALUATE_S = 3600.0
+_DRAIN_S = 900.0  # beyond the wait that is asked for
+
+
+def most_s() -> float:
+    """The longest that any one operation may take: ROLLCAST_TIMEOUT_S, or each kind's own limit."""
+    return float(os.environ.get("ROLLCAST_TIMEOUT_S", "inf"))
+
+
+@dataclass(frozen=True)
+class Node:
+    """One resource: its type, name and inputs, and the names of those that it waits for."""
+
+    kind: str
+    name: str
+    inputs: Mapping[str, Any]
+    after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Goal:
+    """The world that a milestone asks for, and the operations that lead to it."""
+
+    rollout: str
+    settings: Environment
+    state: WorldState
+    operations: Sequence[Operation]
+    releases: Mapping[str, Release]
+    lines: Mapping[str, Line]
+    audiences: Audiences
+    live_flags: Mapping[str, Mapping[str, Any]]
+    definitions: Definitions
+    digests: Mapping[str, str]
+    owner: str = ""
+
+
+def nodes_of(goal: Goal) -> list[Node]:
+    """The resources of a milestone, each after all that it waits for."""
+    return _Builder(goal).all()
+
+
+@dataclass
+class _Builder:
+    goal: Goal
+    nodes: dict[str, Node] = field(default_factory=dict)
+
+    def all(self) -> list[Node]:
+        for folder in self.goal.state.instances:
+            self._instance(folder)
+        for operation in self.goal.operations:
+            self._operation(operation)
+        for pipeline in self._pipelines():
+            self._flag(pipeline)
+        return list(self.nodes.values())
+
+    def _pipelines(self) -> list[str]:
+        serving = {self.goal.lines[line].pipeline for line, shares in self.goal.state.serving.items() if shares}
+        return sorted({*serving, *self.goal.live_flags})
+
+    def _gone(self, pipeline: str) -> bool:
+        """Whether nothing of a pipeline is left: no line serves and no instance exists. In a pause its instances do."""
+        goal = self.goal
+        own = [line for line, rules in goal.lines.items() if rules.pipeline == pipeline and line in goal.state.serving]
+        if not own or any(goal.state.serving[line] for line in own):
+            return False
+        return all(goal.releases[release].pipeline != pipeline for release, _ in goal.state.instances.values())
+
+    def _add(self, kind: str, name: str, inputs: Mapping[str, Any], after: Sequence[str] = ()) -> str:
+        timeout_s = min(inputs["timeout_s"], most_s())
+        self.nodes[name] = Node(kind, name, {**inputs, "timeout_s": timeout_s}, tuple(dict.fromkeys(after)))
+        return name
+
+    def _target(self) -> dict[str, str]:
+        return self.goal.settings.target.model_dump(include={"kind", "definition", "instances"})
+
+    # ---- operations ---------------------------------------------------------------------------
+
+    def _waits(self, operations: Sequence[Operation]) -> list[str]:
+        """The resources that must come first. Operations of earlier milestones are done."""
+        own = {operation.id: operation for operation in self.goal.operations}
+        found = (self._operation(own[name]) for operation in operations for name in operation.after if name in own)
+        return [name for name in found if name]
+
+    def _operation(self, operation: Operation) -> str:
+        """The resource that carries an operation out; empty for a retirement, which is the absence of one."""
+        if operation.kind == "retire":
+            return ""
+        if operation.kind == "provision":
+            return self._instance(operation.instance or "")
+        if operation.kind in ("shift", "flag"):
+            return self._flag(self._pipeline_of(operation))
+        name = f"{operation.kind}:{operation.id}"
+        if name in self.nodes:
+            return name
+        inputs = {"warm": self._warm, "evaluate": self._evaluate, "drain": self._drain}[operation.kind](operation)
+        run = {"run": f"{self.goal.rollout}/{operation.id}", "endpoint": self.goal.settings.target.endpoint or ""}
+        return self._add(operation.kind.capitalize(), name, {**run, **inputs}, self._waits([operation]))
+
+    def _pipeline_of(self, operation: Operation) -> str:
+        return self.goal.lines[operation.line or ""].pipeline
+
+    def _warm(self, operation: Operation) -> dict[str, Any]:
+        return {"instance": operation.instance, "timeout_s": _WARM_S}
+
+    def _evaluate(self, operation: Operation) -> dict[str, Any]:
+        assert operation.evaluate is not None
+        channel = self.goal.lines[operation.line or ""].channel
+        return {
+            "release": canonical(self.goal.releases[operation.release or ""].variant(channel)),
+            "suite": operation.evaluate.suite,
+            "thresholds": operation.evaluate.thresholds,
+            "recipe": canonical(recipe_of([operation.evaluate.suite], self.goal.definitions, self.goal.digests)),
+            "timeout_s": _EVALUATE_S,
+        }
+
+    def _drain(self, operation: Operation) -> dict[str, Any]:
+        return {
+            "releases": list(operation.drained),
+            "least_s": operation.wait_s,
+            "timeout_s": operation.wait_s + _DRAIN_S,
+        }
+
+    # ---- what lasts ---------------------------------------------------------------------------
+
+    def _instance(self, folder: str) -> str:
+        name = f"instance:{folder}"
+        if name in self.nodes:
+            return name
+        release, slot = self.goal.state.instances[folder]
+        version = self.goal.releases[release].slots[slot]
+        document = document_of(self.goal.releases[release])
+        inputs = {
+            "target": self._target(),
+            "folder": folder,
+            "reference": version.reference,
+            "digest": version.digest,
+            "slot": slot,
+            "release": release,
+            "document": digest_of(document),
+            "documents": canonical({digest_of(document): canonical(document)}),
+            "recipe": canonical(self._recipe(version.reference, release)),
+            "timeout_s": float(BUILD_TIMEOUT_S),
+        }
+        makes = [op for op in self.goal.operations if op.kind == "provision" and op.instance == folder]
+        return self._add("Instance", name, inputs, self._waits(makes))
+
+    def _recipe(self, reference: str, release: str) -> dict[str, Any]:
+        """What an artifact is made from: as declared, else, for an old release, as far as the release itself tells."""
+        versions = {slot.reference: slot for slot in self.goal.releases[release].slots.values()}
+        wanted = versions[reference]
+        if self.goal.digests.get(reference) == wanted.digest:
+            return recipe_of([reference], self.goal.definitions, self.goal.digests)
+        definition = wanted.artifact.model_dump(mode="json", by_alias=True)
+        return {"definitions": {reference: definition}, "digests": {reference: wanted.digest}}
+
+    def _flag(self, pipeline: str) -> str:
+        name = f"flag:{pipeline}"
+        if name in self.nodes:
+            return name
+        shifts = [
+            op for op in self.goal.operations if op.kind in ("shift", "flag") and self._pipeline_of(op) == pipeline
+        ]
+        if self._gone(pipeline):
+            return ""  # its flag is no part of the program, so the engine deletes it
+        waits = self._waits(shifts)
+        if shifts or pipeline not in self.goal.live_flags:
+            goal = self.goal
+            flag, documents = compiled(
+                pipeline, goal.lines, goal.state.serving, goal.releases, goal.audiences, goal.owner
+            )
+        else:
+            flag, documents = dict(self.goal.live_flags[pipeline]), {}
+        inputs = {
+            "target": self._target(),
+            "key": flag_key(pipeline),
+            "flag": canonical(flag),
+            "content": content_digest(flag),
+            "endpoint": self.goal.settings.target.endpoint or "",
+            "documents": canonical(documents),
+            "timeout_s": _WRITE_S,
+        }
+        return self._add("Flag", name, inputs, waits)
+
+
+def program_of(nodes: Sequence[Node]) -> Callable[[], None]:
+    """The inline program that declares these resources."""
+    import pulumi
+
+    class _Resource(pulumi.CustomResource):
+        def __init__(self, node: Node, after: list[pulumi.Resource]) -> None:
+            options = pulumi.ResourceOptions(depends_on=after)
+            super().__init__(f"rollcast:live:{node.kind}", node.name, dict(node.inputs), options)
+
+    def program() -> None:
+        made: dict[str, pulumi.Resource] = {}
+        for node in nodes:
+            made[node.name] = _Resource(node, [made[name] for name in node.after])
+
+    return program

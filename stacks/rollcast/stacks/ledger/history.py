@@ -1,0 +1,61 @@
+"""The ledger, read: which rollouts there were, and how each ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rollcast.stacks.ledger import Ledger, Record
+from rollcast.stacks.ledger.records import verify
+from rollcast.stacks.ledger.rejections import RETRIED
+from rollcast.stacks.ledger.rollouts import FINISHED, STARTED
+
+FORMAT_VERSION = "1.0"
+
+
+def history(ledger: Ledger) -> dict[str, Any]:
+    """Every rollout, the newest first, and whether the chain is whole. Raises LedgerError when it is not."""
+    records = ledger.records()
+    count = verify(records)
+    rollouts = [_rollout(records, record) for record in records if record.kind == STARTED]
+    return {
+        "format_version": FORMAT_VERSION,
+        "scope": ledger.scope,
+        "records": count,
+        "head": records[-1].hash if records else None,
+        "rollouts": rollouts[::-1],
+    }
+
+
+def _rollout(records: Iterable[Record], started: Record) -> dict[str, Any]:
+    own = [record for record in records if record.rollout == started.rollout]
+    ended = next((record for record in own if record.kind == FINISHED), None)
+    body = started.body
+    return {
+        "id": started.rollout,
+        "started_s": started.time_s,
+        "ended_s": ended.time_s if ended else None,
+        "by": body.get("by", ""),
+        "why": body.get("reason", ""),
+        "from_release": body["from_release"],
+        "to_release": body["to_release"],
+        "plan_digest": body["plan_digest"],
+        "outcome": ended.body["outcome"] if ended else None,
+        "reason": ended.body["reason"] if ended else "",
+        "milestones": [_step(record) for record in own if record.kind == "reached"],
+        "orders": [{"time_s": r.time_s, **r.body} for r in own if r.kind == "order"],
+        "retries": [{"time_s": r.time_s, **r.body} for r in own if r.kind == RETRIED],
+        "failures": [r.body["error"] for r in own if r.kind == "failed"],
+        "drift": [text for r in own if r.kind == "drift" for text in r.body["moved"]],
+        "tally": ended.body["tally"] if ended else None,
+    }
+
+
+def _step(record: Record) -> dict[str, Any]:
+    body = record.body
+    return {
+        "time_s": record.time_s,
+        "milestone": body["milestone"],
+        "title": body["title"],
+        "rollback": body["rollback"],
+    }

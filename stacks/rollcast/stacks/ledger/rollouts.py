@@ -1,0 +1,103 @@
+"""A rollout under way: the plan and all that it needs, kept in the ledger so that any process can go on with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rollcast.planner.declaration.models import Declaration
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.releases.releases import Line, digest_of
+from rollcast.stacks.ledger import Lease, Ledger, Record
+from rollcast.stacks.registries.artifacts import Definitions, definitions_of
+from rollcast.stacks.targets.definitions import Audiences, stored
+
+STARTED, FINISHED = "started", "finished"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one rollout carries out. `lines` and `audiences` are those of the plan and of what it replaces.
+
+    `owner` is the lineage of its ledger, which what it writes carries.
+    """
+
+    id: str
+    plan: Plan
+    declaration: Declaration
+    definitions: Definitions
+    digests: Mapping[str, str]
+    lines: Mapping[str, Line]
+    audiences: Audiences
+    started_s: float
+    owner: str
+
+
+def scope_of(declaration: Declaration, environment: str) -> str:
+    """The ledger's name for a pipeline in an environment."""
+    return f"{declaration.pipeline}/{environment}"
+
+
+def begin(
+    ledger: Ledger,
+    lease: Lease,
+    plan: Plan,
+    declaration: Declaration,
+    digests: Mapping[str, str],
+    before: Mapping[str, Any],
+    about: Mapping[str, Any],
+) -> Work:
+    """Writes down that a rollout begins, with everything that it needs.
+
+    `before`: the routing that it replaces; `about`: who, why, from what.
+    """
+    documents = {
+        "plan": ledger.put(plan.model_dump(mode="json", by_alias=True)),
+        "declaration": ledger.put(declaration.model_dump(mode="json", by_alias=True, exclude_defaults=True)),
+        "digests": ledger.put(dict(digests)),
+        "before": ledger.put(dict(before)),
+    }
+    last = ledger.last(STARTED)
+    name = "ro-" + digest_of([ledger.scope, lease.token, documents["plan"], last.seq if last else -1])[7:19]
+    body = {
+        **about,
+        "documents": documents,
+        "plan_digest": plan.digest,
+        "binding": plan.binding.model_dump(mode="json"),
+        "from_release": plan.from_release,
+        "to_release": plan.to_release,
+        "holder": str(lease.holder),
+    }
+    return load(ledger, ledger.append(STARTED, name, body, lease))
+
+
+def load(ledger: Ledger, started: Record) -> Work:
+    """The rollout that a record began."""
+    documents = started.body["documents"]
+    plan = stored(Plan, ledger.get(documents["plan"]), f"The plan of {started.rollout}")
+    declaration = stored(Declaration, ledger.get(documents["declaration"]), f"The declaration of {started.rollout}")
+    before = ledger.get(documents["before"])
+    lines = {key: stored(Line, line, f"Line '{key}'") for key, line in before["lines"].items()}
+    return Work(
+        id=started.rollout,
+        plan=plan,
+        declaration=declaration,
+        definitions=definitions_of(declaration),
+        digests=ledger.get(documents["digests"]),
+        lines={**lines, **plan.lines},
+        audiences={**before["audiences"], **plan.audiences},
+        started_s=started.time_s,
+        owner=ledger.lineage(),
+    )
+
+
+def under_way(ledger: Ledger) -> Record | None:
+    """The record that began the rollout under way; None when there is none."""
+    last = ledger.last(STARTED, FINISHED)
+    return last if last is not None and last.kind == STARTED else None
+
+
+def serial_of(ledger: Ledger) -> int:
+    """How many rollouts have begun here: a plan made before another one began is stale."""
+    return sum(1 for record in ledger.records() if record.kind == STARTED)

@@ -1,0 +1,4 @@
+"""Artifacts as content: where they come from, what their digest covers, and the lock that pins them.
+
+What `apply` uses is what the lock names. Read `artifacts`, then `lock`.
+"""

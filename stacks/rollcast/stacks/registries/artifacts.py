@@ -1,0 +1,252 @@
+"""Artifacts as content: what they are made from (their digest), and the folder that they become.
+
+The digest of an artifact is of its recipe: definition, source files, the programs named in `build`, and the digests of
+what it is derived from. It is known before anything is built, and changes whenever any of that does.
+
+Content is `file:PATH` below the project, without symbolic links: what stands behind one could change unnoticed. A
+hosted model is `vendor:NAME` with a date in its name: pinned by name, not by content. No other source can be looked at,
+so none is given a digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rollcast.planner.declaration.models import Declaration
+from rollcast.planner.releases.releases import digest_of
+from rollcast.stacks.base import atomic_files as whole_files
+from rollcast.stacks.base.errors import StackError
+
+BUILD_TIMEOUT_S = 1800
+_TELL_S = 5.0  # how often a long build says that it is still at work
+Progress = Callable[[str], None]
+Stopped = Callable[[], bool]
+Definitions = Mapping[str, Mapping[str, Any]]  # artifact reference -> its definition as JSON
+BY_NAME = "by name, not by content"
+_FILE, _VENDOR = "file:", "vendor:"
+_DATE = re.compile(r"(?<!\d)20\d\d(?P<dash>-?)(0[1-9]|1[0-2])(?P=dash)(0[1-9]|[12]\d|3[01])(?!\d)")
+
+
+def definitions_of(declaration: Declaration) -> dict[str, dict[str, Any]]:
+    """Every artifact's definition by reference."""
+    return {a.reference: a.model_dump(mode="json", by_alias=True) for a in declaration.artifacts}
+
+
+def source_mistake(item: Mapping[str, Any]) -> str:
+    """What is wrong with where an artifact's content is, and what to do; empty where nothing is."""
+    source = item.get("source")
+    if source is None or source.startswith(_FILE):
+        return ""
+    label = f"{item['name']}@{item['version']}: source '{source}'"
+    if source.startswith(_VENDOR):
+        if _DATE.search(source):
+            return ""
+        return (
+            f"{label} names no dated version, so the vendor may serve something else under it. "
+            "Write the dated name of the model, as in 'vendor:example/model-2026-05-01'."
+        )
+    what = "is of a kind that can't be read" if ":" in source else "has no scheme"
+    return (
+        f"{label} {what}, so there is no content to pin. Supported: 'file:PATH' below the project, and for a hosted "
+        "model 'vendor:NAME' with a date in the name."
+    )
+
+
+def digests_of(definitions: Definitions, project: Path) -> dict[str, str]:
+    """The digest of every artifact. Raises StackError naming a source that can't be read, or a link in it."""
+    found: dict[str, str] = {}
+
+    def visit(reference: str) -> str:
+        if reference not in found:
+            item = definitions[reference]
+            recipe: dict[str, Any] = {
+                k: item.get(k) for k in ("kind", "name", "version", "source", "build", "parameters")
+            }
+            recipe["derived_from"] = [visit(source) for source in item.get("derived_from") or ()]
+            try:
+                recipe["files"] = [_tree(path) for path in _inputs(item, project)]
+            except (OSError, RuntimeError, ValueError) as error:  # no right to read it, links in a ring, no path at all
+                raise StackError(f"{reference}: its source can't be read ({error}). Correct 'source'.") from None
+            found[reference] = item.get("digest") or digest_of(recipe)
+        return found[reference]
+
+    for reference in definitions:
+        visit(reference)
+    return found
+
+
+def _inputs(item: Mapping[str, Any], project: Path) -> list[Path]:
+    paths = [path for word in (item.get("build") or ()) if (path := project / word).is_file()]
+    source = item.get("source") or ""
+    return [*paths, _source(source, project, item)] if source.startswith(_FILE) else paths
+
+
+def _source(source: str, project: Path, item: Mapping[str, Any]) -> Path:
+    named = project / source.removeprefix(_FILE)
+    label = f"{item['name']}@{item['version']}"
+    _refuse_links(label, _way_to(named, project), project)
+    path = named.resolve()
+    if not path.is_relative_to(project.resolve()):
+        raise StackError(f"{label}: source '{source}' is outside the project. Move it below {project}.")
+    if not path.exists():
+        raise StackError(f"{label}: source '{source}' isn't there. Correct the path, which is relative to the project.")
+    _refuse_links(label, _below(path), project.resolve())
+    return path
+
+
+def _way_to(path: Path, project: Path) -> Iterator[Path]:
+    """A path and the folders between it and the project, as they are written."""
+    parts = Path(os.path.normpath(path.relative_to(project))).parts if path.is_relative_to(project) else ()
+    return (project.joinpath(*parts[: count + 1]) for count in range(0 if ".." in parts else len(parts)))
+
+
+def _below(path: Path) -> Iterator[Path]:
+    """All that is in a folder; no link is followed."""
+    for folder, folders, files in os.walk(path, followlinks=False):
+        yield from (Path(folder) / name for name in sorted((*folders, *files)))
+
+
+def _refuse_links(label: str, paths: Iterable[Path], project: Path) -> None:
+    for path in paths:
+        if path.is_symlink():
+            raise StackError(
+                f"{label}: {path.relative_to(project)} is a symbolic link to {os.readlink(path)}, and what is behind "
+                "it may change unnoticed. Put the content itself there."
+            )
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise StackError(f"{label}: {path.relative_to(project)} is no file and no folder. Remove it.")
+
+
+def _tree(path: Path) -> list[list[str]]:
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    root = path.parent if path.is_file() else path
+    return [[str(f.relative_to(root)), hashlib.sha256(f.read_bytes()).hexdigest()] for f in files]
+
+
+def recipe_of(references: Iterable[str], definitions: Definitions, digests: Mapping[str, str]) -> dict[str, Any]:
+    """Everything that some artifacts are made from, and no more: definitions and digests, lineage included."""
+    needed: dict[str, Mapping[str, Any]] = {}
+    pending = list(references)
+    while pending:
+        reference = pending.pop()
+        if reference not in needed:
+            needed[reference] = definitions[reference]
+            pending.extend(definitions[reference].get("derived_from") or ())
+    return {"definitions": dict(sorted(needed.items())), "digests": {name: digests[name] for name in sorted(needed)}}
+
+
+def materialize(
+    reference: str,
+    definitions: Definitions,
+    digests: Mapping[str, str],
+    project: Path,
+    *,
+    progress: Progress = lambda text: None,
+    stopped: Stopped = lambda: False,
+    timeout_s: float = BUILD_TIMEOUT_S,
+) -> Path:
+    """The folder with an artifact's content and its manifest, made once and kept. Raises StackError."""
+    digest = digests[reference]
+    folder = project / ".rollcast" / "artifacts" / f"{reference}-{digest[7:19]}"
+    with whole_files.locked(folder.with_name(f".{folder.name}.lock"), wait_s=timeout_s):
+        if (folder / "manifest.json").is_file():
+            return folder
+        item = definitions[reference]
+        found = {
+            source: materialize(
+                source, definitions, digests, project, progress=progress, stopped=stopped, timeout_s=timeout_s
+            )
+            for source in item.get("derived_from") or ()
+        }
+        sources = [{"artifact": name, "folder": str(path.resolve())} for name, path in found.items()]
+        staging = folder.with_name(f"{whole_files.STAGING}{folder.name}")
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(0o700)
+        try:
+            if str(item.get("source") or "").startswith(_FILE):
+                _copy(_source(item["source"], project, item), staging)
+            if item.get("build"):
+                _Build(reference, item, sources, staging, project).run(progress, stopped, timeout_s)
+            manifest = {k: item.get(k) for k in ("kind", "name", "version", "parameters")}
+            manifest.update(digest=digest, content=digest_of(_tree(staging)))
+            (staging / "manifest.json").write_text(json.dumps(manifest, sort_keys=True) + "\n", "utf-8")
+            staging.chmod(0o755)
+            whole_files.place(staging, folder)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    return folder
+
+
+def _copy(path: Path, staging: Path) -> None:
+    if path.is_file():
+        shutil.copy2(path, staging)
+    else:
+        shutil.copytree(path, staging, dirs_exist_ok=True, symlinks=False)
+
+
+class _Build:
+    """One run of an artifact's `build`: a program and its arguments, never a shell."""
+
+    def __init__(
+        self, reference: str, item: Mapping[str, Any], sources: list[dict[str, str]], staging: Path, project: Path
+    ) -> None:
+        self.reference, self.item, self.staging, self.project = reference, item, staging, project
+        self.task = {k: item.get(k) for k in ("kind", "name", "version", "parameters")} | {"derived_from": sources}
+
+    def run(self, progress: Progress, stopped: Stopped, timeout_s: float) -> None:
+        """Raises StackError when the program can't be run, fails, takes too long or is cancelled."""
+        with (
+            tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as described,
+            tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
+        ):
+            json.dump(self.task, described)
+            described.flush()
+            environment = {
+                **os.environ,
+                "ROLLCAST_ARTIFACT_OUT": str(self.staging.resolve()),
+                "ROLLCAST_ARTIFACT": described.name,
+            }
+            argv = [sys.executable if word == "python" else word for word in self.item["build"]]
+            try:
+                process = subprocess.Popen(
+                    argv, cwd=self.project, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                    stderr=errors,
+                )  # fmt: skip
+            except OSError as error:
+                raise StackError(f"{self.reference}: its build can't be run ({error}). Correct 'build'.") from None
+            try:
+                self._watch(process, progress, stopped, timeout_s)
+            finally:
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
+            if process.returncode:
+                errors.seek(0)
+                tail = " ".join(errors.read().strip().splitlines()[-1:]) or "no message"
+                code = process.returncode
+                raise StackError(f"{self.reference}: its build ended with {code}: {tail}. Correct 'build'.")
+
+    def _watch(self, process: subprocess.Popen[bytes], progress: Progress, stopped: Stopped, timeout_s: float) -> None:
+        began = told = time.monotonic()
+        progress(f"building {self.reference}")
+        while process.poll() is None:
+            now = time.monotonic()
+            if stopped():
+                raise StackError(f"{self.reference}: its build was cancelled. Run 'rollcast apply --resume'.")
+            if now - began > timeout_s:
+                raise StackError(f"{self.reference}: its build took more than {timeout_s:g} s. Make it faster.")
+            if now - told >= _TELL_S:
+                told = now
+                progress(f"building {self.reference}: {now - began:.0f} s")
+            time.sleep(0.02)

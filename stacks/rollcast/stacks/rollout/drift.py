@@ -1,0 +1,161 @@
+"""Drift: what was changed by hand since the last rollout, said in sentences. Nothing is changed here.
+
+The ledger says what the last rollout left (its last milestone, or the start of a wave that was led back), each flag
+says what rollcast wrote, and the target says what is there. Without a ledger there are only flags to drift from. Of an
+instance its manifest is compared, and not the files beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rollcast.planner.plan.models import LiveState, Plan, WorldState, fold
+from rollcast.planner.releases.releases import digest_of
+from rollcast.planner.rollout.state_machine import Outcome
+from rollcast.stacks.base.errors import DriftError, LedgerError, StackError
+from rollcast.stacks.ledger import Ledger, Record, existing_ledger
+from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, Work, load, scope_of, serial_of
+from rollcast.stacks.project import Project
+from rollcast.stacks.rollout.checkpoint import Kept
+from rollcast.stacks.state.live import Live, moved, read, target_at
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What rollcast left, which a plan begins from, and what of the world is otherwise now.
+
+    `state` is what is live where nothing drifted; `live` is what was read; `work` is the last rollout, None before one.
+    """
+
+    state: LiveState
+    drift: tuple[str, ...]
+    live: Live
+    work: Work | None
+
+    @property
+    def digest(self) -> str:
+        """Of the state and its drift: a plan that was made before a change by hand is stale."""
+        return digest_of([self.state.digest, *self.drift]) if self.drift else self.state.digest
+
+    @property
+    def kept_flags(self) -> Mapping[str, dict[str, object]]:
+        """The flags that need no repair, by pipeline."""
+        lines = {**(self.work.lines if self.work else {}), **self.live.lines}
+        wrong = {
+            lines[line].pipeline
+            for line in {*self.state.serving, *self.live.state.serving}
+            if self.state.serving.get(line) != self.live.state.serving.get(line)
+        }
+        return {name: flag for name, flag in self.live.flags.items() if name not in wrong}
+
+
+def standing(project: Project) -> Standing:
+    """Where the last rollout left the world, and what was changed since.
+
+    A last rollout of another target, or of a version of rollcast that this one can't read, says nothing about it.
+    Raises StackError where ledger or target can't be read, DriftError where a flag was never rollcast's.
+    """
+    pipelines = set(project.declaration.each_pipeline())
+    live = read(target_at(project.folder, project.environment), sorted(pipelines), edited="as written")
+    ledger = existing_ledger(project.folder, scope_of(project.declaration, project.environment_name))
+    started = ledger.last(STARTED) if ledger else None
+    work = _work(project, ledger, started) if ledger and started else None
+    expected = [_of(pipelines, state, work) for state in _expected(ledger, started, work)] if ledger and work else []
+    gone = moved(live.state, *expected) if expected else []
+    if live.foreign and not gone:
+        raise DriftError(f"{live.edits[live.foreign[0]]}. Remove it from the definition, or choose another target.")
+    nearest = min(expected, key=lambda state: len(moved(live.state, state)), default=None)
+    state = left_by(live.state, nearest, work) if gone and nearest and work else live.state
+    serial = {"serial": serial_of(ledger) if ledger else 0}
+    return Standing(state.model_copy(update=serial), (*live.edits.values(), *gone), live, work)
+
+
+def _work(project: Project, ledger: Ledger, started: Record) -> Work | None:
+    """The last rollout, where it was about this target."""
+    try:
+        work = load(ledger, started)
+    except LedgerError:
+        raise
+    except StackError:
+        return None
+    then, now = work.plan.settings.target, project.environment.target
+    return work if then.model_copy(update={"endpoint": now.endpoint}) == now else None
+
+
+def _of(pipelines: set[str], state: WorldState, work: Work | None) -> WorldState:
+    """A state without the lines and the instances of pipelines that are declared no more."""
+    lines = work.lines if work else {}
+    serving = {key: s for key, s in state.serving.items() if key not in lines or lines[key].pipeline in pipelines}
+    releases = work.plan.releases if work else {}
+    instances = {
+        folder: owner
+        for folder, owner in state.instances.items()
+        if owner[0] not in releases or releases[owner[0]].pipeline in pipelines
+    }
+    return WorldState(serving, instances)
+
+
+def drift_of(project: Project) -> list[str]:
+    """What is not as rollcast left it. Raises StackError where ledger or target can't be read."""
+    try:
+        return list(standing(project).drift)
+    except DriftError as error:
+        return [str(error)]
+
+
+def left_by(live: LiveState, expected: WorldState, work: Work) -> LiveState:
+    """The live state as a rollout leaves it: what of it is otherwise counts for nothing."""
+    known = {**work.plan.releases, **live.releases}
+    serving = {line: shares for line, shares in expected.serving.items() if shares}
+    owners = {release for release, _ in expected.instances.values()}
+    served = {share.release for shares in serving.values() for share in shares}
+    lines = {**{key: line for key, line in work.lines.items() if key in serving}, **live.lines}
+    return LiveState(
+        serving=serving,
+        releases={name: known[name] for name in sorted(owners | served) if name in known},
+        instances=expected.instances,
+        lines=lines,
+    )
+
+
+def lineage_of(project: Project) -> str:
+    """Which ledger this environment's history is in: the hash of its first record; empty before there is one."""
+    ledger = existing_ledger(project.folder, scope_of(project.declaration, project.environment_name))
+    return ledger.lineage() if ledger else ""
+
+
+def _expected(ledger: Ledger, started: Record | None, work: Work) -> list[WorldState]:
+    """The states that the rollout may have left; empty while operations are under way."""
+    if started is None:
+        return []
+    plan = work.plan
+    ended = next((r for r in ledger.records(started.seq, started.rollout) if r.kind == FINISHED), None)
+    if ended is None:
+        kept = Kept.of(ledger.position(started.rollout))
+        position = kept.position
+        if position is None or kept.intent is not None or position.rollback_from is not None:
+            return []
+        return [plan.state_at(position.milestone)]
+    if ended.body["outcome"] == Outcome.PROMOTED.value:
+        return [plan.state_at(len(plan.milestones) - 1)]
+    if ended.body["outcome"] != Outcome.ROLLED_BACK.value:
+        return []
+    position = Kept.of(ledger.position(started.rollout)).position
+    start = position.rollback_from if position else None
+    return [*_wave_starts(plan), *([led_back(plan, start)] if start is not None else [])]
+
+
+def led_back(plan: Plan, start: int) -> WorldState:
+    """The state at the end of the way back from a milestone.
+
+    It serves what the start of the wave does; what was overwritten in place may stand there under the release that the
+    way back wrote it for.
+    """
+    state, way = plan.state_at(start), plan.rollback_of(start)
+    return fold(state, way.milestones, way.operations) if way else state
+
+
+def _wave_starts(plan: Plan) -> list[WorldState]:
+    first = {milestone.wave: milestone.index for milestone in reversed(plan.milestones)}
+    return [plan.state_at(index - 1) for index in sorted(first.values())]

@@ -1,0 +1,329 @@
+"""The driver: the planner's own state machine in real time, with Pulumi for hands and telemetry for eyes.
+
+It decides nothing. It asks the rollout what is next, writes the intent to the ledger, does it, checks the world, writes
+the result and where the rollout now stands, and so on. Killed between any two of these, another driver goes on from the
+ledger and the live state: every step may be done again, and a step that was done is found done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from rollcast.planner.gates import StageVerdict, Verdict
+from rollcast.planner.plan.models import Milestone, Operation, Serving
+from rollcast.planner.rollout.state_machine import PAUSED, Arms, Finished, Hold, Observe, Outcome, Reach
+from rollcast.stacks.base.clock import Clock
+from rollcast.stacks.base.errors import DriftError, EngineError, LedgerError, StackError
+from rollcast.stacks.base.events import Tell
+from rollcast.stacks.ledger import Lease, Ledger
+from rollcast.stacks.ledger.rollouts import FINISHED, Work
+from rollcast.stacks.rollout.checkpoint import Kept
+from rollcast.stacks.rollout.evidence import Tally
+from rollcast.stacks.rollout.milestones import Carried, Stand, Steps
+from rollcast.stacks.rollout.observation import Observer
+from rollcast.stacks.telemetry import Source
+
+_POLL_S = 0.25
+_PATIENCE_S = 20.0
+_RETRY_S = (1.0, 3.0)
+
+
+class Exit(IntEnum):
+    """What a rollout's end means to a script."""
+
+    DONE = 0
+    ROLLED_BACK = 4
+    HELD = 5
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How far a driver came, and why it stopped there."""
+
+    exit: Exit
+    reason: str
+    tally: Tally
+    outcome: str | None = None
+
+
+class Driver:
+    """Carries one rollout on. `stopping` turns true when a person wants the driver to stop at a safe state."""
+
+    def __init__(
+        self, work: Work, ledger: Ledger, lease: Lease, steps: Steps, source: Source, tell: Tell,
+        stopping: Callable[[], bool] = lambda: False, clock: Clock | None = None,
+    ) -> None:  # fmt: skip
+        self.work, self.ledger, self.lease = work, ledger, lease
+        self.steps, self.tell, self.stopping = steps, tell, stopping
+        kept = Kept.of(ledger.position(work.id))
+        self.kept = kept
+        self.clock = clock or Clock(kept.elapsed_s, kept.left_s)
+        self.rollout = kept.rollout(work.plan)
+        self.observer = Observer(work.plan, self.rollout, kept, self.clock, source, tell)
+        self._judged_arms: Arms | None = None
+
+    # ---- the loop -----------------------------------------------------------------------------
+
+    def run(self, once: bool = False) -> Ended:
+        """Goes on until the rollout ends, is held, or `stopping`; with `once` as far as the evidence allows now."""
+        looked = False
+        self._orders(given_before=True)
+        while True:
+            self._orders()
+            action = self.rollout.next(self.clock.now_s())
+            if isinstance(action, Finished):
+                return self._finish(action)
+            if isinstance(action, Hold):
+                return self._hold(action.reason)
+            if self.stopping():
+                return Ended(Exit.INTERRUPTED, self.stand(), self.kept.tally)
+            if isinstance(action, Reach):
+                self._reach(action)
+                looked = False
+            elif once and looked:
+                if self.rollout.position.paused:
+                    return self._hold(PAUSED)
+                return Ended(Exit.HELD, f"more evidence is needed: {self.stand()}", self.kept.tally)
+            else:
+                self._observe(action, once)
+                looked = True
+
+    def stand(self) -> str:
+        """Where the rollout stands, in words."""
+        index = self.rollout.position.milestone
+        if self.rollout.position.rollback_from is not None:
+            return f"on the way back from milestone {self.rollout.position.rollback_from}"
+        if index < 0:
+            return "before the first milestone"
+        milestone = self.work.plan.milestones[index]
+        return f"at milestone {index} of {len(self.work.plan.milestones) - 1}, {milestone.title}"
+
+    def _finish(self, action: Finished) -> Ended:
+        tally = self.observer.poll()
+        body = {"outcome": action.outcome.value, "reason": action.reason, "tally": tally.to_json()}
+        self._save(FINISHED, body)
+        self.tell({"event": "finished", **body})
+        code = Exit.ROLLED_BACK if action.outcome is Outcome.ROLLED_BACK else Exit.DONE
+        return Ended(code, action.reason, tally, action.outcome.value)
+
+    def _hold(self, reason: str) -> Ended:
+        if self.kept.told_hold != reason:
+            self.kept.told_hold = reason
+            self._save("held", {"reason": reason, "milestone": self.rollout.position.milestone})
+        self.tell({"event": "held", "reason": reason})
+        return Ended(Exit.HELD, reason, self.kept.tally)
+
+    # ---- milestones ---------------------------------------------------------------------------
+
+    def _reach(self, action: Reach) -> None:
+        position = self.rollout.position
+        step = Step(action.milestone, action.operations, action.rollback, position.rollback_from)
+        again = self.kept.intent == step.key
+        stand = Stand(self.work, position.milestone, position.rollback_from, position.rollback_step, again)
+        gone = self.steps.drift(stand)
+        if gone:
+            self.ledger.append("drift", self.work.id, {"moved": gone}, self.lease)
+            self.tell({"event": "drift", "moved": gone})
+            if not action.rollback:
+                raise DriftError(
+                    f"The live state was changed by someone else: {'; '.join(gone)}. "
+                    "Put it back and run 'rollcast apply --resume', or lead back with 'rollcast abort'."
+                )
+        self.kept.intent = step.key
+        self._save("intent", step.to_json())
+        self.tell({"event": "working", **step.to_json()})
+        carried = self._carry_out(stand, action, step)
+        refused = self._refused(action.operations, carried.metrics)
+        if refused and not action.rollback:
+            self._refuse(refused)
+            return
+        self._reached(step, carried.serving)
+
+    def _carry_out(self, stand: Stand, action: Reach, step: Step) -> Carried:
+        """Does it, again where the engine itself failed. Raises StackError; the last milestone serves on."""
+        for pause_s in (*_RETRY_S, None):
+            try:
+                return self.steps.carry_out(stand, action, self._progress)
+            except EngineError as error:
+                if pause_s is None or self.stopping():
+                    raise self._failed(step, error) from None
+                self.tell({"event": "progress", "text": f"{error} Trying again."})
+                time.sleep(pause_s)
+                self.ledger.renew(self.lease)  # whoever lost its lease must not touch the stack of its successor
+                self.steps.recover()
+            except StackError as error:
+                raise self._failed(step, error) from None
+        raise AssertionError("unreachable")
+
+    def _failed(self, step: Step, error: StackError) -> StackError:
+        with contextlib.suppress(LedgerError):
+            self.ledger.append("failed", self.work.id, {**step.to_json(), "error": str(error)}, self.lease)
+        self.tell({"event": "failed", "error": str(error)})
+        serves = self.steps.serves(self.work)
+        what = "The way back stopped" if step.rollback else "The rollout stopped"
+        remedy = "" if step.rollback else ", or lead it back with 'rollcast abort'"
+        return type(error)(f"{error} {what}; {serves}. Go on with 'rollcast apply --resume'{remedy}.")
+
+    def _reached(self, step: Step, serving: Serving) -> None:
+        self.observer.poll()  # what ended before is evidence of the stage before
+        self.rollout.reached(self.clock.now_s())
+        self.kept.intent = None
+        self.kept.told_hold = None
+        if not step.rollback or step.milestone.serving:
+            self.observer.new_stage()
+        shares = [share.model_dump(mode="json") for line in serving.values() for share in line]
+        self._save("reached", {**step.to_json(), "serving": shares})
+        self.tell({"event": "reached", **step.to_json(), "serving": shares})
+
+    def _refused(self, operations: tuple[Operation, ...], results: Mapping[str, Mapping[str, float]]) -> str:
+        """Why an evaluation forbids to go on; empty when all are passed."""
+        found = []
+        for operation in operations:
+            if operation.evaluate is None:
+                continue
+            metrics = results.get(operation.id, {})
+            self.tell({"event": "evaluated", "operation": operation.id, "metrics": dict(metrics)})
+            for metric, least in sorted(operation.evaluate.thresholds.items()):
+                value = metrics.get(metric)
+                if value is None or not value >= least:
+                    shown = "is not reported" if value is None else f"is {value:.3g}"
+                    found.append(f"{metric} {shown} on {operation.evaluate.suite}, at least {least:g} is wanted")
+        return "; ".join(found)
+
+    def _refuse(self, reason: str) -> None:
+        self.rollout.roll_back_unfinished(reason)
+        self.kept.intent = None
+        self._save("rollback", {"reason": reason, "milestone": self.rollout.position.rollback_from})
+        self.tell({"event": "rollback", "reason": reason})
+
+    def _progress(self, text: str) -> None:
+        self.tell({"event": "progress", "text": text})
+
+    # ---- evidence -----------------------------------------------------------------------------
+
+    def _observe(self, action: Observe, once: bool) -> None:
+        while not once and self.clock.now_s() < action.until_s:
+            self.observer.poll()
+            if self.stopping() or self._orders():
+                return
+            time.sleep(max(0.0, min(_POLL_S, action.until_s - self.clock.now_s())))
+        self.observer.poll()
+        self._judged_arms = self.rollout.arms()
+        verdict = self.rollout.look(self.clock.now_s())
+        if verdict is not None:
+            self._judged(verdict)
+
+    def _judged(self, verdict: StageVerdict) -> None:
+        position = self.rollout.position
+        arms = self.rollout.arms() or self._judged_arms
+        body = {
+            **verdict.to_json(),
+            "milestone": position.milestone,
+            "asked": {arms.candidate: arms.split} if arms else {},
+            "tally": self.kept.tally.to_json(),
+        }
+        self.tell({"event": "look", **body, "cleared": position.cleared})
+        self.kept.verdict = body
+        if position.rollback_from is not None:
+            self._save("rollback", {**body, "reason": position.reason})
+            self.tell({"event": "rollback", "reason": position.reason})
+        elif position.cleared or verdict.verdict is Verdict.HOLD:
+            self._save("verdict", body)
+        else:
+            self._save()
+
+    # ---- orders and position ------------------------------------------------------------------
+
+    def _orders(self, given_before: bool = False) -> bool:
+        """Does what people asked for since the last time: pause, promote, abort. True when there was any.
+
+        An order that can't be done is told and left; only one given before this driver began, so by the command that
+        runs, is its error.
+        """
+        try:
+            orders = [r for r in self.ledger.records(self.kept.heard, self.work.id) if r.kind == "order"]
+        except LedgerError:
+            return False  # heard at the next look; a write that can't be made says what is wrong
+        refused: StackError | None = None
+        for record in orders:
+            self.kept.heard = record.seq
+            try:
+                self.obey(str(record.body["order"]), bool(record.body.get("full")), str(record.body.get("reason", "")))
+            except StackError as error:
+                refused = error
+                self.tell({"event": "progress", "text": f"{record.body['order']} can't be done: {error}"})
+        if orders:
+            self._save()
+        if refused is not None and given_before:
+            raise refused
+        return bool(orders)
+
+    def obey(self, order: str, full: bool = False, reason: str = "") -> None:
+        """One order of a person. Raises StackError where it can't be done any more."""
+        rollout = self.rollout
+        try:
+            if order == "pause":
+                rollout.pause()
+            elif order == "resume":
+                rollout.resume()
+            elif order == "go on":
+                return
+            elif order == "promote":
+                rollout.promote(full)
+            elif order != "abort":
+                raise StackError(f"'{order}' is an order of another version of rollcast. Use the newer of the two.")
+            elif self.kept.intent is not None and rollout.position.rollback_from is None:
+                rollout.roll_back_unfinished(reason or "aborted by hand")
+                self.kept.intent = None
+            else:
+                rollout.roll_back(reason or "aborted by hand")
+        except ValueError as error:
+            raise StackError(f"{str(error)[0].upper()}{str(error)[1:]}.") from None
+        self.tell({"event": "order", "order": order, "reason": reason})
+
+    def _save(self, kind: str = "", record: Mapping[str, Any] | None = None) -> None:
+        self.kept.position = self.rollout.snapshot()
+        self.kept.elapsed_s, self.kept.left_s = self.clock.now_s(), self.clock.wall_s()
+        body = self.kept.to_json()
+        self._patiently(lambda: self.ledger.save(self.lease, self.work.id, body, kind, dict(record or {})))
+
+    def _patiently(self, write: Callable[[], object]) -> None:
+        """A ledger that is out of reach for a moment stops nothing: nothing is done until it has been written."""
+        until = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                write()
+                return
+            except LedgerError as error:
+                if time.monotonic() > until or self.stopping():
+                    raise
+                self.tell({"event": "progress", "text": f"waiting for the ledger: {error}"})
+                time.sleep(1.0)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A milestone on its way, with a key that tells it from every other one of the rollout."""
+
+    milestone: Milestone
+    operations: tuple[Operation, ...]
+    rollback: bool
+    rollback_from: int | None
+
+    @property
+    def key(self) -> str:
+        return f"back-{self.rollback_from}/{self.milestone.index}" if self.rollback else str(self.milestone.index)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "milestone": self.milestone.index,
+            "title": self.milestone.title,
+            "rollback": self.rollback,
+            "operations": [operation.id for operation in self.operations],
+        }

@@ -1,0 +1,175 @@
+"""Requests of live telemetry as the outcomes that a stage's gates judge, and as counts that a person can check.
+
+A request belongs to a stage when it ended after the stage was in force. Each request counts once, however often its
+record comes. Where telemetry says which components served, every request is held against its release: one that is not
+exactly its release is mixed. What is left out is counted by its reason, and so are requests without a targeting key.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rollcast.planner.base.keys import NO_KEY, unit_of
+from rollcast.planner.gates import Outcomes
+from rollcast.planner.releases.releases import Release
+from rollcast.planner.rollout.state_machine import Arms
+from rollcast.planner.routing.split import Router
+from rollcast.stacks.base.clock import Clock
+from rollcast.stacks.telemetry import Batch, Request
+
+_FUTURE_S = 60.0
+_YEAR_5138_S = 1e11  # whoever counts milliseconds passed it in 1973
+_MOST_KNOWN = 500_000
+LEFT_OUT = {  # what a tally counts -> why such a record can't be used
+    "unreadable": "unreadable",
+    "absurd": "from the future",
+    "milliseconds": "with milliseconds where seconds are asked",
+}
+
+
+@dataclass
+class Tally:
+    """What telemetry says was served: requests by release, `stage` since the stage began, `total` since the rollout.
+
+    Left out are records that are `unreadable`, from the future (`absurd`), dated in `milliseconds`, and `repeated`
+    ones, which were counted the first time. `keyless` requests carry no targeting key.
+    """
+
+    stage: dict[str, int] = field(default_factory=dict)
+    total: dict[str, int] = field(default_factory=dict)
+    mixed: int = 0
+    unserved: int = 0
+    untagged: int = 0
+    repeated: int = 0
+    unreadable: int = 0
+    absurd: int = 0
+    milliseconds: int = 0
+    keyless: int = 0
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Tally:
+        """From what `to_json` gave; what another version counted besides is left alone."""
+        return cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Why -> records that can't be used. A repeat is none: what it says is known."""
+        return {why: getattr(self, name) for name, why in LEFT_OUT.items()}
+
+    @property
+    def requests(self) -> int:
+        """Requests that some release served since the rollout began."""
+        return sum(self.total.values())
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What a stage looks for: its arms, who is routed where, and since when (wall clock)."""
+
+    arms: Arms | None
+    routers: Mapping[str, Router]
+    since_s: float
+
+
+class _Row(NamedTuple):
+    """One outcome: the record, whose it is, when on the rollout's clock, and whether of the new release."""
+
+    request: Request
+    key: str
+    time_s: float
+    candidate: bool
+
+
+class Collector:
+    """Turns batches into outcomes. Remembers requests by id, so that repeats and delayed labels find them."""
+
+    def __init__(self, releases: Mapping[str, Release], clock: Clock, tally: Tally | None = None) -> None:
+        self._expected = {name: {s: v.reference for s, v in r.slots.items()} for name, r in releases.items()}
+        self._pipelines = {name: release.pipeline for name, release in releases.items()}
+        self._clock = clock
+        self._known: dict[str, Request] = {}
+        self.tally = tally or Tally()
+
+    def remember(self, requests: Iterable[Request]) -> None:
+        """Requests that an earlier process has counted already."""
+        self._known.update({request.id: request for request in requests if not request.label})
+
+    def new_stage(self) -> None:
+        """A stage begins: its counts start at nothing."""
+        self.tally.stage = {}
+
+    def take(self, batch: Batch, watch: Watch) -> Outcomes | None:
+        """The outcomes of the stage's two arms in a batch; None when there are none."""
+        self.tally.unreadable += batch.unreadable
+        rows = [row for request in batch.requests if (row := self._row(request, watch)) is not None]
+        if len(self._known) > _MOST_KNOWN:
+            keep = list(self._known.items())[-_MOST_KNOWN // 2 :]
+            self._known = dict(keep)
+        return _outcomes(rows) if rows else None
+
+    def _row(self, request: Request, watch: Watch) -> _Row | None:
+        if request.time_s > self._clock.wall_s() + _FUTURE_S:
+            if request.time_s > _YEAR_5138_S:
+                self.tally.milliseconds += 1
+            else:
+                self.tally.absurd += 1
+            return None
+        judged = request
+        if request.label:
+            first = self._known.get(request.id)
+            if first is None:
+                return None
+            judged = first
+        elif request.id in self._known:
+            self.tally.repeated += 1
+            return None
+        else:
+            self._known[request.id] = request
+            self._count(request, watch)
+        if watch.arms is None or judged.release is None or judged.time_s < watch.since_s:
+            return None
+        side = self._side(judged, watch)
+        return None if side is None else _Row(request, judged.key, self._clock.at(request.time_s), side)
+
+    def _side(self, request: Request, watch: Watch) -> bool | None:
+        assert watch.arms is not None
+        assert request.release is not None
+        router = watch.routers.get(self._pipelines.get(request.release, ""))
+        routed = router.route(request.key, request.attributes) if router else None
+        if routed is None:
+            return None
+        return watch.arms.side(routed.line, routed.audience, request.release)
+
+    def _count(self, request: Request, watch: Watch) -> None:
+        tally = self.tally
+        tally.keyless += request.key == NO_KEY
+        if request.release is None:
+            tally.unserved += 1
+            return
+        tally.total[request.release] = tally.total.get(request.release, 0) + 1
+        if request.time_s >= watch.since_s:
+            tally.stage[request.release] = tally.stage.get(request.release, 0) + 1
+        if request.components is None:
+            tally.untagged += 1
+        elif request.components != self._expected.get(request.release, request.components):
+            tally.mixed += 1
+
+
+def _outcomes(rows: list[_Row]) -> Outcomes:
+    names = sorted({name for row in rows for name in row.request.values})
+    return Outcomes(
+        time_s=np.array([row.time_s for row in rows], np.float64),
+        unit=np.array([unit_of(row.key or row.request.id) for row in rows], np.uint64),
+        candidate=np.array([row.candidate for row in rows], np.bool_),
+        values={name: np.array([row.request.values.get(name, math.nan) for row in rows], np.float64) for name in names},
+        is_label=np.array([row.request.label for row in rows], np.bool_),
+        keyless=np.array([row.key == NO_KEY for row in rows], np.bool_),
+    )

@@ -1,0 +1,152 @@
+"""One milestone carried out in the world: what is there, what must be, the `up` between, and a look whether it is.
+
+What exists is read back before and after. On the way forward it must be what the plan says; on the way back it is taken
+as it is, and only what the way back names is changed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rollcast.planner.plan.models import LiveState, Serving, WorldState, fold
+from rollcast.planner.rollout.state_machine import Reach
+from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.engine.program import Goal, nodes_of
+from rollcast.stacks.engine.update import World
+from rollcast.stacks.ledger.rollouts import Work
+from rollcast.stacks.state.live import Edited, Live, moved, read, shares_in_words, target_at
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Stand:
+    """Where a rollout is when it sets out for its next milestone. `again`: it had set out for it before."""
+
+    work: Work
+    milestone: int
+    rollback_from: int | None
+    rollback_step: int
+    again: bool
+
+    def before(self) -> list[WorldState]:
+        """The states that the world may be in now."""
+        plan = self.work.plan
+        if self.rollback_from is None:
+            states = [plan.state_at(self.milestone)]
+            return [*states, plan.state_at(self.milestone + 1)] if self.again else states
+        begun = [plan.state_at(self.milestone), plan.state_at(self.rollback_from)]
+        back = [self._back(step) for step in range(self.rollback_step + 1)] if self.again or self.rollback_step else []
+        return [*begun, *back]
+
+    def _back(self, steps: int) -> WorldState:
+        """The state after the first steps of the way back."""
+        assert self.rollback_from is not None
+        way = self.work.plan.rollback_of(self.rollback_from)
+        start = self.work.plan.state_at(self.rollback_from)
+        if way is None:
+            return start
+        done = [operation for operation in way.operations if operation.milestone < steps]
+        return fold(start, way.milestones[:steps], done)
+
+    def after(self, live: LiveState) -> WorldState:
+        """The state to reach. On the way back instances stay as they are, but for those that its steps name."""
+        plan = self.work.plan
+        if self.rollback_from is None:
+            return plan.state_at(self.milestone + 1)
+        wanted = self._back(self.rollback_step + 1)
+        way = plan.rollback_of(self.rollback_from)
+        own = [op for op in way.operations if op.milestone == self.rollback_step] if way else []
+        instances = {name: live.instances[name] for name in live.instances if name in wanted.instances}
+        instances.update({op.instance: (op.release, op.component) for op in own
+                          if op.kind == "provision" and op.instance and op.release and op.component})  # fmt: skip
+        return WorldState(wanted.serving, instances)
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A milestone that is true: metrics of its evaluations by operation id, and what serves, read back."""
+
+    metrics: Mapping[str, Mapping[str, float]]
+    serving: Serving
+
+
+class Steps:
+    """Carries milestones out in one environment."""
+
+    def __init__(self, root: Path, world: World) -> None:
+        self._root, self._world = root, world
+
+    def _read(self, work: Work, edited: Edited = "left out") -> Live:
+        """The live state. Flags that were edited by hand are left out, because they will be written anew."""
+        return read(target_at(self._root, work.plan.settings), {line.pipeline for line in work.lines.values()}, edited)
+
+    def drift(self, stand: Stand) -> list[str]:
+        """What of the live state neither the plan nor this rollout made so."""
+        live = self._read(stand.work, "as written")
+        return [*live.edits.values(), *moved(live.state, *stand.before())]
+
+    def carry_out(self, stand: Stand, action: Reach, progress: Progress) -> Carried:
+        """Makes the milestone true, and looks whether it is. Raises StackError."""
+        live = self._read(stand.work)
+        wanted = stand.after(live.state)
+        outputs = self._world.up(nodes_of(self._goal(stand.work, action, live, wanted)), progress)
+        found = self._read(stand.work).state
+        left = moved(found, wanted)
+        if left:
+            progress(f"the world is not yet as it must be ({'; '.join(left)}); once more")
+            self._adopt(stand, action, progress)
+            outputs = {**outputs, **self._world.up(nodes_of(self._goal(stand.work, action, live, wanted)), progress)}
+            found = self._read(stand.work).state
+            left = moved(found, wanted)
+            if left:
+                raise StackError(f"The milestone is not reached: {'; '.join(left)}. Run 'rollcast apply --resume'.")
+        metrics = {op.id: _metrics(outputs.get(f"evaluate:{op.id}", {})) for op in action.operations if op.evaluate}
+        return Carried(metrics, found.serving)
+
+    def recover(self) -> None:
+        """After an engine that failed or was killed."""
+        self._world.recover()
+
+    def serves(self, work: Work) -> str:
+        """What serves now, in words."""
+        try:
+            state = self._read(work).state
+        except StackError:
+            return "what serves now can't be read"
+        shown = [f"{line}: {shares_in_words(shares)}" for line, shares in sorted(state.serving.items())]
+        return "what serves now is " + ("; ".join(shown) or "nothing that rollcast wrote")
+
+    def _adopt(self, stand: Stand, action: Reach, progress: Progress) -> None:
+        """Lets Pulumi know of instances that are there without its knowledge, so that it can delete them."""
+        live = self._read(stand.work)
+        known = {name: owner for name, owner in live.state.instances.items() if owner[0] in stand.work.plan.releases}
+        state = WorldState(live.state.serving, known)
+        self._world.up(nodes_of(self._goal(stand.work, None, live, state)), progress)
+
+    def _goal(self, work: Work, action: Reach | None, live: Live, state: WorldState) -> Goal:
+        return Goal(
+            rollout=work.id,
+            settings=work.plan.settings,
+            state=state,
+            operations=action.operations if action else (),
+            releases={**live.state.releases, **work.plan.releases},
+            lines=work.lines,
+            audiences=work.audiences,
+            live_flags=live.flags,
+            definitions=work.definitions,
+            digests=work.digests,
+            owner=work.owner,
+        )
+
+
+def _metrics(outputs: Mapping[str, object]) -> dict[str, float]:
+    """What an evaluation found."""
+    try:
+        found = json.loads(str(outputs.get("result", "{}"))).get("metrics", {})
+        return {str(name): float(value) for name, value in found.items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}

@@ -1,0 +1,94 @@
+"""Telemetry on its way to the gates: read from where it stood, placed in its stage, counted once.
+
+A source that can't be reached stops nothing here. The gates see that nothing comes, and no data is never a pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.rollout.state_machine import Rollout
+from rollcast.planner.routing.split import Router
+from rollcast.stacks.base.clock import Clock
+from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.base.events import Tell
+from rollcast.stacks.rollout.checkpoint import Kept
+from rollcast.stacks.rollout.evidence import Collector, Tally, Watch
+from rollcast.stacks.telemetry import Source
+
+
+class Observer:
+    """Reads a source for a rollout. What it has read is in `kept`, saved by whoever saves that."""
+
+    def __init__(self, plan: Plan, rollout: Rollout, kept: Kept, clock: Clock, source: Source, tell: Tell) -> None:
+        self._plan, self._rollout, self._kept = plan, rollout, kept
+        self._clock, self._source, self._tell = clock, source, tell
+        self._collector = Collector(plan.releases, clock, kept.tally)
+        self._said_blind = ""
+        self._routers: tuple[int, Mapping[str, Router]] | None = None
+        try:
+            if kept.cursor is None:
+                kept.cursor = kept.stage_cursor = source.end()
+            self._remember()
+        except StackError as error:
+            self._blind(str(error))
+
+    def new_stage(self) -> None:
+        """A milestone is in force: what ends from now on is its evidence. What ended before must have been read."""
+        self._kept.since_s = self._clock.wall_s()
+        self._kept.stage_cursor = self._kept.cursor
+        self._collector.new_stage()
+
+    def poll(self) -> Tally:
+        """Takes what became known, and gives the gates their part of it."""
+        jump = self._clock.jumped_s()
+        if jump and self._kept.since_s is not None:
+            self._kept.since_s += jump
+            self._tell(
+                {"event": "progress", "text": f"the machine's clock jumped by {jump:+.0f} s; this stage follows it"}
+            )
+        watch = self._watch()
+        more = True
+        while more:
+            try:
+                batch = self._source.read(self._kept.cursor or {})
+            except StackError as error:
+                self._blind(str(error))
+                return self._kept.tally
+            self._said_blind = ""
+            before = self._kept.tally.left_out
+            outcomes = self._collector.take(batch, watch)
+            self._kept.cursor, more = batch.cursor, batch.more
+            if outcomes is not None:
+                self._rollout.observe(outcomes)
+            dropped = {why: count - before[why] for why, count in self._kept.tally.left_out.items()}
+            self._rollout.received(len(batch.requests) + batch.unreadable, dropped)
+        return self._kept.tally
+
+    def _blind(self, why: str) -> None:
+        """Telemetry is out of reach: said once. The gates see that nothing comes, and no data is never a pass."""
+        if why != self._said_blind:
+            self._said_blind = why
+            self._tell({"event": "progress", "text": why})
+
+    def _watch(self) -> Watch:
+        plan, index = self._plan, self._rollout.position.milestone
+        since_s = self._kept.since_s if self._kept.since_s is not None else float("inf")
+        if index < 0:
+            return Watch(None, {}, since_s)
+        if self._routers is None or self._routers[0] != index:
+            serving = plan.state_at(index).serving
+            pipelines = {line.pipeline for line in plan.lines.values()}
+            self._routers = index, {n: Router(n, plan.lines, serving, plan.audiences) for n in pipelines}
+        return Watch(self._rollout.arms(), self._routers[1], since_s)
+
+    def _remember(self) -> None:
+        """Requests that an earlier driver counted in this stage, so that a repeat of them is still a repeat."""
+        cursor, until = dict(self._kept.stage_cursor or {}), self._kept.cursor or {}
+        while self._source.knows_requests and cursor != until:
+            batch = self._source.read(cursor, until)
+            self._collector.remember(batch.requests)
+            if batch.cursor == cursor or not batch.more:
+                return
+            cursor = batch.cursor

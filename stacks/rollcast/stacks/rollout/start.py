@@ -1,0 +1,260 @@
+"""Beginning a rollout, going on with one, leading one back: what `apply`, `rollback` and `abort` do.
+
+One process acts at a time: it holds the lease, renews it while it works, and its token is claimed at the target before
+anything is written, so that whoever held the lease before can write nothing more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import FrameType
+from typing import Any
+
+from rollcast.planner.declaration.models import Declaration
+from rollcast.planner.plan.models import Plan
+from rollcast.stacks import engine
+from rollcast.stacks.base.errors import LedgerError, LockedError, StackError, StaleError
+from rollcast.stacks.base.events import Tell
+from rollcast.stacks.engine.update import World
+from rollcast.stacks.ledger import Lease, Ledger, Record, open_ledger
+from rollcast.stacks.ledger.lease import TTL_S
+from rollcast.stacks.ledger.rejections import rejection
+from rollcast.stacks.ledger.rollouts import Work, begin, load, scope_of, under_way
+from rollcast.stacks.project import Project, tool_version
+from rollcast.stacks.rollout.drift import Standing, lineage_of, standing
+from rollcast.stacks.rollout.driver import Driver, Ended, Exit
+from rollcast.stacks.rollout.evidence import Tally
+from rollcast.stacks.rollout.milestones import Steps
+from rollcast.stacks.rollout.restore import put_back
+from rollcast.stacks.state.live import read, target_at
+from rollcast.stacks.telemetry.guarded import Guarded
+
+
+@dataclass(frozen=True)
+class Held:
+    """A lease in use, and the way to notice that a person wants to stop."""
+
+    lease: Lease
+    stopping: Callable[[], bool]
+    on_second: list[Callable[[], None]]
+
+
+def ledger_of(project: Project) -> Ledger:
+    """The ledger of a project's environment."""
+    return open_ledger(project.folder, scope_of(project.declaration, project.environment_name))
+
+
+def start(
+    project: Project,
+    plan: Plan,
+    tell: Tell,
+    *,
+    once: bool = False,
+    reason: str = "",
+    declared: tuple[Declaration, Mapping[str, str]] | None = None,
+    forecast: Mapping[str, Any] | None = None,
+    rollback: bool = False,
+    blind: bool = False,
+) -> Ended:
+    """Carries out a plan. `declared`: what it was made from, with digests, where that is not the project's own.
+
+    `forecast` is what was shown for it, kept in the ledger; `rollback`: it leads back to an earlier release; `blind`:
+    it waits for no evidence, so that telemetry may be out of reach.
+
+    What was changed by hand since the last rollout is put back first: the plan begins from what that left.
+
+    Raises StaleError, LockedError, StackError; what was reached stays reached.
+    """
+    ledger = ledger_of(project)
+    refuse_second(under_way(ledger))
+    target = target_at(project.folder, plan.settings)
+    with holding(ledger, take_over=True, above=target.newest()) as held:
+        refuse_second(under_way(ledger))
+        found = standing(project)
+        _refuse_taken(ledger, found)
+        refuse_stale(project, plan, found, own=declared is None)
+        if not plan.empty:
+            _open_once(project, plan, telemetry=not (rollback or blind))
+        if found.drift:
+            target.claim(held.lease.token)
+            world = _world(project, held)
+            held.on_second.append(world.end)
+            put_back(project, found, world, ledger, held.lease, tell)
+        if plan.empty:
+            left = "what was changed by hand is put back" if found.drift else "nothing is left to do"
+            return Ended(Exit.DONE, f"the live state is as declared: {left}", Tally(), "nothing_to_do")
+        if refused := rejection(ledger, plan, unattended=once):
+            return Ended(Exit.HELD, refused, Tally())
+        live = read(target, project.declaration.each_pipeline())
+        target.claim(held.lease.token)
+        kept = ledger.put(forecast) if forecast else None
+        about: dict[str, Any] = {"reason": reason, "by": getpass.getuser(), "forecast": kept, "rollback": rollback}
+        if rollback:
+            about["declared"] = project.declaration_digest
+        declaration, digests = declared or (project.declaration, project.digests)
+        work = begin(ledger, held.lease, plan, declaration, digests, live.routing, about)
+        tell({"event": "started", "rollout": work.id, "milestones": len(plan.milestones)})
+        return _drive(project, work, ledger, held, tell, recover=False, once=once)
+
+
+def resume(project: Project, tell: Tell, *, once: bool = False, order: Mapping[str, Any] | None = None) -> Ended:
+    """Goes on with the rollout under way, after an order where one is given. Raises as `start` does."""
+    ledger = ledger_of(project)
+    if under_way(ledger) is None:
+        raise StackError("No rollout is under way, so there is nothing to go on with. Run 'rollcast apply'.")
+    with holding(ledger, take_over=True) as held:
+        started = under_way(ledger)
+        if started is None:
+            raise StackError("The rollout ended just now. See 'rollcast status'.")
+        work = _where_things_are(project, load(ledger, started))
+        _world(project, held).end_orphans()  # one that was stopped in a write would hold the target's lock
+        target_at(project.folder, work.plan.settings).claim(held.lease.token)
+        if order is not None:
+            ledger.append("order", work.id, dict(order), held.lease)
+        return _drive(project, work, ledger, held, tell, recover=True, once=once)
+
+
+def _drive(project: Project, work: Work, ledger: Ledger, held: Held, tell: Tell, *, recover: bool, once: bool) -> Ended:
+    world = _world(project, held)
+    held.on_second.append(world.end)
+    if recover:
+        world.recover()
+    source = Guarded(project.environment.telemetry, project.folder)
+    steps = Steps(project.folder, world)
+    return Driver(work, ledger, held.lease, steps, source, tell, held.stopping).run(once)
+
+
+def _refuse_taken(ledger: Ledger, found: Standing) -> None:
+    """A pipeline's flag has one owner: what another project, or another ledger of this one, put there is not taken."""
+    mine = ledger.lineage()
+    taken = sorted(name for name, owner in found.live.owners.items() if owner and owner != mine)
+    if taken:
+        raise StackError(
+            f"Pipeline '{taken[0]}' is served at this target by another project, or by another ledger of this one "
+            f"(lineage {found.live.owners[taken[0]][:12]}): nothing of it was changed. Apply with that ledger "
+            "(ROLLCAST_LEDGER_URL), or give this pipeline another name or another target."
+        )
+
+
+def _open_once(project: Project, plan: Plan, telemetry: bool) -> None:
+    """Opens what the rollout will need before it begins. Raises StackError: nothing was changed.
+
+    Where nothing serves yet there may be no telemetry to reach, so that only its settings are looked at; a way back
+    does without.
+    """
+    source = Guarded(project.environment.telemetry, project.folder)
+    try:
+        engine.require()
+        if telemetry:
+            source.open()
+        if telemetry and any(plan.from_release.values()):
+            source.end()
+    except StackError as error:
+        raise type(error)(f"{error} The rollout has not begun, and nothing was changed.") from None
+
+
+def _where_things_are(project: Project, work: Work) -> Work:
+    """The rollout with the endpoint as it is declared now, where it is about this target."""
+    then, now = work.plan.settings.target, project.environment.target
+    place = then.model_copy(update={"endpoint": now.endpoint})
+    if place != now:
+        return work
+    settings = work.plan.settings.model_copy(update={"target": place})
+    return replace(work, plan=work.plan.model_copy(update={"settings": settings}))
+
+
+def _world(project: Project, held: Held) -> World:
+    """The environment's stack, in the hands of whoever holds the lease."""
+    return World(project.folder, project.declaration.pipeline, project.environment_name, held.lease.token)
+
+
+def refuse_second(started: Record | None) -> None:
+    """Raises LockedError where a rollout is under way."""
+    if started is not None:
+        raise LockedError(
+            f"Rollout {started.rollout} is under way here, and a second one does not mix with it. Go on with it "
+            "('rollcast apply --resume'), lead it back ('rollcast abort'), or replace it (--supersede)."
+        )
+
+
+def refuse_stale(project: Project, plan: Plan, found: Standing, *, own: bool = True) -> None:
+    """A plan is carried out only in the world that it was made for, and once; `own`: from what the project declares.
+
+    Whether it was used is what the ledger says: every rollout that began makes the plans of before it stale. So a plan
+    that says nothing of what it was made from is as stale as one that says something else.
+    """
+    binding, serial, moved = plan.binding, found.state.serial, []
+    if plan.live_state_digest != found.digest:
+        by_hand = f" ({'; '.join(found.drift)})" if found.drift else ""
+        moved.append(f"the live state{by_hand}")
+    if own and binding.declaration_digest != project.declaration_digest:
+        moved.append(project.file)
+    if own and binding.lock_digest != project.lock_digest:
+        moved.append("rollcast.lock")
+    if binding.serial != serial:
+        moved.append(f"the ledger ({serial} rollouts have begun, {binding.serial} when the plan was made)")
+    if (binding.serial or binding.lineage) and binding.lineage != lineage_of(project):
+        moved.append("the ledger (it is another one)")
+    if binding.tool_version != tool_version():
+        moved.append(f"rollcast itself ({binding.tool_version or 'nothing'} made the plan, this is {tool_version()})")
+    if moved:
+        raise StaleError(
+            f"The plan is stale: {' and '.join(moved)} moved since it was made. Run 'rollcast plan' again."
+        )
+
+
+@contextlib.contextmanager
+def holding(ledger: Ledger, *, take_over: bool, above: int = 0) -> Iterator[Held]:
+    """Holds the lease and renews it. SIGINT or SIGTERM asks to stop at a safe state; a second one stops now."""
+    lease = ledger.acquire(take_over, above=above)
+    over = threading.Event()
+    stop = threading.Event()
+    second: list[Callable[[], None]] = []
+
+    def renew() -> None:
+        while not over.wait(TTL_S / 3):
+            try:
+                ledger.renew(lease)
+            except LockedError:
+                stop.set()
+                for call in second:
+                    call()
+                return
+            except LedgerError:
+                continue  # out of reach for a while: the next write of the driver says so, and stops it
+
+    def signalled(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            for call in second:
+                call()
+            raise KeyboardInterrupt
+        stop.set()
+
+    thread = threading.Thread(target=renew, daemon=True)
+    thread.start()
+    try:
+        with _signals(signalled):
+            yield Held(lease, stop.is_set, second)
+    finally:
+        over.set()
+        with contextlib.suppress(LedgerError):
+            ledger.release(lease)
+
+
+@contextlib.contextmanager
+def _signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handles SIGINT and SIGTERM; elsewhere than in the main thread nothing is handled."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -1,0 +1,142 @@
+"""What serves whom now, the rollout under way or the last one, and what telemetry measured of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from rollcast.planner.plan.models import Plan, Serving
+from rollcast.planner.releases.releases import Release
+from rollcast.planner.rollout.state_machine import Position
+from rollcast.stacks.ledger import Ledger, Record
+from rollcast.stacks.ledger.rejections import REMEDY as REJECTED_REMEDY
+from rollcast.stacks.ledger.rejections import rejected_of
+from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, load
+from rollcast.stacks.project import Project
+from rollcast.stacks.rollout.checkpoint import Kept
+from rollcast.stacks.rollout.evidence import Tally
+from rollcast.stacks.rollout.start import ledger_of
+from rollcast.stacks.state.live import REMEDY, Live, moved, read, target_at
+
+FORMAT_VERSION = "1.0"
+
+
+def status(project: Project) -> dict[str, Any]:
+    """The report, as `status --format json` prints it. Nothing is changed."""
+    notes: list[str] = []
+    target = target_at(project.folder, project.environment)
+    pipelines = list(project.declaration.each_pipeline())
+    live = read(target, pipelines, edited="left out")
+    notes.extend(f"drift: {text}. {REMEDY}" for text in live.edits.values())
+    ledger = ledger_of(project)
+    rollout, tally, asked = _rollout(ledger, live, notes)
+    if (rollout is None or rollout["outcome"]) and (rejected := rejected_of(ledger, project)):
+        notes.append(f"{rejected}. {REJECTED_REMEDY}")
+    served = {share.release for shares in live.state.serving.values() for share in shares}
+    return {
+        "format_version": FORMAT_VERSION,
+        "pipeline": project.declaration.pipeline,
+        "environment": project.environment_name,
+        "serving": [s.model_dump(mode="json") for shares in live.state.serving.values() for s in shares],
+        "releases": {name: components(live.state.releases[name]) for name in sorted(served)},
+        "live_state_digest": live.state.digest,
+        "rollout": rollout,
+        "measured": measured(tally, asked),
+        "notes": notes,
+    }
+
+
+def components(release: Release) -> dict[str, str]:
+    """name@version of every slot."""
+    return {slot: version.reference for slot, version in release.slots.items()}
+
+
+def measured(tally: Tally, asked: dict[str, float]) -> dict[str, Any]:
+    """Fractions asked and measured by release in the stage, and the requests that no whole release served."""
+    total = sum(tally.stage.values())
+    shares = [
+        {
+            "release": release,
+            "asked": asked.get(release),
+            "measured": tally.stage.get(release, 0) / total if total else None,
+            "requests": tally.stage.get(release, 0),
+        }
+        for release in sorted({*asked, *tally.stage})
+    ]
+    return {"shares": shares, "requests": tally.requests, **tally.to_json()}
+
+
+def asked_of(serving: Serving) -> dict[str, float]:
+    """The fraction asked of each release, where one audience of one line is all there is; else empty."""
+    lines = [shares for shares in serving.values() if shares]
+    if len(lines) != 1 or len({share.audience for share in lines[0]}) != 1:
+        return {}
+    return {share.release: share.percent / 100 for share in lines[0]}
+
+
+def _rollout(ledger: Ledger, live: Live, notes: list[str]) -> tuple[dict[str, Any] | None, Tally, dict[str, float]]:
+    started = ledger.last(STARTED)
+    if started is None:
+        return None, Tally(), {}
+    ended = next((r for r in ledger.records(started.seq, started.rollout) if r.kind == FINISHED), None)
+    about = {"id": started.rollout, "to_release": started.body["to_release"], "started_s": started.time_s}
+    if ended is not None:
+        tally = Tally.of(ended.body["tally"])
+        done = {"outcome": ended.body["outcome"], "reason": ended.body["reason"], "ended_s": ended.time_s}
+        return {**about, **done}, tally, asked_of(live.state.serving)
+    return _under_way(ledger, live, notes, started, about)
+
+
+def _under_way(
+    ledger: Ledger, live: Live, notes: list[str], started: Record, about: dict[str, Any]
+) -> tuple[dict[str, Any], Tally, dict[str, float]]:
+    plan = load(ledger, started).plan
+    kept = Kept.of(ledger.position(started.rollout))
+    position = kept.position
+    index = position.milestone if position else -1
+    holder = ledger.holder()
+    if kept.intent is None and position is not None and position.rollback_from is None:
+        notes.extend(f"drift: {text}" for text in moved(live.state, plan.state_at(index)))
+    if holder is None or holder[0].is_gone or holder[1] <= 0:
+        notes.append("no process is at work on the rollout; 'rollcast apply --resume' goes on with it")
+    verdict = kept.verdict if kept.verdict and kept.verdict["milestone"] == index else None
+    body = {
+        **about,
+        "outcome": None,
+        "milestone": index,
+        "milestones": len(plan.milestones),
+        "stand": _stand(plan, index, position.rollback_from if position else None),
+        "held": _held(ledger, started.rollout, position),
+        "gates": verdict["gates"] if verdict else [],
+        "guards": verdict["guards"] if verdict else [],
+        "holder": str(holder[0]) if holder else None,
+    }
+    return body, kept.tally, asked_of(live.state.serving)
+
+
+def _held(ledger: Ledger, rollout: str, position: Position | None) -> str | None:
+    """Why the rollout stays where it is: what could not be proved, or who paused it, when and why."""
+    if position is None or not (position.held or position.paused):
+        return None
+    if not position.paused:
+        return position.held
+    orders = [r for r in ledger.records(-1, rollout) if r.kind == "order" and r.body["order"] == "pause"]
+    if not orders:
+        return "paused"
+    who, when = orders[-1].body.get("by"), datetime.fromtimestamp(orders[-1].time_s, UTC)
+    why = orders[-1].body.get("reason") or "no reason was given"
+    return f"paused by {who or 'somebody'} at {when:%Y-%m-%d %H:%M:%SZ}: {why}"
+
+
+def _stand(plan: Plan, index: int, rollback_from: int | None) -> str:
+    if rollback_from is not None:
+        return f"on the way back from milestone {rollback_from}"
+    if index < 0:
+        return "before the first milestone"
+    return f"milestone {index} of {len(plan.milestones) - 1}, {plan.milestones[index].title}"
+
+
+def asked_now(project: Project) -> dict[str, float]:
+    """The fraction asked of each release now."""
+    live = read(target_at(project.folder, project.environment), project.declaration.each_pipeline(), edited="left out")
+    return asked_of(live.state.serving)

@@ -1,0 +1,208 @@
+"""A person's orders: pause, promote, abort, roll back. One at work hears them; where nobody is, they are done here."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rollcast.planner.base.errors import did_you_mean
+from rollcast.planner.declaration.models import Bake, Declaration, Rollout, Strategy
+from rollcast.planner.plan.models import Binding, Plan
+from rollcast.planner.planning.planner import make_plan
+from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.base.events import Tell
+from rollcast.stacks.ledger import Ledger, Record
+from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, under_way
+from rollcast.stacks.project import Project, tool_version
+from rollcast.stacks.rollout import start as applying
+from rollcast.stacks.rollout.checkpoint import Kept
+from rollcast.stacks.rollout.drift import lineage_of, standing
+from rollcast.stacks.rollout.driver import Ended, Exit
+from rollcast.stacks.rollout.evidence import Tally
+from rollcast.stacks.rollout.start import ledger_of
+from rollcast.stacks.targets.definitions import stored
+
+Order = Literal["pause", "resume", "promote", "abort"]
+_POLL_S = 0.2
+_RELEASE_S = 30.0
+
+
+def give(project: Project, order: Order, *, full: bool = False, reason: str = "", cause: str = "by hand") -> Record:
+    """Leaves an order for whoever carries the rollout on.
+
+    Raises StackError when none is under way, or when a guard holds and no reason is given to promote in full over it.
+    """
+    ledger = ledger_of(project)
+    started = under_way(ledger)
+    if started is None:
+        raise StackError(f"No rollout is under way, so there is nothing to {order}. See 'rollcast status'.")
+    if order == "promote" and full and not reason:
+        _refuse_unreasoned(Kept.of(ledger.position(started.rollout)).verdict)
+    body = {"order": order, "full": full, "reason": reason, "by": getpass.getuser(), "cause": cause}
+    return ledger.append("order", started.rollout, body)
+
+
+def _refuse_unreasoned(verdict: Mapping[str, Any] | None) -> None:
+    """A guard that holds says that the evidence can't be believed: to skip every later gate then wants a reason."""
+    holding = [guard["sentence"] for guard in (verdict or {}).get("guards", ()) if not guard["ok"]]
+    if holding:
+        raise StackError(
+            f"A guard holds: {'; '.join(holding)}. To skip this and every later gate all the same, say why: "
+            "'rollcast promote --full --reason TEXT'."
+        )
+
+
+def lead_back(project: Project, tell: Tell, reason: str, cause: str = "by hand") -> Ended:
+    """Leads the rollout under way back to where it began: by the process at work, else by this one."""
+    ledger = ledger_of(project)
+    if not _at_work(ledger):
+        body = {"order": "abort", "reason": reason, "by": getpass.getuser(), "cause": cause}
+        return applying.resume(project, tell, order=body)
+    given = give(project, "abort", reason=reason, cause=cause)
+    tell({"event": "progress", "text": "the process at work was told; waiting for it"})
+    return _await_end(project, ledger, given, tell)
+
+
+def go_on(project: Project, tell: Tell, *, once: bool = False) -> Ended:
+    """Goes on with the rollout under way. A process that watches a paused one is told to, and its end waited for."""
+    ledger = ledger_of(project)
+    if not _at_work(ledger) or not _paused(ledger):
+        return applying.resume(project, tell, once=once, order={"order": "resume", "by": getpass.getuser()})
+    given = give(project, "resume")
+    tell({"event": "progress", "text": "the process at work watches over a paused rollout; it was told to go on"})
+    return _await_end(project, ledger, given, tell)
+
+
+def _paused(ledger: Ledger) -> bool:
+    started = under_way(ledger)
+    position = Kept.of(ledger.position(started.rollout)).position if started else None
+    return position is not None and position.paused
+
+
+def _at_work(ledger: Ledger) -> bool:
+    holder = ledger.holder()
+    return holder is not None and holder[1] > 0 and not holder[0].is_gone
+
+
+def _await_end(project: Project, ledger: Ledger, given: Record, tell: Tell) -> Ended:
+    """Tells what another process does until its rollout is over; takes over when that process dies."""
+    seen = given.seq
+    while True:
+        for record in ledger.records(seen, given.rollout):
+            seen = record.seq
+            tell({"event": record.kind, **record.body})
+            if record.kind == FINISHED:
+                _await_release(ledger)
+                code = Exit.ROLLED_BACK if record.body["outcome"] == "rolled_back" else Exit.DONE
+                return Ended(code, record.body["reason"], Tally.of(record.body["tally"]), record.body["outcome"])
+        if not _at_work(ledger) and under_way(ledger) is not None:
+            return applying.resume(project, tell, order={"order": "go on", "by": getpass.getuser()})
+        time.sleep(_POLL_S)
+
+
+def _await_release(ledger: Ledger) -> None:
+    """A process that has ended its rollout gives its lease back a moment later; whoever goes on needs it."""
+    until = time.monotonic() + _RELEASE_S
+    while _at_work(ledger) and time.monotonic() < until:
+        time.sleep(_POLL_S)
+
+
+@dataclass(frozen=True)
+class WayBack:
+    """A plan to an earlier release, and what it was made from. `drift` is put back before it begins."""
+
+    plan: Plan
+    declaration: Declaration
+    digests: Mapping[str, str]
+    drift: tuple[str, ...]
+
+
+def plan_back(project: Project, to: str | None) -> WayBack:
+    """The way from what is live to an earlier release, without gates to wait for. Raises StackError."""
+    ledger = ledger_of(project)
+    found = standing(project)
+    live = found.state
+    now = {line: {share.release for share in shares} for line, shares in live.serving.items()}
+    started = _release_record(ledger, to, {name for names in now.values() for name in names})
+    documents = started.body["documents"]
+    declaration = stored(Declaration, ledger.get(documents["declaration"]), f"The declaration of {started.rollout}")
+    digests = ledger.get(documents["digests"])
+    at_once = without_gates(declaration, project)
+    made = make_plan(at_once, live, project.environment_name, digests)
+    binding = Binding(lineage=lineage_of(project), serial=live.serial, tool_version=tool_version())
+    plan = made.model_copy(update={"live_state_digest": found.digest, "binding": binding})
+    return WayBack(plan, declaration, digests, found.drift)
+
+
+def _release_record(ledger: Ledger, to: str | None, live: set[str]) -> Record:
+    """The rollout that brought the release to go back to."""
+    records = ledger.records()
+    promoted = {r.rollout for r in records if r.kind == FINISHED and r.body["outcome"] == "promoted"}
+    brought = [r for r in records if r.kind == STARTED and r.rollout in promoted and r.body["to_release"]]
+    if to is None:
+        earlier = [r for r in _verified(brought) if not live & set(r.body["to_release"].values())]
+        if not earlier:
+            raise StackError("The ledger knows no earlier release to go back to. See 'rollcast history'.")
+        return earlier[-1]
+    found = [r for r in brought if to in r.body["to_release"].values()]
+    if not found:
+        known = {name for r in brought for name in r.body["to_release"].values()}
+        raise StackError(f"The ledger knows no release '{to}' that was promoted here. {did_you_mean(to, known)}")
+    return found[-1]
+
+
+def _verified(brought: Iterable[Record]) -> list[Record]:
+    """What served well, the oldest first. A release that was left by a rollback is not gone back to."""
+    served: list[Record] = []
+    for record in brought:
+        if record.body.get("rollback"):
+            to = record.body["to_release"]
+            while served and served[-1].body["to_release"] != to:
+                served.pop()
+        if not served or served[-1].body["to_release"] != record.body["to_release"]:
+            served.append(record)
+    return served
+
+
+def without_gates(declaration: Declaration, project: Project) -> Declaration:
+    """A declaration that is reached at once: no gates, no bakes, no evaluations; in the environment as it is now."""
+    data: dict[str, Any] = {
+        "rollout": _at_once(declaration.rollout),
+        "environments": {project.environment_name: project.environment},
+        "channels": {
+            name: channel.model_copy(update={"rollout": _at_once(channel.rollout) if channel.rollout else None})
+            for name, channel in declaration.channels.items()
+        },
+        "pipelines": {
+            name: pipeline.model_copy(
+                update={
+                    "rollout": _at_once(pipeline.rollout) if pipeline.rollout else None,
+                    "channels": {
+                        key: channel.model_copy(
+                            update={"rollout": _at_once(channel.rollout) if channel.rollout else None}
+                        )
+                        for key, channel in pipeline.channels.items()
+                    },
+                }
+            )
+            for name, pipeline in declaration.pipelines.items()
+        },
+    }
+    return declaration.model_copy(update=data)
+
+
+def _at_once(rule: Rollout) -> Rollout:
+    """The same buckets and drains, and nothing to wait for."""
+    return rule.model_copy(
+        update={
+            "strategy": Strategy.ALL_AT_ONCE,
+            "stages": (),
+            "gates": (),
+            "evaluate": (),
+            "bake": Bake(min=0.0, max=0.0),
+            "keep_warm": 0.0,
+        }
+    )

@@ -1,0 +1,81 @@
+"""Another declaration while a rollout is under way: what will stand once that is led back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rollcast.planner.plan.models import Plan
+from rollcast.planner.releases.releases import lines_of
+from rollcast.planner.rollout.state_machine import Rollout
+from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.ledger import Ledger, Record, existing_ledger
+from rollcast.stacks.ledger.rollouts import Work, load, scope_of, serial_of, under_way
+from rollcast.stacks.project import Project
+from rollcast.stacks.rollout.checkpoint import Kept
+from rollcast.stacks.rollout.drift import Standing, led_back, left_by
+from rollcast.stacks.state.live import read, target_at
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """The rollout under way, its steps back, and where the world stands after them."""
+
+    work: Work
+    steps: tuple[str, ...]
+    standing: Standing
+
+
+def foresee(project: Project) -> Foreseen | None:
+    """What leading the rollout under way back will leave; None where none is under way. Nothing is changed.
+
+    Raises StackError where it can't be led back any more.
+    """
+    ledger = existing_ledger(project.folder, scope_of(project.declaration, project.environment_name))
+    started = under_way(ledger) if ledger else None
+    if ledger is None or started is None:
+        return None
+    work, kept = load(ledger, started), Kept.of(ledger.position(started.rollout))
+    rollout = Rollout(work.plan, kept.position)
+    try:
+        if kept.intent is not None and rollout.position.rollback_from is None:
+            rollout.roll_back_unfinished("")
+        else:
+            rollout.roll_back("")
+    except ValueError as error:
+        raise StackError(
+            f"Rollout {work.id} is under way and can't be led back any more ({error}). "
+            "Complete it with 'rollcast apply --resume' first."
+        ) from None
+    start, step = rollout.position.rollback_from, rollout.position.rollback_step
+    assert start is not None
+    way, state = work.plan.rollback_of(start), led_back(work.plan, start)
+    steps = tuple(milestone.title for milestone in way.milestones[step:]) if way else ()
+    live = read(target_at(project.folder, project.environment), project.declaration.each_pipeline(), "as written")
+    same = work.plan.settings.target == project.environment.target
+    left = left_by(live.state, state, work) if same else live.state
+    serial = {"serial": serial_of(ledger)}
+    standing = Standing(left.model_copy(update=serial), (), live, work)
+    return Foreseen(work, steps, standing)
+
+
+def returning(ledger: Ledger, started: Record) -> bool:
+    """Whether a rollout is on its way back, or is itself a person's order to go back: no declaration stops that."""
+    position = Kept.of(ledger.position(started.rollout)).position
+    return bool(started.body.get("rollback")) or (position is not None and position.rollback_from is not None)
+
+
+def is_of(project: Project, work: Work) -> bool:
+    """Whether a rollout was made from what the project declares and pins now, word for word."""
+    binding = work.plan.binding
+    return (binding.declaration_digest, binding.lock_digest) == (project.declaration_digest, project.lock_digest)
+
+
+def leads_to(project: Project, work: Work, declared: Plan) -> bool:
+    """Whether a rollout leads to what is declared now, `declared`, for the same people and by the same rules."""
+    plan, audiences = work.plan, {key: rule.root for key, rule in project.declaration.audiences.items()}
+    return (
+        plan.to_release == declared.to_release
+        and plan.lines == lines_of(project.declaration)
+        and all(plan.audiences.get(key) == rule for key, rule in audiences.items())
+        and plan.settings.target == declared.settings.target
+    )

@@ -1,0 +1,210 @@
+"""The live state, read back from the data plane's own files: never remembered, never assumed.
+
+A flag says in its metadata what rollcast wrote. Where it now says something else it was edited by hand: the reader is
+told what differs, and chooses what is taken for live.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from rollcast.planner.declaration.models import Environment
+from rollcast.planner.plan.models import LiveState, Serving, Share, WorldState
+from rollcast.planner.releases.releases import Line, Release
+from rollcast.planner.routing.split import Router, flag_key
+from rollcast.stacks.base.errors import DriftError, StackError
+from rollcast.stacks.ledger import existing_ledger
+from rollcast.stacks.ledger.rollouts import scope_of, serial_of
+from rollcast.stacks.project import Project
+from rollcast.stacks.state.edits import edits_of
+from rollcast.stacks.targets import Placed, Target, target_of
+from rollcast.stacks.targets.definitions import (
+    CONTENT,
+    LINES,
+    OWNER,
+    RELEASES,
+    SERVING,
+    compiled,
+    content_digest,
+    stored,
+)
+
+REMEDY = "Put it back with 'rollcast apply', or, while a rollout is under way, lead back with 'rollcast abort'."
+Edited = Literal["refused", "left out", "as written"]
+
+
+@dataclass(frozen=True)
+class Live:
+    """What serves and exists, with what is needed to write a flag anew.
+
+    `flags` holds those that are as rollcast wrote them; `edits` says by pipeline what of the others is not, and
+    `foreign` names those of them that tell nothing of rollcast. `owners` says by pipeline which ledger's lineage wrote
+    its flag, where the flag says it; `others` are the pipelines of other projects that the target serves.
+    """
+
+    state: LiveState
+    flags: Mapping[str, dict[str, Any]]
+    placed: Mapping[str, Placed]
+    lines: Mapping[str, Line]
+    audiences: Mapping[str, Mapping[str, Any]]
+    edits: Mapping[str, str]
+    foreign: tuple[str, ...]
+    owners: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
+
+    @property
+    def routing(self) -> dict[str, Any]:
+        """Lines and audiences as a document."""
+        return {
+            "lines": {key: line.model_dump(mode="json") for key, line in self.lines.items()},
+            "audiences": {name: dict(rule) for name, rule in self.audiences.items()},
+        }
+
+
+def read_live(project: Project) -> LiveState:
+    """What serves now. Raises StackError, or DriftError when it was edited by hand into something unknown."""
+    live = read(target_at(project.folder, project.environment), project.declaration.each_pipeline())
+    ledger = existing_ledger(project.folder, scope_of(project.declaration, project.environment_name))
+    return live.state.model_copy(update={"serial": serial_of(ledger) if ledger else 0})
+
+
+def target_at(folder: Path, settings: Environment) -> Target:
+    """The target of an environment."""
+    return target_of(settings.target.kind, folder.resolve(), settings.target.model_dump())
+
+
+def read(target: Target, pipelines: Iterable[str], edited: Edited = "refused") -> Live:
+    """Everything that a target says of these pipelines; what belongs to others is no part of it, so nothing touches it.
+
+    A flag edited by hand raises DriftError, or is left out, or is taken for what rollcast wrote. One that rollcast did
+    not write is never known, so it is left out where it is not refused.
+    """
+    found, pipelines = _Found(target), sorted({*pipelines})
+    there = target.flags()
+    flags = {name: flag for name in pipelines if isinstance(flag := there.get(flag_key(name)), dict)}
+    edits: dict[str, str] = {}
+    foreign = []
+    for name, flag in flags.items():
+        written = found.written(flag)
+        foreign += [name] if written is None else []
+        edits[name] = _edited(name, flag, written)
+        if edits[name] and edited == "refused":
+            raise DriftError(f"{edits[name]}. {REMEDY}")
+        if written is not None and (not edits[name] or edited == "as written"):
+            found.take(written)
+    placed = _own(target, target.placed(), found, {*pipelines})
+    state = LiveState(
+        serving={line: shares for line, shares in found.serving.items() if shares},
+        releases=found.releases,
+        instances={folder: (item.release, item.slot) for folder, item in placed.items() if item.release},
+        lines=found.lines,
+    )
+    whole = {name: flag for name, flag in flags.items() if not edits[name]}
+    edits = {name: text for name, text in edits.items() if text}
+    owners = {name: str((flag.get("metadata") or {}).get(OWNER) or "") for name, flag in flags.items()}
+    others = [key.removeprefix(flag_key("")) for key in sorted(there) if key.startswith(flag_key(""))]
+    return Live(
+        state, whole, placed, found.lines, found.audiences, edits, tuple(foreign), owners,
+        tuple(name for name in others if name not in pipelines),
+    )  # fmt: skip
+
+
+def _own(target: Target, placed: Mapping[str, Placed], found: _Found, pipelines: set[str]) -> dict[str, Placed]:
+    """The instances that were made for a release of these pipelines, and those that say nothing of a release."""
+    kept = {}
+    for folder, item in placed.items():
+        release = found.releases.get(item.release) if item.release else None
+        if item.release and release is None:
+            release = _release(target, item.release, item.document)
+            if release.pipeline in pipelines:
+                found.releases[item.release] = release
+        if release is None or release.pipeline in pipelines:
+            kept[folder] = item
+    return kept
+
+
+@dataclass
+class _Found:
+    """What flags say of themselves, gathered."""
+
+    target: Target
+    serving: Serving = field(default_factory=dict)
+    releases: dict[str, Release] = field(default_factory=dict)
+    lines: dict[str, Line] = field(default_factory=dict)
+    audiences: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def written(self, flag: Mapping[str, Any]) -> _Found | None:
+        """What rollcast wrote with a flag; None where it did not write it, or where its metadata can't be read."""
+        metadata = flag.get("metadata") or {}
+        if not {SERVING, RELEASES, LINES} <= set(metadata):
+            return None
+        own = _Found(self.target)
+        try:
+            for line, shares in json.loads(metadata[SERVING]).items():
+                own.serving[line] = tuple(stored(Share, share, f"Line '{line}'") for share in shares)
+            named = json.loads(metadata[RELEASES]).items()
+        except (ValueError, AttributeError, TypeError):
+            return None
+        for release, digest in named:
+            own.releases[release] = _release(self.target, release, digest)
+        about = self.target.document(metadata[LINES])
+        own.lines.update({key: stored(Line, line, f"Line '{key}'") for key, line in about["lines"].items()})
+        own.audiences.update(about["audiences"])
+        return own
+
+    def take(self, other: _Found) -> None:
+        self.serving.update(other.serving)
+        self.releases.update(other.releases)
+        self.lines.update(other.lines)
+        self.audiences.update(other.audiences)
+
+
+def _edited(pipeline: str, flag: Mapping[str, Any], written: _Found | None) -> str:
+    """How a flag differs from what rollcast wrote; empty where it does not."""
+    if written is None:
+        return f"the flag {flag_key(pipeline)} was not written by rollcast, so what it serves is not known"
+    if content_digest(flag) == flag["metadata"].get(CONTENT):
+        return ""
+    return f"the flag {flag_key(pipeline)} was edited by hand: {'; '.join(_differences(pipeline, flag, written))}"
+
+
+def _differences(pipeline: str, flag: Mapping[str, Any], written: _Found) -> list[str]:
+    unknown = ["what it serves is not what rollcast wrote"]
+    served = {share.release for shares in written.serving.values() for share in shares}
+    if not served <= set(written.releases):
+        return unknown
+    wanted, _ = compiled(pipeline, written.lines, written.serving, written.releases, written.audiences)
+    router = Router(pipeline, written.lines, written.serving, written.audiences)
+    return edits_of(flag, wanted, router) or unknown
+
+
+def _release(target: Target, name: str, digest: str) -> Release:
+    release = stored(Release, target.document(digest), f"Release {name}")
+    if release.id != name:
+        raise StackError(f"The definition {digest} is that of {release.id}, not of {name}. Restore it from a backup.")
+    return release
+
+
+def moved(live: LiveState, *expected: WorldState) -> list[str]:
+    """What of the live state is like none of the expected states: each a sentence. Empty where nothing moved."""
+    found = []
+    for line in sorted({*live.serving, *(key for state in expected for key in state.serving)}):
+        now = live.serving.get(line, ())
+        if all(now != state.serving.get(line, ()) for state in expected):
+            wanted = shares_in_words(expected[-1].serving.get(line, ()))
+            found.append(f"{line} is served by {shares_in_words(now)}, not by {wanted}")
+    for folder in sorted({*live.instances, *(key for state in expected for key in state.instances)}):
+        known = [state.instances.get(folder) for state in expected]
+        if live.instances.get(folder) not in known:
+            there = "is there" if folder in live.instances else "is gone"
+            found.append(f"instance {folder} {there}, and rollcast did not do that")
+    return found
+
+
+def shares_in_words(shares: Iterable[Share]) -> str:
+    """Who is served by what."""
+    return ", ".join(f"{s.release} ({s.percent:g} % of {s.audience})" for s in shares) or "nothing"

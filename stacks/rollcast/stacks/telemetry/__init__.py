@@ -1,0 +1,78 @@
+"""Metric sources: where live outcomes come from. One file for each kind, and one line in `KINDS`.
+
+A source gives requests in the order in which they became known, from a cursor that is plain data: where it is kept,
+reading goes on exactly where it stood, and nothing is counted twice or left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from rollcast.planner.declaration.models import Telemetry
+from rollcast.stacks.base.errors import StackError
+
+KINDS = {
+    "jsonl": "rollcast.stacks.telemetry.jsonl:JsonLines",
+    "prometheus": "rollcast.stacks.telemetry.prometheus:Prometheus",
+    "sql": "rollcast.stacks.telemetry.sql:Sql",
+}
+Cursor = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What became known of one request: its outcome, or (`label`) a delayed judgement of an earlier one.
+
+    time_s: when it ended, seconds since 1970 by the data plane's clock. values: outcome fields as numbers.
+    components: slot -> name@version of what served it; None where telemetry does not say.
+    """
+
+    id: str
+    time_s: float
+    key: str
+    channel: str
+    release: str | None
+    components: Mapping[str, str] | None
+    attributes: Mapping[str, Any]
+    values: Mapping[str, float]
+    label: bool = False
+
+
+@dataclass
+class Batch:
+    """What one read gave. `unreadable` counts records that are no telemetry."""
+
+    requests: list[Request] = field(default_factory=list)
+    cursor: Cursor = field(default_factory=dict)
+    unreadable: int = 0
+    more: bool = False
+
+
+class Source(Protocol):
+    """A place where outcomes become known. `knows_requests`: ids are those of requests, so a repeat is known."""
+
+    @property
+    def knows_requests(self) -> bool: ...
+
+    def end(self) -> Cursor:
+        """The cursor after all that is known now."""
+
+    def read(self, cursor: Cursor, until: Cursor | None = None) -> Batch:
+        """What became known since, at most up to `until`. Raises StackError when the source can't be reached."""
+
+    def find(self, request: str) -> Request | None:
+        """One request by its id; None where it isn't known. Raises StackError where the source knows no requests."""
+
+
+def source_of(settings: Telemetry, root: Path) -> Source:
+    """The source of an environment. Raises StackError."""
+    place = KINDS.get(settings.kind)
+    if place is None:
+        raise StackError(f"There is no telemetry of kind '{settings.kind}'. Known kinds: {', '.join(sorted(KINDS))}.")
+    module, name = place.split(":")
+    made: Source = getattr(import_module(module), name)(settings, root)
+    return made

@@ -1,0 +1,141 @@
+"""Telemetry in Prometheus: `kind: prometheus`, `url` with the server; `path` chooses series, e.g. `{job="rag"}`.
+
+Read by PromQL from counters with a `release` label, and optionally `channel` and `audience`:
+
+- `rollcast_requests_total`: requests that ended;
+- `rollcast_<field>_total` for outcome fields that are true or false (error, violation, hallucination, rejected);
+- `rollcast_<field>_bucket`, a classic histogram with `le`, for others (latency_s, ttft_s, cost_usd).
+
+What counters grew by between two reads becomes that many outcomes. Limits: a counter knows no users, so each request
+is a user of its own (declare `unit: request` to say so); it knows no single request, so which components served is not
+checked and one request can't be audited; an outcome of a histogram is the upper bound of its bucket. A counter that
+restarts goes on from its new value.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from rollcast.planner.declaration.models import Telemetry
+from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.base.secrets import filled
+from rollcast.stacks.telemetry import Batch, Cursor, Request
+
+_TIMEOUT_S = 10.0
+_REQUESTS = "rollcast_requests_total"
+_MOST = 100_000
+Series = tuple[tuple[str, str], ...]
+
+
+class Prometheus:
+    """A Prometheus server."""
+
+    knows_requests = False
+
+    def __init__(self, settings: Telemetry, root: Path) -> None:
+        if not settings.url:
+            raise StackError("Telemetry of kind 'prometheus' needs 'url', for example http://prometheus:9090.")
+        self._url = filled(settings.url).rstrip("/")
+        self._matchers = settings.path.strip("{} ") if settings.path.startswith("{") else ""
+        self._client = httpx.Client(timeout=_TIMEOUT_S, trust_env=False)
+
+    def end(self) -> Cursor:
+        return {"values": {_key(labels): value for labels, value in self._values()}, "count": 0}
+
+    def find(self, request: str) -> Request | None:
+        raise StackError("Prometheus knows counts, not single requests. Search the data plane's own log for this id.")
+
+    def read(self, cursor: Cursor, until: Cursor | None = None) -> Batch:
+        known: dict[str, float] = dict(cursor.get("values", {}))
+        grown: dict[Series, dict[str, int]] = defaultdict(dict)
+        series = list(self._values())
+        flags = {labels["__name__"] for labels, _ in series if labels["__name__"].endswith("_total")}
+        for labels, value in series:
+            key = _key(labels)
+            before = known.get(key, 0.0 if known else value)
+            delta = round(value - before if value >= before else value)
+            known[key] = value
+            if delta > 0:
+                about = tuple(sorted((k, v) for k, v in labels.items() if k in ("release", "channel")))
+                column = labels["__name__"] + (f"|{labels['le']}" if "le" in labels else "")
+                grown[about][column] = grown[about].get(column, 0) + delta
+        count = int(cursor.get("count", 0))
+        batch = Batch(cursor={"values": known, "count": count})
+        now = time.time()
+        for about, columns in grown.items():
+            # A client shows a counter only once it has counted: where another release has it, absent means none.
+            for values in _outcomes({**dict.fromkeys(flags, 0), **columns}, count):
+                count += 1
+                batch.requests.append(_request(f"prometheus-{count}", now, dict(about), values))
+        batch.cursor["count"] = count
+        return batch
+
+    def _values(self) -> Iterator[tuple[dict[str, str], float]]:
+        """Every series of rollcast with its newest value."""
+        name = '__name__=~"rollcast_.+_(total|bucket)",release!=""'
+        query = "{" + ",".join(filter(None, [name, self._matchers])) + "}"
+        try:
+            reply = self._client.get(f"{self._url}/api/v1/query", params={"query": query})
+            data: Any = reply.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise StackError(
+                f"Prometheus at {self._url} doesn't answer ({error or type(error).__name__}). Make it reachable."
+            ) from None
+        if data.get("status") != "success":
+            raise StackError(f"Prometheus refused the query ({data.get('error', reply.status_code)}). Correct 'path'.")
+        for item in data["data"]["result"]:
+            yield item["metric"], float(item["value"][1])
+
+
+def _key(labels: Mapping[str, str]) -> str:
+    return ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
+
+
+def _outcomes(columns: Mapping[str, int], seed: int) -> Iterator[dict[str, float]]:
+    """As many outcomes as requests ended. Which value of one field goes with which of another is not known."""
+    total = min(columns.get(_REQUESTS, 0), _MOST)
+    fields: dict[str, list[float]] = {}
+    for column, count in columns.items():
+        name = column.removeprefix("rollcast_").partition("|")[0]
+        if name.endswith("_total") and column != _REQUESTS:
+            true = min(count, total)
+            fields[name.removesuffix("_total")] = [1.0] * true + [0.0] * (total - true)
+    for field in {c.partition("|")[0] for c in columns if "|" in c}:
+        fields[field.removeprefix("rollcast_").removesuffix("_bucket")] = _bucketed(field, columns)
+    for name, values in sorted(fields.items()):
+        random.Random(f"{seed}/{name}").shuffle(values)  # the order within one read says nothing
+    for index in range(total):
+        yield {name: values[index] for name, values in fields.items() if index < len(values)}
+
+
+def _bucketed(field: str, columns: Mapping[str, int]) -> list[float]:
+    """What a histogram's cumulative buckets grew by, as values: each the upper bound of its bucket."""
+    bounds = sorted((float(c.partition("|")[2]), n) for c, n in columns.items() if c.startswith(f"{field}|"))
+    values: list[float] = []
+    below = 0
+    finite = [bound for bound, _ in bounds if bound != float("inf")]
+    for bound, count in bounds:
+        shown = bound if bound != float("inf") else 2 * (finite[-1] if finite else 1.0)
+        values += [shown] * max(0, min(count - below, _MOST))
+        below = max(below, count)
+    return values
+
+
+def _request(name: str, time_s: float, about: Mapping[str, str], values: Mapping[str, float]) -> Request:
+    return Request(
+        id=name,
+        time_s=time_s,
+        key=name,
+        channel=about.get("channel", "default"),
+        release=about.get("release"),
+        components=None,
+        attributes={},
+        values=values,
+    )
