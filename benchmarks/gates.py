@@ -11,7 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rollcast.planner.gates import GateSpec, Outcomes, StageGates
+from rollcast.planner.gates.outcomes import Outcomes
+from rollcast.planner.gates.spec import GateSpec
+from rollcast.planner.gates.stage import StageGates
 
 SPECS = (
     GateSpec(metric="violation_rate", margin=0.01),

@@ -24,7 +24,7 @@ from rollcast.planner.releases.releases import Line
 from rollcast.planner.rollout.state_machine import Arms
 from rollcast.planner.routing.split import Router
 from rollcast.stacks.base.clock import Clock
-from rollcast.stacks.ledger import open_ledger
+from rollcast.stacks.ledger.ledger import open_ledger
 from rollcast.stacks.ledger.records import verify
 from rollcast.stacks.rollout.evidence import Collector, Watch
 from rollcast.stacks.telemetry import source_of

@@ -45,7 +45,7 @@ def formats() -> str:
     from rollcast.planner.plan.models import Plan
     from rollcast.policies import Judgement
     from rollcast.simulator.forecast.models import Forecast
-    from rollcast.stacks.ledger import Record
+    from rollcast.stacks.ledger.records import Record
 
     described: list[tuple[str, str, type[BaseModel], str]] = [
         ("Plan", "`rollcast plan --format json` and `--out`. `milestones[].serving` lists all shares of the "

@@ -24,7 +24,9 @@ import numpy as np
 from joblib import Parallel, delayed
 from scipy.stats import norm, rankdata
 
-from rollcast.planner.gates import GateSpec, Outcomes, StageGates, Verdict
+from rollcast.planner.gates.outcomes import Outcomes, Verdict
+from rollcast.planner.gates.spec import GateSpec
+from rollcast.planner.gates.stage import StageGates
 from validation.gate_streams import Floats, World, draw
 from validation.gates import table
 

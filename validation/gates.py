@@ -11,7 +11,11 @@ import numpy as np
 from joblib import Parallel, delayed
 from scipy.stats import beta
 
-from rollcast.planner.gates import Baseline, GateSpec, Outcomes, StageGates, Verdict, detectable
+from rollcast.planner.gates.growth import Baseline
+from rollcast.planner.gates.outcomes import Outcomes, Verdict
+from rollcast.planner.gates.power import detectable
+from rollcast.planner.gates.spec import GateSpec
+from rollcast.planner.gates.stage import StageGates
 from rollcast.planner.gates.rates import RateTest
 from validation.gate_oracles import mean_requests, quantile_requests, rate_requests, z_test_power
 from validation.gate_streams import (

@@ -12,7 +12,7 @@ import numpy as np
 
 from rollcast.simulator.base.draws import Floats
 from rollcast.simulator.calibration.alone import run, serve_alone, single
-from rollcast.simulator.engines.reference.world import World
+from rollcast.simulator.engines.reference.world import Simulation
 from rollcast.simulator.stations.distributions import Distribution
 from rollcast.simulator.stations.profiles import PoolProfile
 from validation.queues import batch_means, erlang_c, poisson
@@ -34,7 +34,7 @@ def compiled(requests: int) -> Floats:
 def simpy(requests: int) -> Floats:
     """Waits of the reference engine."""
     traffic = poisson(requests, 31)
-    visits = run(World(single(_profile()), traffic, 3), traffic).visits
+    visits = run(Simulation(single(_profile()), traffic, 3), traffic).visits
     return visits.start_s[:, 0] - visits.arrive_s[:, 0]
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from rollcast.stacks.ledger import Record
+from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.start import ledger_of
 from tests.browser.conftest import Open

@@ -9,7 +9,7 @@ import pytest
 from rollcast.cli.reports.diagram import mermaid_of
 from rollcast.cli.reports.escaping import one_line
 from rollcast.cli.reports.graph import frames_of
-from rollcast.cli.reports.mermaid import Edge, Node, flowchart
+from rollcast.cli.reports.mermaid import Edge, MermaidNode, flowchart
 from tests.browser.conftest import Open, Seen
 from tests.reports.scenes import example_plan
 
@@ -53,7 +53,7 @@ def test_the_plan_of_the_example_is_drawn_whole(blank: Seen) -> None:
 
 
 def test_hostile_labels_are_drawn_as_text(blank: Seen) -> None:
-    nodes = [Node(str(i), [attack]) for i, attack in enumerate(ATTACKS)]
+    nodes = [MermaidNode(str(i), [attack]) for i, attack in enumerate(ATTACKS)]
     edges = [Edge(str(i), str(i + 1), attack) for i, attack in enumerate(ATTACKS[:-1])]
     labels = draw(blank, flowchart(nodes, edges))
     assert labels == [one_line(attack, 80) for attack in ATTACKS]

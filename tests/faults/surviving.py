@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rollcast.stacks.ledger import Ledger, open_ledger
+from rollcast.stacks.ledger.ledger import Ledger, open_ledger
 from rollcast.stacks.ledger.records import verify
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, under_way
 from rollcast.stacks.project import Project

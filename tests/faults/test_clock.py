@@ -20,7 +20,7 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from rollcast.stacks.ledger import Record
+from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import STARTED
 from tests.faults.figures import survived, tried
 from tests.faults.surviving import assert_promoted, ledger_of, lost, meaning

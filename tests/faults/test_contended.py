@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from rollcast.stacks.base.errors import FenceError
-from rollcast.stacks.ledger import open_ledger
+from rollcast.stacks.ledger.ledger import open_ledger
 from rollcast.stacks.ledger.records import verify
 from rollcast.stacks.ledger.rollouts import STARTED
 from rollcast.stacks.targets import Placed

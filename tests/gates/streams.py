@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rollcast.planner.gates import GateSpec, Outcomes
+from rollcast.planner.gates.outcomes import Outcomes
+from rollcast.planner.gates.spec import GateSpec
 
 RATE = GateSpec(metric="violation_rate", margin=0.02)
 MEAN = GateSpec(metric="satisfaction", margin=0.05)

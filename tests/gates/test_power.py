@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcast.planner.gates import Baseline, Detectable, GateSpec, detectable, detectable_in_stage
+from rollcast.planner.gates.growth import Baseline
+from rollcast.planner.gates.power import Detectable, detectable, detectable_in_stage
+from rollcast.planner.gates.spec import GateSpec
 from tests.gates.streams import EVERY_KIND, MEAN, QUANTILE, RATE, SLO, draw
 
 SAMPLE = draw(20_000)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rollcast.planner.gates import Evidence, Outcomes, StageGates
+from rollcast.planner.gates.outcomes import Evidence, Outcomes
+from rollcast.planner.gates.stage import StageGates
 from tests.gates.streams import EVERY_KIND, draw
 
 GOLDEN = Path(__file__).with_name("sentences.txt")

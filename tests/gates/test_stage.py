@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcast.planner.gates import GateSpec, Guard, Outcomes, StageGates, StageVerdict, Verdict, allot_alpha
+from rollcast.planner.gates.outcomes import Guard, Outcomes, StageVerdict, Verdict
+from rollcast.planner.gates.spec import GateSpec
+from rollcast.planner.gates.stage import StageGates, allot_alpha
 from tests.gates.streams import EVERY_KIND, MEAN, RATE, draw, outcomes, users
 
 

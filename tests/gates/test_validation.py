@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rollcast.planner.gates import GateSpec, Outcomes, StageGates
+from rollcast.planner.gates.outcomes import Outcomes
+from rollcast.planner.gates.spec import GateSpec
+from rollcast.planner.gates.stage import StageGates
 from tests.gates.streams import users
 from validation import __main__ as page
 from validation import gates

@@ -14,7 +14,7 @@ from rollcast.planner.declaration.models import (
     Component,
     Declaration,
     Requirement,
-    Rollout,
+    RolloutSettings,
     Strategy,
 )
 from rollcast.policies.strategies import Transition
@@ -41,7 +41,7 @@ def rewired(draw: st.DrawFn, *, max_slots: int = 4, in_place: bool = False) -> T
     for side in (0, 1):
         there = draw(st.lists(st.sampled_from(names), unique=True, min_size=1))
         known = [name for name in together if name in there]
-        rollout = Rollout(
+        rollout = RolloutSettings(
             strategy=Strategy.BLUE_GREEN if side and one_switch else Strategy.CANARY,
             ship_together=(tuple(known),) if side and len(known) > 1 else (),
             timeout=draw(st.sampled_from((30.0, 90.0))),
@@ -51,7 +51,7 @@ def rewired(draw: st.DrawFn, *, max_slots: int = 4, in_place: bool = False) -> T
 
 
 @st.composite
-def _declaration(draw: st.DrawFn, order: list[str], once: set[str], rollout: Rollout, told: bool) -> Declaration:
+def _declaration(draw: st.DrawFn, order: list[str], once: set[str], rollout: RolloutSettings, told: bool) -> Declaration:
     """Components in this order of the flow, contracts that hold, and versions of their own."""
     provides: dict[str, dict[str, str]] = {name: {} for name in order}
     requires: dict[str, dict[str, Requirement]] = {name: {} for name in order}

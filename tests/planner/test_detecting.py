@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from rollcast.planner.gates import Baseline, StageGates, detectable
+from rollcast.planner.gates.growth import Baseline
+from rollcast.planner.gates.power import detectable
+from rollcast.planner.gates.stage import StageGates
 from rollcast.planner.loading.loader import load
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.planning.planner import live_as_declared, make_plan
-from rollcast.planner.rollout.detection import Arrivals, StagePower, detect_by_stage
+from rollcast.planner.rollout.detection import ArrivalRate, StagePower, detect_by_stage
 from rollcast.planner.rollout.state_machine import arms_of, specs_of, stage_alpha
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "rag-search"
@@ -29,7 +31,7 @@ def power_of(plan: Plan, users_per_s: float) -> tuple[StagePower, ...]:
     metrics = {spec.metric for milestone in plan.milestones for spec in specs_of(plan, milestone)}
     told = {metric: Baseline(0.02, 0.1) for metric in metrics if not metric.endswith("_s")}
     compared = [arms for milestone in plan.milestones if (arms := arms_of(plan, milestone.index)) is not None]
-    arrivals = {(arms.line, arms.audience): Arrivals(users_per_s, 3 * users_per_s) for arms in compared}
+    arrivals = {(arms.line, arms.audience): ArrivalRate(users_per_s, 3 * users_per_s) for arms in compared}
     return detect_by_stage(plan, arrivals, told)
 
 

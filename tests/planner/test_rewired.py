@@ -6,7 +6,7 @@ import pytest
 from hypothesis import event, given
 
 from rollcast.planner.base.errors import NoSafeOrder
-from rollcast.planner.declaration.models import Declaration, Rollout
+from rollcast.planner.declaration.models import Declaration, RolloutSettings
 from rollcast.planner.loading.cross_checks import check
 from rollcast.planner.loading.loader import load
 from rollcast.planner.plan.models import Plan
@@ -168,7 +168,7 @@ def test_what_exists_once_ships_apart_where_an_order_is_safe_and_the_plan_says_s
 @given(rewired(max_slots=4, in_place=True))
 def test_no_declared_tie_is_the_reason_of_a_refusal(pair: Transition) -> None:
     """What its rollout switches together is a wish: where an order is safe without it, there is a plan with it, too."""
-    free = Rollout()
+    free = RolloutSettings()
     try:
         make_plan(pair.declared.model_copy(update={"rollout": free}), live_as_declared(pair.released))
     except NoSafeOrder:

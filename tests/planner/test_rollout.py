@@ -10,7 +10,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from rollcast.planner.gates import Outcomes, Verdict
+from rollcast.planner.gates.outcomes import Outcomes, Verdict
 from rollcast.planner.plan.models import Plan, Serving, WorldState, fold
 from rollcast.planner.rollout.state_machine import Finished, Hold, Observe, Outcome, Position, Reach, Rollout, arms_of
 from rollcast.policies.strategies import plans

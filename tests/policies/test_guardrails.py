@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rollcast.planner.plan.models import Serving
 from rollcast.policies import Judgement, Policy, PolicyError, Review, evaluate, library
 from rollcast.policies.strategies import plans
-from rollcast.simulator.forecast.models import Detection, Duration, Exposure, Forecast, MetricForecast, Outcome
+from rollcast.simulator.forecast.models import Detection, Duration, Exposure, Forecast, MetricForecast, OutcomeForecast
 from tests.policies.reviews import DECLARED, RELEASED, TODAY, review_of
 
 PRIVACY = """\
@@ -347,7 +347,7 @@ def forecast_of(review: Review, *metrics: MetricForecast, detection: Sequence[De
     """The review with a forecast of its plan."""
     forecast = Forecast(
         plan_digest=review.plan.digest, seed=1, runs=1, engine="simpy", metrics=metrics, detection=tuple(detection),
-        outcome=Outcome(promoted=1, rolled_back=0, held=0), duration_s=Duration(p50=1, p95=1), requests=1,
+        outcome=OutcomeForecast(promoted=1, rolled_back=0, held=0), duration_s=Duration(p50=1, p95=1), requests=1,
         exposure=Exposure(requests=1, users=1),
     )  # fmt: skip
     return replace(review, forecast=forecast)

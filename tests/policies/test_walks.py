@@ -11,14 +11,16 @@ from hypothesis.stateful import invariant
 
 from rollcast.planner.plan.models import Plan
 from rollcast.policies import Review, State, Violation, library, policy
-from rollcast.policies.model_based import Broken, Evidence, Walk
+from rollcast.policies.model_based.evidence import StageEvidence as Evidence
+from rollcast.policies.model_based.trace import Counterexample as Broken
+from rollcast.policies.model_based.walk import Walk
 from rollcast.policies.model_based.machine import RolloutMachine, walk_everywhere
-from rollcast.policies.model_based.profiles import QUICK, THOROUGH, Profile
+from rollcast.policies.model_based.profiles import QUICK, THOROUGH, SearchProfile
 from rollcast.policies.model_based.reviews import reviews
 from rollcast.policies.testing import of_states
 from tests.policies.reviews import review_of
 
-SHORT = Profile("short", 25, 25, seed=0, shrink_s=10.0)
+SHORT = SearchProfile("short", 25, 25, seed=0, shrink_s=10.0)
 
 
 def test_any_rollout_keeps_its_invariants() -> None:
@@ -70,7 +72,7 @@ def seen(state: State) -> Iterator[Violation]:
             yield Violation(f"{share.release} is seen.", remedy="Hide it.", state=state)
 
 
-def story(rule: object, profile: Profile = SHORT) -> str:
+def story(rule: object, profile: SearchProfile = SHORT) -> str:
     with pytest.raises(Broken) as caught:
         walk_everywhere(reviews(max_pipelines=1, channels=False), [rule], profile=profile)  # type: ignore[list-item]
     return str(caught.value)

@@ -18,7 +18,7 @@ from rollcast.simulator.forecast.models import (
     Known,
     MetricForecast,
     Moment,
-    Outcome,
+    OutcomeForecast,
     OutcomeIntervals,
     Reason,
     StageForecast,
@@ -55,7 +55,7 @@ def forecast_for(plan: Plan, *, promoted: float = 0.93, runs: int = 200, slower:
         engine="compiled",
         requests=19_366,
         requests_replayed=19_366.0,
-        outcome=Outcome(promoted=promoted, rolled_back=rolled_back, held=round(1 - promoted - rolled_back, 6)),
+        outcome=OutcomeForecast(promoted=promoted, rolled_back=rolled_back, held=round(1 - promoted - rolled_back, 6)),
         outcome_interval=OutcomeIntervals(
             promoted=(promoted - 0.04, promoted + 0.03), rolled_back=(0.02, 0.1), held=(0.0, 0.03)
         ),

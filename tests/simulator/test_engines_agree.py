@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rollcast.policies.strategies.traffic import disturbances, networks, times, traffics
 from rollcast.simulator.engines.compiled.engine import CHUNK, Compiled
 from rollcast.simulator.engines.interface import Batch, Completed, Demand, Disturbances, Engine, Visits
-from rollcast.simulator.engines.reference.world import World
+from rollcast.simulator.engines.reference.world import Simulation
 from rollcast.simulator.stations.network import Network
 from rollcast.simulator.traffic.recording import Traffic
 
@@ -46,7 +46,7 @@ def assert_equal(reference: Told, compiled: Told) -> None:
 
 
 def check(network: Network, traffic: Traffic, seed: int, faults: Disturbances, pieces: list[float], chunk: int) -> None:
-    reference = served(World(network, traffic, seed, faults), traffic, pieces)
+    reference = served(Simulation(network, traffic, seed, faults), traffic, pieces)
     compiled = served(Compiled(network, traffic, seed, faults, chunk=chunk), traffic, pieces)
     assert_equal(reference, compiled)
 

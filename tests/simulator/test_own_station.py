@@ -17,7 +17,7 @@ from rollcast.simulator.base.errors import SimulatorError
 from rollcast.simulator.calibration.alone import run, single
 from rollcast.simulator.engines.choice import choose
 from rollcast.simulator.engines.reference.station import ProcessStation, Station, Visit, station
-from rollcast.simulator.engines.reference.world import World
+from rollcast.simulator.engines.reference.world import Simulation
 from rollcast.simulator.forecast.parallel import work
 from rollcast.simulator.stations.custom import load_stations
 from rollcast.simulator.stations.profiles import KINDS, Profile, parse
@@ -48,7 +48,7 @@ def coin() -> Iterator[None]:
 def test_an_own_station_serves_and_chooses_the_reference_engine(azure_hour: Traffic) -> None:
     network = single(parse({"station": "coin", "slow_s": 3.0}, "artifact coin@1"))
     traffic = azure_hour.between(0.0, 5.0)
-    served = run(World(network, traffic, 7), traffic)
+    served = run(Simulation(network, traffic, 7), traffic)
     assert set(np.round(served.latency_s, 6)) == {1.0, 3.0}
     assert choose("auto", network) == ("simpy", "simpy serves, as coin is a station of your own")
     with pytest.raises(SimulatorError, match="--engine simpy"):
@@ -73,7 +73,7 @@ def test_the_station_that_the_contributors_guide_adds(azure_hour: Traffic, tmp_p
     try:
         load_stations(tmp_path)
         traffic = azure_hour.between(0.0, 5.0)
-        served = run(World(single(parse({"station": "coin", "slow_s": 3.0}, "coin@1")), traffic, 7), traffic)
+        served = run(Simulation(single(parse({"station": "coin", "slow_s": 3.0}, "coin@1")), traffic, 7), traffic)
     finally:
         KINDS.pop("coin", None)
         Station.kinds.pop("coin", None)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rollcast.planner.base.errors import PlannerError
 from rollcast.planner.declaration.models import Declaration, Evaluation
-from rollcast.planner.gates import GateSpec
+from rollcast.planner.gates.spec import GateSpec
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.planning.planner import live_as_declared, make_plan
 from rollcast.policies.strategies import transitions

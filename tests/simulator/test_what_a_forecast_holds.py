@@ -18,7 +18,7 @@ from rollcast.planner.planning.planner import live_as_declared, make_plan
 from rollcast.simulator.calibration.alone import run, serve_alone, single
 from rollcast.simulator.engines.compiled.engine import Compiled
 from rollcast.simulator.engines.interface import Disturbances, Engine
-from rollcast.simulator.engines.reference.world import World
+from rollcast.simulator.engines.reference.world import Simulation
 from rollcast.simulator.forecast.models import Forecast
 from rollcast.simulator.forecast.simulate import simulate
 from rollcast.simulator.replay.faults import parse_faults
@@ -30,7 +30,7 @@ from rollcast.simulator.traffic.recording import Traffic, traffic_of
 from tests.simulator.recorded import EXAMPLE
 
 GOLDEN = Path(__file__).parent / "data"
-ENGINES = (World, Compiled)
+ENGINES = (Simulation, Compiled)
 
 
 def plan_with(before: str, after: str, *, to: str = "rollcast.yaml") -> Plan:
@@ -49,7 +49,7 @@ def arriving(*seconds: float, query: list[str] | None = None) -> Traffic:
     return traffic_of(Rows(np.array(seconds), zeros, zeros, query=query), "made")
 
 
-def made(kind: type[World] | type[Compiled], network: Network, traffic: Traffic, faults: Disturbances) -> Engine:
+def made(kind: type[Simulation] | type[Compiled], network: Network, traffic: Traffic, faults: Disturbances) -> Engine:
     engine: Engine = kind(network, traffic, 1, faults)
     return engine
 
@@ -139,7 +139,7 @@ def test_a_change_in_place_says_what_happens_to_requests_meanwhile(minute: Traff
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_prefetch_answers_what_was_asked_most(engine: type[World] | type[Compiled]) -> None:
+def test_prefetch_answers_what_was_asked_most(engine: type[Simulation] | type[Compiled]) -> None:
     profile = PoolProfile(service_s=Distribution(mean=1.0), cache=Cache(entries=5, hit_s=0.25, prefetch=1))
     traffic = arriving(1.0, 5.0, 9.0, query=["a", "b", "a"])
     cold, warm = (made(engine, single(profile), traffic, Disturbances()) for _ in range(2))
@@ -149,7 +149,7 @@ def test_prefetch_answers_what_was_asked_most(engine: type[World] | type[Compile
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_lost_replica_is_back_after_the_fault_and_its_start(engine: type[World] | type[Compiled]) -> None:
+def test_a_lost_replica_is_back_after_the_fault_and_its_start(engine: type[Simulation] | type[Compiled]) -> None:
     network = single(PoolProfile(service_s=Distribution(mean=2.0), start_s=6.0), replicas=2)
     faults = parse_faults(["loss@alone:at=10s,for=4s,replicas=1"], network)
     traffic = arriving(0.0, 0.0, 15.0, 15.0, 30.0, 30.0)
@@ -160,7 +160,7 @@ def test_a_lost_replica_is_back_after_the_fault_and_its_start(engine: type[World
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_an_overhead_takes_time_and_keeps_no_server_busy(engine: type[World] | type[Compiled]) -> None:
+def test_an_overhead_takes_time_and_keeps_no_server_busy(engine: type[Simulation] | type[Compiled]) -> None:
     plain = PoolProfile(service_s=Distribution(mean=1.0))
     network = single(plain.model_copy(update={"overhead_s": 0.5}))
     found = made(engine, network, traffic := arriving(0.0, 0.0, 0.25), Disturbances())

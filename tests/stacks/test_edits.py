@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from rollcast.planner.declaration.models import Artifact, Rollout
+from rollcast.planner.declaration.models import Artifact, RolloutSettings
 from rollcast.planner.plan.models import Share
 from rollcast.planner.releases.releases import Line, Release, SlotVersion
 from rollcast.planner.routing.split import Router, flag_of
@@ -28,8 +28,8 @@ RELEASES = {release.id: release for release in (_release(1), _release(2))}
 OLD, NEW = RELEASES
 AUDIENCES = {"staff": {"segment": "internal"}}
 LINES = {
-    "privacy": Line(id="privacy", pipeline="p", channel="privacy", route={"region": ["eu"]}, rollout=Rollout()),
-    "default": Line(id="default", pipeline="p", channel="default", rollout=Rollout()),
+    "privacy": Line(id="privacy", pipeline="p", channel="privacy", route={"region": ["eu"]}, rollout=RolloutSettings()),
+    "default": Line(id="default", pipeline="p", channel="default", rollout=RolloutSettings()),
 }
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rollcast.planner.plan.models import Plan, fold
 from rollcast.planner.rollout.state_machine import Finished, Position, Reach, Rollout
 from rollcast.policies.strategies import plans
-from rollcast.stacks.ledger import Record
+from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.records import link
 from rollcast.stacks.ledger.rejections import _rejected
 from rollcast.stacks.rollout.drift import _wave_starts, led_back

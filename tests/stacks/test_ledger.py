@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from rollcast.stacks.base.errors import LedgerError, LockedError
-from rollcast.stacks.ledger import Ledger, open_ledger
+from rollcast.stacks.ledger.ledger import Ledger, open_ledger
 from rollcast.stacks.ledger import schema as ledger_schema
 from rollcast.stacks.ledger.lease import Holder
 from rollcast.stacks.ledger.records import GENESIS, Record, link, verify
@@ -176,7 +176,7 @@ def test_every_write_of_an_old_holder_is_refused_and_changes_nothing(ledger: Led
 
 def test_the_lease_of_a_dead_process_of_this_machine_can_be_taken_over_at_once(ledger: Ledger, tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from rollcast.stacks.ledger import open_ledger; "
+        "import sys; from pathlib import Path; from rollcast.stacks.ledger.ledger import open_ledger; "
         f"print(open_ledger(Path(sys.argv[1]), {SCOPE!r}).acquire().token)"
     )
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
@@ -212,7 +212,7 @@ def test_a_document_is_stored_once_and_known_by_its_digest(ledger: Ledger) -> No
 
 def test_two_writers_at_once_make_one_chain(ledger: Ledger, tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from rollcast.stacks.ledger import open_ledger; "
+        "import sys; from pathlib import Path; from rollcast.stacks.ledger.ledger import open_ledger; "
         f"ledger = open_ledger(Path(sys.argv[1]), {SCOPE!r}); "
         "[ledger.append('note', sys.argv[2], {'n': n}) for n in range(40)]"
     )
@@ -299,7 +299,7 @@ def test_a_full_disk_refuses_the_write_and_keeps_the_chain(ledger: Ledger, url: 
     ledger.append("note", "ro-1", {})
     size = (tmp_path / ".rollcast/ledger.db").stat().st_size
     script = (
-        "import resource, signal, sys; from pathlib import Path; from rollcast.stacks.ledger import open_ledger\n"
+        "import resource, signal, sys; from pathlib import Path; from rollcast.stacks.ledger.ledger import open_ledger\n"
         "from rollcast.stacks.base.errors import LedgerError\n"
         f"signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, ({size},) * 2)\n"
         f"ledger = open_ledger(Path(sys.argv[1]), {SCOPE!r})\n"

@@ -23,8 +23,8 @@ from pulumi.provider.experimental import provider as api
 
 from rollcast.planner.releases.releases import canonical, digest_of
 from rollcast.stacks.base.errors import FenceError, StackError
-from rollcast.stacks.engine.program import Node, program_of
-from rollcast.stacks.engine.update import World
+from rollcast.stacks.engine.program import ResourceNode, program_of
+from rollcast.stacks.engine.update import EngineStack
 from rollcast.stacks.provider.inputs import failures
 from rollcast.stacks.provider.plugin import RollcastProvider
 from rollcast.stacks.provider.values import plain, properties
@@ -248,17 +248,17 @@ def test_no_inputs_whatever_get_past_check_or_break_it(inputs: dict[str, Any]) -
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path, "p", "test", fence=1)
+def world(tmp_path: Path) -> EngineStack:
+    return EngineStack(tmp_path, "p", "test", fence=1)
 
 
 @pytest.mark.engine
-def test_an_instance_a_flag_and_their_order_through_the_engine(world: World, tmp_path: Path) -> None:
+def test_an_instance_a_flag_and_their_order_through_the_engine(world: EngineStack, tmp_path: Path) -> None:
     told: list[str] = []
     program = [
-        Node("Instance", "instance:one", instance_inputs(tmp_path, build=[sys.executable, "-c", "print(1)"])),
-        Node("Drain", "drain:1", drain_inputs(0.0), ("instance:one",)),
-        Node("Flag", "flag:p", flag_inputs(), ("drain:1",)),
+        ResourceNode("Instance", "instance:one", instance_inputs(tmp_path, build=[sys.executable, "-c", "print(1)"])),
+        ResourceNode("Drain", "drain:1", drain_inputs(0.0), ("instance:one",)),
+        ResourceNode("Flag", "flag:p", flag_inputs(), ("drain:1",)),
     ]
     world._open().workspace.program = program_of(program)
     world._open().preview()
@@ -266,11 +266,11 @@ def test_an_instance_a_flag_and_their_order_through_the_engine(world: World, tmp
     world.up(program, told.append)
     assert "building r@1" in told, "long work reports that it is under way"
     assert list(FlagdTarget(tmp_path, TARGET).placed()) == ["p/reranker/one"]
-    without = [Node("Drain", "drain:1", drain_inputs(0.0)), program[2]]
+    without = [ResourceNode("Drain", "drain:1", drain_inputs(0.0)), program[2]]
     world.up(without, told.append)
     assert FlagdTarget(tmp_path, TARGET).placed() == {}
 
-    bad = Node("Instance", "instance:two", {**instance_inputs(tmp_path, "two"), "folder": "../two"})
+    bad = ResourceNode("Instance", "instance:two", {**instance_inputs(tmp_path, "two"), "folder": "../two"})
     with pytest.raises(StackError, match="folder"):
         world.up([*without, bad], told.append)
     assert FlagdTarget(tmp_path, TARGET).flag("rollcast-p") is not None
@@ -281,7 +281,7 @@ def test_an_instance_a_flag_and_their_order_through_the_engine(world: World, tmp
 def test_the_stack_state_is_kept_where_it_is_told_and_recovered_there(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program = [Node("Instance", "instance:one", instance_inputs(tmp_path))]
+    program = [ResourceNode("Instance", "instance:one", instance_inputs(tmp_path))]
     with ExitStack() as servers:
         if kind == "file":
             (tmp_path / "elsewhere").mkdir()
@@ -290,8 +290,8 @@ def test_the_stack_state_is_kept_where_it_is_told_and_recovered_there(
             server = servers.enter_context(postgres(tmp_path))
             url = server.database().replace("postgresql+psycopg://", "postgres://") + "?sslmode=disable"
         monkeypatch.setenv("PULUMI_BACKEND_URL", url)
-        World(tmp_path, "p", "test", fence=1).up(program, lambda text: None)
-        again = World(tmp_path, "p", "test", fence=2)
+        EngineStack(tmp_path, "p", "test", fence=1).up(program, lambda text: None)
+        again = EngineStack(tmp_path, "p", "test", fence=2)
         again.recover()
         again.up([], lambda text: None)
     assert FlagdTarget(tmp_path, TARGET).placed() == {}, "the second process knew what the first had made"
@@ -299,10 +299,10 @@ def test_the_stack_state_is_kept_where_it_is_told_and_recovered_there(
 
 
 @pytest.mark.engine
-def test_the_provider_ends_with_its_engine(world: World, tmp_path: Path) -> None:
+def test_the_provider_ends_with_its_engine(world: EngineStack, tmp_path: Path) -> None:
     def update() -> None:
         with pytest.raises(StackError):
-            world.up([Node("Drain", "drain:1", drain_inputs(50.0))], lambda text: None)
+            world.up([ResourceNode("Drain", "drain:1", drain_inputs(50.0))], lambda text: None)
 
     thread = threading.Thread(target=update)
     thread.start()

@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
 from rollcast.planner.declaration.models import Telemetry
-from rollcast.planner.gates import GateSpec, StageGates, StageVerdict, Verdict
+from rollcast.planner.gates.outcomes import StageVerdict, Verdict
+from rollcast.planner.gates.spec import GateSpec
+from rollcast.planner.gates.stage import StageGates
 from rollcast.planner.gates.spec import MetricKind
 from rollcast.planner.plan.models import Share
 from rollcast.planner.releases.releases import Line
@@ -28,7 +30,7 @@ from rollcast.planner.routing.split import Router
 from rollcast.stacks.base.clock import Clock
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.rollout.evidence import Collector, Watch
-from rollcast.stacks.telemetry import Batch, Cursor, Request, Source, source_of
+from rollcast.stacks.telemetry import TelemetryBatch, Cursor, RequestRecord, TelemetrySource, source_of
 from rollcast.stacks.telemetry.guarded import Guarded
 from rollcast.stacks.telemetry.records import request_of
 from tests.stacks.servers import postgres, prometheus
@@ -40,8 +42,8 @@ def record(number: int, release: str = "rel-new", **more: Any) -> dict[str, Any]
     return {"time": NOW, "request": f"r{number}", "key": f"u{number}", "release": release, "error": False, **more}
 
 
-def read_all(source: Source, cursor: Cursor) -> tuple[list[Request], Cursor]:
-    found: list[Request] = []
+def read_all(source: TelemetrySource, cursor: Cursor) -> tuple[list[RequestRecord], Cursor]:
+    found: list[RequestRecord] = []
     while True:
         batch = source.read(cursor)
         found += batch.requests
@@ -136,8 +138,8 @@ def watch(since_s: float = NOW - 10) -> Watch:
     return Watch(ARMS, {"p": Router("p", {"default": LINE}, SERVING, {})}, since_s)
 
 
-def batch(*records: dict[str, Any]) -> Batch:
-    return Batch([request for each in records if (request := request_of(each)) is not None])
+def batch(*records: dict[str, Any]) -> TelemetryBatch:
+    return TelemetryBatch([request for each in records if (request := request_of(each)) is not None])
 
 
 @given(st.lists(st.tuples(st.integers(0, 15), st.booleans()), max_size=40), st.randoms(use_true_random=False))
@@ -306,9 +308,9 @@ def exporter() -> Iterator[Exporter]:
     made.close()
 
 
-def _grown(source: Source, cursor: Cursor, wanted: int) -> tuple[list[Request], Cursor]:
+def _grown(source: TelemetrySource, cursor: Cursor, wanted: int) -> tuple[list[RequestRecord], Cursor]:
     """Reads until that many requests are known: the server scrapes in its own time."""
-    found: list[Request] = []
+    found: list[RequestRecord] = []
     for _ in range(150):
         requests, cursor = read_all(source, cursor)
         found += requests

@@ -1,10 +1,12 @@
 """Policies: what must hold for every plan, every forecast and every path that a rollout can take.
 
-Read it in this order: `rules` (a rule, and the review that it sees), `library` (guardrails to configure), `judgement` (a
-project's rules found, run and judged), `strategies` and `model_based` (property tests of the same rules), then `project`,
-`testing` and `plugin` (how a project runs them). No rule decides what a rollout does: it blocks, or it says.
+Read it in this order: `rules` (a rule, and the review that it sees), `library` (guardrails to configure),
+`judgement` (a project's rules found, run and judged), `strategies` and `model_based` (property tests of the same
+rules), then `project`, `testing` and `plugin` (how a project runs them). No rule decides what a rollout does: it
+blocks, or it says.
 
-Names are imported when they are first used: pytest loads the plugin in every run, and must not wait for the planner.
+Names are imported when they are first used: pytest loads the plugin in every run, and must not wait for the
+planner.
 """
 
 from __future__ import annotations

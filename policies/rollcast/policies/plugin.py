@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from rollcast.policies.model_based.profiles import Profile
+    from rollcast.policies.model_based.profiles import SearchProfile
     from rollcast.policies.project import ProjectUnderTest
     from rollcast.policies.rules.review import Review
 
@@ -53,10 +53,10 @@ def rollcast_project(request: pytest.FixtureRequest) -> ProjectUnderTest:
         pytest.fail(str(error), pytrace=False)
 
 
-_OPENED: dict[tuple[Path, str, Profile], ProjectUnderTest] = {}
+_OPENED: dict[tuple[Path, str, SearchProfile], ProjectUnderTest] = {}
 
 
-def _open(folder: Path, file: str, profile: Profile) -> ProjectUnderTest:
+def _open(folder: Path, file: str, profile: SearchProfile) -> ProjectUnderTest:
     """A project, read once a run, and judged by the day on which the run began."""
     from datetime import date
 

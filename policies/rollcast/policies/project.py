@@ -30,7 +30,7 @@ from rollcast.planner.planning.planner import live_as_declared, make_plan
 from rollcast.policies.errors import PolicyError
 from rollcast.policies.judgement.discovery import PolicySet, discover
 from rollcast.policies.judgement.judging import places_of
-from rollcast.policies.model_based.profiles import QUICK, Profile
+from rollcast.policies.model_based.profiles import QUICK, SearchProfile
 from rollcast.policies.rules.places import Places
 from rollcast.policies.rules.review import Review
 
@@ -50,7 +50,7 @@ class ProjectUnderTest:
     declaration: Declaration
     today: date
     file: str = DECLARATION
-    profile: Profile = QUICK
+    profile: SearchProfile = QUICK
 
     @classmethod
     def open(cls, folder: Path, today: date, file: str = DECLARATION) -> ProjectUnderTest:
@@ -62,7 +62,7 @@ class ProjectUnderTest:
                 f"{folder / file} can't be tested: {error} Correct it first: rollcast validate."
             ) from None
 
-    def with_(self, profile: Profile) -> ProjectUnderTest:
+    def with_(self, profile: SearchProfile) -> ProjectUnderTest:
         """The same project, tested by another profile."""
         return replace(self, profile=profile)
 

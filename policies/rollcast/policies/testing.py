@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from rollcast.policies.model_based.machine import RolloutMachine, walk_everywhere
-from rollcast.policies.model_based.trace import Broken
+from rollcast.policies.model_based.trace import Counterexample
 from rollcast.policies.project import ProjectUnderTest
 from rollcast.policies.rules.review import Review
 from rollcast.policies.rules.rule import Policy, Violation
@@ -85,7 +85,7 @@ def passes_or_tells(project: ProjectUnderTest, walk: Callable[[], None]) -> None
     story = ""
     try:
         walk()
-    except Broken as found:
+    except Counterexample as found:
         story = str(found)
     if story:
         pytest.fail(f"{story}\n{_again(project)}".strip(), pytrace=False)

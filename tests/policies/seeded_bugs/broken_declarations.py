@@ -17,7 +17,7 @@ from rollcast.planner.declaration.models import (
     Environment,
     Region,
     Requirement,
-    Rollout,
+    RolloutSettings,
 )
 from rollcast.policies.strategies import declarations
 
@@ -31,7 +31,7 @@ def _slot(declaration: Declaration, name: str, **change: Any) -> Declaration:
 
 
 def _rollout(declaration: Declaration, **change: Any) -> Declaration:
-    return declaration.model_copy(update={"rollout": Rollout(**change)})
+    return declaration.model_copy(update={"rollout": RolloutSettings(**change)})
 
 
 def _circle(declaration: Declaration, name: str) -> Declaration:

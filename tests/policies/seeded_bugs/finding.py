@@ -14,7 +14,7 @@ from rollcast.planner.base.errors import UnsafePlan
 from rollcast.planner.declaration.models import Declaration
 from rollcast.planner.loading.cross_checks import check
 from rollcast.policies.model_based.machine import settings_of, walk_everywhere
-from rollcast.policies.model_based.profiles import QUICK, Profile
+from rollcast.policies.model_based.profiles import QUICK, SearchProfile
 from rollcast.policies.model_based.reviews import reviews
 from rollcast.policies.rules.review import Review
 from tests.policies.seeded_bugs.broken_declarations import BREAKS, broken_declarations
@@ -70,7 +70,7 @@ def proof_finds(bug: Bug, *, seed_: int = 0) -> bool:
     return False
 
 
-def _walks(profile: Profile) -> str:
+def _walks(profile: SearchProfile) -> str:
     try:
         walk_everywhere(reviews(), profile=profile)
     except Exception as found:
@@ -78,7 +78,7 @@ def _walks(profile: Profile) -> str:
     return ""
 
 
-def _declarations(profile: Profile) -> str:
+def _declarations(profile: SearchProfile) -> str:
     """The profile's examples, shared out over the ways in which a declaration can be broken."""
     each = replace(profile, examples=profile.examples // len(BREAKS))
     for how in BREAKS:
@@ -88,7 +88,7 @@ def _declarations(profile: Profile) -> str:
     return ""
 
 
-def _refused(how: str, profile: Profile) -> str:
+def _refused(how: str, profile: SearchProfile) -> str:
     @seed(profile.seed)
     @settings(parent=settings_of(profile))
     @given(broken_declarations(how))

@@ -42,14 +42,14 @@ def _listen(context: typer.Context, host: str, port: int, forecasts: list[Named]
         import uvicorn
 
         from rollcast.cli.serving.app import application
-        from rollcast.cli.serving.live import Live
+        from rollcast.cli.serving.live import LivePage
     except ImportError as error:
         raise StackError(f"'{error.name}' is not installed. In a clone of rollcast: pip install '.[serve]'.") from None
     listening = _socket(host, port)
     chosen = listening.getsockname()[1]
     token = None if read_only else os.environ.get(TOKEN) or secrets.token_urlsafe(24)
     hosts = ["localhost", "127.0.0.1", "[::1]", host]
-    app, site = application(Live(project_of(context), forecasts), token, hosts)
+    app, site = application(LivePage(project_of(context), forecasts), token, hosts)
     shown = f"[{host}]" if ":" in host else host
     terminal.note(f"Live view: http://{shown}:{chosen}/  (Ctrl-C ends it)")
     if token is not None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rollcast.cli.reports.graph import Box as PlanBox
+from rollcast.cli.reports.graph import OperationBox as PlanBox
 from rollcast.cli.reports.graph import Frame
-from rollcast.cli.reports.mermaid import Box, Edge, Node, flowchart
+from rollcast.cli.reports.mermaid import MermaidFrame, Edge, MermaidNode, flowchart
 
 # Code hosts draw at most 500 edges and 50,000 characters; more than this many boxes nobody reads.
 MOST_BOXES = 48
@@ -26,7 +26,7 @@ def mermaid_of(frames: Sequence[Frame]) -> str:
     boxes = sum(len(rank) for frame in frames for rank in frame.ranks)
     if boxes > MOST_BOXES:
         return _outline(frames)
-    parts = [Box(frame.title, [_node(box) for rank in frame.ranks for box in rank]) for frame in frames]
+    parts = [MermaidFrame(frame.title, [_node(box) for rank in frame.ranks for box in rank]) for frame in frames]
     known = {box.key for frame in frames for rank in frame.ranks for box in rank}
     edges = [
         Edge(before, box.key)
@@ -40,8 +40,8 @@ def mermaid_of(frames: Sequence[Frame]) -> str:
     return flowchart(parts, edges, direction="TB", styles={k: v for k, v in _STYLES.items() if k in used})
 
 
-def _node(box: PlanBox) -> Node:
-    return Node(box.key, [f"{box.kind} {box.label}", box.sub] if box.sub else [f"{box.kind} {box.label}"], box.kind)
+def _node(box: PlanBox) -> MermaidNode:
+    return MermaidNode(box.key, [f"{box.kind} {box.label}", box.sub] if box.sub else [f"{box.kind} {box.label}"], box.kind)
 
 
 def _outline(frames: Sequence[Frame]) -> str:
@@ -50,6 +50,6 @@ def _outline(frames: Sequence[Frame]) -> str:
         boxes = sum(len(rank) for rank in frame.ranks)
         kinds = dict.fromkeys(box.kind for rank in frame.ranks for box in rank)
         below = [f"{', '.join(kinds)}; {boxes} steps"] if boxes else []
-        nodes.append(Node(str(position), [frame.title, *below]))
+        nodes.append(MermaidNode(str(position), [frame.title, *below]))
     edges = [Edge(str(i), str(i + 1)) for i in range(len(nodes) - 1)]
     return flowchart(nodes, edges, direction="TB")

@@ -29,7 +29,7 @@ WIDTH = COLUMNS * BOX_W + (COLUMNS - 1) * GAP_X + 2 * FRAME_PAD
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class OperationBox:
     """An operation, or several of one rank and kind."""
 
     key: str
@@ -46,7 +46,7 @@ class Frame:
     """What stands under one heading: its boxes in ranks, earliest first."""
 
     title: str
-    ranks: Sequence[Sequence[Box]]
+    ranks: Sequence[Sequence[OperationBox]]
     no_return: bool
 
 
@@ -82,7 +82,7 @@ def _frame(
     if len(operations) > MOST:
         boxes = _summed(operations, ranks)
     rank_of = _ranks_of_boxes(boxes)
-    grouped: dict[int, list[Box]] = defaultdict(list)
+    grouped: dict[int, list[OperationBox]] = defaultdict(list)
     for box in boxes:
         grouped[rank_of[box.key]].append(box)
     span = f"milestone {indices[0]}" if len(indices) == 1 else f"milestones {indices[0]} to {indices[-1]}"
@@ -91,7 +91,7 @@ def _frame(
     return Frame(title, [grouped[rank] for rank in sorted(grouped)], first.point_of_no_return)
 
 
-def _box(operation: Operation) -> Box:
+def _box(operation: Operation) -> OperationBox:
     label = operation.component or (operation.evaluate.suite if operation.evaluate else operation.kind)
     sub = operation.artifact or ""
     if operation.kind in ("shift", "flag"):
@@ -100,10 +100,10 @@ def _box(operation: Operation) -> Box:
         label, sub = operation.evaluate.suite, f"on {operation.component or operation.release}"
     elif operation.kind == "drain":
         sub = f"at least {operation.wait_s:g} s"
-    return Box(operation.id, operation.kind, label, sub, operation.why, operation.after, operation.id)
+    return OperationBox(operation.id, operation.kind, label, sub, operation.why, operation.after, operation.id)
 
 
-def _summed(operations: Iterable[Operation], ranks: dict[str, int]) -> list[Box]:
+def _summed(operations: Iterable[Operation], ranks: dict[str, int]) -> list[OperationBox]:
     """One box for each (rank, kind), waiting for the boxes that its operations wait for."""
     groups: dict[tuple[int, str], list[Operation]] = defaultdict(list)
     for operation in operations:
@@ -114,7 +114,7 @@ def _summed(operations: Iterable[Operation], ranks: dict[str, int]) -> list[Box]
         waits = {group_of[name] for member in members for name in member.after if name in group_of} - {key}
         after = tuple(f"{kind}#{rank}" for rank, kind in sorted(waits))
         sub = f"{len(members):,} operations" if len(members) > 1 else members[0].component or ""
-        boxes.append(Box(f"{key[1]}#{key[0]}", key[1], key[1], sub, members[0].why, after, members[0].id))
+        boxes.append(OperationBox(f"{key[1]}#{key[0]}", key[1], key[1], sub, members[0].why, after, members[0].id))
     return boxes
 
 
@@ -126,7 +126,7 @@ def _ranks(operations: Sequence[Operation]) -> dict[str, int]:
     return ranks
 
 
-def _ranks_of_boxes(boxes: Sequence[Box]) -> dict[str, int]:
+def _ranks_of_boxes(boxes: Sequence[OperationBox]) -> dict[str, int]:
     ranks: dict[str, int] = {}
     for box in boxes:
         ranks[box.key] = max((ranks[name] + 1 for name in box.after if name in ranks), default=0)
@@ -210,7 +210,7 @@ def _arrow(tail: tuple[float, float], head: tuple[float, float], from_: int, to:
     )
 
 
-def _link(box: Box, place: tuple[float, float], numbers: dict[str, int], rows: Mapping[str, int]) -> Markup:
+def _link(box: OperationBox, place: tuple[float, float], numbers: dict[str, int], rows: Mapping[str, int]) -> Markup:
     x, y = place
     target = f"op-{rows[box.target]}" if box.target in rows else "operations"
     waits = " ".join(str(numbers[name]) for name in box.after if name in numbers)
@@ -231,7 +231,7 @@ def _cut(text: str, longest: int = 23) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def boxes_of(frames: Iterable[Frame]) -> Iterator[Box]:
+def boxes_of(frames: Iterable[Frame]) -> Iterator[OperationBox]:
     """Every box of the drawing, in order."""
     for frame in frames:
         for rank in frame.ranks:

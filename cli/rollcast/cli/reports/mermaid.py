@@ -13,7 +13,7 @@ from rollcast.cli.reports.escaping import mermaid
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class MermaidNode:
     """A box: its key, the lines of its label, and what it looks like (a key of `styles`)."""
 
     key: str
@@ -32,15 +32,15 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class MermaidFrame:
     """Nodes drawn inside a frame with a title."""
 
     title: str
-    nodes: Sequence[Node]
+    nodes: Sequence[MermaidNode]
 
 
 def flowchart(
-    parts: Iterable[Node | Box],
+    parts: Iterable[MermaidNode | MermaidFrame],
     edges: Iterable[Edge],
     *,
     direction: str = "LR",
@@ -54,7 +54,7 @@ def flowchart(
     ids: dict[str, str] = {}
     lines = [f"flowchart {direction}"]
     for position, part in enumerate(parts):
-        if isinstance(part, Node):
+        if isinstance(part, MermaidNode):
             lines.append(f"  {_node(part, ids, known)}")
             continue
         lines.append(f'  subgraph s{position}["{mermaid(part.title)}"]')
@@ -65,7 +65,7 @@ def flowchart(
     return "\n".join(lines)
 
 
-def _node(node: Node, ids: dict[str, str], styles: Mapping[str, str]) -> str:
+def _node(node: MermaidNode, ids: dict[str, str], styles: Mapping[str, str]) -> str:
     name = ids.setdefault(node.key, f"n{len(ids)}")
     shown = f":::{node.style}" if node.style in styles else ""
     return f'{name}["{"<br/>".join(mermaid(line) for line in node.label)}"]{shown}'

@@ -9,7 +9,7 @@ from typing import Any
 from rollcast.planner.plan.models import Plan
 from rollcast.policies import Judgement
 from rollcast.simulator.forecast.models import Forecast
-from rollcast.stacks.ledger import Record
+from rollcast.stacks.ledger.records import Record
 
 
 @dataclass(frozen=True, slots=True)

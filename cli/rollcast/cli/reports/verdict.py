@@ -22,7 +22,7 @@ _WORDS = {"promoted": "promoted", "rolled_back": "rolled back", "held": "held"}
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Headline:
     """A tone, one headline, and the reasons in the order of their weight."""
 
     tone: Tone
@@ -30,21 +30,21 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
-def verdict_of(subject: Subject) -> Verdict:
+def verdict_of(subject: Subject) -> Headline:
     """What a reader must know first."""
     blocking = [rule for rule in subject.guardrails if rule.blocks("plan")]
     forecast = subject.forecast
     reasons = tuple(_reasons(subject))
     if subject.reality is not None and subject.reality.outcome is not None:
-        return Verdict(*_ended(subject.reality), (*_against(subject.reality, forecast),))
+        return Headline(*_ended(subject.reality), (*_against(subject.reality, forecast),))
     if subject.plan.empty:
-        return Verdict("plain", "Nothing changes: what is live is what is declared", reasons)
+        return Headline("plain", "Nothing changes: what is live is what is declared", reasons)
     if blocking:
         names = some_of((rule.policy for rule in blocking), 3)
-        return Verdict("bad", f"Blocked by {'a guardrail' if len(blocking) == 1 else 'guardrails'}: {names}", reasons)
+        return Headline("bad", f"Blocked by {'a guardrail' if len(blocking) == 1 else 'guardrails'}: {names}", reasons)
     if forecast is None:
-        return Verdict("warn", "Not simulated: nothing is known of how this rollout ends", reasons)
-    return Verdict(*_outcome(forecast), reasons)
+        return Headline("warn", "Not simulated: nothing is known of how this rollout ends", reasons)
+    return Headline(*_outcome(forecast), reasons)
 
 
 def _ended(real: Reality) -> tuple[Tone, str]:

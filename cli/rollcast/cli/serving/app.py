@@ -23,7 +23,7 @@ from starlette.routing import Route
 
 from rollcast.cli.reports.page import Page
 from rollcast.cli.reports.rendering import asset, html_of, rendered, source
-from rollcast.cli.serving.live import Live
+from rollcast.cli.serving.live import LivePage
 from rollcast.cli.terminal import clean
 from rollcast.planner.base.errors import PlannerError
 from rollcast.stacks.base.errors import StackError
@@ -37,7 +37,7 @@ LONGEST_BODY = 4096
 class Site:
     """Handlers that share one reader of the project. `token` None: no orders are taken."""
 
-    def __init__(self, live: Live, token: str | None, every_s: float) -> None:
+    def __init__(self, live: LivePage, token: str | None, every_s: float) -> None:
         self._live, self._token, self._every_s = live, token, every_s
         self._readers = 0
         self.closing = False
@@ -125,7 +125,7 @@ def _html(text: str, policy: str = _POLICY) -> HTMLResponse:
     return HTMLResponse(text, headers={**_HEADERS, "content-security-policy": policy})
 
 
-def application(live: Live, token: str | None, hosts: Sequence[str], every_s: float = 1.0) -> tuple[Starlette, Site]:
+def application(live: LivePage, token: str | None, hosts: Sequence[str], every_s: float = 1.0) -> tuple[Starlette, Site]:
     """The application, and the site whose `closing` ends its open streams."""
     site = Site(live, token, every_s)
     routes = [

@@ -17,7 +17,7 @@ from rollcast.cli.reports.subject import Named, Reality, Subject, reality_of
 from rollcast.planner.plan.models import Plan
 from rollcast.simulator.forecast.models import Forecast
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.ledger import Record
+from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, load
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.start import ledger_of
@@ -33,7 +33,7 @@ _ENDS: dict[str, tuple[str, Tone]] = {
 }
 
 
-class Live:
+class LivePage:
     """Reads one project. Forecasts are matched to rollouts by the digest of their plan. Safe between threads."""
 
     def __init__(self, project: Project, forecasts: Sequence[Named]) -> None:

@@ -11,14 +11,14 @@ Path = tuple[str | int, ...]
 
 
 @dataclass
-class Source:
+class SourceText:
     """A file's data, and where each part of it stands: path of keys -> (line, column), counted from 1."""
 
     file: str
     data: Any = None
     places: dict[Path, tuple[int, int]] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
-    included: dict[int, tuple[Source, Path]] = field(default_factory=dict)
+    included: dict[int, tuple[SourceText, Path]] = field(default_factory=dict)
 
     def at(self, path: Path, summary: str, remedy: str = "") -> Diagnostic:
         """A diagnostic at a path, or at its nearest ancestor that has a place; in the file that it came from."""
@@ -31,4 +31,4 @@ class Source:
         return Diagnostic(self.file, line, column, summary, remedy)
 
 
-__all__ = ["Path", "Source"]
+__all__ = ["Path", "SourceText"]

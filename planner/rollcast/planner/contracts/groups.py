@@ -44,7 +44,7 @@ class Tie:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class SynchronizationGroup:
     """Slots that switch in one step, for the lines that they belong to, and why this is so."""
 
     members: tuple[Node, ...]
@@ -121,7 +121,7 @@ def group(
     declared: Mapping[str, Release],
     in_place: frozenset[Node],
     ties: Iterable[Tie],
-) -> list[Group]:
+) -> list[SynchronizationGroup]:
     """The synchronization groups of everything that changes, in the order in which they switch. `ties` hold them too.
 
     `live` holds what each line comes from. A channel that comes from nothing while its default line serves is released
@@ -151,11 +151,11 @@ def group(
     return [*early, *_order(nodes, members, constraints), *(one for one in first if one not in early)]
 
 
-def _first(line: str, release: Release) -> Group:
+def _first(line: str, release: Release) -> SynchronizationGroup:
     """A line that nothing serves yet: its whole release is one group, for there is no old version to meet."""
     slots = tuple(sorted(release.slots, key=flow_order(release.slots).__getitem__))
     members = tuple((line, slot) for slot in slots)
-    return Group(members, (line,), slots, in_place=False, together=("nothing is served there yet",), first=True)
+    return SynchronizationGroup(members, (line,), slots, in_place=False, together=("nothing is served there yet",), first=True)
 
 
 def _constraints(
@@ -211,7 +211,7 @@ def _order(
     nodes: Mapping[Node, tuple[int, int, str]],
     members: Mapping[Node, list[str]],
     constraints: list[Constraint],
-) -> list[Group]:
+) -> list[SynchronizationGroup]:
     graph = nx.DiGraph()
     graph.add_nodes_from(sorted(nodes))
     reasons: dict[tuple[Node, Node], str] = {}
@@ -231,7 +231,7 @@ def _group(
     nodes: Mapping[Node, tuple[int, int, str]],
     members: Mapping[Node, list[str]],
     reasons: Mapping[tuple[Node, Node], str],
-) -> Group:
+) -> SynchronizationGroup:
     ordered = sorted(found, key=nodes.__getitem__)
     inside = [reasons[e] for e in sorted(graph.subgraph(found).edges)]
     before = [
@@ -241,7 +241,7 @@ def _group(
         if u not in found
     ]
     lines = dict.fromkeys(line for node in ordered for line in members[node])
-    return Group(
+    return SynchronizationGroup(
         members=tuple(ordered),
         lines=tuple(lines),
         slots=tuple(dict.fromkeys(slot for _, slot in ordered)),

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from rollcast.planner.base.audiences import Predicate
 from rollcast.planner.base.values import Number, Seconds, VersionText
-from rollcast.planner.gates import GateSpec
+from rollcast.planner.gates.spec import GateSpec
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 Reference = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*@[A-Za-z0-9][A-Za-z0-9._+-]*$")]
@@ -205,7 +205,7 @@ class Evaluate(Model):
     thresholds: dict[str, float] = Field(description="the least value of each metric that the suite reports")
 
 
-class Rollout(Model):
+class RolloutSettings(Model):
     """How a change reaches its users, and what it must prove on the way."""
 
     strategy: Strategy = Strategy.CANARY
@@ -232,7 +232,7 @@ class Channel(Model):
     components: dict[Name, ComponentOverride] = Field(default_factory=dict)
     flags: dict[Name, Json] = Field(default_factory=dict)
     allowed_regions: tuple[Name, ...] = Field((), description="residency: its requests never leave these regions")
-    rollout: Rollout | None = None
+    rollout: RolloutSettings | None = None
 
 
 class Region(Model):
@@ -242,7 +242,7 @@ class Region(Model):
     labels: tuple[str, ...] = ()
 
 
-class Target(Model):
+class TargetSettings(Model):
     """Where a release is put: the flag definition that the data plane reads, its instances, its endpoint."""
 
     kind: Name = "flagd"
@@ -264,7 +264,7 @@ class Environment(Model):
 
     default: bool = False
     development: bool = False
-    target: Target = Target()
+    target: TargetSettings = TargetSettings()
     telemetry: Telemetry = Telemetry()
     regions: dict[Name, Region] = Field(default_factory=dict)
     capacity: dict[str, float] = Field(default_factory=dict)
@@ -294,7 +294,7 @@ class Pipeline(Model):
     flags: Flags = Field(default_factory=dict)
     channels: dict[Name, Channel] = Field(default_factory=dict)
     allowed_regions: tuple[Name, ...] = ()
-    rollout: Rollout | None = None
+    rollout: RolloutSettings | None = None
 
 
 class Override(Model):
@@ -325,7 +325,7 @@ class Declaration(Model):
     audiences: dict[Name, Predicate] = Field(default_factory=dict)
     allowed_regions: tuple[Name, ...] = ()
     environments: dict[Name, Environment] = Field(default_factory=lambda: {"default": Environment(default=True)})
-    rollout: Rollout = Rollout()
+    rollout: RolloutSettings = RolloutSettings()
     overrides: tuple[Override, ...] = ()
 
     @model_validator(mode="after")
@@ -360,4 +360,4 @@ class Declaration(Model):
         return marked[0]
 
 
-__all__ = ["ATTACHMENTS", "Artifact", "Component", "Declaration", "Environment", "Number", "Pipeline", "Rollout"]
+__all__ = ["ATTACHMENTS", "Artifact", "Component", "Declaration", "Environment", "Number", "Pipeline", "RolloutSettings"]

@@ -24,9 +24,9 @@ from rollcast.planner.declaration.models import (
     ComponentOverride,
     Declaration,
     Pipeline,
-    Rollout,
+    RolloutSettings,
 )
-from rollcast.planner.gates import GateSpec
+from rollcast.planner.gates.spec import GateSpec
 from rollcast.planner.loading.literal_secrets import literal_secrets
 from rollcast.planner.plan.models import EVERYONE
 from rollcast.planner.planning.steps import instances_of
@@ -261,7 +261,7 @@ def _reach(path: Path, what: str, rule: Rule, before: Sequence[tuple[str, Rule]]
 # ---- rollout ----------------------------------------------------------------------------------
 
 
-def _rollout(path: Path, rollout: Rollout, declaration: Declaration, components: Iterable[str]) -> Iterator[Mistake]:
+def _rollout(path: Path, rollout: RolloutSettings, declaration: Declaration, components: Iterable[str]) -> Iterator[Mistake]:
     yield from _percents((*path, "percent"), rollout.percent)
     if rollout.strategy in ("canary", "flag") and not rollout.stages and rollout.percent[-1:] != (100.0,):
         yield Mistake((*path, "percent"), "the last step does not reach 100 percent.", "End the list with 100.")
@@ -303,7 +303,7 @@ def _rollout(path: Path, rollout: Rollout, declaration: Declaration, components:
         yield from _reference((*path, "evaluate", index, "suite"), evaluate.suite, artifacts)
 
 
-def _late_labels(path: Path, rollout: Rollout) -> Iterator[Mistake]:
+def _late_labels(path: Path, rollout: RolloutSettings) -> Iterator[Mistake]:
     """Gates whose labels come after the longest bake: they could only ever hold."""
     stages = [((*path, "stages", i), stage) for i, stage in enumerate(rollout.stages)]
     places: list[tuple[Path, Sequence[GateSpec], float]] = [

@@ -15,14 +15,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from rollcast.planner.base.errors import Diagnostic, did_you_mean
-from rollcast.planner.base.sources import Path, Source
+from rollcast.planner.base.sources import Path, SourceText
 from rollcast.planner.declaration.models import Declaration
 from rollcast.planner.loading.cross_checks import check
 
 _ROUNDS = 4
 
 
-def shape_mistakes(source: Source, error: ValidationError) -> list[Diagnostic]:
+def shape_mistakes(source: SourceText, error: ValidationError) -> list[Diagnostic]:
     """Every mistake of a file whose shape is wrong: those of shape, and those that the mended copy still has."""
     errors = error.errors()
     misspelt = {(*_parent(source.data, e["loc"]), near): e for e in errors for near in _near(e)}
@@ -96,7 +96,7 @@ def _parent(data: Any, loc: Sequence[Any], *, whole: bool = False) -> Path:
 # ---- wording ----------------------------------------------------------------------------------
 
 
-def _diagnostic(source: Source, error: Any) -> Diagnostic:
+def _diagnostic(source: SourceText, error: Any) -> Diagnostic:
     """A pydantic error as a diagnostic in the user's words."""
     real = _real(source.data, error["loc"])
     name = str(error["loc"][-1]) if error["loc"] else ""
@@ -128,7 +128,7 @@ _WANTED = {
 }
 
 
-def _other(source: Source, error: Any, real: Path) -> Diagnostic:
+def _other(source: SourceText, error: Any, real: Path) -> Diagnostic:
     message = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "it should be")
     where = ".".join(str(part) for part in real)
     shown = repr(error["input"])

@@ -16,7 +16,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from rollcast.planner.base.errors import DeclarationError, Diagnostic
-from rollcast.planner.base.sources import Path, Source
+from rollcast.planner.base.sources import Path, SourceText
 from rollcast.planner.base.values import Number
 from rollcast.planner.declaration.models import Declaration
 from rollcast.planner.loading.cross_checks import check
@@ -52,7 +52,7 @@ def load(text: str, file: str = "rollcast.yaml", read: Callable[[str], str] | No
     return declaration
 
 
-def read_source(text: str, file: str, read: Callable[[str], str] | None = None) -> Source:
+def read_source(text: str, file: str, read: Callable[[str], str] | None = None) -> SourceText:
     """Data and places of a declaration's text, the artifacts of included files in their place in the list."""
     source = read_yaml(text, file)
     if isinstance(source.data, Mapping):
@@ -60,7 +60,7 @@ def read_source(text: str, file: str, read: Callable[[str], str] | None = None) 
     return source
 
 
-def _include(source: Source, read: Callable[[str], str] | None) -> None:
+def _include(source: SourceText, read: Callable[[str], str] | None) -> None:
     names = source.data.get("include") or []
     if not isinstance(names, list) or read is None:
         return
@@ -87,9 +87,9 @@ def _include(source: Source, read: Callable[[str], str] | None) -> None:
     source.data = {**source.data, "artifacts": artifacts}
 
 
-def read_yaml(text: str, file: str) -> Source:
+def read_yaml(text: str, file: str) -> SourceText:
     """Plain data and places of a YAML text; mistakes are collected in `diagnostics`."""
-    source = Source(file)
+    source = SourceText(file)
     if len(text) > MOST_BYTES:
         summary = f"the file has {len(text):,} characters, more than {MOST_BYTES:,}."
         source.diagnostics.append(source.at((), summary, "Move artifacts into files named by 'include'."))
@@ -128,7 +128,7 @@ class _TooMuch(Exception):
 class _Reader:
     """Walks the node tree once; aliases are followed at a cost, so that a bomb runs out of budget."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: SourceText) -> None:
         self.source = source
         self.nodes = 0
         self.spent = False

@@ -16,7 +16,7 @@ from typing import Any
 from rollcast.planner.base.errors import MixedLiveState, NoSafeOrder, PlannerError
 from rollcast.planner.base.wording import some_of
 from rollcast.planner.capacity.in_place import PAUSE, Chosen, Releases, apart, with_room
-from rollcast.planner.contracts.groups import IN_PLACE, Group, Node, Tie, declared_ties, group, in_place_slots, node_of
+from rollcast.planner.contracts.groups import IN_PLACE, SynchronizationGroup, Node, Tie, declared_ties, group, in_place_slots, node_of
 from rollcast.planner.declaration.models import Declaration
 from rollcast.planner.plan.models import LiveState, Operation, Plan, Serving, Share
 from rollcast.planner.planning.builder import Draft
@@ -334,14 +334,14 @@ def _refuse_late_channels(
 
 def _in_order(
     before: Mapping[str, Release], declared: Releases, lines: Mapping[str, Line], in_place: frozenset[Node]
-) -> tuple[list[Group], list[Step], list[str]]:
+) -> tuple[list[SynchronizationGroup], list[Step], list[str]]:
     """Groups and steps, and notes on what its rollout switches together and this plan does not.
 
     A tie that only a declared pause would allow is left out, or what exists once is left out of it, where an order
     without it is safe.
     """
 
-    def ordered(ties: Sequence[Tie]) -> tuple[list[Group], list[Step]]:
+    def ordered(ties: Sequence[Tie]) -> tuple[list[SynchronizationGroup], list[Step]]:
         groups = group(before, declared, in_place, ties)
         return groups, steps_of(groups, before, declared, lines)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rollcast.planner.declaration.models import Rollout, Stage, Strategy
+from rollcast.planner.declaration.models import RolloutSettings, Stage, Strategy
 from rollcast.planner.plan.models import EVERYONE, Operation, Serving, Share
 from rollcast.planner.planning.builder import Draft
 from rollcast.planner.planning.sessions import audience_of, unreadable
@@ -24,7 +24,7 @@ def shift(draft: Draft, step: Step) -> None:
             _line(draft, step, line, release)
 
 
-def stages_of(rule: Rollout) -> tuple[Stage, ...]:
+def stages_of(rule: RolloutSettings) -> tuple[Stage, ...]:
     """The stages that a strategy stands for."""
     if rule.strategy in (Strategy.BLUE_GREEN, Strategy.ALL_AT_ONCE):
         return (Stage(percent=(100.0,)),)
@@ -53,7 +53,7 @@ def _line(draft: Draft, step: Step, line: str, release: Release) -> None:
         _sessions_end(draft, step, line, release, rule)
 
 
-def _staying(draft: Draft, step: Step, line: str, old: Release, rule: Rollout) -> tuple[Share, ...]:
+def _staying(draft: Draft, step: Step, line: str, old: Release, rule: RolloutSettings) -> tuple[Share, ...]:
     """Sessions that finish on the release that they began with, because the new one can't read their state."""
     found = list(unreadable(step, line, back=False))
     if not found:
@@ -68,7 +68,7 @@ def _staying(draft: Draft, step: Step, line: str, old: Release, rule: Rollout) -
     return (_share(line, audience, 100.0, old),)
 
 
-def _sessions_end(draft: Draft, step: Step, line: str, release: Release, rule: Rollout) -> None:
+def _sessions_end(draft: Draft, step: Step, line: str, release: Release, rule: RolloutSettings) -> None:
     wait = draft.drain(
         f"{draft.prefix(line)}{step.name}/sessions", (), "sessions finish on the release they began with"
     )
@@ -113,7 +113,7 @@ def _shift(
     line: str,
     shares: tuple[Share, ...],
     stage: tuple[int, Stage, float] | None,
-    rule: Rollout,
+    rule: RolloutSettings,
 ) -> None:
     audience, percent = (stage[1].audience, stage[2]) if stage else (EVERYONE, 100.0)
     bake = (stage[1].bake if stage else None) or rule.bake
@@ -135,7 +135,7 @@ def _shift(
     draft.milestone("shift", title, [operation], {line: shares}, **details)
 
 
-def _why(step: Step, stage: tuple[int, Stage, float] | None, rule: Rollout) -> str:
+def _why(step: Step, stage: tuple[int, Stage, float] | None, rule: RolloutSettings) -> str:
     if stage is None:
         return "nothing was served before, so there is no baseline: everyone at once"
     number, _, percent = stage

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rollcast.planner.contracts.edges import ContractGraph
-from rollcast.planner.contracts.groups import Group
+from rollcast.planner.contracts.groups import SynchronizationGroup
 from rollcast.planner.releases.releases import Line, Release, SlotVersion
 
 Instances = dict[str, tuple[str, str]]  # folder -> (release id, slot)
@@ -20,7 +20,7 @@ Instances = dict[str, tuple[str, str]]  # folder -> (release id, slot)
 class Step:
     """One switch: `before` -> `after` for each of its lines. `before` is None where nothing was served."""
 
-    group: Group
+    group: SynchronizationGroup
     kind: str  # "side-by-side" | "in-place" | "pause" | "flag"
     before: Mapping[str, Release | None]
     after: Mapping[str, Release]
@@ -31,7 +31,7 @@ class Step:
 
 
 def steps_of(
-    groups: list[Group],
+    groups: list[SynchronizationGroup],
     live: Mapping[str, Release],
     declared: Mapping[str, Release],
     lines: Mapping[str, Line],
@@ -50,7 +50,7 @@ def steps_of(
 
 
 def _slot_steps(
-    groups: list[Group],
+    groups: list[SynchronizationGroup],
     current: dict[str, Release | None],
     declared: Mapping[str, Release],
     lines: Mapping[str, Line],
@@ -80,7 +80,7 @@ def _slot_steps(
     return steps
 
 
-def _broken(group: Group, after: Mapping[str, Release], contracts: Mapping[str, ContractGraph]) -> str:
+def _broken(group: SynchronizationGroup, after: Mapping[str, Release], contracts: Mapping[str, ContractGraph]) -> str:
     """What would be broken if only this group switched: pairwise orders do not see what takes three to mend."""
     for line, release in after.items():
         graph = contracts.get(line)
@@ -93,8 +93,8 @@ def _broken(group: Group, after: Mapping[str, Release], contracts: Mapping[str, 
     return ""
 
 
-def _merged(one: Group, other: Group, reason: str) -> Group:
-    return Group(
+def _merged(one: SynchronizationGroup, other: SynchronizationGroup, reason: str) -> SynchronizationGroup:
+    return SynchronizationGroup(
         members=(*one.members, *other.members),
         lines=tuple(dict.fromkeys((*one.lines, *other.lines))),
         slots=tuple(dict.fromkeys((*one.slots, *other.slots))),
@@ -104,14 +104,14 @@ def _merged(one: Group, other: Group, reason: str) -> Group:
     )
 
 
-def _kind(group: Group, before: Mapping[str, Release | None], after: Mapping[str, Release]) -> str:
+def _kind(group: SynchronizationGroup, before: Mapping[str, Release | None], after: Mapping[str, Release]) -> str:
     """What exists once is overwritten only where something else is there already."""
     if not any(_overwrites(group, before[line], release) for line, release in after.items()):
         return "side-by-side"
     return "in-place" if len(group.slots) == 1 else "pause"
 
 
-def _overwrites(group: Group, before: Release | None, after: Release) -> bool:
+def _overwrites(group: SynchronizationGroup, before: Release | None, after: Release) -> bool:
     if before is None:
         return False
     old = instances_of(before)
@@ -123,7 +123,7 @@ def _overwrites(group: Group, before: Release | None, after: Release) -> bool:
     return False
 
 
-def _switch(group: Group, line: str, old: Release | None, declared: Release) -> Release:
+def _switch(group: SynchronizationGroup, line: str, old: Release | None, declared: Release) -> Release:
     if old is None:
         return declared
     members = {slot for owner, slot in group.members if owner == line or owner.startswith("=")}
@@ -156,7 +156,7 @@ def _flag_step(line: str, current: dict[str, Release | None], declared: Release,
     after = Release(pipeline=old.pipeline, slots=old.slots, flags=flags)
     current[line] = after
     slots = tuple(f"flag:{n}" for n in chosen)
-    group = Group(tuple((line, s) for s in slots), (line,), slots, in_place=False)
+    group = SynchronizationGroup(tuple((line, s) for s in slots), (line,), slots, in_place=False)
     return Step(group, "flag", {line: old}, {line: after})
 
 

@@ -25,7 +25,7 @@ from rollcast.planner.declaration.models import (
     Model,
     Pipeline,
     Requirement,
-    Rollout,
+    RolloutSettings,
 )
 
 SHARED = "shared"  # where instances are that belong to no pipeline alone
@@ -178,7 +178,7 @@ class Line(Model):
     channel: str
     route: dict[str, Json] | None = Field(None, description="predicate of its requests; None takes all others")
     allowed_regions: tuple[str, ...] = ()
-    rollout: Rollout = Rollout()
+    rollout: RolloutSettings = RolloutSettings()
 
 
 def default_of(line: str) -> str:

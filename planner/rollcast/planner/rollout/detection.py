@@ -9,13 +9,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rollcast.planner.gates import Baseline, Detectable, detectable_in_stage
+from rollcast.planner.gates.growth import Baseline
+from rollcast.planner.gates.power import Detectable, detectable_in_stage
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.rollout.state_machine import arms_of, specs_of, stage_alpha
 
 
 @dataclass(frozen=True, slots=True)
-class Arrivals:
+class ArrivalRate:
     """Traffic of one audience of a line.
 
     `users_per_s` counts, over a stretch as long as a stage, each user once; `users` is how many there are at all.
@@ -41,7 +42,7 @@ class StagePower:
 
 
 def detect_by_stage(
-    plan: Plan, arrivals: Mapping[tuple[str, str], Arrivals], baselines: Mapping[str, Baseline]
+    plan: Plan, arrivals: Mapping[tuple[str, str], ArrivalRate], baselines: Mapping[str, Baseline]
 ) -> tuple[StagePower, ...]:
     """Every stage that compares two releases and whose (line, audience) has arrivals.
 

@@ -16,7 +16,9 @@ from typing import Any
 from pydantic import Field
 
 from rollcast.planner.declaration.models import Json, Model
-from rollcast.planner.gates import GateSpec, Outcomes, StageGates, StageVerdict, Verdict, allot_alpha
+from rollcast.planner.gates.outcomes import Outcomes, StageVerdict, Verdict
+from rollcast.planner.gates.spec import GateSpec
+from rollcast.planner.gates.stage import StageGates, allot_alpha
 from rollcast.planner.plan.models import EVERYONE, Milestone, Operation, Plan, Share
 
 PAUSED = "paused by hand; 'rollcast promote' or 'rollcast apply --resume' goes on"

@@ -38,7 +38,7 @@ def salt_of(line: Line) -> str:
     return f"{flag_key(line.pipeline)}/{line.channel}/{line.rollout.salt}:"
 
 
-class Group(NamedTuple):
+class AudienceShares(NamedTuple):
     """One audience of a line and its cumulative weights: ((release, upper bound), …)."""
 
     audience: str
@@ -46,7 +46,7 @@ class Group(NamedTuple):
     bounds: tuple[tuple[str, int], ...]
 
 
-def groups_of(shares: Sequence[Share], audiences: Audiences) -> tuple[Group, ...]:
+def groups_of(shares: Sequence[Share], audiences: Audiences) -> tuple[AudienceShares, ...]:
     """Shares of one line, gathered by audience in their order. The last bound is always the total."""
     found: dict[str, list[tuple[str, int]]] = {}
     for share in shares:
@@ -57,7 +57,7 @@ def groups_of(shares: Sequence[Share], audiences: Audiences) -> tuple[Group, ...
     for audience, bounds in found.items():
         rule = None if audience == EVERYONE else parse(audiences[audience])
         closed = (*bounds[:-1], (bounds[-1][0], TOTAL_WEIGHT))
-        groups.append(Group(audience, rule, closed))
+        groups.append(AudienceShares(audience, rule, closed))
     return tuple(groups)
 
 
@@ -91,7 +91,7 @@ class Router:
 
     @staticmethod
     def _release(
-        line: str, salt: str, groups: tuple[Group, ...], key: str, attributes: Mapping[str, Any]
+        line: str, salt: str, groups: tuple[AudienceShares, ...], key: str, attributes: Mapping[str, Any]
     ) -> Routed | None:
         for group in groups:
             if group.rule is None or matches(group.rule, attributes):
@@ -141,7 +141,7 @@ def _variant(release: str, line: Line) -> str:
     return release if line.channel == "default" else f"{release}.{line.channel}"
 
 
-def _chain(groups: Sequence[Group], salt: str, line: Line) -> JsonLogic | str:
+def _chain(groups: Sequence[AudienceShares], salt: str, line: Line) -> JsonLogic | str:
     rule: JsonLogic | str = PAUSED
     for group in reversed(groups):
         chosen = _fraction(group, salt, line)
@@ -149,7 +149,7 @@ def _chain(groups: Sequence[Group], salt: str, line: Line) -> JsonLogic | str:
     return rule
 
 
-def _fraction(group: Group, salt: str, line: Line) -> JsonLogic | str:
+def _fraction(group: AudienceShares, salt: str, line: Line) -> JsonLogic | str:
     if len(group.bounds) == 1:
         return _variant(group.bounds[0][0], line)
     weights, start = [], 0

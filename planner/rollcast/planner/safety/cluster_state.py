@@ -20,7 +20,7 @@ _MISSING = object()
 
 
 @dataclass(frozen=True, slots=True)
-class Violation:
+class InvariantViolation:
     """An invariant that a plan breaks, and where."""
 
     invariant: str
@@ -31,7 +31,7 @@ class Violation:
         return f"{self.invariant} at {self.where}: {self.what}"
 
 
-class World:
+class ClusterState:
     """A state of the world, or, after a step that may be half done, the worst of several.
 
     `routed`: line -> releases that it may send requests to. `instances`: folder -> what it may hold; of those in
@@ -87,4 +87,4 @@ class World:
             self._journal.append((table, key, table.pop(key)))
 
 
-__all__ = ["Contents", "Met", "Violation", "World"]
+__all__ = ["Contents", "Met", "InvariantViolation", "ClusterState"]

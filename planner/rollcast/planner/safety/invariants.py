@@ -18,7 +18,7 @@ from rollcast.planner.base.errors import UnsafePlan
 from rollcast.planner.contracts.edges import wiring
 from rollcast.planner.plan.models import Milestone, Operation, Plan, Rollback, Serving
 from rollcast.planner.releases.releases import LongestRequest, instance_path
-from rollcast.planner.safety.cluster_state import Violation, World
+from rollcast.planner.safety.cluster_state import InvariantViolation, ClusterState
 from rollcast.planner.safety.compatibility import Content, Meetings
 from rollcast.planner.safety.reachable import go
 
@@ -34,7 +34,7 @@ def assert_safe(plan: Plan) -> None:
         )
 
 
-def violations(plan: Plan) -> Iterator[Violation]:
+def violations(plan: Plan) -> Iterator[InvariantViolation]:
     """Every broken invariant, forwards and on the way back from every milestone."""
     yield from _graph(plan)
     yield from _cadence(plan)
@@ -44,9 +44,9 @@ def violations(plan: Plan) -> Iterator[Violation]:
     yield from _walk(plan)
 
 
-def _walk(plan: Plan) -> Iterator[Violation]:
+def _walk(plan: Plan) -> Iterator[InvariantViolation]:
     """Forwards through all milestones; before each is passed, the way back from every state on the way to it."""
-    world = World(plan, Meetings(plan))
+    world = ClusterState(plan, Meetings(plan))
     origin = _Origin(plan)
     before: tuple[object, ...] | None = None
     for milestone in plan.milestones:
@@ -54,7 +54,7 @@ def _walk(plan: Plan) -> Iterator[Violation]:
         operations = plan.operations_of(milestone.index)
         way = plan.rollback_of(milestone.index)
         if way is None and not milestone.point_of_no_return:
-            yield Violation("reversible", milestone.title, "there is no way back before a point of no return")
+            yield InvariantViolation("reversible", milestone.title, "there is no way back before a point of no return")
         same = way is not None and _only_shifts(operations)
         judged = (id(way.milestones), id(way.operations), _halfway(world, milestone)) if way and same else None
         if way is not None and (judged is None or judged != before):
@@ -68,7 +68,7 @@ def _only_shifts(operations: Sequence[Operation]) -> bool:
     return all(operation.kind in ("shift", "flag") for operation in operations)
 
 
-def _halfway(world: World, milestone: Milestone) -> dict[str, frozenset[str]]:
+def _halfway(world: ClusterState, milestone: Milestone) -> dict[str, frozenset[str]]:
     """What may be served while a milestone that only shifts is under way: the stages of a canary are alike in that."""
     return {
         line: world.routed.get(line, frozenset()) | {share.release for share in shares}
@@ -117,7 +117,7 @@ class _Origin:
         return tuple((s.audience, s.percent, s.release) for s in self.before.get(line, self.now.get(line, ())))
 
 
-def _back(world: World, origin: _Origin, milestone: Milestone, way: Rollback) -> Iterator[Violation]:
+def _back(world: ClusterState, origin: _Origin, milestone: Milestone, way: Rollback) -> Iterator[InvariantViolation]:
     """A rollback leads to the start of its wave through safe states only, from wherever a crash left the world."""
     plan, mark = world.plan, world.mark()
     operations = plan.operations_of(milestone.index)
@@ -131,14 +131,14 @@ def _back(world: World, origin: _Origin, milestone: Milestone, way: Rollback) ->
         shown.update(step.serving)
     for line, shares in shown.items():
         if tuple((s.audience, s.percent, s.release) for s in shares) != origin.shares(line):
-            yield Violation("reversible", milestone.title, f"the way back leaves {line} with another serving")
+            yield InvariantViolation("reversible", milestone.title, f"the way back leaves {line} with another serving")
     odd = [folder for folder, was in origin.changed_by(operations).items() if not _restored(world, folder, was)]
     if odd:
-        yield Violation("reversible", milestone.title, f"the way back leaves other instances: {', '.join(sorted(odd))}")
+        yield InvariantViolation("reversible", milestone.title, f"the way back leaves other instances: {', '.join(sorted(odd))}")
     world.undo(mark)
 
 
-def _restored(world: World, folder: str, was: Content | None) -> bool:
+def _restored(world: ClusterState, folder: str, was: Content | None) -> bool:
     """Whether a folder surely holds what it held, or is surely gone."""
     now = world.instances.get(folder)
     if was is None or now is None:
@@ -147,7 +147,7 @@ def _restored(world: World, folder: str, was: Content | None) -> bool:
     return folder not in world.unsure and all(world.meetings.content(one).instance_id == runs for one in now)
 
 
-def _graph(plan: Plan) -> Iterator[Violation]:
+def _graph(plan: Plan) -> Iterator[InvariantViolation]:
     """Ids are unique, `after` names known operations, the graph is acyclic, milestones come in order.
 
     Nothing is written twice on the way to one milestone, and what retires something is a point of no return: what is
@@ -156,38 +156,38 @@ def _graph(plan: Plan) -> Iterator[Violation]:
     milestone_of: dict[str, int] = {}
     for operation in plan.operations:
         if operation.id in milestone_of:
-            yield Violation("deterministic", operation.id, "two operations have this id")
+            yield InvariantViolation("deterministic", operation.id, "two operations have this id")
         milestone_of[operation.id] = operation.milestone
     for operation in plan.operations:
         for earlier in operation.after:
             if milestone_of.get(earlier, operation.milestone + 1) > operation.milestone:
-                yield Violation("deterministic", operation.id, f"waits for '{earlier}', which does not come before it")
+                yield InvariantViolation("deterministic", operation.id, f"waits for '{earlier}', which does not come before it")
     graph = nx.DiGraph([(a, o.id) for o in plan.operations for a in o.after])
     if not nx.is_directed_acyclic_graph(graph):
-        yield Violation("deterministic", "operations", "they wait for each other in a circle")
+        yield InvariantViolation("deterministic", "operations", "they wait for each other in a circle")
     yield from _twice("the plan", plan.operations)
     seen: set[int] = set()
     for way in plan.rollback:
         if id(way.operations) not in seen:
             where = f"rollback of {way.from_milestone}"
             if len({o.id for o in way.operations}) < len(way.operations):
-                yield Violation("deterministic", where, "two operations have one id")
+                yield InvariantViolation("deterministic", where, "two operations have one id")
             yield from _twice(where, way.operations)
         seen.add(id(way.operations))
         if any(o.kind == "retire" for o in plan.operations_of(way.from_milestone)):
-            yield Violation("deterministic", f"milestone {way.from_milestone}", "it retires, and has a way back")
+            yield InvariantViolation("deterministic", f"milestone {way.from_milestone}", "it retires, and has a way back")
 
 
-def _twice(where: str, operations: Sequence[Operation]) -> Iterator[Violation]:
+def _twice(where: str, operations: Sequence[Operation]) -> Iterator[InvariantViolation]:
     written: set[tuple[int, str]] = set()
     for operation in operations:
         if operation.kind == "provision" and operation.instance:
             if (operation.milestone, operation.instance) in written:
-                yield Violation("deterministic", where, f"{operation.instance} is written twice in one milestone")
+                yield InvariantViolation("deterministic", where, f"{operation.instance} is written twice in one milestone")
             written.add((operation.milestone, operation.instance))
 
 
-def _cadence(plan: Plan) -> Iterator[Violation]:
+def _cadence(plan: Plan) -> Iterator[InvariantViolation]:
     """One group at a time is under analysis: while it is, every other line is wholly on one release."""
     split: dict[str, int] = {}
     serving = dict(plan.start)
@@ -198,10 +198,10 @@ def _cadence(plan: Plan) -> Iterator[Violation]:
             serving[line] = shares
             _count(split, line, shares)
             if len({share.release for share in shares}) > 2:
-                yield Violation("cadence", milestone.title, f"line {line} serves more than two releases")
+                yield InvariantViolation("cadence", milestone.title, f"line {line} serves more than two releases")
         if milestone.kind != "restore" and milestone.lines:
             for line in split.keys() - set(milestone.lines):
-                yield Violation("cadence", milestone.title, f"line {line} is split while {milestone.step} is analysed")
+                yield InvariantViolation("cadence", milestone.title, f"line {line} is split while {milestone.step} is analysed")
 
 
 def _count(split: dict[str, int], line: str, shares: object) -> None:
@@ -212,7 +212,7 @@ def _count(split: dict[str, int], line: str, shares: object) -> None:
         split.pop(line, None)
 
 
-def _minimal(plan: Plan) -> Iterator[Violation]:
+def _minimal(plan: Plan) -> Iterator[InvariantViolation]:
     """Nothing is done where nothing changed."""
     if plan.changes or not plan.operations:
         return
@@ -223,10 +223,10 @@ def _minimal(plan: Plan) -> Iterator[Violation]:
         for s, v in plan.releases[r].slots.items()
     }
     if not removed and not set(plan.start_instances) - used:
-        yield Violation("minimal", "the plan", "operations without a change")
+        yield InvariantViolation("minimal", "the plan", "operations without a change")
 
 
-def _wiring(plan: Plan) -> Iterator[Violation]:
+def _wiring(plan: Plan) -> Iterator[InvariantViolation]:
     """Whatever a line is served by has the slots and the upstreams of what it comes from, or of what it goes to."""
     shapes = {name: wiring(release.slots) for name, release in plan.releases.items()}
     declared: dict[str, list[object]] = {}
@@ -241,10 +241,10 @@ def _wiring(plan: Plan) -> Iterator[Violation]:
                 for release in dict.fromkeys(share.release for share in shares):
                     if shapes[release] not in declared[line]:
                         what = f"{line} is served by {release}, which is wired as nobody declared"
-                        yield Violation("declared wiring", f"{where}{milestone.title}", what)
+                        yield InvariantViolation("declared wiring", f"{where}{milestone.title}", what)
 
 
-def _drains(plan: Plan) -> Iterator[Violation]:
+def _drains(plan: Plan) -> Iterator[InvariantViolation]:
     """A drain is as long as the longest request of what it drains, and of what is retired with it."""
     may_last = LongestRequest(plan.lines.values())
     longest = {name: may_last.of(release) for name, release in plan.releases.items()}
@@ -259,7 +259,7 @@ def _drains(plan: Plan) -> Iterator[Violation]:
             wanted = max((longest[release] for release in ended), default=0.0)
             if drain.wait_s < wanted:
                 what = f"it waits {drain.wait_s:g} s, and a request may last {wanted:g} s"
-                yield Violation("drained", f"{where}{drain.id}", what)
+                yield InvariantViolation("drained", f"{where}{drain.id}", what)
 
 
-__all__ = ["Violation", "assert_safe", "violations"]
+__all__ = ["InvariantViolation", "assert_safe", "violations"]

@@ -15,13 +15,13 @@ from collections.abc import Iterator, Sequence
 from rollcast.planner.capacity.fit import Need, excess, need_of, sentence
 from rollcast.planner.plan.models import Milestone, Operation
 from rollcast.planner.plan.precedence import Precedence
-from rollcast.planner.safety.cluster_state import Contents, Met, Violation, World
+from rollcast.planner.safety.cluster_state import Contents, Met, InvariantViolation, ClusterState
 from rollcast.planner.safety.compatibility import Content
 
 
 def go(
-    world: World, where: str, milestone: Milestone, operations: Sequence[Operation], halfway: bool = False
-) -> Iterator[Violation]:
+    world: ClusterState, where: str, milestone: Milestone, operations: Sequence[Operation], halfway: bool = False
+) -> Iterator[InvariantViolation]:
     """Judge everything that can be observed on the way to a milestone, and move the world there.
 
     `halfway` moves it to the worst of all states between, where any operation may be undone yet: rollbacks begin there.
@@ -34,7 +34,7 @@ def go(
 class _Step:
     """The way to one milestone."""
 
-    def __init__(self, world: World, where: str, milestone: Milestone, operations: Sequence[Operation]) -> None:
+    def __init__(self, world: ClusterState, where: str, milestone: Milestone, operations: Sequence[Operation]) -> None:
         self.world, self.meetings = world, world.meetings
         self.where, self.milestone = where, milestone
         self.order = Precedence(operations)
@@ -53,7 +53,7 @@ class _Step:
         wanted = self.meetings.content(content).identity
         return all(self.meetings.content(one).identity == wanted for one in self.world.instances[folder])
 
-    def judge(self) -> Iterator[Violation]:
+    def judge(self) -> Iterator[InvariantViolation]:
         for line in sorted(self.to):
             if line not in self.shift_of:
                 yield self._broken("deterministic", f"line {line} is served otherwise without a shift")
@@ -67,15 +67,15 @@ class _Step:
             yield from self._taken(line)
         yield from self._capacity()
 
-    def _broken(self, invariant: str, what: str) -> Violation:
-        return Violation(invariant, f"{self.where}, {self.milestone.title}", what)
+    def _broken(self, invariant: str, what: str) -> InvariantViolation:
+        return InvariantViolation(invariant, f"{self.where}, {self.milestone.title}", what)
 
-    def _mixed(self, release: str, why: str) -> Violation:
+    def _mixed(self, release: str, why: str) -> InvariantViolation:
         return self._broken("per-request consistency", f"{release}: {why}")
 
     # ---- releases that are served from now on ---------------------------------------------------
 
-    def _added(self, line: str, release: str) -> Iterator[Violation]:
+    def _added(self, line: str, release: str) -> Iterator[InvariantViolation]:
         if release in self.world.routed.get(line, ()) and not self.world.unsure:
             return
         broken = self.meetings.whole(line, release)
@@ -89,7 +89,7 @@ class _Step:
             for content in sorted(contents):
                 yield from self._judge(line, release, folder, content, met)
 
-    def _exists(self, line: str, release: str, slot: str, folder: str) -> Iterator[Violation]:
+    def _exists(self, line: str, release: str, slot: str, folder: str) -> Iterator[InvariantViolation]:
         held = self.world.instances.get(folder)
         if held is not None and folder not in self.world.unsure:
             if folder not in self.meetings.once(release) and not self.meetings.is_all(held, release, slot):
@@ -113,11 +113,11 @@ class _Step:
             swapped[folder] = new if done else self.world.instances[folder] | new
         return self.world.enter(release, swapped)
 
-    def _residency(self, line: str, release: str) -> Iterator[Violation]:
+    def _residency(self, line: str, release: str) -> Iterator[InvariantViolation]:
         for what in self.meetings.outside(line, release):
             yield self._broken("residency", what)
 
-    def _taken(self, line: str) -> Iterator[Violation]:
+    def _taken(self, line: str) -> Iterator[InvariantViolation]:
         """What a line's requests meet on the lines that take them while it serves nothing."""
         ends, begins = line in self.to and not self.to[line], bool(self.to.get(line))
         mine, found = self.shift_of.get(line), set[str]()
@@ -138,7 +138,7 @@ class _Step:
 
     def _judge(
         self, line: str, release: str, folder: str, content: Content, met: Met, swap: Operation | None = None
-    ) -> Iterator[Violation]:
+    ) -> Iterator[InvariantViolation]:
         """A content of one slot against the rest of the release, and against contents of other slots that exist once.
 
         With `swap`, `met` was met before the content came: where the flow leads from this slot to the other one, a
@@ -170,7 +170,7 @@ class _Step:
             held = new if self.order.before(other.id, swap.id) else held | new
         return held
 
-    def _swap(self, swap: Operation) -> Iterator[Violation]:
+    def _swap(self, swap: Operation) -> Iterator[InvariantViolation]:
         """A new content meets everything in flight that no drain has emptied before it."""
         folder, content = _folder(swap), _content(swap)
         for line in self.meetings.lines_of(folder):
@@ -224,7 +224,7 @@ class _Step:
         leaves = shift is not None and line in self.to and release not in self.to[line]
         return leaves and shift is not None and self.order.before(shift.id, drain.id)
 
-    def _retire(self, retire: Operation) -> Iterator[Violation]:
+    def _retire(self, retire: Operation) -> Iterator[InvariantViolation]:
         folder = retire.instance or ""
         for line in self.meetings.lines_of(folder):
             kept = self.to.get(line, self.world.routed.get(line, frozenset()))
@@ -257,7 +257,7 @@ class _Step:
                 after.subtract(need_of([self.meetings.content(max(held))], settings))
         return most, after
 
-    def _capacity(self) -> Iterator[Violation]:
+    def _capacity(self) -> Iterator[InvariantViolation]:
         if self.world.limits and (self.fresh or self.swaps):
             most, _ = self._difference()
             need: Need = Counter(self.world.need)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from rollcast.policies.errors import PolicyError
 from rollcast.policies.rules.rule import Policy, collecting
-from rollcast.policies.rules.running import Broken, Declined, run
+from rollcast.policies.rules.running import BrokenRule, Declined, run
 
 FOLDER = "policies"
 LOADING_S = 30.0
@@ -77,7 +77,7 @@ def _load(path: Path) -> list[Policy]:
 
     with _beside(path.parent):
         answer = run(work, LOADING_S)
-    if isinstance(answer, Broken | Declined):
+    if isinstance(answer, BrokenRule | Declined):
         raise PolicyError(f"{path}: it can't be loaded: {answer.why}. Correct the file, or move it out of the folder.")
     return answer.value
 

@@ -18,7 +18,7 @@ from rollcast.planner.base.errors import did_you_mean
 from rollcast.planner.declaration.models import Json, Model, Override
 from rollcast.policies.rules.review import Review
 from rollcast.policies.rules.rule import Level, Policy, Violation
-from rollcast.policies.rules.running import Broken, Declined, Returned, run
+from rollcast.policies.rules.running import BrokenRule, Declined, Returned, run
 
 MOST_VIOLATIONS = 1000
 Command = Literal["plan", "simulate", "apply"]
@@ -84,7 +84,7 @@ def judge_one(review: Review, one: Policy) -> Judgement:
     answer = run(lambda: _violations(one.rule(review)), one.limit_s)
     if isinstance(answer, Declined):
         return _conclude(review, one, f"not judged: {answer.why}.", judged=False)
-    if isinstance(answer, Broken):
+    if isinstance(answer, BrokenRule):
         return _conclude(review, one, _broken(one, answer.why), broken=True)
     if isinstance(answer.value, str):
         return _conclude(review, one, _broken(one, answer.value), broken=True)

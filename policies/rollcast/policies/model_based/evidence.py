@@ -6,7 +6,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from rollcast.planner.gates import GateSpec, MetricKind, Outcomes
+from rollcast.planner.gates.outcomes import Outcomes
+from rollcast.planner.gates.spec import GateSpec, MetricKind
 from rollcast.planner.gates.outcomes import Floats
 
 MOST_ROWS = 60_000
@@ -14,7 +15,7 @@ CANDIDATES = 120
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # spreads consecutive numbers over all bits (Knuth's multiplicative hash)
 
 
-class Evidence(StrEnum):
+class StageEvidence(StrEnum):
     """What the telemetry of a stage shows."""
 
     HEALTHY = "healthy"
@@ -24,17 +25,17 @@ class Evidence(StrEnum):
 
 
 def outcomes_of(
-    kind: Evidence, specs: tuple[GateSpec, ...], split: float, min_sample: int, now_s: float, first_unit: int
+    kind: StageEvidence, specs: tuple[GateSpec, ...], split: float, min_sample: int, now_s: float, first_unit: int
 ) -> Outcomes | None:
     """A batch of outcomes that became known now, or None for silence.
 
     Enough of them for a gate on a rate to see total failure, and no failure at all, at its usual margins.
     """
-    if kind is Evidence.SILENT:
+    if kind is StageEvidence.SILENT:
         return None
     wanted = max(CANDIDATES, min_sample + 1)
     rows = min(MOST_ROWS, int(np.ceil(wanted / split)))
-    share = min(0.9, split * 8) if kind is Evidence.SKEWED and split < 1 else split
+    share = min(0.9, split * 8) if kind is StageEvidence.SKEWED and split < 1 else split
     candidate = np.zeros(rows, np.bool_)
     candidate[: round(rows * share)] = True
     values = {spec.reads: _values(spec, candidate, kind) for spec in specs} or {"error": np.zeros(rows)}
@@ -42,10 +43,10 @@ def outcomes_of(
     return Outcomes(np.full(rows, now_s), unit, candidate, values)
 
 
-def _values(spec: GateSpec, candidate: np.ndarray, kind: Evidence) -> Floats:
+def _values(spec: GateSpec, candidate: np.ndarray, kind: StageEvidence) -> Floats:
     good, bad = _ends(spec)
     values = np.full(len(candidate), good)
-    if kind is Evidence.HARMFUL:
+    if kind is StageEvidence.HARMFUL:
         values[candidate] = bad
     return values
 

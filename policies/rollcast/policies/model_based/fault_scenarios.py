@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rollcast.planner.gates import Verdict
+from rollcast.planner.gates.outcomes import Verdict
 from rollcast.planner.plan.models import Milestone, Plan
 from rollcast.planner.rollout.state_machine import Position, Reach, Rollout, arms_of, specs_of
-from rollcast.policies.model_based.evidence import Evidence, outcomes_of
+from rollcast.policies.model_based.evidence import StageEvidence, outcomes_of
 
 
 def unanswered(plan: Plan) -> Iterator[str]:
@@ -38,7 +38,7 @@ def _promotion_outlives_a_crash(plan: Plan) -> Iterator[str]:
 def _harm(plan: Plan, milestone: Milestone, split: float) -> Iterator[str]:
     rollout = _at(plan, milestone)
     now_s = milestone.bake_min_s + 1.0
-    batch = outcomes_of(Evidence.HARMFUL, specs_of(plan, milestone), split, milestone.min_sample, now_s, 0)
+    batch = outcomes_of(StageEvidence.HARMFUL, specs_of(plan, milestone), split, milestone.min_sample, now_s, 0)
     assert batch is not None
     rollout.observe(batch)
     verdict = rollout.look(now_s)

@@ -7,7 +7,7 @@
         def ours(self):
             assert self.walk.state...
 
-The shrunk counterexample is raised as `Broken`, whose message is the story.
+The shrunk counterexample is raised as `Counterexample`, whose message is the story.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from hypothesis.internal.conjecture import engine
 from hypothesis.reporting import with_reporter
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from rollcast.policies.model_based.evidence import Evidence
-from rollcast.policies.model_based.profiles import Profile
+from rollcast.policies.model_based.evidence import StageEvidence
+from rollcast.policies.model_based.profiles import SearchProfile
 from rollcast.policies.model_based.reviews import reviews
-from rollcast.policies.model_based.trace import Broken
+from rollcast.policies.model_based.trace import Counterexample
 from rollcast.policies.model_based.walk import MOODY, Walk
 from rollcast.policies.rules.review import Review
 from rollcast.policies.rules.rule import Policy
 
-_TELEMETRY = (Evidence.HEALTHY, Evidence.HEALTHY, *Evidence, None)
+_TELEMETRY = (StageEvidence.HEALTHY, StageEvidence.HEALTHY, *StageEvidence, None)
 
 
 _LAST: list[Walk | None] = [None]  # the walk of the shrunk example is replayed last, and tells its story
@@ -63,7 +63,7 @@ class RolloutMachine(RuleBasedStateMachine):
         self.walk.reach()
 
     @rule(milestones=st.integers(0, 3), evidence=st.sampled_from(_TELEMETRY), patient=st.booleans())
-    def onward(self, milestones: int, evidence: Evidence | None, patient: bool) -> None:
+    def onward(self, milestones: int, evidence: StageEvidence | None, patient: bool) -> None:
         for _ in range(milestones):
             self.walk.onward()
         self.walk.reach()
@@ -83,7 +83,7 @@ class RolloutMachine(RuleBasedStateMachine):
         self.walk.crash(remembers)
 
     @rule(evidence=st.sampled_from(_TELEMETRY), patient=st.booleans())
-    def watch(self, evidence: Evidence | None, patient: bool) -> None:
+    def watch(self, evidence: StageEvidence | None, patient: bool) -> None:
         if evidence is None:
             self.walk.wait_out()
         else:
@@ -119,7 +119,7 @@ def walk_everywhere(
     drawn: st.SearchStrategy[Review],
     policies: Sequence[Policy] = (),
     *,
-    profile: Profile,
+    profile: SearchProfile,
     machine: type[RolloutMachine] = RolloutMachine,
 ) -> None:
     """Walk many rollouts of those drawn. Raises Broken with the shrunk story where something does not hold."""
@@ -129,12 +129,12 @@ def walk_everywhere(
     try:
         with _shrinking_for(profile.shrink_s), with_reporter(lambda _: None):
             run_state_machine_as_test(chosen, settings=settings_of(profile))
-    except Broken as story:
-        raise Broken(str(story)) from None
+    except Counterexample as story:
+        raise Counterexample(str(story)) from None
     except AssertionError as failed:
-        raise Broken(_story_of(failed)) from None
+        raise Counterexample(_story_of(failed)) from None
     except Flaky:
-        raise Broken(f"A rule gives two verdicts on the same state. {MOODY}") from None
+        raise Counterexample(f"A rule gives two verdicts on the same state. {MOODY}") from None
 
 
 def _story_of(failed: AssertionError) -> str:
@@ -155,7 +155,7 @@ def _shrinking_for(seconds: float) -> Iterator[None]:
         engine.MAX_SHRINKING_SECONDS = before
 
 
-def settings_of(profile: Profile) -> settings:
+def settings_of(profile: SearchProfile) -> settings:
     """Hypothesis settings of a profile. With a seed nothing else decides what is tried."""
     return settings(
         max_examples=profile.examples,

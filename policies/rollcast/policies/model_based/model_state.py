@@ -19,7 +19,7 @@ Attributes = Mapping[str, str | int | float | bool]
 
 
 @dataclass
-class Request:
+class ModelRequest:
     """A request on its way: the release that it was sent to, and what it has met of each slot so far."""
 
     key: str
@@ -34,7 +34,7 @@ class Request:
         return f"a request of {self.key}{' (' + shown + ')' if shown else ''} on line {self.routed.line}"
 
 
-class World:
+class ModelState:
     """Serving, instances, requests and the time, changed by operations only."""
 
     def __init__(self, plan: Plan) -> None:
@@ -42,7 +42,7 @@ class World:
         self.serving: Serving = dict(plan.start)
         self.instances: dict[str, tuple[str, str]] = dict(plan.start_instances)
         self.now_s = 0.0
-        self.requests: list[Request] = []
+        self.requests: list[ModelRequest] = []
         self._routers: dict[str, Router] | None = None
         self._graphs: dict[tuple[str, str], ContractGraph] = {}
 
@@ -76,7 +76,7 @@ class World:
             self._routers[pipeline] = Router(pipeline, self.plan.lines, self.serving, self.plan.audiences)
         return self._routers[pipeline].route(key, attributes)
 
-    def enter(self, pipeline: str, key: str, attributes: Attributes) -> Request | None:
+    def enter(self, pipeline: str, key: str, attributes: Attributes) -> ModelRequest | None:
         """A request comes in; None where nothing is served."""
         routed = self.route(pipeline, key, attributes)
         if routed is None:
@@ -85,11 +85,11 @@ class World:
         places = flow_order(slots)
         timeout_s = max(self.plan.lines[routed.line].rollout.timeout, *(v.timeout_s or 0.0 for v in slots.values()))
         ahead = sorted(slots, key=places.__getitem__)
-        request = Request(key, attributes, routed, self.now_s + timeout_s, ahead)
+        request = ModelRequest(key, attributes, routed, self.now_s + timeout_s, ahead)
         self.requests.append(request)
         return request
 
-    def visit(self, request: Request, count: int) -> Iterator[str]:
+    def visit(self, request: ModelRequest, count: int) -> Iterator[str]:
         """The request passes its next slots; yields what it meets there that it must not meet."""
         release = self.plan.releases[request.routed.release]
         for slot in request.ahead[:count]:
@@ -104,7 +104,7 @@ class World:
         if not request.ahead:
             self.requests.remove(request)
 
-    def _clashes(self, request: Request, release: Release, slot: str) -> Iterator[str]:
+    def _clashes(self, request: ModelRequest, release: Release, slot: str) -> Iterator[str]:
         graph, found = self._graph(request.routed.line, release), request.met[slot]
         for other, version in request.met.items():
             if other != slot and not graph.compatible(other, version, slot, found):

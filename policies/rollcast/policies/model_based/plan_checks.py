@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import networkx as nx
 
-from rollcast.planner.declaration.models import Rollout as Rules
+from rollcast.planner.declaration.models import RolloutSettings as Rules
 from rollcast.planner.declaration.models import Stage, Strategy
 from rollcast.planner.plan.models import EVERYONE, Milestone, Operation, Plan, WorldState, fold
 from rollcast.planner.planning.planner import make_plan

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class SearchProfile:
     """`examples` rollouts, each walked for at most `steps` moves; a counterexample is shrunk for `shrink_s` seconds.
 
     The same seed tries the same.
@@ -18,11 +18,11 @@ class Profile:
     seed: int | None = None
     shrink_s: float = 20.0
 
-    def with_(self, *, examples: int | None = None, seed: int | None = None) -> Profile:
+    def with_(self, *, examples: int | None = None, seed: int | None = None) -> SearchProfile:
         """The same profile with another number of examples, or a seed."""
         return replace(self, examples=self.examples if examples is None else examples, seed=seed)
 
 
-QUICK = Profile("quick", 100, 40)
-THOROUGH = Profile("thorough", 1000, 60, shrink_s=180.0)
+QUICK = SearchProfile("quick", 100, 40)
+THOROUGH = SearchProfile("thorough", 1000, 60, shrink_s=180.0)
 PROFILES = {profile.name: profile for profile in (QUICK, THOROUGH)}

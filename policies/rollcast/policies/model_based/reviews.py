@@ -8,7 +8,7 @@ from hypothesis import reject
 from hypothesis import strategies as st
 
 from rollcast.planner.base.errors import PlannerError, UnsafePlan
-from rollcast.planner.declaration.models import Artifact, ArtifactKind, Declaration, Evaluate, Target
+from rollcast.planner.declaration.models import Artifact, ArtifactKind, Declaration, Evaluate, TargetSettings
 from rollcast.planner.plan.models import LiveState
 from rollcast.planner.planning.planner import live_as_declared, make_plan
 from rollcast.policies.rules.review import Review
@@ -45,7 +45,7 @@ def _demanding(draw: st.DrawFn, declaration: Declaration) -> Declaration:
         changed["rollout"] = declaration.rollout.model_copy(update={"evaluate": evaluate})
         changed["artifacts"] = (*declaration.artifacts, SUITE)
     if draw(st.integers(0, 2)) == 2:
-        warm = Target(endpoint="http://127.0.0.1:1")
+        warm = TargetSettings(endpoint="http://127.0.0.1:1")
         changed["environments"] = {
             name: environment.model_copy(update={"target": warm})
             for name, environment in declaration.environments.items()

@@ -9,12 +9,12 @@ from rollcast.planner.plan.models import Plan, Serving
 from rollcast.planner.releases.releases import Release
 
 
-class Broken(AssertionError):
+class Counterexample(AssertionError):
     """A rule does not hold. The message is the story."""
 
 
 @dataclass
-class Story:
+class Trace:
     """What happened so far."""
 
     start: tuple[str, ...]

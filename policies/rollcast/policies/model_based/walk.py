@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from rollcast.planner.gates import Verdict
+from rollcast.planner.gates.outcomes import Verdict
 from rollcast.planner.plan.models import Milestone, Operation, Plan, Serving
 from rollcast.planner.rollout.state_machine import Finished, Hold, Observe, Position, Reach, Rollout, specs_of
 from rollcast.policies.judgement.evaluation import judge_one, pass_all
 from rollcast.policies.model_based.chains import chains_of
-from rollcast.policies.model_based.evidence import Evidence, outcomes_of
+from rollcast.policies.model_based.evidence import StageEvidence, outcomes_of
 from rollcast.policies.model_based.expectations import expectations
-from rollcast.policies.model_based.model_state import Attributes, Request, World
+from rollcast.policies.model_based.model_state import Attributes, ModelRequest, ModelState
 from rollcast.policies.model_based.plan_checks import unplanned_once
-from rollcast.policies.model_based.trace import Broken, Story, release_in_words, serving_in_words
+from rollcast.policies.model_based.trace import Counterexample, Trace, release_in_words, serving_in_words
 from rollcast.policies.model_based.users import User, users_of
 from rollcast.policies.rules.review import Review
 from rollcast.policies.rules.rule import Policy, Violation
@@ -37,14 +37,14 @@ class Walk:
     def __init__(self, review: Review, policies: Iterable[Policy] = ()) -> None:
         self.review, self.plan = review, review.plan
         self.rollout = Rollout(self.plan)
-        self.world = World(self.plan)
+        self.world = ModelState(self.plan)
         self.policies = tuple(policies)
         self.users = users_of(self.plan)
         self.begun: Reach | None = None
         self.done: set[str] = set()
         self.harmed = False
         self.finished: Finished | None = None
-        self.story = Story(tuple(self._start_in_words()))
+        self.story = Trace(tuple(self._start_in_words()))
         self.chains = chains_of(self.plan)
         self._proofs = proofs_of(self.plan)
         self.furthest: dict[tuple[int, str], int] = {}
@@ -142,7 +142,7 @@ class Walk:
     def onward(self) -> None:
         """Everything goes well: the next milestone is reached, proves what it must, or is promoted by hand."""
         self.reach()
-        self.watch(Evidence.HEALTHY)
+        self.watch(StageEvidence.HEALTHY)
         if self.observing is not None:
             self.promote()
 
@@ -162,7 +162,7 @@ class Walk:
 
     # ---- evidence -------------------------------------------------------------------------------
 
-    def watch(self, evidence: Evidence, patient: bool = True) -> None:
+    def watch(self, evidence: StageEvidence, patient: bool = True) -> None:
         """Telemetry arrives and is looked at: at the next look, or, patiently, when the shortest bake is over."""
         milestone = self.observing
         action = self.rollout.next(self.world.now_s)
@@ -180,10 +180,10 @@ class Walk:
             self._heard = True
             self.rollout.observe(batch)
         self.story.steps.append(f"telemetry is {evidence}; the gates look")
-        self.harmed = self.harmed or (evidence is Evidence.HARMFUL and split < 1.0)
+        self.harmed = self.harmed or (evidence is StageEvidence.HARMFUL and split < 1.0)
         self._look(milestone, evidence)
 
-    def _look(self, milestone: Milestone, evidence: Evidence) -> None:
+    def _look(self, milestone: Milestone, evidence: StageEvidence) -> None:
         before = self.rollout.position
         verdict = self.rollout.look(self.world.now_s)
         after = self.rollout.position
@@ -207,7 +207,7 @@ class Walk:
             self.broken(OUR_OWN, f"harm was proved and nothing is rolled back: {verdict.sentence}")
         if not self._heard and verdict.verdict is Verdict.ADVANCE:
             self.broken(OUR_OWN, "no data counted as a pass.")
-        if evidence is Evidence.HARMFUL and self.harmed and after.cleared and specs_of(self.plan, milestone):
+        if evidence is StageEvidence.HARMFUL and self.harmed and after.cleared and specs_of(self.plan, milestone):
             self.broken(
                 OUR_OWN, f"every request on the new release failed, and the stage was passed: {verdict.sentence}"
             )
@@ -220,7 +220,7 @@ class Walk:
             return
         self._pass(self.rollout.position.entered_s + milestone.bake_max_s)
         self.story.steps.append(f"nothing is heard until the longest bake ({milestone.bake_max_s:g} s) is over")
-        self._look(milestone, Evidence.SILENT)
+        self._look(milestone, StageEvidence.SILENT)
 
     def _pass(self, until_s: float) -> None:
         for what in self.world.wait(max(0.0, until_s - self.world.now_s)):
@@ -287,7 +287,7 @@ class Walk:
         """A request in flight passes some of its slots."""
         if not self.world.requests:
             return
-        request: Request = self.world.requests[choice % len(self.world.requests)]
+        request: ModelRequest = self.world.requests[choice % len(self.world.requests)]
         passed = request.ahead[:count]
         self.story.steps.append(f"{request} passes {', '.join(passed)}")
         for what in self.world.visit(request, count):
@@ -336,7 +336,7 @@ class Walk:
 
     def broken(self, rule: str, what: str, remedy: str = "") -> None:
         """Raises Broken with the story so far."""
-        raise Broken(self.tell(rule, what, remedy))
+        raise Counterexample(self.tell(rule, what, remedy))
 
     def tell(self, rule: str, what: str, remedy: str = "") -> str:
         """The story so far, of a rule that does not hold."""
@@ -374,4 +374,4 @@ def _operation_in_words(operation: Operation, reach: Reach) -> str:
     return f"{way}{operation.kind} {operation.component or ''} {what}{where}".replace("  ", " ")
 
 
-__all__ = ["Evidence", "Plan", "Violation", "Walk"]
+__all__ = ["StageEvidence", "Plan", "Violation", "Walk"]

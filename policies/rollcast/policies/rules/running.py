@@ -36,7 +36,7 @@ class Returned(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class BrokenRule:
     """The code did not come to its end, and why."""
 
     why: str
@@ -49,9 +49,9 @@ class Declined:
     why: str
 
 
-def run(work: Callable[[], T], limit_s: float) -> Returned[T] | Broken | Declined:
+def run(work: Callable[[], T], limit_s: float) -> Returned[T] | BrokenRule | Declined:
     """What the work returns, or in words why it returned nothing. Never raises, never takes much longer."""
-    answers: list[Returned[T] | Broken | Declined] = []
+    answers: list[Returned[T] | BrokenRule | Declined] = []
 
     def attempt() -> None:
         try:
@@ -61,7 +61,7 @@ def run(work: Callable[[], T], limit_s: float) -> Returned[T] | Broken | Decline
         except _Stop:
             pass
         except BaseException as error:  # a rule that calls sys.exit() has not judged either
-            answers.append(Broken(_told(error)))
+            answers.append(BrokenRule(_told(error)))
 
     context = contextvars.copy_context()
     thread = threading.Thread(target=context.run, args=(attempt,), daemon=True, name="rollcast-policy")
@@ -70,7 +70,7 @@ def run(work: Callable[[], T], limit_s: float) -> Returned[T] | Broken | Decline
         thread.join(limit_s)
         if thread.is_alive():
             _stop(thread)
-    return answers[0] if answers else Broken(f"it did not end within {limit_s:g} s; make it faster, or give limit_s")
+    return answers[0] if answers else BrokenRule(f"it did not end within {limit_s:g} s; make it faster, or give limit_s")
 
 
 def _stop(thread: threading.Thread) -> None:

@@ -1,7 +1,7 @@
 """Strategies for declarations, and for transitions: what serves, and what is declared to serve next.
 
-Every declaration is valid: `rollcast.planner.loading.cross_checks.check` finds no mistake in it. Every transition is plannable, or is
-refused with a reason (no safe order, no room) that is part of what is tested.
+Every declaration is valid: `rollcast.planner.loading.cross_checks.check` finds no mistake in it. Every transition is
+plannable, or is refused with a reason (no safe order, no room) that is part of what is tested.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from rollcast.planner.declaration.models import (
     Flag,
     Pipeline,
     Region,
-    Rollout,
+    RolloutSettings,
     Stage,
     Strategy,
 )
-from rollcast.planner.gates import GateSpec
+from rollcast.planner.gates.spec import GateSpec
 from rollcast.planner.planning.steps import instances_of
 from rollcast.planner.releases.releases import releases_of
 from rollcast.policies.strategies.pipelines import PipelineChange, pipeline_changes
@@ -77,11 +77,11 @@ def stages(draw: st.DrawFn) -> tuple[Stage, ...]:
 
 
 @st.composite
-def rollouts(draw: st.DrawFn, *, flag: bool = False) -> Rollout:
+def rollouts(draw: st.DrawFn, *, flag: bool = False) -> RolloutSettings:
     """Every strategy; `flag` only where nothing but flags changes."""
     strategy = draw(_STRATEGIES_AND_FLAG if flag else _STRATEGIES)
     shortest = draw(_SHORTEST)
-    return Rollout(
+    return RolloutSettings(
         strategy=strategy,
         percent=draw(percents()),
         stages=draw(stages()) if strategy is Strategy.STAGED else (),
@@ -202,7 +202,7 @@ def _inside(component: Component, allowed: tuple[str, ...]) -> bool:
 
 
 def _declaration(
-    names: list[str], changes: list[PipelineChange], side: int, pipelines: list[Pipeline], rollout: Rollout
+    names: list[str], changes: list[PipelineChange], side: int, pipelines: list[Pipeline], rollout: RolloutSettings
 ) -> Declaration:
     artifacts = {artifact.reference: artifact for change in changes for artifact in change.artifacts(side)}
     several = len(pipelines) > 1

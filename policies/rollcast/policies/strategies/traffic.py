@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rollcast.planner.declaration.models import Price
 from rollcast.simulator.base.draws import name_number
 from rollcast.simulator.engines.interface import CapacityChange, Disturbances, Slowdown
-from rollcast.simulator.stations.network import Network, Path, StationSpec, Step
+from rollcast.simulator.stations.network import Network, Path, StationSpec, PathStep
 from rollcast.simulator.stations.profiles import Profile, parse
 from rollcast.simulator.traffic.recording import Traffic
 
@@ -126,7 +126,7 @@ def _spec(draw: st.DrawFn, kinds: tuple[str, ...], slot: str, number: int) -> St
 def _path(release: str, stations: list[int], ups: list[tuple[int, ...]], spare: int | None) -> Path:
     """`spare` is a slot that only answers when the one before it fails."""
     steps = tuple(
-        Step(
+        PathStep(
             slot=f"slot-{k}",
             station=station,
             upstream=() if k == spare else tuple(u for u in ups[k] if u != spare),

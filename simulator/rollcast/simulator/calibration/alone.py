@@ -9,7 +9,7 @@ import numpy as np
 from rollcast.planner.declaration.models import Price
 from rollcast.simulator.base.draws import Floats
 from rollcast.simulator.engines.interface import Batch, Demand, Engine, Visits
-from rollcast.simulator.stations.network import Network, Path, StationSpec, Step, overhead_of
+from rollcast.simulator.stations.network import Network, Path, StationSpec, PathStep, overhead_of
 from rollcast.simulator.stations.profiles import Profile
 from rollcast.simulator.traffic.recording import Traffic
 
@@ -29,7 +29,7 @@ def single(profile: Profile, replicas: int = 1, timeout_s: float | None = None) 
     """A network of one station, the last; one before it takes the time of its overhead, if it has one."""
     spec = StationSpec("alone", "alone", "alone@1", 1, profile, replicas, timeout_s, Price())
     specs = (*overhead_of(spec), spec)
-    steps = tuple(Step(each.slot, i, (i - 1,) if i else (), None, True) for i, each in enumerate(specs))
+    steps = tuple(PathStep(each.slot, i, (i - 1,) if i else (), None, True) for i, each in enumerate(specs))
     return Network(specs, (Path("alone", "alone", steps, ()),), {"alone": 0}, True)
 
 

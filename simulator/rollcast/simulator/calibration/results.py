@@ -28,7 +28,7 @@ ONE_LEVEL = 1.25  # concurrencies within this ratio are one: their steps differ 
 
 
 @dataclass(frozen=True)
-class Point:
+class BenchmarkLevel:
     """One benchmark: means at one concurrency."""
 
     source: str
@@ -48,7 +48,7 @@ class BenchmarkFit:
     concurrency: tuple[float, float]
 
 
-def read_point(path: Path) -> Point:
+def read_point(path: Path) -> BenchmarkLevel:
     """One result file. Raises SimulatorError naming the file and what is missing."""
     try:
         data = json.loads(path.read_text("utf-8"))
@@ -70,7 +70,7 @@ def is_result(path: Path) -> bool:
     return path.suffix == ".json"
 
 
-def _vllm(source: str, data: Mapping[str, Any]) -> Point:
+def _vllm(source: str, data: Mapping[str, Any]) -> BenchmarkLevel:
     completed = float(data["completed"])
     _refuse_failed(source, completed, float(data.get("num_prompts") or completed + float(data.get("failed") or 0)))
     given, made = float(data["total_input_tokens"]) / completed, float(data["total_output_tokens"]) / completed
@@ -79,7 +79,7 @@ def _vllm(source: str, data: Mapping[str, Any]) -> Point:
     limit = data.get("max_concurrency")
     # Little's law where the benchmark has set no limit.
     under_way = completed / float(data["duration"]) * (first_s + between_s * (made - 1))
-    return Point(source, min(float(limit), under_way) if limit else under_way, given, made, first_s, between_s)
+    return BenchmarkLevel(source, min(float(limit), under_way) if limit else under_way, given, made, first_s, between_s)
 
 
 def _refuse_failed(source: str, completed: float, asked: float) -> None:
@@ -90,7 +90,7 @@ def _refuse_failed(source: str, completed: float, asked: float) -> None:
         )
 
 
-def _genai_perf(source: str, data: Mapping[str, Any]) -> Point:
+def _genai_perf(source: str, data: Mapping[str, Any]) -> BenchmarkLevel:
     def seconds(name: str) -> float:
         entry = data[name]
         return float(entry["avg"]) * {"ms": 1e-3, "us": 1e-6, "ns": 1e-9, "s": 1.0}[entry.get("unit", "ms")]
@@ -101,10 +101,10 @@ def _genai_perf(source: str, data: Mapping[str, Any]) -> Point:
     under_way = stimulus.get("concurrency")
     if under_way is None:
         under_way = float(data["request_throughput"]["avg"]) * (first_s + between_s * (made - 1))
-    return Point(source, float(under_way), given, made, first_s, between_s)
+    return BenchmarkLevel(source, float(under_way), given, made, first_s, between_s)
 
 
-def fit_benchmarks(points: Sequence[Point], known: LlmProfile | None = None) -> BenchmarkFit:
+def fit_benchmarks(points: Sequence[BenchmarkLevel], known: LlmProfile | None = None) -> BenchmarkFit:
     """The profile that a row of benchmarks describes. Raises SimulatorError where all have about one concurrency."""
     levels = sorted({round(point.concurrency, 3) for point in points})
     if not levels or levels[-1] < ONE_LEVEL * levels[0]:

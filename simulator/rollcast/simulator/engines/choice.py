@@ -60,6 +60,6 @@ class Maker:
             from rollcast.simulator.engines.compiled.engine import Compiled
 
             return Compiled(self.network, self.traffic, seed, faults)
-        from rollcast.simulator.engines.reference.world import World
+        from rollcast.simulator.engines.reference.world import Simulation
 
-        return World(self.network, self.traffic, seed, faults)
+        return Simulation(self.network, self.traffic, seed, faults)

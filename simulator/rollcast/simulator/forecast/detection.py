@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rollcast.planner.gates import GateSpec, MetricKind
+from rollcast.planner.gates.spec import GateSpec, MetricKind
 from rollcast.simulator.base.errors import SimulatorError
 from rollcast.simulator.engines.interface import Disturbances
 from rollcast.simulator.forecast.models import Detection
-from rollcast.simulator.forecast.runs import Stage, rates_of, seed_of
+from rollcast.simulator.forecast.runs import RunInputs, rates_of, seed_of
 from rollcast.simulator.forecast.summary import share_interval, spread
 from rollcast.simulator.replay.faults import Injection, carriers, changed_slots, slowness
 from rollcast.simulator.replay.replay import replay
@@ -43,7 +43,7 @@ class Answer:
     users: int
 
 
-def questions(stage: Stage) -> list[Question]:
+def questions(stage: RunInputs) -> list[Question]:
     """Every regression that can be injected."""
     plan = stage.scene.plan
     found: dict[tuple[str, float], Question] = {}
@@ -58,7 +58,7 @@ def questions(stage: Stage) -> list[Question]:
     return list(found.values())
 
 
-def _component(stage: Stage, gate: GateSpec) -> str | None:
+def _component(stage: RunInputs, gate: GateSpec) -> str | None:
     changed = changed_slots(stage.scene.plan)
     for slot in changed:
         for release in stage.scene.plan.releases.values():
@@ -68,7 +68,7 @@ def _component(stage: Stage, gate: GateSpec) -> str | None:
     return next(iter(own if gate.kind is MetricKind.QUANTILE else changed), None)
 
 
-def _possible(stage: Stage, gate: GateSpec, injection: Injection) -> bool:
+def _possible(stage: RunInputs, gate: GateSpec, injection: Injection) -> bool:
     if gate.kind is MetricKind.QUANTILE:
         try:
             return bool(slowness([injection], stage.scene.plan, stage.scene.network)) and injection.latency
@@ -77,7 +77,7 @@ def _possible(stage: Stage, gate: GateSpec, injection: Injection) -> bool:
     return any(metric.name == gate.metric for metric in stage.scene.metrics)
 
 
-def ask(stage: Stage, question: Question, seed: int, run: int) -> Answer:
+def ask(stage: RunInputs, question: Question, seed: int, run: int) -> Answer:
     """One replay of a regression."""
     own = seed_of(seed, _OWN + run)
     injections = [*stage.injections, question.injection]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from rollcast.planner.gates import Baseline, MetricKind
+from rollcast.planner.gates.growth import Baseline
+from rollcast.planner.gates.spec import MetricKind
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.releases.releases import Release
-from rollcast.planner.rollout.detection import Arrivals, StagePower, detect_by_stage
+from rollcast.planner.rollout.detection import ArrivalRate, StagePower, detect_by_stage
 from rollcast.planner.rollout.state_machine import arms_of, specs_of
 from rollcast.planner.routing.split import Router
 from rollcast.simulator.traffic.recording import Traffic
@@ -22,8 +23,8 @@ def power_of(plan: Plan, traffic: Traffic) -> tuple[StagePower, ...]:
     return detect_by_stage(plan, _arrivals(plan, traffic), _baselines(plan))
 
 
-def _arrivals(plan: Plan, traffic: Traffic) -> dict[tuple[str, str], Arrivals]:
-    found: dict[tuple[str, str], Arrivals] = {}
+def _arrivals(plan: Plan, traffic: Traffic) -> dict[tuple[str, str], ArrivalRate]:
+    found: dict[tuple[str, str], ArrivalRate] = {}
     for milestone, serving in zip(plan.milestones, plan.servings(), strict=True):
         arms = arms_of(plan, milestone.index)
         if arms is None or arms.baseline is None or (arms.line, arms.audience) in found:
@@ -37,7 +38,7 @@ def _arrivals(plan: Plan, traffic: Traffic) -> dict[tuple[str, str], Arrivals]:
             continue
         keys = traffic.key[rows]
         early = keys[traffic.arrival_s[rows] < window_s]
-        found[arms.line, arms.audience] = Arrivals(
+        found[arms.line, arms.audience] = ArrivalRate(
             users_per_s=len(np.unique(early)) / window_s,
             requests_per_s=len(keys) / traffic.span_s,
             users=float(len(np.unique(keys))),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from rollcast.planner.base.audiences import matches, parse
-from rollcast.planner.gates import GateSpec, MetricKind
+from rollcast.planner.gates.spec import GateSpec, MetricKind
 from rollcast.planner.plan.models import EVERYONE, Plan
 from rollcast.simulator.base.draws import Floats, Ints
 from rollcast.simulator.replay.inputs import Scene

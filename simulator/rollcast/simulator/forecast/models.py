@@ -18,7 +18,7 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Outcome(Part):
+class OutcomeForecast(Part):
     """Probabilities of the three ends of a rollout."""
 
     promoted: float
@@ -42,7 +42,7 @@ class Duration(Part):
     interval: Interval | None = Field(None, description="where 95 % of runs are, from twenty of them on")
 
 
-class Durations(Part):
+class TimeToEnd(Part):
     """Seconds to each end, over the runs that ended so; None where no run did."""
 
     promoted: Duration | None = None
@@ -164,7 +164,7 @@ class Forecast(Part):
     seed: int
     runs: int
     engine: str
-    outcome: Outcome
+    outcome: OutcomeForecast
     duration_s: Duration
     requests: int
     metrics: tuple[MetricForecast, ...]
@@ -173,7 +173,7 @@ class Forecast(Part):
     stages: tuple[StageForecast, ...] = ()
     assumptions: tuple[str, ...] = ()
     outcome_interval: OutcomeIntervals | None = None
-    ends_after_s: Durations = Field(Durations(), description="time to promotion, to rollback, and to a hold")
+    ends_after_s: TimeToEnd = Field(TimeToEnd(), description="time to promotion, to rollback, and to a hold")
     duration_interval_s: Interval | None = None
     requests_replayed: float = 0.0
     traffic: str = ""

@@ -22,7 +22,7 @@ _WORTH = 8  # fewer pieces are done before other processes have started
 
 
 @dataclass
-class Finished(Generic[Result]):
+class PieceResults(Generic[Result]):
     """Results by number of the piece; `interrupted` when Ctrl-C came before the last."""
 
     results: dict[int, Result] = field(default_factory=dict)
@@ -36,9 +36,9 @@ def workers_of(asked: int | None) -> int:
 
 def work(
     function: Callable[[int], Result], pieces: Sequence[int], workers: int | None, tell: Callable[[int], None]
-) -> Finished[Result]:
+) -> PieceResults[Result]:
     """`function` of every piece. `tell` is called with how many are done."""
-    done: Finished[Result] = Finished()
+    done: PieceResults[Result] = PieceResults()
     try:
         for batch in _each(function, pieces, workers_of(workers)):
             done.results.update(batch)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rollcast.planner.gates import GateSpec
+from rollcast.planner.gates.spec import GateSpec
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.rollout.state_machine import arms_of
 from rollcast.simulator.base.draws import Floats, Ints, Purpose, uniform
@@ -59,7 +59,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Stage:
+class RunInputs:
     """What runs need of a forecast: the scene, what is known of outcomes, what is measured, how an engine is made."""
 
     scene: Scene
@@ -75,7 +75,7 @@ def seed_of(seed: int, run: int) -> int:
     return int(uniform(seed, run, 0, Purpose.RUN) * 2**53)
 
 
-def rates_of(stage: Stage, own: int) -> Floats:
+def rates_of(stage: RunInputs, own: int) -> Floats:
     """Failure rates of one run, with what is injected."""
     rates = stage.beliefs.rates(own)
     if stage.injections:
@@ -84,7 +84,7 @@ def rates_of(stage: Stage, own: int) -> Floats:
     return rates
 
 
-def one_run(stage: Stage, seed: int, run: int) -> Run:
+def one_run(stage: RunInputs, seed: int, run: int) -> Run:
     """Run `run` of a forecast: the same numbers whichever process makes it, and in whatever order."""
     own = seed_of(seed, run)
     rates = rates_of(stage, own)
@@ -94,7 +94,7 @@ def one_run(stage: Stage, seed: int, run: int) -> Run:
     return summary(stage, rollout, baseline, rollout.demand, keep_batches=run == 0)
 
 
-def summary(stage: Stage, rollout: Replay, baseline: Journal, demand: tuple[Demand, ...], *, keep_batches: bool) -> Run:
+def summary(stage: RunInputs, rollout: Replay, baseline: Journal, demand: tuple[Demand, ...], *, keep_batches: bool) -> Run:
     """The numbers of a run."""
     requests = np.arange(rollout.requests, dtype=np.int64)
     before = table_of(baseline, requests, stage.specs)

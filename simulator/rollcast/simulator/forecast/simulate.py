@@ -14,7 +14,7 @@ from rollcast.simulator.forecast.detection import Answer, Question, ask, detecti
 from rollcast.simulator.forecast.measures import audiences_of, members, specs_of
 from rollcast.simulator.forecast.models import Detection, Forecast
 from rollcast.simulator.forecast.parallel import work
-from rollcast.simulator.forecast.runs import Run, Stage, one_run
+from rollcast.simulator.forecast.runs import Run, RunInputs, one_run
 from rollcast.simulator.forecast.summary import forecast_of
 from rollcast.simulator.replay.faults import parse_faults, parse_injection, slowness
 from rollcast.simulator.replay.inputs import Scene
@@ -66,7 +66,7 @@ def simulate(
 class _Pieces:
     """Independent replays: first the runs, then those of each regression."""
 
-    stage: Stage
+    stage: RunInputs
     runs: int
     questions: tuple[Question, ...]
     each: int
@@ -76,7 +76,7 @@ class _Pieces:
         return range(self.runs + len(self.questions) * self.each)
 
 
-def _pieces(stage: Stage, runs: int, detect: int | None) -> _Pieces:
+def _pieces(stage: RunInputs, runs: int, detect: int | None) -> _Pieces:
     fewest, most = DETECTION_RUNS
     each = min(max(runs // 5, fewest), most) if detect is None else detect
     if stage.maker.name == "simpy" and detect is None:
@@ -108,7 +108,7 @@ def _detected(pieces: _Pieces) -> str:
 
 def stage_of(
     plan: Plan, traffic: Traffic, engine: str = "auto", inject: Sequence[str] = (), faults: Sequence[str] = ()
-) -> tuple[Stage, list[str]]:
+) -> tuple[RunInputs, list[str]]:
     """What every run of a forecast shares, and what it assumes besides. Raises SimulatorError."""
     network = network_of(plan)
     name, why = choose(engine, network)
@@ -127,4 +127,4 @@ def stage_of(
     beliefs = Beliefs(plan, network, metrics, scene.segments)
     said = [why] if why else []
     said += [f"injected: {injection}" for injection in injections] + [f"fault: {text}" for text in faults]
-    return Stage(scene, beliefs, specs_of(plan, streams), audiences, maker, injections), said
+    return RunInputs(scene, beliefs, specs_of(plan, streams), audiences, maker, injections), said

@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 from scipy.special import betaincinv, stdtrit
 
-from rollcast.planner.gates import GateSpec
+from rollcast.planner.gates.spec import GateSpec
 from rollcast.planner.plan.models import Plan
 from rollcast.simulator.base.draws import Floats
 from rollcast.simulator.engines.interface import Demand
@@ -17,20 +17,20 @@ from rollcast.simulator.forecast.measures import SLO, guarded
 from rollcast.simulator.forecast.models import (
     Detection,
     Duration,
-    Durations,
+    TimeToEnd,
     Exposure,
     Forecast,
     Interval,
     MetricForecast,
-    Outcome,
+    OutcomeForecast,
     OutcomeIntervals,
     Reason,
     StageForecast,
     StationForecast,
 )
-from rollcast.simulator.forecast.runs import Pair, Run, Stage, StageOutcome
+from rollcast.simulator.forecast.runs import Pair, Run, RunInputs, StageOutcome
 from rollcast.simulator.forecast.timeline import banded
-from rollcast.simulator.replay.durations import Durations as OperationDurations
+from rollcast.simulator.replay.durations import OperationTimes as OperationDurations
 from rollcast.simulator.replay.replay import Ending
 from rollcast.simulator.stations.network import OVERHEAD
 
@@ -40,7 +40,7 @@ _FOR_LONG, _MANY = 0.2, 10
 
 
 def forecast_of(
-    stage: Stage,
+    stage: RunInputs,
     runs: Sequence[Run],
     *,
     seed: int,
@@ -59,7 +59,7 @@ def forecast_of(
     stations = tuple(_stations(stage, runs))
     return Forecast(
         plan_digest=plan.digest, seed=seed, runs=len(runs), engine=engine,
-        outcome=Outcome(**share), outcome_interval=OutcomeIntervals(**intervals),
+        outcome=OutcomeForecast(**share), outcome_interval=OutcomeIntervals(**intervals),
         duration_s=_duration(durations), ends_after_s=_ends(runs),
         duration_interval_s=spread(durations), requests=len(stage.scene.traffic),
         requests_replayed=float(np.mean([run.requests for run in runs])), metrics=tuple(_metrics(stage, runs)),
@@ -83,10 +83,10 @@ def _duration(seconds: Floats) -> Duration:
     return Duration(p50=p50, p95=p95, interval=spread(seconds))
 
 
-def _ends(runs: Sequence[Run]) -> Durations:
+def _ends(runs: Sequence[Run]) -> TimeToEnd:
     """How long it takes to each end."""
     by_end = {end: np.array([run.duration_s for run in runs if run.ending == end]) for end in get_args(Ending)}
-    return Durations(**{end: _duration(seconds) for end, seconds in by_end.items() if len(seconds)})
+    return TimeToEnd(**{end: _duration(seconds) for end, seconds in by_end.items() if len(seconds)})
 
 
 def spread(values: Floats) -> Interval | None:
@@ -97,7 +97,7 @@ def spread(values: Floats) -> Interval | None:
     return float(np.quantile(known, 0.025)), float(np.quantile(known, 0.975))
 
 
-def _metrics(stage: Stage, runs: Sequence[Run]) -> Iterable[MetricForecast]:
+def _metrics(stage: RunInputs, runs: Sequence[Run]) -> Iterable[MetricForecast]:
     watched = guarded(stage.scene.plan)
     for audience in stage.audiences:
         for spec in stage.specs:
@@ -165,7 +165,7 @@ def _exposure(runs: Sequence[Run]) -> Exposure:
     )  # fmt: skip
 
 
-def _stages(stage: Stage, runs: Sequence[Run]) -> Iterable[StageForecast]:
+def _stages(stage: RunInputs, runs: Sequence[Run]) -> Iterable[StageForecast]:
     watched = guarded(stage.scene.plan)
     for milestone in stage.scene.plan.milestones:
         found: list[StageOutcome] = [
@@ -199,7 +199,7 @@ def _reasons(runs: Sequence[Run]) -> Iterable[Reason]:
         yield Reason(metric=name, probability=count / len(runs), example=example)
 
 
-def _stations(stage: Stage, runs: Sequence[Run]) -> Iterable[StationForecast]:
+def _stations(stage: RunInputs, runs: Sequence[Run]) -> Iterable[StationForecast]:
     for i, spec in enumerate(stage.scene.network.stations):
         if spec.slot.endswith(OVERHEAD):
             continue
@@ -223,7 +223,7 @@ def _behind(demand: Demand, lasted_s: float) -> bool:
     return lasted_s - demand.behind_since_s > _FOR_LONG * lasted_s and demand.longest_queue > _MANY
 
 
-def _warnings(stage: Stage, stations: Sequence[StationForecast]) -> Iterable[str]:
+def _warnings(stage: RunInputs, stations: Sequence[StationForecast]) -> Iterable[str]:
     for station in stations:
         behind_s = station.behind_since_s
         if station.utilization > _BUSY or behind_s is not None:
@@ -239,7 +239,7 @@ def _warnings(stage: Stage, stations: Sequence[StationForecast]) -> Iterable[str
             yield f"no request of the traffic belongs to the audience '{audience}': its stages see no evidence"
 
 
-def _assumptions(stage: Stage, runs: Sequence[Run]) -> Iterable[str]:
+def _assumptions(stage: RunInputs, runs: Sequence[Run]) -> Iterable[str]:
     scene = stage.scene
     yield from scene.traffic.assumptions
     if any(run.requests > len(scene.traffic) for run in runs):

@@ -9,7 +9,7 @@ from rollcast.planner.plan.models import Operation, Plan
 from rollcast.simulator.stations.profiles import profile_of
 
 
-class Durations:
+class OperationTimes:
     """Times of operations, from profiles and declared waits. What is not declared takes no time, and is said."""
 
     def __init__(self, plan: Plan) -> None:

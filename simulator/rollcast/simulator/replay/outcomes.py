@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import betaincinv
 
 from rollcast.planner.base.wording import some_of
-from rollcast.planner.gates import GateSpec, MetricKind
+from rollcast.planner.gates.spec import GateSpec, MetricKind
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.releases.releases import Release
 from rollcast.simulator.base.draws import Floats, Ints, Purpose, name_number, normal_quantile, uniform, uniforms_of

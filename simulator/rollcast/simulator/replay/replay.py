@@ -12,15 +12,15 @@ from typing import Literal
 
 import numpy as np
 
-from rollcast.planner.gates import Outcomes
+from rollcast.planner.gates.outcomes import Outcomes
 from rollcast.planner.plan.models import Serving
 from rollcast.planner.rollout.state_machine import Arms, Finished, Hold, Observe, Outcome, Reach, Rollout
 from rollcast.simulator.base.draws import Floats, Ints
 from rollcast.simulator.engines.interface import Batch, Demand, Engine
-from rollcast.simulator.replay.durations import Durations
+from rollcast.simulator.replay.durations import OperationTimes
 from rollcast.simulator.replay.inputs import Scene
 from rollcast.simulator.replay.request_log import Journal
-from rollcast.simulator.replay.routing import REFUSED, Table
+from rollcast.simulator.replay.routing import REFUSED, RoutingTable
 from rollcast.simulator.traffic.arrivals import Arrivals
 
 Ending = Literal["promoted", "rolled_back", "held"]
@@ -75,7 +75,7 @@ class Replayer:
         self.now_s = 0.0
         self.submitted = 0
         self.journal = Journal(scene, seed, self.arrivals, rates)
-        self.table: Table = scene.routing.table(scene.plan.start)
+        self.table: RoutingTable = scene.routing.table(scene.plan.start)
 
     def serve(self, serving: Serving) -> None:
         """From now on, requests are routed like this."""
@@ -142,7 +142,7 @@ class _Driver:
         self.scene, self.time = scene, time
         self.rollout = Rollout(scene.plan)
         self.serving: Serving = dict(scene.plan.start)
-        self.durations = Durations(scene.plan)
+        self.durations = OperationTimes(scene.plan)
         self.stages: list[StageRecord] = []
         self.looks: list[Look] = []
         self.metric = ""

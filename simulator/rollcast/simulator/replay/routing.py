@@ -1,7 +1,7 @@
 """The live split for a whole trace at once: `Router`'s decision for every row, as arrays.
 
-Lines, routes, audiences and buckets come from `rollcast.planner.routing.split.Router`; nothing is decided here, it is only
-decided for each distinct set of attributes and each distinct key instead of each request.
+Lines, routes, audiences and buckets come from `rollcast.planner.routing.split.Router`; nothing is decided here, it is
+only decided for each distinct set of attributes and each distinct key instead of each request.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from rollcast.planner.base.audiences import buckets_of, matches
 from rollcast.planner.plan.models import Plan, Serving
 from rollcast.planner.rollout.state_machine import Arms
-from rollcast.planner.routing.split import Group, Router
+from rollcast.planner.routing.split import AudienceShares, Router
 from rollcast.simulator.base.draws import Ints, name_number, uniforms
 from rollcast.simulator.stations.network import Network
 from rollcast.simulator.traffic.recording import Traffic
@@ -22,7 +22,7 @@ REFUSED = -1
 
 
 @dataclass(frozen=True)
-class Table:
+class RoutingTable:
     """Where each row of the trace goes: index of its path (REFUSED in a pause) and of its place in `places`."""
 
     path: Ints
@@ -63,7 +63,7 @@ class Routing:
                 chosen[traffic.attributes == i] = self.pipelines.index(str(attributes["pipeline"]))
         return chosen
 
-    def table(self, serving: Serving) -> Table:
+    def table(self, serving: Serving) -> RoutingTable:
         """Where every row goes under a serving."""
         rows = len(self.traffic)
         path, place = np.full(rows, REFUSED, np.int64), np.full(rows, -1, np.int64)
@@ -80,9 +80,9 @@ class Routing:
                 chosen = router.groups[line][group]
                 place[own] = places.setdefault((router.lines[line].id, chosen.audience), len(places))
                 path[own] = self._release(chosen, router.salts[line], own)
-        return Table(path, place, tuple(places))
+        return RoutingTable(path, place, tuple(places))
 
-    def _release(self, group: Group, salt: str, own: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Ints:
+    def _release(self, group: AudienceShares, salt: str, own: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Ints:
         if salt not in self._buckets:
             self._buckets[salt] = buckets_of(salt, self.traffic.keys)
         buckets = self._buckets[salt][self.traffic.key[own]]

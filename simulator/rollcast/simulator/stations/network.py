@@ -39,7 +39,7 @@ class StationSpec:
 
 
 @dataclass(frozen=True)
-class Step:
+class PathStep:
     """One station on a path. `upstream` are indices of steps; `fallback` is tried when this one fails."""
 
     slot: str
@@ -55,7 +55,7 @@ class Path:
 
     release: str
     pipeline: str
-    steps: tuple[Step, ...]
+    steps: tuple[PathStep, ...]
     unprofiled: tuple[str, ...]
 
     @property
@@ -205,7 +205,7 @@ def _path(release_id: str, release: Release, number: Mapping[str, int]) -> Path:
         before = [] if slot in spare else _upstream(release, slot, profiled)
         upstream = [slot + OVERHEAD] if name == slot and slot + OVERHEAD in place else before
         steps.append(
-            Step(
+            PathStep(
                 slot=name,
                 station=stations[name],
                 upstream=tuple(place[each] for each in upstream),

@@ -31,7 +31,7 @@ def most_s() -> float:
 
 
 @dataclass(frozen=True)
-class Node:
+class ResourceNode:
     """One resource: its type, name and inputs, and the names of those that it waits for."""
 
     kind: str
@@ -57,7 +57,7 @@ class Goal:
     owner: str = ""
 
 
-def nodes_of(goal: Goal) -> list[Node]:
+def nodes_of(goal: Goal) -> list[ResourceNode]:
     """The resources of a milestone, each after all that it waits for."""
     return _Builder(goal).all()
 
@@ -65,9 +65,9 @@ def nodes_of(goal: Goal) -> list[Node]:
 @dataclass
 class _Builder:
     goal: Goal
-    nodes: dict[str, Node] = field(default_factory=dict)
+    nodes: dict[str, ResourceNode] = field(default_factory=dict)
 
-    def all(self) -> list[Node]:
+    def all(self) -> list[ResourceNode]:
         for folder in self.goal.state.instances:
             self._instance(folder)
         for operation in self.goal.operations:
@@ -90,7 +90,7 @@ class _Builder:
 
     def _add(self, kind: str, name: str, inputs: Mapping[str, Any], after: Sequence[str] = ()) -> str:
         timeout_s = min(inputs["timeout_s"], most_s())
-        self.nodes[name] = Node(kind, name, {**inputs, "timeout_s": timeout_s}, tuple(dict.fromkeys(after)))
+        self.nodes[name] = ResourceNode(kind, name, {**inputs, "timeout_s": timeout_s}, tuple(dict.fromkeys(after)))
         return name
 
     def _target(self) -> dict[str, str]:
@@ -205,12 +205,12 @@ class _Builder:
         return self._add("Flag", name, inputs, waits)
 
 
-def program_of(nodes: Sequence[Node]) -> Callable[[], None]:
+def program_of(nodes: Sequence[ResourceNode]) -> Callable[[], None]:
     """The inline program that declares these resources."""
     import pulumi
 
     class _Resource(pulumi.CustomResource):
-        def __init__(self, node: Node, after: list[pulumi.Resource]) -> None:
+        def __init__(self, node: ResourceNode, after: list[pulumi.Resource]) -> None:
             options = pulumi.ResourceOptions(depends_on=after)
             super().__init__(f"rollcast:live:{node.kind}", node.name, dict(node.inputs), options)
 

@@ -27,7 +27,7 @@ from pulumi.automation.events import EngineEvent
 from rollcast.stacks import engine
 from rollcast.stacks.base.errors import EngineError, FenceError, StackError
 from rollcast.stacks.base.failpoints import DRIVER, InjectedFault, boundary
-from rollcast.stacks.engine.program import Node, program_of
+from rollcast.stacks.engine.program import ResourceNode, program_of
 
 # An engine that ends in the middle also ends its event stream; the error itself says what happened.
 warnings.filterwarnings("ignore", message="Error in event stream", module="pulumi")
@@ -93,7 +93,7 @@ class _Stack(automation.Stack):
         return automation.UpdateSummary("update", now, "", {}, {}, "succeeded", end_time=now)
 
 
-class World:
+class EngineStack:
     """The stack of one environment. `fence` is the token that every write carries."""
 
     def __init__(self, root: Path, project: str, environment: str, fence: int) -> None:
@@ -103,7 +103,7 @@ class World:
         self._engine = _Engine(engine.require().parent.parent)
         self._stack: automation.Stack | None = None
 
-    def up(self, nodes: Sequence[Node], progress: Progress) -> dict[str, dict[str, Any]]:
+    def up(self, nodes: Sequence[ResourceNode], progress: Progress) -> dict[str, dict[str, Any]]:
         """Makes the world so. Gives the outputs of resources that changed, by name. Raises StackError."""
         events = _Events(progress)
         stack = self._open()
@@ -264,4 +264,4 @@ def _end_orphans(mark: str, fence: int) -> None:
                 os.kill(int(entry.name), signal.SIGKILL)
 
 
-__all__ = ["World"]
+__all__ = ["EngineStack"]

@@ -4,9 +4,3 @@
 itself refuses); positions and leases are the only rows that move. Every write of a rollout carries the lease's fencing
 token and is refused, in the same transaction, when another process has taken over.
 """
-
-from rollcast.stacks.ledger.lease import Lease
-from rollcast.stacks.ledger.ledger import Ledger, existing_ledger, open_ledger
-from rollcast.stacks.ledger.records import Record
-
-__all__ = ["Lease", "Ledger", "Record", "existing_ledger", "open_ledger"]

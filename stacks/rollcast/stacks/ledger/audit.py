@@ -12,11 +12,12 @@ from typing import Any
 from rollcast.planner.plan.models import Share
 from rollcast.planner.releases.releases import Release
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.ledger import Ledger, Record
+from rollcast.stacks.ledger.ledger import Ledger
+from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.records import verify
 from rollcast.stacks.ledger.rollouts import STARTED, Work, load
 from rollcast.stacks.registries.artifacts import BY_NAME
-from rollcast.stacks.telemetry import Source
+from rollcast.stacks.telemetry import TelemetrySource
 
 FORMAT_VERSION = "1.0"
 
@@ -49,7 +50,7 @@ class Audit:
             part["to_s"] = following
         return {"format_version": FORMAT_VERSION, "from_s": start_s, "to_s": end_s, "periods": parts}
 
-    def request(self, name: str, source: Source) -> dict[str, Any]:
+    def request(self, name: str, source: TelemetrySource) -> dict[str, Any]:
         """What served one request, from its telemetry record, with digests from the ledger."""
         found = source.find(name)
         if found is None:

@@ -8,18 +8,19 @@ from typing import Any
 import numpy as np
 
 from rollcast.planner.base.keys import NO_KEY
-from rollcast.planner.gates import GateSpec
+from rollcast.planner.gates.spec import GateSpec
 from rollcast.planner.gates.spec import MetricKind
 from rollcast.simulator.forecast.models import Forecast, Interval
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.ledger import Ledger, Record
+from rollcast.stacks.ledger.ledger import Ledger
+from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, Work, load
-from rollcast.stacks.telemetry import Request, Source
+from rollcast.stacks.telemetry import RequestRecord, TelemetrySource
 
 FORMAT_VERSION = "1.0"
 
 
-def compare(ledger: Ledger, forecast: Forecast, source: Source) -> dict[str, Any]:
+def compare(ledger: Ledger, forecast: Forecast, source: TelemetrySource) -> dict[str, Any]:
     """The newest rollout of the forecast's plan beside the forecast. Raises StackError when there was none."""
     records = ledger.records()
     started = next(
@@ -59,11 +60,11 @@ def _milestones(forecast: Forecast, own: list[Record], began_s: float) -> Iterat
         yield {"milestone": stage.milestone, "title": stage.title, "probability": stage.reached, "entered_s": found}
 
 
-def _requests(source: Source, start_s: float, end_s: float) -> list[Request]:
+def _requests(source: TelemetrySource, start_s: float, end_s: float) -> list[RequestRecord]:
     if not source.knows_requests:
         return []
     cursor: dict[str, Any] = {}
-    found: dict[str, Request] = {}
+    found: dict[str, RequestRecord] = {}
     more = True
     while more:
         batch = source.read(cursor)
@@ -74,7 +75,7 @@ def _requests(source: Source, start_s: float, end_s: float) -> list[Request]:
     return list(found.values())
 
 
-def _exposure(forecast: Forecast, work: Work, own: list[Record], requests: list[Request]) -> dict[str, Any]:
+def _exposure(forecast: Forecast, work: Work, own: list[Record], requests: list[RequestRecord]) -> dict[str, Any]:
     """Requests and users that a release met before it had been proved at 100 %."""
     old = {release for release in work.plan.from_release.values() if release}
     proved = [r.time_s for r in own if r.kind == "reached" and r.body["milestone"] == work.plan.milestones[-1].index]
@@ -88,7 +89,7 @@ def _exposure(forecast: Forecast, work: Work, own: list[Record], requests: list[
     }
 
 
-def _metrics(forecast: Forecast, work: Work, requests: list[Request]) -> Iterator[dict[str, Any]]:
+def _metrics(forecast: Forecast, work: Work, requests: list[RequestRecord]) -> Iterator[dict[str, Any]]:
     """Guarded metrics over everyone: releases on the way against the one that served before, in the same time."""
     old = {release for release in work.plan.from_release.values() if release}
     specs = {gate.metric: gate for line in work.plan.lines.values() for gate in line.rollout.gates}
@@ -107,7 +108,7 @@ def _metrics(forecast: Forecast, work: Work, requests: list[Request]) -> Iterato
         }
 
 
-def _value(spec: GateSpec, requests: list[Request]) -> float | None:
+def _value(spec: GateSpec, requests: list[RequestRecord]) -> float | None:
     values = np.array([r.values[spec.reads] for r in requests if spec.reads in r.values], np.float64)
     if not len(values):
         return None

@@ -16,7 +16,8 @@ from rollcast.planner.plan.models import Plan
 from rollcast.planner.releases.releases import canonical
 from rollcast.planner.rollout.state_machine import Outcome
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.ledger import Ledger, Record
+from rollcast.stacks.ledger.ledger import Ledger
+from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED
 from rollcast.stacks.project import Project
 

@@ -50,7 +50,7 @@ class Resource(Protocol):
         """The state as the world has it; None when it isn't there."""
 
 
-class Instance:
+class InstanceResource:
     """Content in a folder."""
 
     def is_current(self, inputs: Plain, old: Plain, context: Context) -> bool:
@@ -95,7 +95,7 @@ def _placed(inputs: InstanceInputs) -> Placed:
     )
 
 
-class Flag:
+class FlagResource:
     """What the data plane evaluates."""
 
     def is_current(self, inputs: Plain, old: Plain, context: Context) -> bool:
@@ -142,7 +142,7 @@ class _Step:
         return state
 
 
-class Warm(_Step):
+class WarmResource(_Step):
     """An instance is loaded before the first user's request meets it."""
 
     def make(self, inputs: Plain, context: Context) -> Plain:
@@ -153,7 +153,7 @@ class Warm(_Step):
         return inputs
 
 
-class Evaluate(_Step):
+class EvaluateResource(_Step):
     """A whole release against an evaluation suite."""
 
     def make(self, inputs: Plain, context: Context) -> Plain:
@@ -172,7 +172,7 @@ class Evaluate(_Step):
         return {**inputs, "result": json.dumps(found, sort_keys=True)}
 
 
-class Drain(_Step):
+class DrainResource(_Step):
     """Waits until nobody is on the old releases."""
 
     def make(self, inputs: Plain, context: Context) -> Plain:
@@ -187,9 +187,9 @@ class Drain(_Step):
 
 
 RESOURCES: dict[str, Resource] = {
-    "Instance": Instance(),
-    "Flag": Flag(),
-    "Warm": Warm(),
-    "Evaluate": Evaluate(),
-    "Drain": Drain(),
+    "Instance": InstanceResource(),
+    "Flag": FlagResource(),
+    "Warm": WarmResource(),
+    "Evaluate": EvaluateResource(),
+    "Drain": DrainResource(),
 }

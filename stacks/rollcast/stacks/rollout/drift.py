@@ -14,11 +14,12 @@ from rollcast.planner.plan.models import LiveState, Plan, WorldState, fold
 from rollcast.planner.releases.releases import digest_of
 from rollcast.planner.rollout.state_machine import Outcome
 from rollcast.stacks.base.errors import DriftError, LedgerError, StackError
-from rollcast.stacks.ledger import Ledger, Record, existing_ledger
+from rollcast.stacks.ledger.ledger import Ledger, existing_ledger
+from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, Work, load, scope_of, serial_of
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.checkpoint import Kept
-from rollcast.stacks.state.live import Live, moved, read, target_at
+from rollcast.stacks.state.live import LiveReading, moved, read, target_at
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Standing:
 
     state: LiveState
     drift: tuple[str, ...]
-    live: Live
+    live: LiveReading
     work: Work | None
 
     @property

@@ -14,19 +14,20 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from rollcast.planner.gates import StageVerdict, Verdict
+from rollcast.planner.gates.outcomes import StageVerdict, Verdict
 from rollcast.planner.plan.models import Milestone, Operation, Serving
 from rollcast.planner.rollout.state_machine import PAUSED, Arms, Finished, Hold, Observe, Outcome, Reach
 from rollcast.stacks.base.clock import Clock
 from rollcast.stacks.base.errors import DriftError, EngineError, LedgerError, StackError
 from rollcast.stacks.base.events import Tell
-from rollcast.stacks.ledger import Lease, Ledger
+from rollcast.stacks.ledger.lease import Lease
+from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.rollouts import FINISHED, Work
 from rollcast.stacks.rollout.checkpoint import Kept
 from rollcast.stacks.rollout.evidence import Tally
 from rollcast.stacks.rollout.milestones import Carried, Stand, Steps
 from rollcast.stacks.rollout.observation import Observer
-from rollcast.stacks.telemetry import Source
+from rollcast.stacks.telemetry import TelemetrySource
 
 _POLL_S = 0.25
 _PATIENCE_S = 20.0
@@ -56,7 +57,7 @@ class Driver:
     """Carries one rollout on. `stopping` turns true when a person wants the driver to stop at a safe state."""
 
     def __init__(
-        self, work: Work, ledger: Ledger, lease: Lease, steps: Steps, source: Source, tell: Tell,
+        self, work: Work, ledger: Ledger, lease: Lease, steps: Steps, source: TelemetrySource, tell: Tell,
         stopping: Callable[[], bool] = lambda: False, clock: Clock | None = None,
     ) -> None:  # fmt: skip
         self.work, self.ledger, self.lease = work, ledger, lease
@@ -123,7 +124,7 @@ class Driver:
 
     def _reach(self, action: Reach) -> None:
         position = self.rollout.position
-        step = Step(action.milestone, action.operations, action.rollback, position.rollback_from)
+        step = MilestoneKey(action.milestone, action.operations, action.rollback, position.rollback_from)
         again = self.kept.intent == step.key
         stand = Stand(self.work, position.milestone, position.rollback_from, position.rollback_step, again)
         gone = self.steps.drift(stand)
@@ -145,7 +146,7 @@ class Driver:
             return
         self._reached(step, carried.serving)
 
-    def _carry_out(self, stand: Stand, action: Reach, step: Step) -> Carried:
+    def _carry_out(self, stand: Stand, action: Reach, step: MilestoneKey) -> Carried:
         """Does it, again where the engine itself failed. Raises StackError; the last milestone serves on."""
         for pause_s in (*_RETRY_S, None):
             try:
@@ -161,7 +162,7 @@ class Driver:
                 raise self._failed(step, error) from None
         raise AssertionError("unreachable")
 
-    def _failed(self, step: Step, error: StackError) -> StackError:
+    def _failed(self, step: MilestoneKey, error: StackError) -> StackError:
         with contextlib.suppress(LedgerError):
             self.ledger.append("failed", self.work.id, {**step.to_json(), "error": str(error)}, self.lease)
         self.tell({"event": "failed", "error": str(error)})
@@ -170,7 +171,7 @@ class Driver:
         remedy = "" if step.rollback else ", or lead it back with 'rollcast abort'"
         return type(error)(f"{error} {what}; {serves}. Go on with 'rollcast apply --resume'{remedy}.")
 
-    def _reached(self, step: Step, serving: Serving) -> None:
+    def _reached(self, step: MilestoneKey, serving: Serving) -> None:
         self.observer.poll()  # what ended before is evidence of the stage before
         self.rollout.reached(self.clock.now_s())
         self.kept.intent = None
@@ -308,7 +309,7 @@ class Driver:
 
 
 @dataclass(frozen=True)
-class Step:
+class MilestoneKey:
     """A milestone on its way, with a key that tells it from every other one of the rollout."""
 
     milestone: Milestone

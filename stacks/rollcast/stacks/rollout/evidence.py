@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rollcast.planner.base.keys import NO_KEY, unit_of
-from rollcast.planner.gates import Outcomes
+from rollcast.planner.gates.outcomes import Outcomes
 from rollcast.planner.releases.releases import Release
 from rollcast.planner.rollout.state_machine import Arms
 from rollcast.planner.routing.split import Router
 from rollcast.stacks.base.clock import Clock
-from rollcast.stacks.telemetry import Batch, Request
+from rollcast.stacks.telemetry import TelemetryBatch, RequestRecord
 
 _FUTURE_S = 60.0
 _YEAR_5138_S = 1e11  # whoever counts milliseconds passed it in 1973
@@ -82,7 +82,7 @@ class Watch:
 class _Row(NamedTuple):
     """One outcome: the record, whose it is, when on the rollout's clock, and whether of the new release."""
 
-    request: Request
+    request: RequestRecord
     key: str
     time_s: float
     candidate: bool
@@ -95,10 +95,10 @@ class Collector:
         self._expected = {name: {s: v.reference for s, v in r.slots.items()} for name, r in releases.items()}
         self._pipelines = {name: release.pipeline for name, release in releases.items()}
         self._clock = clock
-        self._known: dict[str, Request] = {}
+        self._known: dict[str, RequestRecord] = {}
         self.tally = tally or Tally()
 
-    def remember(self, requests: Iterable[Request]) -> None:
+    def remember(self, requests: Iterable[RequestRecord]) -> None:
         """Requests that an earlier process has counted already."""
         self._known.update({request.id: request for request in requests if not request.label})
 
@@ -106,7 +106,7 @@ class Collector:
         """A stage begins: its counts start at nothing."""
         self.tally.stage = {}
 
-    def take(self, batch: Batch, watch: Watch) -> Outcomes | None:
+    def take(self, batch: TelemetryBatch, watch: Watch) -> Outcomes | None:
         """The outcomes of the stage's two arms in a batch; None when there are none."""
         self.tally.unreadable += batch.unreadable
         rows = [row for request in batch.requests if (row := self._row(request, watch)) is not None]
@@ -115,7 +115,7 @@ class Collector:
             self._known = dict(keep)
         return _outcomes(rows) if rows else None
 
-    def _row(self, request: Request, watch: Watch) -> _Row | None:
+    def _row(self, request: RequestRecord, watch: Watch) -> _Row | None:
         if request.time_s > self._clock.wall_s() + _FUTURE_S:
             if request.time_s > _YEAR_5138_S:
                 self.tally.milliseconds += 1
@@ -139,7 +139,7 @@ class Collector:
         side = self._side(judged, watch)
         return None if side is None else _Row(request, judged.key, self._clock.at(request.time_s), side)
 
-    def _side(self, request: Request, watch: Watch) -> bool | None:
+    def _side(self, request: RequestRecord, watch: Watch) -> bool | None:
         assert watch.arms is not None
         assert request.release is not None
         router = watch.routers.get(self._pipelines.get(request.release, ""))
@@ -148,7 +148,7 @@ class Collector:
             return None
         return watch.arms.side(routed.line, routed.audience, request.release)
 
-    def _count(self, request: Request, watch: Watch) -> None:
+    def _count(self, request: RequestRecord, watch: Watch) -> None:
         tally = self.tally
         tally.keyless += request.key == NO_KEY
         if request.release is None:

@@ -15,9 +15,9 @@ from rollcast.planner.plan.models import LiveState, Serving, WorldState, fold
 from rollcast.planner.rollout.state_machine import Reach
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.engine.program import Goal, nodes_of
-from rollcast.stacks.engine.update import World
+from rollcast.stacks.engine.update import EngineStack
 from rollcast.stacks.ledger.rollouts import Work
-from rollcast.stacks.state.live import Edited, Live, moved, read, shares_in_words, target_at
+from rollcast.stacks.state.live import Edited, LiveReading, moved, read, shares_in_words, target_at
 
 Progress = Callable[[str], None]
 
@@ -77,10 +77,10 @@ class Carried:
 class Steps:
     """Carries milestones out in one environment."""
 
-    def __init__(self, root: Path, world: World) -> None:
+    def __init__(self, root: Path, world: EngineStack) -> None:
         self._root, self._world = root, world
 
-    def _read(self, work: Work, edited: Edited = "left out") -> Live:
+    def _read(self, work: Work, edited: Edited = "left out") -> LiveReading:
         """The live state. Flags that were edited by hand are left out, because they will be written anew."""
         return read(target_at(self._root, work.plan.settings), {line.pipeline for line in work.lines.values()}, edited)
 
@@ -127,7 +127,7 @@ class Steps:
         state = WorldState(live.state.serving, known)
         self._world.up(nodes_of(self._goal(stand.work, None, live, state)), progress)
 
-    def _goal(self, work: Work, action: Reach | None, live: Live, state: WorldState) -> Goal:
+    def _goal(self, work: Work, action: Reach | None, live: LiveReading, state: WorldState) -> Goal:
         return Goal(
             rollout=work.id,
             settings=work.plan.settings,

@@ -15,13 +15,13 @@ from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.events import Tell
 from rollcast.stacks.rollout.checkpoint import Kept
 from rollcast.stacks.rollout.evidence import Collector, Tally, Watch
-from rollcast.stacks.telemetry import Source
+from rollcast.stacks.telemetry import TelemetrySource
 
 
 class Observer:
     """Reads a source for a rollout. What it has read is in `kept`, saved by whoever saves that."""
 
-    def __init__(self, plan: Plan, rollout: Rollout, kept: Kept, clock: Clock, source: Source, tell: Tell) -> None:
+    def __init__(self, plan: Plan, rollout: Rollout, kept: Kept, clock: Clock, source: TelemetrySource, tell: Tell) -> None:
         self._plan, self._rollout, self._kept = plan, rollout, kept
         self._clock, self._source, self._tell = clock, source, tell
         self._collector = Collector(plan.releases, clock, kept.tally)

@@ -11,8 +11,9 @@ from rollcast.planner.plan.models import WorldState
 from rollcast.stacks.base.errors import DriftError
 from rollcast.stacks.base.events import Tell
 from rollcast.stacks.engine.program import Goal, nodes_of
-from rollcast.stacks.engine.update import World
-from rollcast.stacks.ledger import Lease, Ledger
+from rollcast.stacks.engine.update import EngineStack
+from rollcast.stacks.ledger.lease import Lease
+from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.project import Project
 from rollcast.stacks.registries.artifacts import definitions_of
 from rollcast.stacks.rollout.drift import Standing, standing
@@ -20,7 +21,7 @@ from rollcast.stacks.rollout.drift import Standing, standing
 _TRIES = 2  # the second takes away what the engine did not know to be there
 
 
-def put_back(project: Project, found: Standing, world: World, ledger: Ledger, lease: Lease, tell: Tell) -> None:
+def put_back(project: Project, found: Standing, world: EngineStack, ledger: Ledger, lease: Lease, tell: Tell) -> None:
     """Undoes a drift. Raises DriftError where the world is still otherwise afterwards, StackError where it can't."""
     rollout = found.work.id if found.work else ""
     ledger.append("drift", rollout, {"moved": list(found.drift)}, lease)

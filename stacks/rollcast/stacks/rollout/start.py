@@ -20,8 +20,10 @@ from rollcast.planner.plan.models import Plan
 from rollcast.stacks import engine
 from rollcast.stacks.base.errors import LedgerError, LockedError, StackError, StaleError
 from rollcast.stacks.base.events import Tell
-from rollcast.stacks.engine.update import World
-from rollcast.stacks.ledger import Lease, Ledger, Record, open_ledger
+from rollcast.stacks.engine.update import EngineStack
+from rollcast.stacks.ledger.lease import Lease
+from rollcast.stacks.ledger.ledger import Ledger, open_ledger
+from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.lease import TTL_S
 from rollcast.stacks.ledger.rejections import rejection
 from rollcast.stacks.ledger.rollouts import Work, begin, load, scope_of, under_way
@@ -92,8 +94,8 @@ def start(
             return Ended(Exit.HELD, refused, Tally())
         live = read(target, project.declaration.each_pipeline())
         target.claim(held.lease.token)
-        kept = ledger.put(forecast) if forecast else None
-        about: dict[str, Any] = {"reason": reason, "by": getpass.getuser(), "forecast": kept, "rollback": rollback}
+        stored = ledger.put(forecast) if forecast else None
+        about: dict[str, Any] = {"reason": reason, "by": getpass.getuser(), "forecast": stored, "rollback": rollback}
         if rollback:
             about["declared"] = project.declaration_digest
         declaration, digests = declared or (project.declaration, project.digests)
@@ -168,9 +170,9 @@ def _where_things_are(project: Project, work: Work) -> Work:
     return replace(work, plan=work.plan.model_copy(update={"settings": settings}))
 
 
-def _world(project: Project, held: Held) -> World:
+def _world(project: Project, held: Held) -> EngineStack:
     """The environment's stack, in the hands of whoever holds the lease."""
-    return World(project.folder, project.declaration.pipeline, project.environment_name, held.lease.token)
+    return EngineStack(project.folder, project.declaration.pipeline, project.environment_name, held.lease.token)
 
 
 def refuse_second(started: Record | None) -> None:

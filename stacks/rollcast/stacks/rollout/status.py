@@ -8,7 +8,8 @@ from typing import Any
 from rollcast.planner.plan.models import Plan, Serving
 from rollcast.planner.releases.releases import Release
 from rollcast.planner.rollout.state_machine import Position
-from rollcast.stacks.ledger import Ledger, Record
+from rollcast.stacks.ledger.ledger import Ledger
+from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rejections import REMEDY as REJECTED_REMEDY
 from rollcast.stacks.ledger.rejections import rejected_of
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, load
@@ -16,7 +17,7 @@ from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.checkpoint import Kept
 from rollcast.stacks.rollout.evidence import Tally
 from rollcast.stacks.rollout.start import ledger_of
-from rollcast.stacks.state.live import REMEDY, Live, moved, read, target_at
+from rollcast.stacks.state.live import REMEDY, LiveReading, moved, read, target_at
 
 FORMAT_VERSION = "1.0"
 
@@ -74,7 +75,7 @@ def asked_of(serving: Serving) -> dict[str, float]:
     return {share.release: share.percent / 100 for share in lines[0]}
 
 
-def _rollout(ledger: Ledger, live: Live, notes: list[str]) -> tuple[dict[str, Any] | None, Tally, dict[str, float]]:
+def _rollout(ledger: Ledger, live: LiveReading, notes: list[str]) -> tuple[dict[str, Any] | None, Tally, dict[str, float]]:
     started = ledger.last(STARTED)
     if started is None:
         return None, Tally(), {}
@@ -88,7 +89,7 @@ def _rollout(ledger: Ledger, live: Live, notes: list[str]) -> tuple[dict[str, An
 
 
 def _under_way(
-    ledger: Ledger, live: Live, notes: list[str], started: Record, about: dict[str, Any]
+    ledger: Ledger, live: LiveReading, notes: list[str], started: Record, about: dict[str, Any]
 ) -> tuple[dict[str, Any], Tally, dict[str, float]]:
     plan = load(ledger, started).plan
     kept = Kept.of(ledger.position(started.rollout))

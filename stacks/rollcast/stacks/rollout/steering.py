@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rollcast.planner.base.errors import did_you_mean
-from rollcast.planner.declaration.models import Bake, Declaration, Rollout, Strategy
+from rollcast.planner.declaration.models import Bake, Declaration, RolloutSettings, Strategy
 from rollcast.planner.plan.models import Binding, Plan
 from rollcast.planner.planning.planner import make_plan
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.events import Tell
-from rollcast.stacks.ledger import Ledger, Record
+from rollcast.stacks.ledger.ledger import Ledger
+from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, under_way
 from rollcast.stacks.project import Project, tool_version
 from rollcast.stacks.rollout import start as applying
@@ -194,7 +195,7 @@ def without_gates(declaration: Declaration, project: Project) -> Declaration:
     return declaration.model_copy(update=data)
 
 
-def _at_once(rule: Rollout) -> Rollout:
+def _at_once(rule: RolloutSettings) -> RolloutSettings:
     """The same buckets and drains, and nothing to wait for."""
     return rule.model_copy(
         update={

@@ -8,7 +8,8 @@ from rollcast.planner.plan.models import Plan
 from rollcast.planner.releases.releases import lines_of
 from rollcast.planner.rollout.state_machine import Rollout
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.ledger import Ledger, Record, existing_ledger
+from rollcast.stacks.ledger.ledger import Ledger, existing_ledger
+from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import Work, load, scope_of, serial_of, under_way
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.checkpoint import Kept

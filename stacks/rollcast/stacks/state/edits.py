@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rollcast.planner.releases.releases import canonical
-from rollcast.planner.routing.split import Group, Router
+from rollcast.planner.routing.split import AudienceShares, Router
 
 _LONGEST = 160
 _MOST_PATHS = 4
@@ -74,7 +74,7 @@ def _lines(found: Any, written: Any, router: Router) -> Iterator[str]:
         yield f"requests of no line meet {_short(found)}, not {_short(written)}"
 
 
-def _audiences(line: str, groups: tuple[Group, ...], found: Any, written: Any) -> Iterator[str]:
+def _audiences(line: str, groups: tuple[AudienceShares, ...], found: Any, written: Any) -> Iterator[str]:
     for group in groups:
         if group.rule is None:
             yield from _split(line, group.audience, found, written)

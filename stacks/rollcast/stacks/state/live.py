@@ -17,7 +17,7 @@ from rollcast.planner.plan.models import LiveState, Serving, Share, WorldState
 from rollcast.planner.releases.releases import Line, Release
 from rollcast.planner.routing.split import Router, flag_key
 from rollcast.stacks.base.errors import DriftError, StackError
-from rollcast.stacks.ledger import existing_ledger
+from rollcast.stacks.ledger.ledger import existing_ledger
 from rollcast.stacks.ledger.rollouts import scope_of, serial_of
 from rollcast.stacks.project import Project
 from rollcast.stacks.state.edits import edits_of
@@ -38,7 +38,7 @@ Edited = Literal["refused", "left out", "as written"]
 
 
 @dataclass(frozen=True)
-class Live:
+class LiveReading:
     """What serves and exists, with what is needed to write a flag anew.
 
     `flags` holds those that are as rollcast wrote them; `edits` says by pipeline what of the others is not, and
@@ -77,7 +77,7 @@ def target_at(folder: Path, settings: Environment) -> Target:
     return target_of(settings.target.kind, folder.resolve(), settings.target.model_dump())
 
 
-def read(target: Target, pipelines: Iterable[str], edited: Edited = "refused") -> Live:
+def read(target: Target, pipelines: Iterable[str], edited: Edited = "refused") -> LiveReading:
     """Everything that a target says of these pipelines; what belongs to others is no part of it, so nothing touches it.
 
     A flag edited by hand raises DriftError, or is left out, or is taken for what rollcast wrote. One that rollcast did
@@ -107,7 +107,7 @@ def read(target: Target, pipelines: Iterable[str], edited: Edited = "refused") -
     edits = {name: text for name, text in edits.items() if text}
     owners = {name: str((flag.get("metadata") or {}).get(OWNER) or "") for name, flag in flags.items()}
     others = [key.removeprefix(flag_key("")) for key in sorted(there) if key.startswith(flag_key(""))]
-    return Live(
+    return LiveReading(
         state, whole, placed, found.lines, found.audiences, edits, tuple(foreign), owners,
         tuple(name for name in others if name not in pipelines),
     )  # fmt: skip

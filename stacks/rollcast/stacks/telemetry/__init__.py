@@ -24,7 +24,7 @@ Cursor = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RequestRecord:
     """What became known of one request: its outcome, or (`label`) a delayed judgement of an earlier one.
 
     time_s: when it ended, seconds since 1970 by the data plane's clock. values: outcome fields as numbers.
@@ -43,16 +43,16 @@ class Request:
 
 
 @dataclass
-class Batch:
+class TelemetryBatch:
     """What one read gave. `unreadable` counts records that are no telemetry."""
 
-    requests: list[Request] = field(default_factory=list)
+    requests: list[RequestRecord] = field(default_factory=list)
     cursor: Cursor = field(default_factory=dict)
     unreadable: int = 0
     more: bool = False
 
 
-class Source(Protocol):
+class TelemetrySource(Protocol):
     """A place where outcomes become known. `knows_requests`: ids are those of requests, so a repeat is known."""
 
     @property
@@ -61,18 +61,18 @@ class Source(Protocol):
     def end(self) -> Cursor:
         """The cursor after all that is known now."""
 
-    def read(self, cursor: Cursor, until: Cursor | None = None) -> Batch:
+    def read(self, cursor: Cursor, until: Cursor | None = None) -> TelemetryBatch:
         """What became known since, at most up to `until`. Raises StackError when the source can't be reached."""
 
-    def find(self, request: str) -> Request | None:
+    def find(self, request: str) -> RequestRecord | None:
         """One request by its id; None where it isn't known. Raises StackError where the source knows no requests."""
 
 
-def source_of(settings: Telemetry, root: Path) -> Source:
+def source_of(settings: Telemetry, root: Path) -> TelemetrySource:
     """The source of an environment. Raises StackError."""
     place = KINDS.get(settings.kind)
     if place is None:
         raise StackError(f"There is no telemetry of kind '{settings.kind}'. Known kinds: {', '.join(sorted(KINDS))}.")
     module, name = place.split(":")
-    made: Source = getattr(import_module(module), name)(settings, root)
+    made: TelemetrySource = getattr(import_module(module), name)(settings, root)
     return made

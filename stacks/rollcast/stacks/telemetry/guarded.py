@@ -14,7 +14,7 @@ from typing import TypeVar
 from rollcast.planner.declaration.models import Telemetry
 from rollcast.planner.releases.releases import digest_of
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.telemetry import Batch, Cursor, Request, Source, source_of
+from rollcast.stacks.telemetry import TelemetryBatch, Cursor, RequestRecord, TelemetrySource, source_of
 
 T = TypeVar("T")
 _OF, _AT = "telemetry", "at"
@@ -26,7 +26,7 @@ class Guarded:
     def __init__(self, settings: Telemetry, root: Path) -> None:
         self._settings, self._root = settings, root
         self._of = digest_of(settings.model_dump(mode="json"))
-        self._source: Source | None = None
+        self._source: TelemetrySource | None = None
 
     @property
     def knows_requests(self) -> bool:
@@ -40,18 +40,18 @@ class Guarded:
     def end(self) -> Cursor:
         return self._marked(self._safely(lambda source: source.end()))
 
-    def read(self, cursor: Cursor, until: Cursor | None = None) -> Batch:
+    def read(self, cursor: Cursor, until: Cursor | None = None) -> TelemetryBatch:
         at = self._own(cursor)
         last = self._own(until) if until is not None else None
         if until is not None and (at is None or last is None):
-            return Batch(cursor=cursor)
+            return TelemetryBatch(cursor=cursor)
         if at is None:
-            return Batch(cursor=self.end())
+            return TelemetryBatch(cursor=self.end())
         batch = self._safely(lambda source: source.read(at, last))
         batch.cursor = self._marked(batch.cursor)
         return batch
 
-    def find(self, request: str) -> Request | None:
+    def find(self, request: str) -> RequestRecord | None:
         return self._safely(lambda source: source.find(request))
 
     def _marked(self, cursor: Cursor) -> Cursor:
@@ -64,7 +64,7 @@ class Guarded:
         at: Cursor = cursor[_AT]
         return at if cursor[_OF] == self._of else None
 
-    def _safely(self, ask: Callable[[Source], T]) -> T:
+    def _safely(self, ask: Callable[[TelemetrySource], T]) -> T:
         try:
             self.open()
             assert self._source is not None

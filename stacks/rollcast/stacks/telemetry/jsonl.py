@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rollcast.planner.declaration.models import Telemetry
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.telemetry import Batch, Cursor, Request
+from rollcast.stacks.telemetry import TelemetryBatch, Cursor, RequestRecord
 from rollcast.stacks.telemetry.records import request_of
 
 _MOST_BYTES = 8 * 1024 * 1024
@@ -42,8 +42,8 @@ class JsonLines:
             cursor[file.name] = [status.st_ino, status.st_size - unfinished]
         return cursor
 
-    def read(self, cursor: Cursor, until: Cursor | None = None) -> Batch:
-        batch = Batch(cursor=dict(cursor))
+    def read(self, cursor: Cursor, until: Cursor | None = None) -> TelemetryBatch:
+        batch = TelemetryBatch(cursor=dict(cursor))
         for file in self._files():
             try:
                 self._read(file, batch, until)
@@ -53,20 +53,20 @@ class JsonLines:
                 raise StackError(f"{file} can't be read ({error.strerror}). Correct its permissions.") from None
         return batch
 
-    def find(self, request: str) -> Request | None:
+    def find(self, request: str) -> RequestRecord | None:
         wanted = (request.encode("utf-8", "replace"), json.dumps(request)[1:-1].encode())
         for file in self._files():
             with file.open("rb") as lines:
                 for line in lines:
                     if any(text in line for text in wanted):
-                        batch = Batch()
+                        batch = TelemetryBatch()
                         self._take(line, batch)
                         found = [each for each in batch.requests if each.id == request and not each.label]
                         if found:
                             return found[0]
         return None
 
-    def _read(self, file: Path, batch: Batch, until: Cursor | None) -> None:
+    def _read(self, file: Path, batch: TelemetryBatch, until: Cursor | None) -> None:
         with file.open("rb") as lines:
             status = file.stat()
             inode, offset = batch.cursor.get(file.name, [status.st_ino, 0])
@@ -85,7 +85,7 @@ class JsonLines:
         batch.more = batch.more or len(data) == _MOST_BYTES
 
     @staticmethod
-    def _take(line: bytes, batch: Batch) -> None:
+    def _take(line: bytes, batch: TelemetryBatch) -> None:
         try:
             found = request_of(json.loads(line)) if line.strip() else None
         except (ValueError, RecursionError):

@@ -26,7 +26,7 @@ import httpx
 from rollcast.planner.declaration.models import Telemetry
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.secrets import filled
-from rollcast.stacks.telemetry import Batch, Cursor, Request
+from rollcast.stacks.telemetry import TelemetryBatch, Cursor, RequestRecord
 
 _TIMEOUT_S = 10.0
 _REQUESTS = "rollcast_requests_total"
@@ -49,10 +49,10 @@ class Prometheus:
     def end(self) -> Cursor:
         return {"values": {_key(labels): value for labels, value in self._values()}, "count": 0}
 
-    def find(self, request: str) -> Request | None:
+    def find(self, request: str) -> RequestRecord | None:
         raise StackError("Prometheus knows counts, not single requests. Search the data plane's own log for this id.")
 
-    def read(self, cursor: Cursor, until: Cursor | None = None) -> Batch:
+    def read(self, cursor: Cursor, until: Cursor | None = None) -> TelemetryBatch:
         known: dict[str, float] = dict(cursor.get("values", {}))
         grown: dict[Series, dict[str, int]] = defaultdict(dict)
         series = list(self._values())
@@ -67,7 +67,7 @@ class Prometheus:
                 column = labels["__name__"] + (f"|{labels['le']}" if "le" in labels else "")
                 grown[about][column] = grown[about].get(column, 0) + delta
         count = int(cursor.get("count", 0))
-        batch = Batch(cursor={"values": known, "count": count})
+        batch = TelemetryBatch(cursor={"values": known, "count": count})
         now = time.time()
         for about, columns in grown.items():
             # A client shows a counter only once it has counted: where another release has it, absent means none.
@@ -128,8 +128,8 @@ def _bucketed(field: str, columns: Mapping[str, int]) -> list[float]:
     return values
 
 
-def _request(name: str, time_s: float, about: Mapping[str, str], values: Mapping[str, float]) -> Request:
-    return Request(
+def _request(name: str, time_s: float, about: Mapping[str, str], values: Mapping[str, float]) -> RequestRecord:
+    return RequestRecord(
         id=name,
         time_s=time_s,
         key=name,

@@ -1,4 +1,4 @@
-"""A telemetry record, as JSON or as a row, to a `Request`. What can't be one is refused, never guessed.
+"""A telemetry record, as JSON or as a row, to a `RequestRecord`. What can't be one is refused, never guessed.
 
 Whatever a record holds, `request_of` answers: a line that somebody wrote ends no process. A time without a zone is UTC,
 as it is in recorded traffic and for `audit --at`.
@@ -14,14 +14,14 @@ from decimal import Decimal
 from typing import Any
 
 from rollcast.planner.base.keys import key_of, well_formed
-from rollcast.stacks.telemetry import Request
+from rollcast.stacks.telemetry import RequestRecord
 
 _ABOUT = {"time", "request", "key", "channel", "release", "components", "attributes", "label", "label_for"}
 _LARGEST = 1e12
 _written_out = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
-def request_of(data: Any) -> Request | None:
+def request_of(data: Any) -> RequestRecord | None:
     """The request of a record; None where it is no telemetry.
 
     `{"time": seconds or ISO 8601, "request": id, "key": …, "release": …, "components": {…}, "<field>": number or
@@ -37,7 +37,7 @@ def request_of(data: Any) -> Request | None:
     return found if found is not None and _written(found) else None
 
 
-def _request(data: Mapping[str, Any]) -> Request | None:
+def _request(data: Mapping[str, Any]) -> RequestRecord | None:
     time_s = _time(data.get("time"))
     label_for = key_of(data.get("label_for"))
     name = label_for or key_of(data.get("request"))
@@ -45,7 +45,7 @@ def _request(data: Mapping[str, Any]) -> Request | None:
         return None
     release = data.get("release")
     components, attributes = data.get("components"), data.get("attributes")
-    return Request(
+    return RequestRecord(
         id=name,
         time_s=time_s,
         key=key_of(data.get("key")),
@@ -77,7 +77,7 @@ def _time(value: Any) -> float | None:
     return float(value)
 
 
-def _written(request: Request) -> bool:
+def _written(request: RequestRecord) -> bool:
     """Whether all text of a request can be written down again: in the ledger, in a report, on a terminal."""
     plain: Iterable[str] = (request.id, request.key, request.channel, request.release or "", *request.values)
     nested = [part for part in (request.components, request.attributes) if part]

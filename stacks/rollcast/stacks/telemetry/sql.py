@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from rollcast.planner.declaration.models import Telemetry
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.secrets import filled
-from rollcast.stacks.telemetry import Batch, Cursor, Request
+from rollcast.stacks.telemetry import TelemetryBatch, Cursor, RequestRecord
 from rollcast.stacks.telemetry.records import request_of
 
 _MOST_ROWS = 20_000
@@ -60,7 +60,7 @@ class Sql:
         except SQLAlchemyError as error:
             raise self._unreachable(error) from None
 
-    def read(self, cursor: Cursor, until: Cursor | None = None) -> Batch:
+    def read(self, cursor: Cursor, until: Cursor | None = None) -> TelemetryBatch:
         last = int(cursor.get("id", 0))
         try:
             engine, table = self._open()
@@ -72,7 +72,7 @@ class Sql:
                 rows = connection.execute(query.limit(_MOST_ROWS)).mappings().all()
         except SQLAlchemyError as error:
             raise self._unreachable(error) from None
-        batch = Batch(cursor={"id": max([last, *(int(row["id"]) for row in rows)])}, more=len(rows) == _MOST_ROWS)
+        batch = TelemetryBatch(cursor={"id": max([last, *(int(row["id"]) for row in rows)])}, more=len(rows) == _MOST_ROWS)
         for row in rows:
             if int(row["id"]) in self._seen:
                 continue
@@ -85,7 +85,7 @@ class Sql:
         self._seen = {number for number in self._seen if number > batch.cursor["id"] - 2 * _LOOK_BACK}
         return batch
 
-    def find(self, request: str) -> Request | None:
+    def find(self, request: str) -> RequestRecord | None:
         try:
             engine, table = self._open()
             column: Column[Any] = table.c.request

@@ -8,7 +8,7 @@ import numpy as np
 
 from rollcast.simulator.base.compiling import compiled, lean
 from rollcast.simulator.base.draws import Floats, Ints
-from rollcast.simulator.engines.compiled.layout import Net, State, net_of, state_of
+from rollcast.simulator.engines.compiled.layout import Net, EngineState, net_of, state_of
 from rollcast.simulator.engines.compiled.llm import serve_llm
 from rollcast.simulator.engines.compiled.packing import packed_net, packed_state
 from rollcast.simulator.engines.compiled.pool import serve_pool, serve_remote
@@ -23,25 +23,25 @@ CHUNK = 1024  # requests that are served at once: their arrays stay in the proce
 
 
 @compiled
-def begin(net: Net, state: State, requests: Ints, times: Floats, rows: Ints, paths: Ints) -> None:
+def begin(net: Net, state: EngineState, requests: Ints, times: Floats, rows: Ints, paths: Ints) -> None:
     """Requests arrive at the first steps of their paths."""
     _begin(net, state, requests, times, rows, paths)
 
 
 @compiled
-def serve(net: Net, state: State, until: float) -> None:
+def serve(net: Net, state: EngineState, until: float) -> None:
     """Everything that happens before `until`, station by station."""
     _serve(net, state, until)
 
 
 @compiled
-def prefill_cache(net: Net, state: State, s: int, queries: Ints, t: float) -> None:
+def prefill_cache(net: Net, state: EngineState, s: int, queries: Ints, t: float) -> None:
     """Puts results into a cache, the last one as the most recent."""
     _prefill_cache(net, state, s, queries, t)
 
 
 @lean
-def _begin(net: Net, state: State, requests: Ints, times: Floats, rows: Ints, paths: Ints) -> None:
+def _begin(net: Net, state: EngineState, requests: Ints, times: Floats, rows: Ints, paths: Ints) -> None:
     width = net.path_station.shape[1]
     for i in range(len(requests)):
         g, p = requests[i], paths[i]
@@ -58,7 +58,7 @@ def _begin(net: Net, state: State, requests: Ints, times: Floats, rows: Ints, pa
 
 
 @lean
-def _serve(net: Net, state: State, until: float) -> None:
+def _serve(net: Net, state: EngineState, until: float) -> None:
     for s in range(len(net.kind)):
         if net.kind[s] == 0:
             serve_pool(net, state, s, until)
@@ -69,7 +69,7 @@ def _serve(net: Net, state: State, until: float) -> None:
 
 
 @lean
-def _prefill_cache(net: Net, state: State, s: int, queries: Ints, t: float) -> None:
+def _prefill_cache(net: Net, state: EngineState, s: int, queries: Ints, t: float) -> None:
     for i in range(len(queries)):
         keep(net, state, s, queries[i], t)
 
@@ -185,7 +185,7 @@ _RINGS = {
 }  # fmt: skip
 
 
-def grown(net: Net, state: State, size: int, room: int) -> State:
+def grown(net: Net, state: EngineState, size: int, room: int) -> EngineState:
     """The same state with more space."""
     fresh: dict[str, Any] = state_of(net, size, room)._asdict()
     for name, old in state._asdict().items():
@@ -207,7 +207,7 @@ def grown(net: Net, state: State, size: int, room: int) -> State:
         fresh["spare"][line, :have] = state.spare[line, :have]
         fresh["spare"][line, have : have + more] = np.arange(room - more, room)
         fresh["spare_n"][line] = have + more
-    return State(**fresh)
+    return EngineState(**fresh)
 
 
 def _copy_ring(new: Any, old: Any, heads: Ints) -> None:

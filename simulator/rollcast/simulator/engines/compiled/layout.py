@@ -1,7 +1,7 @@
 """What the compiled engine works on: arrays, in named tuples that numba can take apart.
 
-`Net` is the network (never written), `State` everything that changes. Sizes: S stations, P paths, K steps, G requests,
-C room for what is under way at one station, L `llm` stations, R replicas, Q distinct queries.
+`Net` is the network (never written), `EngineState` everything that changes. Sizes: S stations, P paths, K steps, G
+requests, C room for what is under way at one station, L `llm` stations, R replicas, Q distinct queries.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Net(NamedTuple):
     seed: int
 
 
-class State(NamedTuple):
+class EngineState(NamedTuple):
     """Everything that changes. Requests by number, stations by number."""
 
     path: Ints  # [G]
@@ -263,7 +263,7 @@ def _paths(network: Network, stations: int, width: int) -> dict[str, Any]:
     return found
 
 
-def state_of(net: Net, requests: int, room: int) -> State:
+def state_of(net: Net, requests: int, room: int) -> EngineState:
     """Empty arrays for `requests` requests, `room` of them under way at once."""
     stations, width = len(net.kind), net.path_station.shape[1]
     per_request = _requests(requests, width)
@@ -279,7 +279,7 @@ def state_of(net: Net, requests: int, room: int) -> State:
     servers = int(net.servers.max()) if len(net.change_at) and stations else 1
     ring = np.full((caches, queries + 1), queries, np.int64)
     block_ring = np.full((llms, replicas, blocks + 1), blocks, np.int64)
-    return State(
+    return EngineState(
         **per_request, **per_room, **zeros, counts=np.zeros(1, np.int64),
         server=np.full((stations, servers), -1, np.int64), busy_s=np.zeros(stations),
         behind=np.full(stations, np.nan), allowed_s=np.full(stations, -np.inf),

@@ -16,7 +16,7 @@ import numpy as np
 
 from rollcast.simulator.base.compiling import lean
 from rollcast.simulator.base.draws import Ints
-from rollcast.simulator.engines.compiled.layout import Net, State
+from rollcast.simulator.engines.compiled.layout import Net, EngineState
 from rollcast.simulator.engines.compiled.order import pop, pop_finish, push_finish, sort
 from rollcast.simulator.engines.compiled.pool import _next_change
 from rollcast.simulator.engines.compiled.visits import NEVER, breaks, enter, fail, finish, leave, note_queue, slowed
@@ -28,7 +28,7 @@ FREE, HELD, WAITING, PROMPT, DECODE = range(5)
 
 
 @lean
-def serve_llm(net: Net, state: State, s: int, until: float) -> None:
+def serve_llm(net: Net, state: EngineState, s: int, until: float) -> None:
     """Everything that happens at an llm station before `until`."""
     sort(state.inbox_t[s], state.inbox_r[s], state.inbox_n[s])
     line, taken, arrivals = net.llm[s], 0, state.inbox_n[s]
@@ -69,7 +69,7 @@ def serve_llm(net: Net, state: State, s: int, until: float) -> None:
 
 
 @lean
-def _next_step(net: Net, state: State, s: int, line: int) -> tuple[int, float, bool]:
+def _next_step(net: Net, state: EngineState, s: int, line: int) -> tuple[int, float, bool]:
     """The replica whose step ends, or starts, next. Ends come before starts."""
     best, time, starting = 0, NEVER, False
     for r in range(net.servers[s]):
@@ -81,7 +81,7 @@ def _next_step(net: Net, state: State, s: int, line: int) -> tuple[int, float, b
 
 
 @lean
-def _glide(net: Net, state: State, s: int, line: int, r: int, limit: float) -> bool:
+def _glide(net: Net, state: EngineState, s: int, line: int, r: int, limit: float) -> bool:
     """Does the steps that end before `limit`, give each decoding sequence a token, and nothing else: were there any?
 
     No other replica can tell when they happen, nor do they depend on what another does: a request that ends there
@@ -114,7 +114,7 @@ def _glide(net: Net, state: State, s: int, line: int, r: int, limit: float) -> b
 
 @lean
 def _come(
-    net: Net, state: State, s: int, line: int, t: float, taken: int, arrival: float, again: float, held: float
+    net: Net, state: EngineState, s: int, line: int, t: float, taken: int, arrival: float, again: float, held: float
 ) -> int:
     """Who comes at this moment: first those whose overhead is over, then the request with the lowest number."""
     none = 1 << 62
@@ -136,7 +136,7 @@ def _come(
 
 
 @lean
-def _arrive(net: Net, state: State, s: int, line: int, g: int, t: float) -> None:
+def _arrive(net: Net, state: EngineState, s: int, line: int, g: int, t: float) -> None:
     k = net.step_of[state.path[g], s]
     if enter(net, state, s, g, k, t):
         return
@@ -166,7 +166,7 @@ def _arrive(net: Net, state: State, s: int, line: int, g: int, t: float) -> None
 
 
 @lean
-def _queue(net: Net, state: State, s: int, line: int, slot: int, t: float) -> None:
+def _queue(net: Net, state: EngineState, s: int, line: int, slot: int, t: float) -> None:
     """To the replica with the fewest requests."""
     mine = state.slot[line, slot]
     if mine[ABORTED] == 1:
@@ -195,7 +195,7 @@ def _queue(net: Net, state: State, s: int, line: int, slot: int, t: float) -> No
 
 
 @lean
-def _free(state: State, line: int, slot: int) -> None:
+def _free(state: EngineState, line: int, slot: int) -> None:
     state.slot[line, slot, WHERE] = FREE
     state.slot[line, slot, EPOCH] += 1
     state.spare[line, state.spare_n[line]] = slot
@@ -203,7 +203,7 @@ def _free(state: State, line: int, slot: int) -> None:
 
 
 @lean
-def _queue_changed(net: Net, state: State, s: int, line: int, t: float) -> None:
+def _queue_changed(net: Net, state: EngineState, s: int, line: int, t: float) -> None:
     total = 0
     for r in range(net.servers[s]):
         total += state.replica[line, r, LIVE]
@@ -211,7 +211,7 @@ def _queue_changed(net: Net, state: State, s: int, line: int, t: float) -> None:
 
 
 @lean
-def _next_due(state: State, line: int) -> float:
+def _next_due(state: EngineState, line: int) -> float:
     """The next timeout of a sequence that is still there."""
     while state.due_n[line]:
         i = state.due_head[line]
@@ -225,7 +225,7 @@ def _next_due(state: State, line: int) -> float:
 
 
 @lean
-def _compact_due(state: State, line: int) -> None:
+def _compact_due(state: EngineState, line: int) -> None:
     """Takes timeouts of sequences that are gone out of the ring."""
     room, kept = state.due.shape[1], 0
     for j in range(state.due_n[line]):
@@ -239,7 +239,7 @@ def _compact_due(state: State, line: int) -> None:
 
 
 @lean
-def _late(net: Net, state: State, s: int, line: int, t: float) -> None:
+def _late(net: Net, state: EngineState, s: int, line: int, t: float) -> None:
     """A request gave up: its replica forgets it at its next step."""
     slot = state.due[line, state.due_head[line]]
     state.due_head[line] = (state.due_head[line] + 1) % state.due.shape[1]
@@ -256,14 +256,14 @@ def _late(net: Net, state: State, s: int, line: int, t: float) -> None:
 
 
 @lean
-def _context(net: Net, state: State, mine: Ints) -> int:
+def _context(net: Net, state: EngineState, mine: Ints) -> int:
     """Tokens to be computed before a sequence's next token."""
     tokens: int = max(net.input_tokens[state.row[mine[REQUEST]]], 1) + mine[GENERATED]
     return tokens
 
 
 @lean
-def _decode(state: State, own: Ints, line: int, r: int, slot: int) -> None:
+def _decode(state: EngineState, own: Ints, line: int, r: int, slot: int) -> None:
     """From now on the sequence gets a token in each step."""
     mine = state.slot[line, slot]
     mine[WHERE], mine[N0] = DECODE, own[DONE]
@@ -277,7 +277,7 @@ def _decode(state: State, own: Ints, line: int, r: int, slot: int) -> None:
 
 
 @lean
-def _purge(state: State, own: Ints, line: int, r: int) -> None:
+def _purge(state: EngineState, own: Ints, line: int, r: int) -> None:
     """Takes sequences that are gone out of the heap."""
     heap, before, kept = state.finish[line, r], own[HEAP], 0
     for i in range(before):
@@ -299,7 +299,7 @@ def _settle(own: Ints, mine: Ints) -> None:
 
 
 @lean
-def _step(net: Net, state: State, s: int, line: int, r: int, t: float) -> None:
+def _step(net: Net, state: EngineState, s: int, line: int, r: int, t: float) -> None:
     """Schedules one iteration and the end of it."""
     own = state.replica[line, r]
     if state.aborted_n[line]:
@@ -334,7 +334,7 @@ def _step(net: Net, state: State, s: int, line: int, r: int, t: float) -> None:
 
 
 @lean
-def _make_room(net: Net, state: State, s: int, line: int, r: int) -> None:
+def _make_room(net: Net, state: EngineState, s: int, line: int, r: int) -> None:
     """Sends the sequences admitted last back to the queue until every decoding one has room for its next token."""
     own = state.replica[line, r]
     while own[USED] + own[DECODING] > net.kv[s]:
@@ -356,7 +356,7 @@ def _make_room(net: Net, state: State, s: int, line: int, r: int) -> None:
 
 
 @lean
-def _rename_due(state: State, line: int, slot: int) -> None:
+def _rename_due(state: EngineState, line: int, slot: int) -> None:
     """The timeout of a preempted sequence stays: it is known by the sequence's new epoch."""
     room, epoch = state.due.shape[1], state.slot[line, slot, EPOCH]
     for j in range(state.due_n[line]):
@@ -367,7 +367,7 @@ def _rename_due(state: State, line: int, slot: int) -> None:
 
 
 @lean
-def _last_admitted(state: State, line: int, r: int) -> int:
+def _last_admitted(state: EngineState, line: int, r: int) -> int:
     """Takes the running sequence that was admitted last off the stack."""
     own = state.replica[line, r]
     while True:
@@ -379,7 +379,7 @@ def _last_admitted(state: State, line: int, r: int) -> int:
 
 
 @lean
-def _prompts(net: Net, state: State, s: int, line: int, r: int, t: float, preempted: bool) -> tuple[int, int]:
+def _prompts(net: Net, state: EngineState, s: int, line: int, r: int, t: float, preempted: bool) -> tuple[int, int]:
     """Which prompts get how many tokens: tokens in all, and the sum over them of the tokens before each."""
     own = state.replica[line, r]
     budget = net.batched[s] - own[DECODING]
@@ -422,7 +422,7 @@ def _prompts(net: Net, state: State, s: int, line: int, r: int, t: float, preemp
 
 
 @lean
-def _first_waiting(state: State, line: int, r: int) -> int:
+def _first_waiting(state: EngineState, line: int, r: int) -> int:
     """The head of the queue. Sequences that gave up are skipped and freed here."""
     own = state.replica[line, r]
     while True:
@@ -435,14 +435,14 @@ def _first_waiting(state: State, line: int, r: int) -> int:
 
 
 @lean
-def _give(state: State, line: int, r: int, slot: int, chunk: int) -> None:
+def _give(state: EngineState, line: int, r: int, slot: int, chunk: int) -> None:
     own = state.replica[line, r]
     state.prompt[line, r, own[PROMPTS], 0], state.prompt[line, r, own[PROMPTS], 1] = slot, chunk
     own[PROMPTS] += 1
 
 
 @lean
-def _admit(net: Net, state: State, s: int, line: int, r: int, slot: int, known: int, t: float) -> None:
+def _admit(net: Net, state: EngineState, s: int, line: int, r: int, slot: int, known: int, t: float) -> None:
     own, mine = state.replica[line, r], state.slot[line, slot]
     mine[COMPUTED], mine[WHERE] = known, PROMPT
     own[USED] += known
@@ -460,7 +460,7 @@ def _admit(net: Net, state: State, s: int, line: int, r: int, slot: int, known: 
 
 
 @lean
-def _compact(state: State, line: int, r: int) -> None:
+def _compact(state: EngineState, line: int, r: int) -> None:
     """Takes entries of sequences that are gone out of the stack."""
     own, kept = state.replica[line, r], 0
     for i in range(own[STACK]):
@@ -472,7 +472,7 @@ def _compact(state: State, line: int, r: int) -> None:
 
 
 @lean
-def _end(net: Net, state: State, s: int, line: int, r: int, t: float) -> None:
+def _end(net: Net, state: EngineState, s: int, line: int, r: int, t: float) -> None:
     """The iteration is over: tokens are there, and who has its last one leaves, in order of request."""
     own = state.replica[line, r]
     own[DONE] += 1
@@ -513,7 +513,7 @@ def _end(net: Net, state: State, s: int, line: int, r: int, t: float) -> None:
 
 
 @lean
-def _unlist(state: State, line: int, slot: int) -> None:
+def _unlist(state: EngineState, line: int, slot: int) -> None:
     for i in range(state.aborted_n[line]):
         if state.aborted[line, i] == slot:
             state.aborted_n[line] -= 1
@@ -522,7 +522,7 @@ def _unlist(state: State, line: int, slot: int) -> None:
 
 
 @lean
-def _forget(net: Net, state: State, s: int, line: int, r: int, t: float) -> None:
+def _forget(net: Net, state: EngineState, s: int, line: int, r: int, t: float) -> None:
     """Sequences of this replica whose requests gave up make room."""
     own, kept, any_ = state.replica[line, r], 0, False
     for i in range(state.aborted_n[line]):
@@ -565,7 +565,7 @@ def _blocks(net: Net, row: int) -> tuple[int, int]:
 
 
 @lean
-def _known(net: Net, state: State, s: int, line: int, r: int, mine: Ints) -> int:
+def _known(net: Net, state: EngineState, s: int, line: int, r: int, mine: Ints) -> int:
     """Prompt tokens whose keys and values are kept from earlier prompts."""
     if net.prefix[s] < 0:
         return 0
@@ -579,13 +579,13 @@ def _known(net: Net, state: State, s: int, line: int, r: int, mine: Ints) -> int
 
 
 @lean
-def _take(state: State, line: int, r: int, block: int) -> None:
+def _take(state: EngineState, line: int, r: int, block: int) -> None:
     newer, older = state.prefix_newer[line, r, block], state.prefix_older[line, r, block]
     state.prefix_newer[line, r, older], state.prefix_older[line, r, newer] = newer, older
 
 
 @lean
-def _put(state: State, line: int, r: int, block: int) -> None:
+def _put(state: EngineState, line: int, r: int, block: int) -> None:
     anchor = state.prefix_newer.shape[2] - 1
     before = state.prefix_older[line, r, anchor]
     state.prefix_older[line, r, anchor], state.prefix_newer[line, r, block] = block, anchor
@@ -593,7 +593,7 @@ def _put(state: State, line: int, r: int, block: int) -> None:
 
 
 @lean
-def _use_prefix(net: Net, state: State, line: int, r: int, mine: Ints) -> None:
+def _use_prefix(net: Net, state: EngineState, line: int, r: int, mine: Ints) -> None:
     first, last = _blocks(net, state.row[mine[REQUEST]])
     for i in range(first, last):
         if state.prefix_in[line, r, net.blocks[i]] == 0:
@@ -603,7 +603,7 @@ def _use_prefix(net: Net, state: State, line: int, r: int, mine: Ints) -> None:
 
 
 @lean
-def _keep_prefix(net: Net, state: State, s: int, line: int, r: int, mine: Ints) -> None:
+def _keep_prefix(net: Net, state: EngineState, s: int, line: int, r: int, mine: Ints) -> None:
     if net.prefix[s] < 0:
         return
     first, last = _blocks(net, state.row[mine[REQUEST]])
@@ -626,7 +626,7 @@ def _keep_prefix(net: Net, state: State, s: int, line: int, r: int, mine: Ints) 
 
 
 @lean
-def _change(net: Net, state: State, s: int, line: int, t: float) -> None:
+def _change(net: Net, state: EngineState, s: int, line: int, t: float) -> None:
     down = net.change_down[state.change[s]]
     state.change[s] += 1
     lost, count = state.lost[line], 0
@@ -649,7 +649,7 @@ def _change(net: Net, state: State, s: int, line: int, t: float) -> None:
 
 
 @lean
-def _lose(state: State, line: int, r: int, lost: Ints, count: int) -> int:
+def _lose(state: EngineState, line: int, r: int, lost: Ints, count: int) -> int:
     """A replica is gone with everything in it: adds its sequences to `lost`."""
     own = state.replica[line, r]
     for i in range(own[STACK]):
@@ -670,7 +670,7 @@ def _lose(state: State, line: int, r: int, lost: Ints, count: int) -> int:
 
 
 @lean
-def _drop(state: State, line: int, slot: int, lost: Ints, count: int) -> int:
+def _drop(state: EngineState, line: int, slot: int, lost: Ints, count: int) -> int:
     if state.slot[line, slot, ABORTED] == 1:
         _unlist(state, line, slot)
         _free(state, line, slot)

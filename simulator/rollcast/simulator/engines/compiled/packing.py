@@ -14,7 +14,7 @@ from numba.experimental import structref
 from numba.extending import lower_getattr_generic
 
 from rollcast.simulator.base.compiling import compiled
-from rollcast.simulator.engines.compiled.layout import Net, State
+from rollcast.simulator.engines.compiled.layout import Net, EngineState
 
 
 class _Struct(types.StructRef):
@@ -30,7 +30,7 @@ class NetType(_Struct):
 
 @structref.register
 class StateType(_Struct):
-    """The type of a packed `State`."""
+    """The type of a packed `EngineState`."""
 
 
 class PackedNet(structref.StructRefProxy):
@@ -38,11 +38,11 @@ class PackedNet(structref.StructRefProxy):
 
 
 class PackedState(structref.StructRefProxy):
-    """A `State` for compiled functions."""
+    """A `EngineState` for compiled functions."""
 
 
 structref.define_proxy(PackedNet, NetType, list(Net._fields))  # type: ignore[no-untyped-call]
-structref.define_proxy(PackedState, StateType, list(State._fields))  # type: ignore[no-untyped-call]
+structref.define_proxy(PackedState, StateType, list(EngineState._fields))  # type: ignore[no-untyped-call]
 
 
 def _borrowed(context: Any, builder: Any, kind: Any, value: Any, attribute: str) -> Any:
@@ -80,6 +80,6 @@ def packed_net(net: Net) -> Net:
     return cast(Net, _net(*net))
 
 
-def packed_state(state: State) -> State:
+def packed_state(state: EngineState) -> EngineState:
     """The state as compiled functions take it: the same arrays behind one pointer."""
-    return cast(State, _state(*state))
+    return cast(EngineState, _state(*state))

@@ -6,7 +6,7 @@ import numpy as np
 
 from rollcast.simulator.base.compiling import lean
 from rollcast.simulator.base.draws import quantile
-from rollcast.simulator.engines.compiled.layout import Net, State
+from rollcast.simulator.engines.compiled.layout import Net, EngineState
 from rollcast.simulator.engines.compiled.order import pop, push, sort
 from rollcast.simulator.engines.compiled.visits import (
     FIRST_TOKEN,
@@ -28,7 +28,7 @@ _NO_SERVER = 1 << 20
 
 
 @lean
-def serve_pool(net: Net, state: State, s: int, until: float) -> None:
+def serve_pool(net: Net, state: EngineState, s: int, until: float) -> None:
     """Everything that happens at a pool before `until`."""
     sort(state.inbox_t[s], state.inbox_r[s], state.inbox_n[s])
     arrivals, taken = state.inbox_n[s], 0
@@ -65,7 +65,7 @@ def serve_pool(net: Net, state: State, s: int, until: float) -> None:
 
 
 @lean
-def _arrive(net: Net, state: State, s: int, g: int, t: float, tracked: bool) -> None:
+def _arrive(net: Net, state: EngineState, s: int, g: int, t: float, tracked: bool) -> None:
     k = net.step_of[state.path[g], s]
     if enter(net, state, s, g, k, t):
         return
@@ -82,7 +82,7 @@ def _arrive(net: Net, state: State, s: int, g: int, t: float, tracked: bool) -> 
 
 
 @lean
-def _free_server(net: Net, state: State, s: int) -> int:
+def _free_server(net: Net, state: EngineState, s: int) -> int:
     """The free server with the lowest number, -1 when none is. Only where capacity changes."""
     for i in range(state.down[s] * net.concurrency[s], net.servers[s]):
         if state.server[s, i] < 0:
@@ -91,14 +91,14 @@ def _free_server(net: Net, state: State, s: int) -> int:
 
 
 @lean
-def _unqueue(state: State, s: int, t: float) -> None:
+def _unqueue(state: EngineState, s: int, t: float) -> None:
     state.queue_head[s] = (state.queue_head[s] + 1) % state.queue_r.shape[1]
     state.queue_n[s] -= 1
     note_queue(state, s, state.queue_n[s], t)
 
 
 @lean
-def _start(net: Net, state: State, s: int, g: int, k: int, t: float, due: float, tracked: bool) -> None:
+def _start(net: Net, state: EngineState, s: int, g: int, k: int, t: float, due: float, tracked: bool) -> None:
     server = _NO_SERVER
     if tracked:
         server = _free_server(net, state, s)
@@ -117,7 +117,7 @@ def _start(net: Net, state: State, s: int, g: int, k: int, t: float, due: float,
 
 
 @lean
-def _end(net: Net, state: State, s: int, t: float, tracked: bool) -> None:
+def _end(net: Net, state: EngineState, s: int, t: float, tracked: bool) -> None:
     g, extra = state.ends_r[s, 0], state.ends_s[s, 0]
     pop(state.ends_t[s], state.ends_r[s], state.ends_s[s], state.ends_n[s])
     state.ends_n[s] -= 1
@@ -139,7 +139,7 @@ def _end(net: Net, state: State, s: int, t: float, tracked: bool) -> None:
 
 
 @lean
-def _next(net: Net, state: State, s: int, t: float, tracked: bool) -> None:
+def _next(net: Net, state: EngineState, s: int, t: float, tracked: bool) -> None:
     while state.queue_n[s]:
         if tracked:
             if _free_server(net, state, s) < 0:
@@ -153,7 +153,7 @@ def _next(net: Net, state: State, s: int, t: float, tracked: bool) -> None:
 
 
 @lean
-def _next_change(net: Net, state: State, s: int) -> float:
+def _next_change(net: Net, state: EngineState, s: int) -> float:
     """When the capacity of a station changes next."""
     i = state.change[s]
     while i < len(net.change_at) and net.change_station[i] != s:
@@ -163,7 +163,7 @@ def _next_change(net: Net, state: State, s: int) -> float:
 
 
 @lean
-def _change_pool(net: Net, state: State, s: int, t: float) -> None:
+def _change_pool(net: Net, state: EngineState, s: int, t: float) -> None:
     before = state.down[s] * net.concurrency[s]
     state.down[s] = net.change_down[state.change[s]]
     state.change[s] += 1
@@ -186,7 +186,7 @@ def _change_pool(net: Net, state: State, s: int, t: float) -> None:
 
 
 @lean
-def serve_remote(net: Net, state: State, s: int, until: float) -> None:
+def serve_remote(net: Net, state: EngineState, s: int, until: float) -> None:
     """Everything that happens at a remote service before `until`."""
     sort(state.inbox_t[s], state.inbox_r[s], state.inbox_n[s])
     arrivals, taken = state.inbox_n[s], 0
@@ -218,7 +218,7 @@ def serve_remote(net: Net, state: State, s: int, until: float) -> None:
 
 
 @lean
-def _arrive_remote(net: Net, state: State, s: int, g: int, t: float) -> None:
+def _arrive_remote(net: Net, state: EngineState, s: int, g: int, t: float) -> None:
     k = net.step_of[state.path[g], s]
     if enter(net, state, s, g, k, t):
         return
@@ -244,7 +244,7 @@ def _arrive_remote(net: Net, state: State, s: int, g: int, t: float) -> None:
 
 
 @lean
-def _end_remote(net: Net, state: State, s: int, t: float) -> None:
+def _end_remote(net: Net, state: EngineState, s: int, t: float) -> None:
     g, extra = state.ends_r[s, 0], state.ends_s[s, 0]
     pop(state.ends_t[s], state.ends_r[s], state.ends_s[s], state.ends_n[s])
     state.ends_n[s] -= 1

@@ -6,7 +6,7 @@ import numpy as np
 
 from rollcast.simulator.base.compiling import lean
 from rollcast.simulator.base.draws import quantile, uniform
-from rollcast.simulator.engines.compiled.layout import Net, State
+from rollcast.simulator.engines.compiled.layout import Net, EngineState
 from rollcast.simulator.engines.compiled.order import push
 
 # Plain numbers, because compiled code takes globals as constants: Purpose.SERVICE, FIRST_TOKEN, LOST; ATTEMPT.
@@ -16,13 +16,13 @@ HIT = -2  # an end of a cache hit, not of a service
 
 
 @lean
-def luck(net: Net, state: State, s: int, g: int, k: int, purpose: int) -> float:
+def luck(net: Net, state: EngineState, s: int, g: int, k: int, purpose: int) -> float:
     """The draw of a request at a station, in its present attempt."""
     return uniform(net.seed, g, net.number[s], purpose + ATTEMPT * (state.attempt[g, k] - 1))
 
 
 @lean
-def service_s(net: Net, state: State, s: int, g: int, k: int) -> float:
+def service_s(net: Net, state: EngineState, s: int, g: int, k: int) -> float:
     """How long a pool or a remote service takes, before what disturbs it."""
     row = state.row[g]
     drawn = quantile(net.shape[s], net.a[s], net.b[s], net.table[s], luck(net, state, s, g, k, SERVICE))
@@ -44,7 +44,7 @@ def slowed(net: Net, s: int, at: float, took: float) -> float:
 
 
 @lean
-def breaks(net: Net, state: State, s: int, g: int, k: int) -> bool:
+def breaks(net: Net, state: EngineState, s: int, g: int, k: int) -> bool:
     """Whether a fault makes this attempt fail."""
     risk = 0.0
     at = state.start[g, k]
@@ -58,13 +58,13 @@ def breaks(net: Net, state: State, s: int, g: int, k: int) -> bool:
 
 
 @lean
-def _unlink(state: State, c: int, q: int) -> None:
+def _unlink(state: EngineState, c: int, q: int) -> None:
     newer, older = state.newer[c, q], state.older[c, q]
     state.newer[c, older], state.older[c, newer] = newer, older
 
 
 @lean
-def _link(state: State, c: int, q: int) -> None:
+def _link(state: EngineState, c: int, q: int) -> None:
     """Makes q the most recent: next to the anchor."""
     anchor = state.newer.shape[1] - 1
     before = state.older[c, anchor]
@@ -73,7 +73,7 @@ def _link(state: State, c: int, q: int) -> None:
 
 
 @lean
-def cached(net: Net, state: State, s: int, g: int, t: float) -> bool:
+def cached(net: Net, state: EngineState, s: int, g: int, t: float) -> bool:
     """Whether a station's cache answers."""
     c = net.cache[s]
     if c < 0:
@@ -93,7 +93,7 @@ def cached(net: Net, state: State, s: int, g: int, t: float) -> bool:
 
 
 @lean
-def keep(net: Net, state: State, s: int, q: int, t: float) -> None:
+def keep(net: Net, state: EngineState, s: int, q: int, t: float) -> None:
     """Keeps a result; the least recently used one makes room."""
     c = net.cache[s]
     if c < 0:
@@ -115,7 +115,7 @@ def keep(net: Net, state: State, s: int, q: int, t: float) -> None:
 
 
 @lean
-def deliver(net: Net, state: State, g: int, k: int, t: float) -> None:
+def deliver(net: Net, state: EngineState, g: int, k: int, t: float) -> None:
     """A request comes to the station of a step."""
     s = net.path_station[state.path[g], k]
     i = state.inbox_n[s]
@@ -125,7 +125,7 @@ def deliver(net: Net, state: State, g: int, k: int, t: float) -> None:
 
 
 @lean
-def enter(net: Net, state: State, s: int, g: int, k: int, t: float) -> bool:
+def enter(net: Net, state: EngineState, s: int, g: int, k: int, t: float) -> bool:
     """A visit begins, or begins again. True when what is kept answers it: its end is then scheduled."""
     if state.attempt[g, k] == 1:
         state.visits[s] += 1
@@ -138,14 +138,14 @@ def enter(net: Net, state: State, s: int, g: int, k: int, t: float) -> bool:
 
 
 @lean
-def finish(net: Net, state: State, s: int, g: int, k: int, t: float, first: float) -> None:
+def finish(net: Net, state: EngineState, s: int, g: int, k: int, t: float, first: float) -> None:
     """A visit was served."""
     keep(net, state, s, net.query[state.row[g]], t)
     leave(net, state, g, k, t, True, first)
 
 
 @lean
-def fail(net: Net, state: State, s: int, g: int, k: int, t: float) -> None:
+def fail(net: Net, state: EngineState, s: int, g: int, k: int, t: float) -> None:
     """An attempt failed or was late: again while attempts and budget last."""
     attempt = state.attempt[g, k]
     if attempt < net.attempts[s] and state.retries[s] + 1 <= net.budget[s] * state.visits[s]:
@@ -159,7 +159,7 @@ def fail(net: Net, state: State, s: int, g: int, k: int, t: float) -> None:
 
 
 @lean
-def leave(net: Net, state: State, g: int, k: int, t: float, served: bool, first: float) -> None:
+def leave(net: Net, state: EngineState, g: int, k: int, t: float, served: bool, first: float) -> None:
     """A visit is over: the request goes on, falls back, or fails."""
     state.end[g, k] = t
     p = state.path[g]
@@ -192,7 +192,7 @@ def leave(net: Net, state: State, g: int, k: int, t: float, served: bool, first:
 
 
 @lean
-def _failed(state: State, g: int, t: float) -> None:
+def _failed(state: EngineState, g: int, t: float) -> None:
     """The first failure in time decides, whichever station is served first."""
     if state.ended[g] == 2:
         if t < state.done[g]:
@@ -203,14 +203,14 @@ def _failed(state: State, g: int, t: float) -> None:
 
 
 @lean
-def _ended(state: State, g: int, how: int) -> None:
+def _ended(state: EngineState, g: int, how: int) -> None:
     state.ended[g] = how
     state.out[state.counts[0]] = g
     state.counts[0] += 1
 
 
 @lean
-def note_queue(state: State, s: int, length: int, t: float) -> None:
+def note_queue(state: EngineState, s: int, length: int, t: float) -> None:
     """Keeps what tells whether a station keeps up."""
     if length > state.longest[s]:
         state.longest[s] = length

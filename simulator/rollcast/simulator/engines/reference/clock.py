@@ -30,7 +30,7 @@ _REQUESTS = 1 << 44
 _SIMPY = 2  # simpy's own priorities are 0 and 1: its events come first
 
 
-class Clock(simpy.Environment):
+class SimulatedClock(simpy.Environment):
     """A simpy environment that knows the order of stations."""
 
     def at(self, time_s: float, station: int, kind: Kind, request: int, action: Callable[[], None]) -> None:

@@ -26,7 +26,7 @@ from rollcast.simulator.stations.network import StationSpec
 from rollcast.simulator.stations.profiles import KINDS, Profile
 
 if TYPE_CHECKING:
-    from rollcast.simulator.engines.reference.world import World
+    from rollcast.simulator.engines.reference.world import Simulation
 
 ATTEMPT = 64  # attempts of one visit draw with purposes this far apart
 
@@ -56,7 +56,7 @@ class Station:
     kinds: ClassVar[dict[str, type[Station]]] = {}
     owned: ClassVar[set[str]] = set()
 
-    def __init__(self, world: World, spec: StationSpec, number: int) -> None:
+    def __init__(self, world: Simulation, spec: StationSpec, number: int) -> None:
         self.world, self.clock, self.spec, self.number = world, world.clock, spec, number
         self.cache = ResultCache(spec.profile.cache) if spec.profile.cache else None
         self.visits = 0

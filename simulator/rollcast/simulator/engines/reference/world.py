@@ -7,16 +7,16 @@ import numpy as np
 from rollcast.simulator.base.draws import Floats, Ints, Purpose
 from rollcast.simulator.engines.interface import Batch, Completed, Counts, Demand, Disturbances, Visits
 from rollcast.simulator.engines.reference import llm, pool, remote
-from rollcast.simulator.engines.reference.clock import Clock, Kind
+from rollcast.simulator.engines.reference.clock import SimulatedClock, Kind
 from rollcast.simulator.engines.reference.station import Station, Visit
 from rollcast.simulator.stations.network import Network, Path
 from rollcast.simulator.traffic.recording import Traffic
 
-__all__ = ["World", "llm", "pool", "remote"]
+__all__ = ["Simulation", "llm", "pool", "remote"]
 _NAN = float("nan")
 
 
-class Request:
+class RequestOnItsWay:
     """A request on its way: which steps it still waits for."""
 
     def __init__(self, index: int, row: int, path: Path) -> None:
@@ -27,19 +27,19 @@ class Request:
         self.ended = False
 
 
-class World:
+class Simulation:
     """Simulated time, stations, and requests on their way."""
 
     def __init__(self, network: Network, traffic: Traffic, seed: int, disturbances: Disturbances | None = None) -> None:
         self.network, self.traffic, self.seed = network, traffic, seed
         self.disturbances = disturbances or Disturbances()
-        self.clock = Clock()
+        self.clock = SimulatedClock()
         self.stations = [
             Station.kinds[spec.profile.station](self, spec, number) for number, spec in enumerate(network.stations)
         ]
         self._ended: list[tuple[float, int, float, bool]] = []
         self._visits: dict[int, list[Visit]] = {}
-        self._requests: dict[Visit, Request] = {}
+        self._requests: dict[Visit, RequestOnItsWay] = {}
         self._principals: dict[tuple[int, int], int] = {}  # (request, fallback step) -> step that it answers for
         self._most = -1
         for change in self.disturbances.capacity:
@@ -55,9 +55,9 @@ class World:
             batch.request.tolist(), batch.arrival_s.tolist(), batch.row.tolist(), batch.path.tolist(), strict=True
         ):
             self._most = max(self._most, request)
-            self._begin(at_s, Request(request, row, self.network.paths[path]))
+            self._begin(at_s, RequestOnItsWay(request, row, self.network.paths[path]))
 
-    def _begin(self, at_s: float, request: Request) -> None:
+    def _begin(self, at_s: float, request: RequestOnItsWay) -> None:
         if not request.path.steps:
             self._ended.append((at_s, request.index, _NAN, False))
         for step, waits in request.waits.items():
@@ -105,7 +105,7 @@ class World:
 
     # ---- what stations ask ---------------------------------------------------------------------
 
-    def _deliver(self, at_s: float, request: Request, step: int) -> None:
+    def _deliver(self, at_s: float, request: RequestOnItsWay, step: int) -> None:
         station = self.stations[request.path.steps[step].station]
         traffic = self.traffic
         visit = Visit(
@@ -136,7 +136,7 @@ class World:
             request.first_token_s = visit.first_token_s if known != known else max(known, visit.first_token_s)
         self._go_on(request, principal, now_s)
 
-    def _go_on(self, request: Request, done: int, now_s: float) -> None:
+    def _go_on(self, request: RequestOnItsWay, done: int, now_s: float) -> None:
         if done in request.path.sinks:
             request.open -= 1
             if request.open == 0:
