@@ -23,7 +23,7 @@ from joblib.externals.loky import get_reusable_executor
 from rollcast.planner.declaration.models import Declaration
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.planning.planner import live_as_declared, make_plan
-from rollcast.simulator.engines.choice import Maker
+from rollcast.simulator.engines.choice import EngineFactory
 from rollcast.simulator.engines.interface import Batch, Engine
 from rollcast.simulator.forecast.runs import rates_of, seed_of
 from rollcast.simulator.forecast.simulate import simulate, stage_of
@@ -118,14 +118,14 @@ def pipeline_row(name: str, requests: int, plan: Plan, times: int) -> tuple[Took
     """The stations alone, and a whole rollout with its gates."""
     traffic = traffic_of(requests)
     stage, _ = stage_of(plan, traffic, name)
-    path = Routing(plan, stage.scene.network, traffic).table(list(plan.servings())[1]).path
-    maker: Maker = stage.maker
+    path = Routing(plan, stage.inputs.network, traffic).table(list(plan.servings())[1]).path
+    maker: EngineFactory = stage.maker
     first = traffic.between(0.0, 60.0)
     _served(maker.make(1, False), first, path[: len(first)])  # compiles, or loads what was compiled
     alone = took(lambda: _served(maker.make(1, False), traffic, path), times)
     own = seed_of(1, 0)
     rates = rates_of(stage, own)
-    return alone, took(lambda: replay(stage.scene, maker.make(own, True), own, rates), times)
+    return alone, took(lambda: replay(stage.inputs, maker.make(own, True), own, rates), times)
 
 
 def verdict(said: str, hit: bool) -> None:

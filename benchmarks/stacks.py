@@ -99,7 +99,7 @@ def rollbacks(times: int = 3) -> dict[str, list[float]]:
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from tests.stacks.site import PATIENT, Site, first_released
 
-    def led_back(site: Site, command: str) -> float:
+    def rolled_back_state(site: Site, command: str) -> float:
         bad = {share["release"] for share in site.status()["serving"]} - {first}
         began = time.time()
         done = site.rollcast(command, *(["--auto-approve"] if command == "rollback" else []))
@@ -113,11 +113,11 @@ def rollbacks(times: int = 3) -> dict[str, list[float]]:
             for _ in range(times):
                 site.declare(safety=2)
                 assert site.rollcast("apply", "--auto-approve").returncode == 0
-                found["rollback of a complete release"].append(led_back(site, "rollback"))
+                found["rollback of a complete release"].append(rolled_back_state(site, "rollback"))
                 site.declare(safety=2, rollout=PATIENT)
                 with site.background("apply", "--auto-approve") as process:
                     site.await_milestone(1)
-                    found["abort at 50 %"].append(led_back(site, "abort"))
+                    found["abort at 50 %"].append(rolled_back_state(site, "abort"))
                     process.wait(60)
         assert (requests.mixed, requests.failed) == (0, 0)
     return found

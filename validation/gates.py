@@ -14,9 +14,9 @@ from scipy.stats import beta
 from rollcast.planner.gates.growth import Baseline
 from rollcast.planner.gates.outcomes import Outcomes, Verdict
 from rollcast.planner.gates.power import detectable
+from rollcast.planner.gates.rates import RateTest
 from rollcast.planner.gates.spec import GateSpec
 from rollcast.planner.gates.stage import StageGates
-from rollcast.planner.gates.rates import RateTest
 from validation.gate_oracles import mean_requests, quantile_requests, rate_requests, z_test_power
 from validation.gate_streams import (
     FIELDS,

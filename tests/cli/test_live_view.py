@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from rollcast.cli.output.live import LiveView
-from rollcast.cli.output.rollout import Lines, tell_json
+from rollcast.cli.output.rollout import Lines, emit_json
 from rollcast.cli.output.status import measured, not_judged
 from rollcast.planner.plan.models import Plan
 from tests.planner.test_rag_search_plan import example_plan
@@ -51,7 +51,7 @@ def test_the_live_view_shows_stages_split_gates_and_mixed_configurations() -> No
     console = Console(file=io.StringIO(), force_terminal=True, width=120, record=True, color_system=None)
     view = LiveView(plan, None, console)
     for event in events(plan):
-        view.tell(event)
+        view.emit(event)
     console.print(view.render())
     text = console.export_text()
     assert plan.milestones[0].title in text
@@ -65,14 +65,14 @@ def test_the_live_view_shows_stages_split_gates_and_mixed_configurations() -> No
 def test_plain_lines_say_a_verdict_once_until_it_changes(capsys: pytest.CaptureFixture[str]) -> None:
     plan, lines = example_plan(), Lines()
     for event in [*events(plan), look(plan, seen=13), look(plan, seen=14), look(plan, "advance", 20)]:
-        lines.tell(event)
+        lines.emit(event)
     out = capsys.readouterr().out.splitlines()
     assert sum("waiting for evidence" in line for line in out) == 1
     assert "10 % asked, 18.52 % measured of 108 requests" in out[-1]
 
 
 def test_json_is_one_object_a_line_and_never_a_number_that_json_lacks(capsys: pytest.CaptureFixture[str]) -> None:
-    tell_json({"event": "look", "gates": [{"interval": [float("-inf"), float("nan")]}]})
+    emit_json({"event": "look", "gates": [{"interval": [float("-inf"), float("nan")]}]})
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line) == {"event": "look", "gates": [{"interval": [None, None]}]}
 
@@ -87,7 +87,7 @@ def test_requests_without_a_key_and_what_was_left_out_are_shown() -> None:
     seen = look(plan)
     console = Console(file=io.StringIO(), force_terminal=True, width=120, record=True, color_system=None)
     view = LiveView(plan, None, console)
-    view.tell({**seen, "tally": {**seen["tally"], "keyless": 7, "unreadable": 1}})
+    view.emit({**seen, "tally": {**seen["tally"], "keyless": 7, "unreadable": 1}})
     console.print(view.render())
     shown = console.export_text()
     assert "7 requests carry no targeting key" in shown

@@ -56,10 +56,10 @@ def carry_through(
     raise AssertionError("\n".join(["the rollout never ended", *tried.said]))
 
 
-def _met(passed: list[str], boundary: int | str) -> bool:
-    if isinstance(boundary, int):
-        return len(passed) > boundary
-    name, _, before = boundary.rpartition("#")
+def _met(passed: list[str], failpoint: int | str) -> bool:
+    if isinstance(failpoint, int):
+        return len(passed) > failpoint
+    name, _, before = failpoint.rpartition("#")
     return passed.count(name) > int(before)
 
 

@@ -55,9 +55,9 @@ def test_calls_that_fail_anywhere_are_gone_on_with(site: Site, part: int) -> Non
 @pytest.mark.parametrize("part", range(HANG_PARTS))
 def test_a_provider_that_hangs_is_ended_in_time(site: Site, in_provider: list[str], part: int) -> None:
     @settings(often, max_examples=HANGS)
-    @given(boundary=st.sampled_from(in_provider))
-    def hanging(boundary: str) -> None:
-        _gone_on_with(site, [(boundary, "hang")], "a provider that hangs", timeout_s="4")
+    @given(failpoint=st.sampled_from(in_provider))
+    def hanging(failpoint: str) -> None:
+        _gone_on_with(site, [(failpoint, "hang")], "a provider that hangs", timeout_s="4")
 
     hanging()
 

@@ -48,11 +48,11 @@ def test_of_two_applies_at_once_one_is_refused_and_changes_nothing(site: Site) -
     survived("two applies at once", 1)
 
 
-@pytest.mark.parametrize("boundary", ["engine: before an update#3", "provider: before a write#3"])
-def test_a_paused_process_that_wakes_after_its_lease_was_taken_changes_nothing(site: Site, boundary: str) -> None:
+@pytest.mark.parametrize("failpoint", ["engine: before an update#3", "provider: before a write#3"])
+def test_a_paused_process_that_wakes_after_its_lease_was_taken_changes_nothing(site: Site, failpoint: str) -> None:
     version = site.other_version()
     site.declare(safety=version)
-    (site.faults / "faults.json").write_text(json.dumps({boundary: "pause-all"}))
+    (site.faults / "faults.json").write_text(json.dumps({failpoint: "pause-all"}))
     (site.faults / "passed").write_text("")
     with (
         site.requests() as requests,

@@ -42,7 +42,7 @@ class Step(NamedTuple):
     prompt: int
     search: int
     rollout: str
-    boundary: int
+    failpoint: int
     action: str
 
 
@@ -98,11 +98,11 @@ def _take(site: Site, taken: list[Step]) -> None:
 def _step(site: Site, step: Step) -> bool:
     """One operation; whether its boundary was met."""
     site.declare(safety=step.safety, prompt=step.prompt, search=step.search, rollout=ROLLOUTS[step.rollout])
-    done = site.rollcast(*step.words, faults={step.boundary: step.action}, ROLLCAST_TIMEOUT_S="20")
+    done = site.rollcast(*step.words, faults={step.failpoint: step.action}, ROLLCAST_TIMEOUT_S="20")
     assert done.returncode in ALLOWED, done.stdout + done.stderr
     assert "should not" not in done.stderr, done.stderr
     verify(ledger_of(site).records())
-    return len(site.passed()) > step.boundary
+    return len(site.passed()) > step.failpoint
 
 
 def _settle(site: Site) -> None:

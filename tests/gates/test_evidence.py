@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rollcast.planner.gates.blocks import Pairing
 from rollcast.planner.gates.outcomes import Outcomes, Verdict
 from rollcast.planner.gates.spec import GateSpec
 from rollcast.planner.gates.stage import StageGates
-from rollcast.planner.gates.blocks import Pairing
 from rollcast.planner.gates.units import FirstOfUser, Keys
 from tests.gates.streams import EVERY_KIND, MEAN, QUANTILE, RATE, draw, one_field
 

@@ -51,7 +51,9 @@ def rewired(draw: st.DrawFn, *, max_slots: int = 4, in_place: bool = False) -> T
 
 
 @st.composite
-def _declaration(draw: st.DrawFn, order: list[str], once: set[str], rollout: RolloutSettings, told: bool) -> Declaration:
+def _declaration(
+    draw: st.DrawFn, order: list[str], once: set[str], rollout: RolloutSettings, told: bool
+) -> Declaration:
     """Components in this order of the flow, contracts that hold, and versions of their own."""
     provides: dict[str, dict[str, str]] = {name: {} for name in order}
     requires: dict[str, dict[str, Requirement]] = {name: {} for name in order}

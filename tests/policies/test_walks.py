@@ -11,12 +11,12 @@ from hypothesis.stateful import invariant
 
 from rollcast.planner.plan.models import Plan
 from rollcast.policies import Review, State, Violation, library, policy
-from rollcast.policies.model_based.evidence import StageEvidence as Evidence
-from rollcast.policies.model_based.trace import Counterexample as Broken
-from rollcast.policies.model_based.walk import Walk
+from rollcast.policies.model_based.evidence import StageEvidence
 from rollcast.policies.model_based.machine import RolloutMachine, walk_everywhere
 from rollcast.policies.model_based.profiles import QUICK, THOROUGH, SearchProfile
 from rollcast.policies.model_based.reviews import reviews
+from rollcast.policies.model_based.trace import Counterexample
+from rollcast.policies.model_based.walk import Walk
 from rollcast.policies.testing import of_states
 from tests.policies.reviews import review_of
 
@@ -60,9 +60,9 @@ def test_harm_is_rolled_back_and_silence_proves_nothing() -> None:
     walk = Walk(review_of())
     walk.reach()
     walk.reach()
-    walk.watch(Evidence.SILENT)
+    walk.watch(StageEvidence.SILENT)
     assert walk.observing is not None
-    walk.watch(Evidence.HARMFUL)
+    walk.watch(StageEvidence.HARMFUL)
     assert walk.rollout.position.rollback_from is not None
 
 
@@ -73,7 +73,7 @@ def seen(state: State) -> Iterator[Violation]:
 
 
 def story(rule: object, profile: SearchProfile = SHORT) -> str:
-    with pytest.raises(Broken) as caught:
+    with pytest.raises(Counterexample) as caught:
         walk_everywhere(reviews(max_pipelines=1, channels=False), [rule], profile=profile)  # type: ignore[list-item]
     return str(caught.value)
 
@@ -136,7 +136,7 @@ def test_a_machine_may_be_extended_with_invariants_of_its_own() -> None:
         def nothing_is_overwritten(self) -> None:
             assert self.walk.world.now_s == 0.0, "time has passed"
 
-    with pytest.raises(Broken, match="An invariant does not hold: time has passed"):
+    with pytest.raises(Counterexample, match="An invariant does not hold: time has passed"):
         walk_everywhere(reviews(), profile=SHORT, machine=Ours)
 
 
@@ -145,5 +145,5 @@ def test_a_walk_sees_a_plan_that_was_tampered_with() -> None:
     data["operations"] = [operation for operation in data["operations"] if operation["kind"] != "drain"]
     for operation in data["operations"]:
         operation["after"] = [name for name in operation["after"] if not name.startswith("drain/")]
-    with pytest.raises(Broken, match=r"waits for no drain|may be done before"):
+    with pytest.raises(Counterexample, match=r"waits for no drain|may be done before"):
         Walk(replace(review_of(), plan=Plan.from_json(data)))

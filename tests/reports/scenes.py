@@ -24,7 +24,7 @@ from rollcast.simulator.forecast.models import (
     StageForecast,
     StationForecast,
 )
-from rollcast.stacks.ledger.rollouts import Work, begin
+from rollcast.stacks.ledger.rollouts import RolloutContext, begin
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.start import ledger_of
 from rollcast.stacks.state.live import read, target_at
@@ -183,7 +183,7 @@ def project_copy(folder: Path) -> Path:
     return Path(shutil.copytree(EXAMPLE, folder, ignore=ignored))
 
 
-def rollout_in(folder: Path, reached: int, ended: str | None = None, plan: Plan | None = None) -> Work:
+def rollout_in(folder: Path, reached: int, ended: str | None = None, plan: Plan | None = None) -> RolloutContext:
     """A rollout in the ledger of a project, as the driver writes it: `reached` milestones, ended or under way."""
     project = Project.open(folder)
     ledger = ledger_of(project)

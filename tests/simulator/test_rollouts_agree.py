@@ -81,7 +81,7 @@ def bursts(draw: st.DrawFn) -> Traffic:
 
 
 def columns(found: Replay) -> dict[str, np.ndarray]:
-    return dict(vars(found.journal.columns))
+    return dict(vars(found.request_log.columns))
 
 
 @settings(max_examples=25)  # each replays a whole rollout on the reference
@@ -92,10 +92,12 @@ def test_a_rollout_goes_the_same_way_on_both_engines(plan: Plan, traffic: Traffi
         reject()
     rates = rates_of(stage, seed)
     reference, compiled = (
-        replay(stage.scene, dataclasses.replace(stage.maker, name=name).make(seed, True), seed, rates, beyond=False)
+        replay(stage.inputs, dataclasses.replace(stage.maker, name=name).make(seed, True), seed, rates, beyond=False)
         for name in ("simpy", "compiled")
     )
-    assert repr(dataclasses.replace(reference, journal=None)) == repr(dataclasses.replace(compiled, journal=None))
+    assert repr(dataclasses.replace(reference, request_log=None)) == repr(
+        dataclasses.replace(compiled, request_log=None)
+    )
     event(f"ends {reference.ending} {reference.metric}")
     for name, column in columns(reference).items():
         assert np.array_equal(column, columns(compiled)[name], equal_nan=column.dtype.kind == "f"), name

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from rollcast.planner.plan.models import Plan, fold
 from rollcast.planner.rollout.state_machine import Finished, Position, Reach, Rollout
 from rollcast.policies.strategies import plans
-from rollcast.stacks.ledger.records import Record
-from rollcast.stacks.ledger.records import link
+from rollcast.stacks.ledger.records import Record, link
 from rollcast.stacks.ledger.rejections import _rejected
-from rollcast.stacks.rollout.drift import _wave_starts, led_back
+from rollcast.stacks.rollout.drift import _wave_starts, rolled_back_state
 
 
 @given(plan=plans(), data=st.data())
@@ -27,7 +26,7 @@ def test_a_foreseen_state_is_the_one_that_the_way_back_ends_in(plan: Plan, data:
         assert isinstance(action, Reach)
         state = fold(state, [action.milestone], action.operations)
         rollout.reached(0.0)
-    assert led_back(plan, start) == state
+    assert rolled_back_state(plan, start) == state
     if start >= 0:
         served = [({k: v for k, v in one.serving.items() if v}, set(one.instances)) for one in _wave_starts(plan)]
         assert ({k: v for k, v in state.serving.items() if v}, set(state.instances)) in served

@@ -19,9 +19,9 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from rollcast.stacks.base.errors import LedgerError, LockedError
-from rollcast.stacks.ledger.ledger import Ledger, open_ledger
 from rollcast.stacks.ledger import schema as ledger_schema
 from rollcast.stacks.ledger.lease import Holder
+from rollcast.stacks.ledger.ledger import Ledger, open_ledger
 from rollcast.stacks.ledger.records import GENESIS, Record, link, verify
 from tests.stacks.servers import Postgres, postgres
 

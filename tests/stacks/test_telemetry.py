@@ -20,9 +20,8 @@ from sqlalchemy import create_engine, text
 
 from rollcast.planner.declaration.models import Telemetry
 from rollcast.planner.gates.outcomes import StageVerdict, Verdict
-from rollcast.planner.gates.spec import GateSpec
+from rollcast.planner.gates.spec import GateSpec, MetricKind
 from rollcast.planner.gates.stage import StageGates
-from rollcast.planner.gates.spec import MetricKind
 from rollcast.planner.plan.models import Share
 from rollcast.planner.releases.releases import Line
 from rollcast.planner.rollout.state_machine import Arms
@@ -30,7 +29,7 @@ from rollcast.planner.routing.split import Router
 from rollcast.stacks.base.clock import Clock
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.rollout.evidence import Collector, Watch
-from rollcast.stacks.telemetry import TelemetryBatch, Cursor, RequestRecord, TelemetrySource, source_of
+from rollcast.stacks.telemetry import Cursor, RequestRecord, TelemetryBatch, TelemetrySource, source_of
 from rollcast.stacks.telemetry.guarded import Guarded
 from rollcast.stacks.telemetry.records import request_of
 from tests.stacks.servers import postgres, prometheus

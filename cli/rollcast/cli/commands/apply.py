@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from rollcast.simulator.forecast.models import Forecast
     from rollcast.stacks.project import Project
     from rollcast.stacks.rollout.driver import Ended
-    from rollcast.stacks.rollout.supersede import Foreseen
+    from rollcast.stacks.rollout.supersede import AfterSupersede
 
 Format = Literal["text", "json"]
 FormatOption = Annotated[Format, typer.Option("--format", help="Lines for people, or one JSON object a line.")]
-Tell = Callable[[Any], None]
+Emit = Callable[[Any], None]
 
 
 def apply(
@@ -54,15 +54,15 @@ def apply(
     approved = read_plan(plan, approved=True) if plan is not None else None
     if resume:
         _note_declared(project)
-        with teller(format_) as tell:
-            ended = steering.go_on(project, tell, once=once)
+        with event_reader(format_) as emit:
+            ended = steering.go_on(project, emit, once=once)
         close(project, ended, format_)
     made = _judged(project, _chosen(project, approved, once, supersede, format_), forecast, approved is not None)
     refused = _confirmed(project, made, format_, once, auto_approve, approved is not None)
     if made.supersedes is not None:
         if approved is not None:
-            applying.refuse_stale(project, approved, made.supersedes.standing)
-        back = _lead_back(project, format_)
+            applying.refuse_stale(project, approved, made.supersedes.baseline_of)
+        back = _roll_back_first(project, format_)
         if refused:
             close(project, Ended(Exit.HELD, refused, back.tally), format_)
         again = _chosen(project, approved, once, False, format_)
@@ -73,8 +73,8 @@ def apply(
             made = _judged(project, again, forecast, approved is not None)
             _confirmed(project, made, format_, once, auto_approve, approved is not None)
     kept = made.forecast.to_json() if made.forecast else None
-    with teller(format_, made.plan, made.forecast) as tell:
-        ended = applying.start(project, made.plan, tell, once=once, forecast=kept)
+    with event_reader(format_, made.plan, made.forecast) as emit:
+        ended = applying.start(project, made.plan, emit, once=once, forecast=kept)
     close(project, ended, format_)
 
 
@@ -83,7 +83,7 @@ class _Judged(NamedTuple):
 
     plan: Plan
     drift: tuple[str, ...]
-    supersedes: Foreseen | None
+    supersedes: AfterSupersede | None
     forecast: Forecast | None
 
 
@@ -97,7 +97,7 @@ def _chosen(project: Project, approved: Plan | None, once: bool, supersede: bool
     from rollcast.stacks.ledger.rollouts import load, under_way
     from rollcast.stacks.rollout import start as applying
     from rollcast.stacks.rollout.drift import drift_of
-    from rollcast.stacks.rollout.supersede import foresee, is_of, leads_to, returning
+    from rollcast.stacks.rollout.supersede import after_supersede, is_of, leads_to, returning
 
     ledger = applying.ledger_of(project)
     started = under_way(ledger)
@@ -115,7 +115,7 @@ def _chosen(project: Project, approved: Plan | None, once: bool, supersede: bool
         return declared
     if approved is None:
         return plan_of(project)
-    first = foresee(project)
+    first = after_supersede(project)
     return Planned(approved, () if first else tuple(drift_of(project)), first)
 
 
@@ -135,8 +135,8 @@ def _go_on(project: Project, format_: Format) -> NoReturn:
     """With the rollout under way, as far as the evidence allows now."""
     from rollcast.stacks.rollout import start as applying
 
-    with teller(format_) as tell:
-        ended = applying.resume(project, tell, once=True)
+    with event_reader(format_) as emit:
+        ended = applying.resume(project, emit, once=True)
     close(project, ended, format_)
 
 
@@ -159,7 +159,7 @@ def _confirmed(project: Project, made: _Judged, format_: Format, once: bool, aut
     from rollcast.cli.inputs.guardrails import refuse
     from rollcast.stacks.ledger.rejections import rejection
     from rollcast.stacks.rollout.driver import Ended, Exit
-    from rollcast.stacks.rollout.evidence import Tally
+    from rollcast.stacks.rollout.evidence import RequestCounts
     from rollcast.stacks.rollout.start import ledger_of
 
     plan, superseded = made.plan, made.supersedes is not None
@@ -168,7 +168,7 @@ def _confirmed(project: Project, made: _Judged, format_: Format, once: bool, aut
         refuse(plan, "apply")
     refused = "" if plan.empty else rejection(ledger_of(project), plan, unattended=once)
     if refused and not made.drift and not (superseded and once):
-        close(project, Ended(Exit.HELD, refused, Tally()), format_)
+        close(project, Ended(Exit.HELD, refused, RequestCounts()), format_)
     asks = made.drift or not plan.empty or (superseded and not once)
     if asks and not auto_approve and not terminal.confirm(_question(made)):
         terminal.note("Nothing was changed.")
@@ -176,13 +176,13 @@ def _confirmed(project: Project, made: _Judged, format_: Format, once: bool, aut
     return refused
 
 
-def _lead_back(project: Project, format_: Format) -> Ended:
+def _roll_back_first(project: Project, format_: Format) -> Ended:
     """The rollout under way goes back before another one begins; where it can't, that is the end of it."""
     from rollcast.stacks.ledger.rejections import SUPERSEDED
-    from rollcast.stacks.rollout.steering import lead_back
+    from rollcast.stacks.rollout.steering import roll_back_now
 
-    with teller(format_) as tell:
-        ended = lead_back(project, tell, "superseded by a new declaration", SUPERSEDED)
+    with event_reader(format_) as emit:
+        ended = roll_back_now(project, emit, "superseded by a new declaration", SUPERSEDED)
     if int(ended.exit) not in (0, 4):
         close(project, ended, format_)
     return ended
@@ -227,31 +227,31 @@ def _show(made: _Judged, format_: Format, saved: bool) -> None:
         terminal.out(forecast_text(made.forecast))
 
 
-def teller(format_: Format, plan: Plan | None = None, forecast: Forecast | None = None) -> Any:
+def event_reader(format_: Format, plan: Plan | None = None, forecast: Forecast | None = None) -> Any:
     """How events are told: a context that gives a function which takes each of them."""
     from contextlib import nullcontext
 
-    from rollcast.cli.output.rollout import Lines, tell_json
+    from rollcast.cli.output.rollout import Lines, emit_json
 
     if format_ == "json":
-        return nullcontext(tell_json)
+        return nullcontext(emit_json)
     if terminal.coloured() and plan is not None:
         from rollcast.cli.output.live import LiveView
 
         return LiveView(plan, forecast)
-    return nullcontext(Lines().tell)
+    return nullcontext(Lines().emit)
 
 
 def close(project: Project, ended: Ended, format_: Format) -> NoReturn:
     """The last words of a rollout, and its exit code."""
-    from rollcast.cli.output.rollout import tell_json
+    from rollcast.cli.output.rollout import emit_json
     from rollcast.cli.output.status import measured, not_judged
     from rollcast.stacks.rollout.status import asked_now
     from rollcast.stacks.rollout.status import measured as measure
 
     found = measure(ended.tally, asked_now(project))
     if format_ == "json":
-        tell_json({"event": "ended", "exit": int(ended.exit), "outcome": ended.outcome, "reason": ended.reason,
+        emit_json({"event": "ended", "exit": int(ended.exit), "outcome": ended.outcome, "reason": ended.reason,
                    "measured": found})  # fmt: skip
     else:
         word = (ended.outcome or ended.exit.name).replace("_", " ").lower()

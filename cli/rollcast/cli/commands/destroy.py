@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rollcast.cli import terminal
-from rollcast.cli.commands.apply import FormatOption, close, teller
+from rollcast.cli.commands.apply import FormatOption, close, event_reader
 from rollcast.cli.inputs.options import project_of
 
 
@@ -33,8 +33,8 @@ def destroy(
     if not made.plan.empty and not auto_approve and not terminal.confirm("Take all of this down?"):
         terminal.note("Nothing was changed.")
         raise typer.Exit(1)
-    with teller(format_) as tell:
-        ended = applying.start(project, made.plan, tell, reason=reason or "destroyed by hand", blind=True)
+    with event_reader(format_) as emit:
+        ended = applying.start(project, made.plan, emit, reason=reason or "destroyed by hand", blind=True)
     close(project, ended, format_)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rollcast.planner.plan.models import Plan
     from rollcast.planner.rollout.detection import StagePower
     from rollcast.stacks.project import Project
-    from rollcast.stacks.rollout.supersede import Foreseen
+    from rollcast.stacks.rollout.supersede import AfterSupersede
 
 Format = Literal["text", "json", "markdown", "mermaid", "dot"]
 
@@ -82,11 +82,11 @@ def _power(made: Plan, files: list[Path] | None, scale: float) -> tuple[StagePow
     return power_of(made, read_traffic(files, scale=scale))
 
 
-def show_superseded(first: Foreseen | None) -> None:
+def show_superseded(first: AfterSupersede | None) -> None:
     """Says what is led back before a plan begins, where anything is."""
     if first is None:
         return
-    head = f"Rollout {first.work.id} is under way. 'rollcast apply --supersede' leads it back first, then does this"
+    head = f"Rollout {first.context.id} is under way. 'rollcast apply --supersede' leads it back first, then does this"
     terminal.out(terminal.paint(head, bold=True))
     for number, title in enumerate(first.steps, 1):
         terminal.out(terminal.paint(f"  {number}. back: {title}", "yellow"))
@@ -98,7 +98,7 @@ def show(
     format_: Format,
     power: tuple[StagePower, ...] | None = None,
     drift: Sequence[str] = (),
-    first: Foreseen | None = None,
+    first: AfterSupersede | None = None,
 ) -> None:
     """Writes a plan in one of its forms; as text and JSON with what its stages can detect, where that is known.
 
@@ -109,7 +109,7 @@ def show(
 
     if format_ == "json":
         detectable = {} if power is None else {"detectable": show_margins.json_of(power)}
-        before = {"supersedes": {"rollout": first.work.id, "way_back": list(first.steps)}} if first else {}
+        before = {"supersedes": {"rollout": first.context.id, "way_back": list(first.steps)}} if first else {}
         drifted = {"drift": list(drift)} if drift else {}
         terminal.out_json(sealed({**made.to_json(), **drifted, **before, **detectable}))
     elif format_ == "markdown":

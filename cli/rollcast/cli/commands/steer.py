@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rollcast.cli import terminal
-from rollcast.cli.commands.apply import FormatOption, close, teller
+from rollcast.cli.commands.apply import FormatOption, close, event_reader
 from rollcast.cli.inputs.options import project_of
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the ledger.")]
@@ -37,11 +37,11 @@ def promote(
 
 def abort(context: typer.Context, reason: Reason = "", format_: FormatOption = "text") -> None:
     """Lead the rollout under way back to where it began."""
-    from rollcast.stacks.rollout.steering import lead_back
+    from rollcast.stacks.rollout.steering import roll_back_now
 
     project = project_of(context)
-    with teller(format_) as tell:
-        ended = lead_back(project, tell, reason or "aborted by hand")
+    with event_reader(format_) as emit:
+        ended = roll_back_now(project, emit, reason or "aborted by hand")
     close(project, ended, format_)
 
 
@@ -57,15 +57,15 @@ def rollback(
     from rollcast.cli.output.plan import text_of
     from rollcast.stacks.ledger import rollouts
     from rollcast.stacks.rollout import start as applying
-    from rollcast.stacks.rollout.steering import lead_back, plan_back
+    from rollcast.stacks.rollout.steering import plan_rollback, roll_back_now
 
     project = project_of(context)
     if rollouts.under_way(applying.ledger_of(project)) is not None:
-        with teller(format_) as tell:
-            ended = lead_back(project, tell, reason or "rolled back by hand")
+        with event_reader(format_) as emit:
+            ended = roll_back_now(project, emit, reason or "rolled back by hand")
         if to is None or int(ended.exit) not in (0, 4):
             close(project, ended, format_)
-    way = plan_back(project, to)
+    way = plan_rollback(project, to)
     if format_ == "text":
         show_drift(way.drift)
         terminal.out(text_of(way.plan))
@@ -73,9 +73,9 @@ def rollback(
         terminal.note("Nothing was changed.")
         raise typer.Exit(1)
     why = reason or f"rolled back by hand to {to or 'the release before'}"
-    with teller(format_) as tell:
+    with event_reader(format_) as emit:
         ended = applying.start(
-            project, way.plan, tell, reason=why, declared=(way.declaration, way.digests), rollback=True
+            project, way.plan, emit, reason=why, declared=(way.declaration, way.digests), rollback=True
         )
     close(project, ended, format_)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from rollcast.planner.plan.models import Plan
     from rollcast.stacks.project import Project
-    from rollcast.stacks.rollout.supersede import Foreseen
+    from rollcast.stacks.rollout.supersede import AfterSupersede
 
 
 class Planned(NamedTuple):
@@ -16,7 +16,7 @@ class Planned(NamedTuple):
 
     plan: Plan
     drift: tuple[str, ...]
-    supersedes: Foreseen | None = None
+    supersedes: AfterSupersede | None = None
 
 
 def plan_of(project: Project, from_: str | None = None) -> Planned:
@@ -28,17 +28,17 @@ def plan_of(project: Project, from_: str | None = None) -> Planned:
     """
     from rollcast.cli.inputs.guardrails import judged
     from rollcast.planner.planning.planner import live_as_declared, make_plan
-    from rollcast.stacks.rollout.drift import standing
-    from rollcast.stacks.rollout.supersede import foresee
+    from rollcast.stacks.rollout.drift import baseline_of
+    from rollcast.stacks.rollout.supersede import after_supersede
 
-    first = foresee(project) if from_ is None else None
+    first = after_supersede(project) if from_ is None else None
     drift: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     if from_ is not None:
         live = live_as_declared(*project.sibling(from_))
         digest = live.digest
     else:
-        found = first.standing if first else standing(project)
+        found = first.baseline_of if first else baseline_of(project)
         live, digest, drift = found.state, found.digest, found.drift
         notes = _others_in_words(found.live.others)
     made = make_plan(project.declaration, live, project.environment_name, project.digests)
@@ -51,9 +51,9 @@ def removal_of(project: Project) -> Planned:
     Raises PlannerError or StackError.
     """
     from rollcast.planner.planning.planner import make_removal
-    from rollcast.stacks.rollout.drift import standing
+    from rollcast.stacks.rollout.drift import baseline_of
 
-    found = standing(project)
+    found = baseline_of(project)
     made = make_removal(project.declaration, found.state, project.environment_name)
     notes = _others_in_words(found.live.others)
     return Planned(_bound(project, made, found.state.serial, found.digest, notes), found.drift)

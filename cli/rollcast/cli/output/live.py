@@ -43,14 +43,14 @@ class LiveView:
 
     def __enter__(self) -> Any:
         self._live.__enter__()
-        return self.tell
+        return self.emit
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._live.__exit__(kind, error, trace)
 
-    def tell(self, event: Mapping[str, Any]) -> None:
+    def emit(self, event: Mapping[str, Any]) -> None:
         """One event of the rollout."""
         kind = event["event"]
         if kind == "progress":

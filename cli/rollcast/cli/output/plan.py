@@ -56,7 +56,7 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield from _changes(plan)
     yield from _groups(plan)
     yield from _milestones(plan)
-    yield from _way_back(plan)
+    yield from _rollback_of(plan)
     for note in plan.notes:
         yield paint(f"Note: {note}", "yellow")
     yield from lines_of(plan)
@@ -189,7 +189,7 @@ def _place(plan: Plan, operation: Operation) -> str:
     return f" in {', '.join(version.regions)}" if version and version.regions else ""
 
 
-def _way_back(plan: Plan) -> Iterator[str]:
+def _rollback_of(plan: Plan) -> Iterator[str]:
     if not plan.rollback:
         return
     yield paint("Way back", bold=True)

@@ -13,7 +13,7 @@ from rollcast.cli.terminal import clean, paint
 Event = Mapping[str, Any]
 
 
-def tell_json(event: Event) -> None:
+def emit_json(event: Event) -> None:
     """One JSON object a line on standard output."""
     terminal.out_json(finite(event), indent=None)
     sys.stdout.flush()
@@ -34,7 +34,7 @@ class Lines:
     def __init__(self) -> None:
         self._said: object = None
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         text = sentence(event)
         said = _matter(event) or text
         if text and said != self._said:

@@ -212,10 +212,10 @@ def _plan(plan: Plan) -> Iterator[Block]:
     note = f"{left:,} more operations are in 'rollcast plan --format json'." if left else ""
     head = ["milestone", "operation", "component", "artifact", "after", "why"]
     yield Table("Operations", head, table, folded=True, searchable=True, note=note)
-    yield from _way_back(plan)
+    yield from _rollback_of(plan)
 
 
-def _way_back(plan: Plan) -> Iterator[Block]:
+def _rollback_of(plan: Plan) -> Iterator[Block]:
     if not plan.rollback:
         return
     reached = sorted(rollback.from_milestone for rollback in plan.rollback)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rollcast.cli.reports.graph import OperationBox as PlanBox
-from rollcast.cli.reports.graph import Frame
-from rollcast.cli.reports.mermaid import MermaidFrame, Edge, MermaidNode, flowchart
+from rollcast.cli.reports.graph import Frame, OperationBox
+from rollcast.cli.reports.mermaid import Edge, MermaidFrame, MermaidNode, flowchart
 
 # Code hosts draw at most 500 edges and 50,000 characters; more than this many boxes nobody reads.
 MOST_BOXES = 48
@@ -40,8 +39,10 @@ def mermaid_of(frames: Sequence[Frame]) -> str:
     return flowchart(parts, edges, direction="TB", styles={k: v for k, v in _STYLES.items() if k in used})
 
 
-def _node(box: PlanBox) -> MermaidNode:
-    return MermaidNode(box.key, [f"{box.kind} {box.label}", box.sub] if box.sub else [f"{box.kind} {box.label}"], box.kind)
+def _node(box: OperationBox) -> MermaidNode:
+    return MermaidNode(
+        box.key, [f"{box.kind} {box.label}", box.sub] if box.sub else [f"{box.kind} {box.label}"], box.kind
+    )
 
 
 def _outline(frames: Sequence[Frame]) -> str:

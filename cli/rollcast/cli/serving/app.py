@@ -125,7 +125,9 @@ def _html(text: str, policy: str = _POLICY) -> HTMLResponse:
     return HTMLResponse(text, headers={**_HEADERS, "content-security-policy": policy})
 
 
-def application(live: LivePage, token: str | None, hosts: Sequence[str], every_s: float = 1.0) -> tuple[Starlette, Site]:
+def application(
+    live: LivePage, token: str | None, hosts: Sequence[str], every_s: float = 1.0
+) -> tuple[Starlette, Site]:
     """The application, and the site whose `closing` ends its open streams."""
     site = Site(live, token, every_s)
     routes = [

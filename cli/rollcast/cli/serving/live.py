@@ -90,7 +90,7 @@ class LivePage:
         if notes and tone == "good":
             tone = "warn"
         more = [f"… and {len(notes) - MOST_NOTES} more: 'rollcast status'"] if len(notes) > MOST_NOTES else []
-        reasons = [*_standing(rollout), *notes[:MOST_NOTES], *more]
+        reasons = [*_position_of(rollout), *notes[:MOST_NOTES], *more]
         sections = [
             Section("serving", "What serves whom", list(_serving(report))),
             Section("rollout", "The rollout", list(_rollout(rollout, subject))),
@@ -143,7 +143,7 @@ def _verdict(rollout: Mapping[str, Any] | None) -> tuple[Tone, str]:
     return "good", f"Under way: {rollout['stand']}"
 
 
-def _standing(rollout: Mapping[str, Any] | None) -> Iterator[str]:
+def _position_of(rollout: Mapping[str, Any] | None) -> Iterator[str]:
     if rollout is None:
         return
     if rollout["outcome"] is not None:

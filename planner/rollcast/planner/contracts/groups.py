@@ -155,7 +155,9 @@ def _first(line: str, release: Release) -> SynchronizationGroup:
     """A line that nothing serves yet: its whole release is one group, for there is no old version to meet."""
     slots = tuple(sorted(release.slots, key=flow_order(release.slots).__getitem__))
     members = tuple((line, slot) for slot in slots)
-    return SynchronizationGroup(members, (line,), slots, in_place=False, together=("nothing is served there yet",), first=True)
+    return SynchronizationGroup(
+        members, (line,), slots, in_place=False, together=("nothing is served there yet",), first=True
+    )
 
 
 def _constraints(

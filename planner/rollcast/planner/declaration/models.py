@@ -360,4 +360,13 @@ class Declaration(Model):
         return marked[0]
 
 
-__all__ = ["ATTACHMENTS", "Artifact", "Component", "Declaration", "Environment", "Number", "Pipeline", "RolloutSettings"]
+__all__ = [
+    "ATTACHMENTS",
+    "Artifact",
+    "Component",
+    "Declaration",
+    "Environment",
+    "Number",
+    "Pipeline",
+    "RolloutSettings",
+]

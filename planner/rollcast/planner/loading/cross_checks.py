@@ -261,7 +261,9 @@ def _reach(path: Path, what: str, rule: Rule, before: Sequence[tuple[str, Rule]]
 # ---- rollout ----------------------------------------------------------------------------------
 
 
-def _rollout(path: Path, rollout: RolloutSettings, declaration: Declaration, components: Iterable[str]) -> Iterator[Mistake]:
+def _rollout(
+    path: Path, rollout: RolloutSettings, declaration: Declaration, components: Iterable[str]
+) -> Iterator[Mistake]:
     yield from _percents((*path, "percent"), rollout.percent)
     if rollout.strategy in ("canary", "flag") and not rollout.stages and rollout.percent[-1:] != (100.0,):
         yield Mistake((*path, "percent"), "the last step does not reach 100 percent.", "End the list with 100.")

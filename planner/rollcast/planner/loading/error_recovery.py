@@ -30,7 +30,7 @@ def shape_mistakes(source: SourceText, error: ValidationError) -> list[Diagnosti
         e for e in errors if not (e["type"] == "missing" and _parent(source.data, e["loc"], whole=True) in misspelt)
     ]
     found = [_diagnostic(source, item) for item in shown]
-    declaration, mended = _mended(source.data, errors)
+    declaration, mended = _corrected(source.data, errors)
     if declaration is not None:
         found += [
             source.at(mistake.path, mistake.summary, mistake.remedy)
@@ -43,12 +43,12 @@ def shape_mistakes(source: SourceText, error: ValidationError) -> list[Diagnosti
 # ---- mending ----------------------------------------------------------------------------------
 
 
-def _mended(data: Any, errors: Sequence[Any]) -> tuple[Declaration | None, set[Path]]:
+def _corrected(data: Any, errors: Sequence[Any]) -> tuple[Declaration | None, set[Path]]:
     """A declaration made of what can be used, and the paths that were changed for it; None where that is not enough."""
     data, touched = copy.deepcopy(data), set[Path]()
     for _ in range(_ROUNDS):
         for item in errors:
-            touched.add(_mend(data, item))
+            touched.add(_correct(data, item))
         try:
             return Declaration.model_validate(data), touched
         except ValidationError as error:
@@ -56,7 +56,7 @@ def _mended(data: Any, errors: Sequence[Any]) -> tuple[Declaration | None, set[P
     return None, touched
 
 
-def _mend(data: Any, error: Any) -> Path:
+def _correct(data: Any, error: Any) -> Path:
     """Renames or removes what an error is about; the path that was changed."""
     path = _real(data, error["loc"])
     if error["type"] == "missing" or not path:

@@ -153,7 +153,7 @@ class Plan(Model):
         return _grouped(self.operations)
 
     @cached_property
-    def _ways_back(self) -> dict[int, Rollback]:
+    def _rollbacks(self) -> dict[int, Rollback]:
         return {way.from_milestone: way for way in self.rollback}
 
     @cached_property
@@ -188,7 +188,7 @@ class Plan(Model):
 
     def rollback_of(self, milestone: int) -> Rollback | None:
         """The way back from a milestone that was reached, or was being worked towards."""
-        return self._ways_back.get(milestone)
+        return self._rollbacks.get(milestone)
 
     def to_json(self) -> dict[str, Any]:
         """The public JSON form: servings by pipeline, and rollbacks as operation ids with their steps beside them.

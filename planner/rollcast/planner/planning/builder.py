@@ -38,7 +38,7 @@ class Names:
         return name
 
 
-class Draft:
+class PlanBuilder:
     """The plan as it grows, and the state that its last milestone leaves."""
 
     def __init__(
@@ -264,4 +264,4 @@ def _as_a_person_would(found: Iterable[str]) -> str:
     return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 
-__all__ = ["Draft", "listed"]
+__all__ = ["PlanBuilder", "listed"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rollcast.planner.contracts.upstream import nearest_upstream
 from rollcast.planner.plan.models import Operation
-from rollcast.planner.planning.builder import Draft, listed
+from rollcast.planner.planning.builder import PlanBuilder, listed
 from rollcast.planner.planning.steps import Step, instances_of
 from rollcast.planner.releases.releases import Release, SlotVersion
 
@@ -14,55 +14,55 @@ Made = dict[str, tuple[str, ...]]  # folder -> ids of the operations that make i
 Above = dict[str, frozenset[str]]  # operation -> every operation that it waits for, through others too
 
 
-def expand(draft: Draft, steps: Sequence[Step]) -> list[str]:
+def expand(builder: PlanBuilder, steps: Sequence[Step]) -> list[str]:
     """One milestone that provisions everything of a wave that runs beside what serves now. Gives the new folders."""
     operations: list[Operation] = []
     made: Made = {}
     above: Above = {}
-    overwritten = set(draft.idle())
+    overwritten = set(builder.idle())
     for step in steps:
         for release in step.after.values():
-            operations.extend(_provisions(draft, step, release, made, above))
+            operations.extend(_provisions(builder, step, release, made, above))
     for step in steps:
-        operations.extend(_evaluations(draft, step, made, above))
+        operations.extend(_evaluations(builder, step, made, above))
     if operations:
-        draft.milestone("expand", _title(draft, operations), operations, {}, lines=_lines(steps))
+        builder.milestone("expand", _title(builder, operations), operations, {}, lines=_lines(steps))
     return [folder for folder in made if folder not in overwritten]
 
 
-def _title(draft: Draft, operations: Sequence[Operation]) -> str:
+def _title(builder: PlanBuilder, operations: Sequence[Operation]) -> str:
     new = listed(operations, "provision")
     if not new:
         return "expand: try what is already there"
-    return f"expand: new {new}{draft.whose(operations)}, beside what serves now"
+    return f"expand: new {new}{builder.whose(operations)}, beside what serves now"
 
 
 def _lines(steps: Sequence[Step]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(line for step in steps for line in step.group.lines))
 
 
-def _provisions(draft: Draft, step: Step, release: Release, made: Made, above: Above) -> list[Operation]:
+def _provisions(builder: PlanBuilder, step: Step, release: Release, made: Made, above: Above) -> list[Operation]:
     operations = []
     members = set(step.group.slots)
     folders = {slot: folder for folder, (_, slot) in instances_of(release).items()}
     upstream = nearest_upstream(release.slots, members | {s for s, f in folders.items() if f in made})
     for slot in [s for s in upstream.order if s in members and s in release.slots]:
         version, folder = release.slots[slot], folders[slot]
-        if folder in made or _there(draft, folder, version):
+        if folder in made or _there(builder, folder, version):
             continue
         nearest_first = sorted(upstream.above[slot], key=upstream.order.index, reverse=True)
         waits = _waits([made[folders[up]][-1] for up in nearest_first if folders.get(up) in made], above)
-        name = draft.id(f"provision/{draft.slot_name(release, slot)}@{version.artifact.version}", folder)
+        name = builder.id(f"provision/{builder.slot_name(release, slot)}@{version.artifact.version}", folder)
         operation = Operation(
-            id=name, kind="provision", milestone=len(draft.milestones), component=slot, after=waits,
+            id=name, kind="provision", milestone=len(builder.milestones), component=slot, after=waits,
             artifact=version.reference, instance=folder, release=release.id,
             why=_why(step, slot, version.reference, upstream.of[slot]),
         )  # fmt: skip
         operations.append(operation)
         made[folder] = (name,)
         above[name] = frozenset().union(waits, *(above[earlier] for earlier in waits))
-        if draft.environment.target.endpoint:
-            warm = draft.id(name.replace("provision/", "warm/", 1), folder)
+        if builder.environment.target.endpoint:
+            warm = builder.id(name.replace("provision/", "warm/", 1), folder)
             text = f"{slot} {version.reference} answers its first request warm"
             operations.append(operation.model_copy(update={"id": warm, "kind": "warm", "after": (name,), "why": text}))
             made[folder] = (name, warm)
@@ -81,13 +81,13 @@ def _waits(nearest_first: Sequence[str], above: Above) -> tuple[str, ...]:
     return tuple(reversed(found))
 
 
-def _there(draft: Draft, folder: str, version: SlotVersion) -> bool:
+def _there(builder: PlanBuilder, folder: str, version: SlotVersion) -> bool:
     """Whether a folder needs nothing now: it holds this already, or is in use and will be overwritten in its turn."""
-    held = draft.instances.get(folder)
+    held = builder.instances.get(folder)
     if held is None:
         return False
-    idle = version.in_place and folder in draft.idle()
-    return not idle or draft.releases[held[0]].slots[held[1]].instance_id == version.instance_id
+    idle = version.in_place and folder in builder.idle()
+    return not idle or builder.releases[held[0]].slots[held[1]].instance_id == version.instance_id
 
 
 def _why(step: Step, slot: str, reference: str, upstream: Sequence[str]) -> str:
@@ -96,10 +96,10 @@ def _why(step: Step, slot: str, reference: str, upstream: Sequence[str]) -> str:
     return f"{why}; after {', '.join(upstream)}: the data flows that way" if upstream else why
 
 
-def _evaluations(draft: Draft, step: Step, made: Made, above: Above) -> list[Operation]:
+def _evaluations(builder: PlanBuilder, step: Step, made: Made, above: Above) -> list[Operation]:
     operations = []
     for line, release in step.after.items():
-        rule = draft.lines[line].rollout
+        rule = builder.lines[line].rollout
         # What is overwritten later can't be tried before: it is not there yet.
         if step.kind != "side-by-side" or any(s.in_place for s in release.slots.values()) or not rule.evaluate:
             continue
@@ -108,9 +108,9 @@ def _evaluations(draft: Draft, step: Step, made: Made, above: Above) -> list[Ope
         for evaluate in rule.evaluate:
             operations.append(
                 Operation(
-                    id=draft.id(f"evaluate/{draft.prefix(line)}{step.name}@{evaluate.suite}", line),
+                    id=builder.id(f"evaluate/{builder.prefix(line)}{step.name}@{evaluate.suite}", line),
                     kind="evaluate",
-                    milestone=len(draft.milestones),
+                    milestone=len(builder.milestones),
                     line=line,
                     release=release.id,
                     evaluate=evaluate,

@@ -16,10 +16,19 @@ from typing import Any
 from rollcast.planner.base.errors import MixedLiveState, NoSafeOrder, PlannerError
 from rollcast.planner.base.wording import some_of
 from rollcast.planner.capacity.in_place import PAUSE, Chosen, Releases, apart, with_room
-from rollcast.planner.contracts.groups import IN_PLACE, SynchronizationGroup, Node, Tie, declared_ties, group, in_place_slots, node_of
+from rollcast.planner.contracts.groups import (
+    IN_PLACE,
+    Node,
+    SynchronizationGroup,
+    Tie,
+    declared_ties,
+    group,
+    in_place_slots,
+    node_of,
+)
 from rollcast.planner.declaration.models import Declaration
 from rollcast.planner.plan.models import LiveState, Operation, Plan, Serving, Share
-from rollcast.planner.planning.builder import Draft
+from rollcast.planner.planning.builder import PlanBuilder
 from rollcast.planner.planning.steps import Step, instances_of, steps_of
 from rollcast.planner.planning.waves import add_wave, begin, remove, waves_of
 from rollcast.planner.releases.changes import Change, diff
@@ -50,10 +59,10 @@ def make_removal(declaration: Declaration, live: LiveState, environment: str | N
     name, settings = declaration.environment(environment)
     lines = {**lines_of(declaration), **live.lines}
     before = {line: release for line in live.serving if (release := _release_of(live, line)) is not None}
-    draft = Draft(lines, settings, live.serving, live.instances, live.releases, live.lines)
-    _remove_lines(draft, sorted(before))
+    builder = PlanBuilder(lines, settings, live.serving, live.instances, live.releases, live.lines)
+    _remove_lines(builder, sorted(before))
     return _whole(
-        draft, live, declaration.pipeline, name,
+        builder, live, declaration.pipeline, name,
         from_release={line: release.id for line, release in before.items()},
         to_release={},
         changes=tuple(_removed(live, sorted(before))),
@@ -65,7 +74,7 @@ def make_removal(declaration: Declaration, live: LiveState, environment: str | N
 
 
 def _whole(
-    draft: Draft, live: LiveState, pipeline: str, environment: str, *,
+    builder: PlanBuilder, live: LiveState, pipeline: str, environment: str, *,
     from_release: dict[str, str | None], to_release: dict[str, str], changes: tuple[Change, ...],
     groups: tuple[tuple[str, ...], ...], notes: tuple[str, ...], audiences: dict[str, Any], start: Serving,
 ) -> Plan:  # fmt: skip
@@ -73,19 +82,19 @@ def _whole(
     plan = Plan(
         pipeline=pipeline,
         environment=environment,
-        settings=draft.environment,
+        settings=builder.environment,
         from_release=from_release,
         to_release=to_release,
         live_state_digest=live.digest,
         changes=changes,
         groups=groups,
-        operations=tuple(draft.operations),
-        milestones=tuple(draft.milestones),
-        rollback=tuple(draft.rollbacks),
+        operations=tuple(builder.operations),
+        milestones=tuple(builder.milestones),
+        rollback=tuple(builder.rollbacks),
         notes=notes,
-        lines=dict(draft.lines),
+        lines=dict(builder.lines),
         audiences=audiences,
-        releases=dict(sorted(draft.releases.items())),
+        releases=dict(sorted(builder.releases.items())),
         start=start,
         start_instances=dict(live.instances),
     )
@@ -150,25 +159,25 @@ def _plan(
     _refuse_impossible(steps, lines)
     _refuse_late_channels(before, declared, lines, live, everywhere)
     start = {line: live.serving.get(line, ()) for line in {**declared, **live.serving}}
-    draft = Draft(lines, settings, start, live.instances, live.releases, live.lines)
+    builder = PlanBuilder(lines, settings, start, live.instances, live.releases, live.lines)
     gone = [line for line in sorted(live.serving) if line not in declared and live.serving[line]]
-    _remove_lines(draft, gone)
-    rerouted = _reroute(draft, live)
-    draft.begins, draft.for_room = dict(begins), chosen
-    draft.notes.extend((*_for_room(chosen, lines), *asunder))
-    waves = waves_of(steps, draft)
+    _remove_lines(builder, gone)
+    rerouted = _reroute(builder, live)
+    builder.begins, builder.for_room = dict(begins), chosen
+    builder.notes.extend((*_for_room(chosen, lines), *asunder))
+    waves = waves_of(steps, builder)
     for number, (wave, narrowed) in enumerate(waves, 1):
-        add_wave(draft, wave, narrowed, leaving if number == len(waves) else ())
-    begun = list(draft.begins)
-    begin(draft, begun)
+        add_wave(builder, wave, narrowed, leaving if number == len(waves) else ())
+    begun = list(builder.begins)
+    begin(builder, begun)
     if not waves:
-        _remove_lines(draft, leaving, begun)
-    draft.notes.extend(_taken_by_others(leaving, lines, declared))
-    lost = dict.fromkeys(text for way in draft.rollbacks for text in way.loses)
-    draft.notes.extend(f"After a rollback: {text}." for text in lost)
-    draft.notes.extend(_by_name(declared))
+        _remove_lines(builder, leaving, begun)
+    builder.notes.extend(_taken_by_others(leaving, lines, declared))
+    lost = dict.fromkeys(text for way in builder.rollbacks for text in way.loses)
+    builder.notes.extend(f"After a rollback: {text}." for text in lost)
+    builder.notes.extend(_by_name(declared))
     return _whole(
-        draft, live, declaration.pipeline, name,
+        builder, live, declaration.pipeline, name,
         from_release={ln: before[ln].id if ln in before else None for ln in declared if ln not in leaving},
         to_release={line: release.id for line, release in declared.items() if line not in leaving},
         changes=(
@@ -178,8 +187,8 @@ def _plan(
             *diff(before, declared),
         ),
         groups=tuple(g.slots for g in groups),
-        notes=tuple(dict.fromkeys(draft.notes)),
-        audiences={**{key: p.root for key, p in declaration.audiences.items()}, **draft.audiences},
+        notes=tuple(dict.fromkeys(builder.notes)),
+        audiences={**{key: p.root for key, p in declaration.audiences.items()}, **builder.audiences},
         start=start,
     )  # fmt: skip
 
@@ -390,14 +399,14 @@ def _refuse_impossible(steps: list[Step], lines: Mapping[str, Line]) -> None:
                 )
 
 
-def _reroute(draft: Draft, live: LiveState) -> list[Change]:
+def _reroute(builder: PlanBuilder, live: LiveState) -> list[Change]:
     """Routing rules that are not as declared: they change first and at once, for the flag holds one set of them."""
     changes = [
         Change(
             line=name, component="route", action="update", reason="other requests go this way",
             **{"from": canonical(live.lines[name].route), "to": canonical(line.route)},
         )
-        for name, line in draft.lines.items()
+        for name, line in builder.lines.items()
         if live.serving.get(name) and name in live.lines and live.lines[name].route != line.route
     ]  # fmt: skip
     if not changes:
@@ -405,34 +414,34 @@ def _reroute(draft: Draft, live: LiveState) -> list[Change]:
     names = [change.line for change in changes]
     operations = [
         Operation(
-            id=draft.id(f"shift/{name}/route", name), kind="shift", milestone=len(draft.milestones), line=name,
+            id=builder.id(f"shift/{name}/route", name), kind="shift", milestone=len(builder.milestones), line=name,
             component="routing", why="the routing rule is another one; what serves stays",
         )
         for name in names
     ]  # fmt: skip
     title = f"routing rules: {', '.join(names)}"
-    serving: Serving = {name: draft.serving[name] for name in names}
+    serving: Serving = {name: builder.serving[name] for name in names}
     details = {"step": "routing", "lines": tuple(names), "point_of_no_return": True}
-    draft.milestone("shift", title, operations, serving, **details)
-    draft.notes.append(
+    builder.milestone("shift", title, operations, serving, **details)
+    builder.notes.append(
         f"Routing rules ({', '.join(names)}) change first and at once, for a pipeline's flag holds one set of them for "
         "everything that is under way. So that is a point of no return of its own: a rollback of what follows leaves "
         "them. To take them back, declare the old ones and plan again."
     )
-    draft.wave += 1
+    builder.wave += 1
     return changes
 
 
-def _remove_lines(draft: Draft, gone: Sequence[str], begun: Sequence[str] = ()) -> None:
+def _remove_lines(builder: PlanBuilder, gone: Sequence[str], begun: Sequence[str] = ()) -> None:
     """Lines that are no longer declared, where nothing else moves or nothing takes their place.
 
     The way back ends the lines that have begun in the same wave, too.
     """
     if gone:
-        origin: Serving = {**{line: draft.serving[line] for line in gone}, **dict.fromkeys(begun, ())}
-        remove(draft, gone, (), origin, ())
-        draft.contract(gone)
-        draft.wave += 1
+        origin: Serving = {**{line: builder.serving[line] for line in gone}, **dict.fromkeys(begun, ())}
+        remove(builder, gone, (), origin, ())
+        builder.contract(gone)
+        builder.wave += 1
 
 
 __all__ = ["LiveState", "Serving", "live_as_declared", "make_plan", "make_removal"]

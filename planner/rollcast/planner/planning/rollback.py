@@ -11,16 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rollcast.planner.plan.models import EVERYONE, Milestone, Operation, Rollback, Serving, Share
-from rollcast.planner.planning.builder import Draft, Names
+from rollcast.planner.planning.builder import Names, PlanBuilder
 from rollcast.planner.planning.sessions import losses
 from rollcast.planner.planning.steps import Step, instances_of
 from rollcast.planner.releases.releases import Release
 from rollcast.planner.routing.residency import in_turn
 
 
-def retreat(draft: Draft, done: Sequence[Step], origin: Serving, fresh: Sequence[str]) -> Rollback:
+def roll_back_from(builder: PlanBuilder, done: Sequence[Step], origin: Serving, fresh: Sequence[str]) -> Rollback:
     """The rollback to the start of a wave: `done` are the steps begun since then, `fresh` the folders made since."""
-    way = _Way(draft, done)
+    way = _Way(builder, done)
     pending: dict[str, Release | None] = {}
     for step in reversed(done):
         pending.update(step.before)
@@ -38,7 +38,7 @@ def retreat(draft: Draft, done: Sequence[Step], origin: Serving, fresh: Sequence
     way.restore(origin)
     way.retire(fresh)
     return Rollback(
-        from_milestone=len(draft.milestones) - 1,
+        from_milestone=len(builder.milestones) - 1,
         milestones=tuple(way.milestones),
         operations=tuple(way.operations),
         loses=losses(done),
@@ -48,9 +48,9 @@ def retreat(draft: Draft, done: Sequence[Step], origin: Serving, fresh: Sequence
 class _Way:
     """Collects the milestones of one rollback."""
 
-    def __init__(self, draft: Draft, done: Sequence[Step]) -> None:
-        self.draft, self.done = draft, done
-        self.name = f"rollback-{len(draft.milestones) - 1}"
+    def __init__(self, builder: PlanBuilder, done: Sequence[Step]) -> None:
+        self.builder, self.done = builder, done
+        self.name = f"rollback-{len(builder.milestones) - 1}"
         self.names = Names()
         self.milestones: list[Milestone] = []
         self.operations: list[Operation] = []
@@ -82,8 +82,8 @@ class _Way:
             for line, release in targets.items()
         }
         operations = [self._shift(line, release, "rollback moves traffic first") for line, release in targets.items()]
-        now = {**{line: self.draft.serving.get(line, ()) for line in targets}, **self.serving}
-        self._add(title, in_turn(operations, self.draft.lines, now, serving)[0], serving)
+        now = {**{line: self.builder.serving.get(line, ()) for line in targets}, **self.serving}
+        self._add(title, in_turn(operations, self.builder.lines, now, serving)[0], serving)
 
     def overwrite(self, step: Step) -> None:
         drain = self._drain(f"{step.name} may only meet requests that began after its neighbours went back")
@@ -111,29 +111,29 @@ class _Way:
 
     def restore(self, origin: Serving) -> None:
         """The exact shares of the start, where a shift left other ones (a new channel, an audience)."""
-        now = {**{line: self.draft.serving.get(line, ()) for line in origin}, **self.serving}
+        now = {**{line: self.builder.serving.get(line, ()) for line in origin}, **self.serving}
         wrong = {line: shares for line, shares in origin.items() if now[line] != shares}
         if wrong:
             operations = [self._shift(line, None, "as it was before") for line in wrong]
-            self._add("as it was", in_turn(operations, self.draft.lines, now, wrong)[0], wrong)
+            self._add("as it was", in_turn(operations, self.builder.lines, now, wrong)[0], wrong)
 
     def retire(self, fresh: Sequence[str]) -> None:
         """Drain, and retire what this wave made."""
         if not fresh:
             return
         drain = self._drain("no request may still be on what is about to be retired", fresh)
-        retires = self.draft.retires(fresh, (drain.id,), len(self.milestones), self._id)
+        retires = self.builder.retires(fresh, (drain.id,), len(self.milestones), self._id)
         self._add("retire the new instances", [drain, *retires], {})
 
     def _drain(self, why: str, folders: Sequence[str] = ()) -> Operation:
         kept = {share.release for shares in self.serving.values() for share in shares}
         begun = {r.id for step in self.done for side in (step.before, step.after) for r in side.values() if r}
-        gone = {name for name in begun - kept if not self.draft.served_elsewhere(name, self.serving)}
+        gone = {name for name in begun - kept if not self.builder.served_elsewhere(name, self.serving)}
         return Operation(
             id=self._id("drain"), kind="drain", milestone=len(self.milestones), why=why,
-            wait_s=self.draft.longest_request_s(gone | self.draft.owners(folders)), drained=tuple(sorted(gone)),
+            wait_s=self.builder.longest_request_s(gone | self.builder.owners(folders)), drained=tuple(sorted(gone)),
             after=self.sinks,
         )  # fmt: skip
 
 
-__all__ = ["retreat"]
+__all__ = ["roll_back_from"]

@@ -6,22 +6,22 @@ from collections.abc import Sequence
 
 from rollcast.planner.declaration.models import RolloutSettings, Stage, Strategy
 from rollcast.planner.plan.models import EVERYONE, Operation, Serving, Share
-from rollcast.planner.planning.builder import Draft
+from rollcast.planner.planning.builder import PlanBuilder
 from rollcast.planner.planning.sessions import audience_of, unreadable
 from rollcast.planner.planning.steps import Step, instances_of
 from rollcast.planner.releases.releases import Release
 from rollcast.planner.routing.residency import in_turn
 
 
-def shift(draft: Draft, step: Step) -> None:
+def shift(builder: PlanBuilder, step: Step) -> None:
     """The milestones that take a step's lines from its old releases to its new ones."""
     if step.kind == "in-place":
-        _in_place(draft, step)
+        _in_place(builder, step)
     elif step.kind == "pause":
-        _pause(draft, step)
+        _pause(builder, step)
     else:
         for line, release in step.after.items():
-            _line(draft, step, line, release)
+            _line(builder, step, line, release)
 
 
 def stages_of(rule: RolloutSettings) -> tuple[Stage, ...]:
@@ -36,31 +36,31 @@ def stages_of(rule: RolloutSettings) -> tuple[Stage, ...]:
 # ---- side by side -----------------------------------------------------------------------------
 
 
-def _line(draft: Draft, step: Step, line: str, release: Release) -> None:
-    old, rule = step.before[line], draft.lines[line].rollout
+def _line(builder: PlanBuilder, step: Step, line: str, release: Release) -> None:
+    old, rule = step.before[line], builder.lines[line].rollout
     if old is None:
-        _shift(draft, step, line, (_share(line, EVERYONE, 100.0, release),), None, rule)
+        _shift(builder, step, line, (_share(line, EVERYONE, 100.0, release),), None, rule)
         return
-    staying = _staying(draft, step, line, old, rule)
+    staying = _staying(builder, step, line, old, rule)
     settled: list[Share] = []
     stages = stages_of(rule)
     for number, stage in enumerate(stages):
         for percent in stage.percent:
             shares = _shares(line, staying, settled, stage.audience, percent, old, release)
-            _shift(draft, step, line, shares, (number, stage, percent), rule)
+            _shift(builder, step, line, shares, (number, stage, percent), rule)
         settled += _split(line, stage.audience, stage.percent[-1], old, release)
     if staying:
-        _sessions_end(draft, step, line, release, rule)
+        _sessions_end(builder, step, line, release, rule)
 
 
-def _staying(draft: Draft, step: Step, line: str, old: Release, rule: RolloutSettings) -> tuple[Share, ...]:
+def _staying(builder: PlanBuilder, step: Step, line: str, old: Release, rule: RolloutSettings) -> tuple[Share, ...]:
     """Sessions that finish on the release that they began with, because the new one can't read their state."""
     found = list(unreadable(step, line, back=False))
     if not found:
         return ()
     audience, predicate = audience_of(old)
-    draft.audiences[audience] = predicate
-    draft.notes.extend(
+    builder.audiences[audience] = predicate
+    builder.notes.extend(
         f"{slot} {new.reference} can't read the session state of {before.reference}: sessions finish on the release "
         f"that they began with, for at most {rule.session:g} s."
         for slot, new, before in found
@@ -68,15 +68,15 @@ def _staying(draft: Draft, step: Step, line: str, old: Release, rule: RolloutSet
     return (_share(line, audience, 100.0, old),)
 
 
-def _sessions_end(draft: Draft, step: Step, line: str, release: Release, rule: RolloutSettings) -> None:
-    wait = draft.drain(
-        f"{draft.prefix(line)}{step.name}/sessions", (), "sessions finish on the release they began with"
+def _sessions_end(builder: PlanBuilder, step: Step, line: str, release: Release, rule: RolloutSettings) -> None:
+    wait = builder.drain(
+        f"{builder.prefix(line)}{step.name}/sessions", (), "sessions finish on the release they began with"
     )
     wait = wait.model_copy(update={"wait_s": rule.session, "line": line})
-    shift = _all_at_once(draft, step, line, release, (wait.id,), "no session of the old release is left")
-    title = f"sessions have ended{draft.shown(line, step.name)}"
+    shift = _all_at_once(builder, step, line, release, (wait.id,), "no session of the old release is left")
+    title = f"sessions have ended{builder.shown(line, step.name)}"
     serving: Serving = {line: (_share(line, EVERYONE, 100.0, release),)}
-    draft.milestone("shift", title, [wait, shift], serving, step=step.name, lines=(line,))
+    builder.milestone("shift", title, [wait, shift], serving, step=step.name, lines=(line,))
 
 
 def _shares(
@@ -108,7 +108,7 @@ def _share(line: str, audience: str, percent: float, release: Release) -> Share:
 
 
 def _shift(
-    draft: Draft,
+    builder: PlanBuilder,
     step: Step,
     line: str,
     shares: tuple[Share, ...],
@@ -120,9 +120,9 @@ def _shift(
     gates = (stage[1].gates if stage and stage[1].gates is not None else rule.gates) if stage else ()
     kind = "flag" if step.kind == "flag" else "shift"
     operation = Operation(
-        id=draft.id(f"{kind}/{draft.prefix(line)}{step.name}/{audience}@{percent:g}", line),
-        kind="flag" if kind == "flag" else "shift", milestone=len(draft.milestones),
-        line=line, release=step.after[line].id, component=step.name, why=_why(step, stage, rule), after=draft.sinks,
+        id=builder.id(f"{kind}/{builder.prefix(line)}{step.name}/{audience}@{percent:g}", line),
+        kind="flag" if kind == "flag" else "shift", milestone=len(builder.milestones),
+        line=line, release=step.after[line].id, component=step.name, why=_why(step, stage, rule), after=builder.sinks,
     )  # fmt: skip
     details = {
         "step": step.name, "lines": (line,), "audience": audience, "percent": percent,
@@ -131,8 +131,8 @@ def _shift(
         "bake_min_s": bake.min if stage else 0.0, "bake_max_s": bake.max, "bake_then": bake.then,
         "min_sample": (stage[1].min_sample if stage else None) or (rule.min_sample if stage else 0),
     }  # fmt: skip
-    title = f"{percent:g} % of {audience}{draft.shown(line, step.name)}"
-    draft.milestone("shift", title, [operation], {line: shares}, **details)
+    title = f"{percent:g} % of {audience}{builder.shown(line, step.name)}"
+    builder.milestone("shift", title, [operation], {line: shares}, **details)
 
 
 def _why(step: Step, stage: tuple[int, Stage, float] | None, rule: RolloutSettings) -> str:
@@ -151,77 +151,80 @@ def _why(step: Step, stage: tuple[int, Stage, float] | None, rule: RolloutSettin
 # ---- in place ---------------------------------------------------------------------------------
 
 
-def _in_place(draft: Draft, step: Step) -> None:
+def _in_place(builder: PlanBuilder, step: Step) -> None:
     """A single slot that exists once: drain what may not meet it, overwrite it, tell the truth in the tags."""
     operations: list[Operation] = []
-    stale = draft.stale()
+    stale = builder.stale()
     if stale:
         why = "; ".join(step.group.after) or "no request of an earlier step may meet what is about to be overwritten"
-        operations.append(draft.drain(step.name, stale, why))
-    operations += _swap(draft, step, operations[-1:])
+        operations.append(builder.drain(step.name, stale, why))
+    operations += _swap(builder, step, operations[-1:])
     shares: Serving = {line: (_share(line, EVERYONE, 100.0, release),) for line, release in step.after.items()}
     waits = tuple(operation.id for operation in operations if operation.kind == "provision")
     waits = waits or tuple(operation.id for operation in operations)
     for line, release in step.after.items():
-        operations.append(_all_at_once(draft, step, line, release, waits, "requests are tagged with what serves them"))
-    draft.notes.extend(
+        operations.append(
+            _all_at_once(builder, step, line, release, waits, "requests are tagged with what serves them")
+        )
+    builder.notes.extend(
         f"{slot} {new.reference} can't read the session state of {old.reference}, and both can't run: sessions that "
         "are under way lose what they remembered."
         for line in step.after
         for slot, new, old in unreadable(step, line, back=False)
     )
-    draft.notes.append(f"{_joined(step)} changes in place: all of its traffic at once, with no concurrent baseline.")
-    draft.milestone("shift", f"in place: {_joined(step)}", operations, shares, **_bake(draft, step))
+    builder.notes.append(f"{_joined(step)} changes in place: all of its traffic at once, with no concurrent baseline.")
+    builder.milestone("shift", f"in place: {_joined(step)}", operations, shares, **_bake(builder, step))
 
 
-def _pause(draft: Draft, step: Step) -> None:
+def _pause(builder: PlanBuilder, step: Step) -> None:
     """A group that can't run twice, with a declared maintenance pause: stop, drain, overwrite, resume."""
     stops = [
         Operation(
-            id=draft.id(f"shift/{draft.prefix(line)}{step.name}/pause", line), kind="shift", line=line,
-            milestone=len(draft.milestones), component=step.name,
+            id=builder.id(f"shift/{builder.prefix(line)}{step.name}/pause", line), kind="shift", line=line,
+            milestone=len(builder.milestones), component=step.name,
             why="maintenance pause: " + "; ".join(step.group.together),
         )
         for line in step.after
     ]  # fmt: skip
-    stops, last = in_turn(stops, draft.lines, draft.serving, {})
-    stopped = {share.release for line in step.after for share in draft.serving.get(line, ())}
-    everything = tuple(sorted({*stopped, *draft.stale()}))
-    drain = draft.drain(step.name, everything, "nothing may be in flight while the group is overwritten")
+    stops, last = in_turn(stops, builder.lines, builder.serving, {})
+    stopped = {share.release for line in step.after for share in builder.serving.get(line, ())}
+    everything = tuple(sorted({*stopped, *builder.stale()}))
+    drain = builder.drain(step.name, everything, "nothing may be in flight while the group is overwritten")
     drain = drain.model_copy(update={"after": last})
     details = {"step": step.name, "lines": tuple(step.after)}
-    draft.milestone("pause", f"pause: {_joined(step)}", [*stops, drain], dict.fromkeys(step.after, ()), **details)
-    draft.milestone("pause", f"in place: {_joined(step)}", _swap(draft, step, []), {}, **details)
+    builder.milestone("pause", f"pause: {_joined(step)}", [*stops, drain], dict.fromkeys(step.after, ()), **details)
+    builder.milestone("pause", f"in place: {_joined(step)}", _swap(builder, step, []), {}, **details)
     resumes = [
-        _all_at_once(draft, step, line, release, (), "the group is whole again") for line, release in step.after.items()
+        _all_at_once(builder, step, line, release, (), "the group is whole again")
+        for line, release in step.after.items()
     ]
     shares: Serving = {line: (_share(line, EVERYONE, 100.0, release),) for line, release in step.after.items()}
-    resumes, _ = in_turn(resumes, draft.lines, {}, shares)
-    draft.notes.append(f"{_joined(step)} needs a maintenance pause: no request is served while it is overwritten.")
-    draft.milestone("shift", f"resume: {_joined(step)}", resumes, shares, **_bake(draft, step))
+    resumes, _ = in_turn(resumes, builder.lines, {}, shares)
+    builder.notes.append(f"{_joined(step)} needs a maintenance pause: no request is served while it is overwritten.")
+    builder.milestone("shift", f"resume: {_joined(step)}", resumes, shares, **_bake(builder, step))
 
 
-def _swap(draft: Draft, step: Step, waits_for: Sequence[Operation]) -> list[Operation]:
+def _swap(builder: PlanBuilder, step: Step, waits_for: Sequence[Operation]) -> list[Operation]:
     swaps: dict[str, Operation] = {}
     for release in step.after.values():
         for folder, (_, slot) in instances_of(release).items():
             if slot not in step.group.slots or folder in swaps or not release.slots[slot].in_place:
                 continue
-            held = draft.instances.get(folder)
+            held = builder.instances.get(folder)
             version = release.slots[slot]
-            if held and draft.releases[held[0]].slots[held[1]].instance_id == version.instance_id:
+            if held and builder.releases[held[0]].slots[held[1]].instance_id == version.instance_id:
                 continue
             swaps[folder] = Operation(
-                id=draft.id(f"provision/{draft.slot_name(release, slot)}@{version.artifact.version}", folder),
+                id=builder.id(f"provision/{builder.slot_name(release, slot)}@{version.artifact.version}", folder),
                 kind="provision",
-                milestone=len(draft.milestones),
+                milestone=len(builder.milestones),
                 component=slot,
                 artifact=version.reference,
                 instance=folder,
                 release=release.id,
                 in_place=True,
                 after=tuple(op.id for op in waits_for),
-                why=_why_overwritten(draft, release.pipeline, slot),
+                why=_why_overwritten(builder, release.pipeline, slot),
             )
     return list(swaps.values())
 
@@ -230,22 +233,24 @@ def _joined(step: Step) -> str:
     return " + ".join(step.group.slots)
 
 
-def _why_overwritten(draft: Draft, pipeline: str, slot: str) -> str:
-    missing = draft.for_room.get((pipeline, slot))
+def _why_overwritten(builder: PlanBuilder, pipeline: str, slot: str) -> str:
+    missing = builder.for_room.get((pipeline, slot))
     if missing is None:
         return f"{slot} can't run twice, so it is overwritten"
     return f"both versions of {slot} don't fit ({missing}), so it is overwritten"
 
 
-def _all_at_once(draft: Draft, step: Step, line: str, release: Release, waits: tuple[str, ...], why: str) -> Operation:
+def _all_at_once(
+    builder: PlanBuilder, step: Step, line: str, release: Release, waits: tuple[str, ...], why: str
+) -> Operation:
     return Operation(
-        id=draft.id(f"shift/{draft.prefix(line)}{step.name}/everyone@100", line), kind="shift", line=line,
-        milestone=len(draft.milestones), release=release.id, component=step.name, after=waits, why=why,
+        id=builder.id(f"shift/{builder.prefix(line)}{step.name}/everyone@100", line), kind="shift", line=line,
+        milestone=len(builder.milestones), release=release.id, component=step.name, after=waits, why=why,
     )  # fmt: skip
 
 
-def _bake(draft: Draft, step: Step) -> dict[str, object]:
-    rule = draft.lines[step.group.lines[0]].rollout
+def _bake(builder: PlanBuilder, step: Step) -> dict[str, object]:
+    rule = builder.lines[step.group.lines[0]].rollout
     return {
         "step": step.name, "lines": step.group.lines, "audience": EVERYONE, "percent": 100.0,
         "gates": tuple(gate.metric for gate in rule.gates), "bake_min_s": rule.bake.min,

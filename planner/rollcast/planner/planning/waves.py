@@ -14,9 +14,9 @@ from rollcast.planner.base.errors import CapacityError
 from rollcast.planner.capacity.fit import Need, excess, limits_of, need_of, sentence
 from rollcast.planner.declaration.models import Environment
 from rollcast.planner.plan.models import Operation, Rollback, Serving, Share
-from rollcast.planner.planning.builder import Draft
+from rollcast.planner.planning.builder import PlanBuilder
 from rollcast.planner.planning.expand import expand
-from rollcast.planner.planning.rollback import retreat
+from rollcast.planner.planning.rollback import roll_back_from
 from rollcast.planner.planning.shift import shift
 from rollcast.planner.planning.steps import Step, instances_of
 from rollcast.planner.releases.releases import Line, Release, SlotVersion
@@ -57,20 +57,20 @@ def _runs(cluster: Sequence[Step], lines: Mapping[str, Line]) -> list[list[Step]
 class Room:
     """Which instances there are while a plan goes on, and whether more of them fit."""
 
-    def __init__(self, draft: Draft, environment: Environment) -> None:
+    def __init__(self, builder: PlanBuilder, environment: Environment) -> None:
         self.environment, self.limits = environment, limits_of(environment)
         self.there: dict[str, SlotVersion] = {}
         self.need: Need = Counter()
         self.users: Counter[str] = Counter()
         self.served: dict[str, Release] = {}
         if self.limits:
-            for folder, (release, slot) in draft.instances.items():
-                self._put(folder, draft.releases[release].slots[slot])
-            for line, shares in draft.serving.items():
+            for folder, (release, slot) in builder.instances.items():
+                self._put(folder, builder.releases[release].slots[slot])
+            for line, shares in builder.serving.items():
                 for release in dict.fromkeys(share.release for share in shares):
-                    self.served[line] = draft.releases[release]
-                    self.users.update(draft.releases[release].instances.keys())
-            for line, begun in draft.begins.items():
+                    self.served[line] = builder.releases[release]
+                    self.users.update(builder.releases[release].instances.keys())
+            for line, begun in builder.begins.items():
                 self.served[line] = begun
                 self.users.update(begun.instances.keys())
 
@@ -116,25 +116,25 @@ class Room:
 Waves = list[tuple[list[Step], bool]]
 
 
-def waves_of(steps: Sequence[Step], draft: Draft) -> Waves:
+def waves_of(steps: Sequence[Step], builder: PlanBuilder) -> Waves:
     """(steps of a wave, whether capacity made it narrower), in order.
 
     Lines change one after another. Where that has no room, because one line still holds what another has left, they
     change group by group. Raises CapacityError when one step alone has no room.
     """
-    found = clusters(steps, draft.lines)
+    found = clusters(steps, builder.lines)
     try:
-        return _packed(found, draft)
+        return _packed(found, builder)
     except CapacityError as error:
         try:
-            return _packed([_group_by_group(cluster) for cluster in found], draft)
+            return _packed([_group_by_group(cluster) for cluster in found], builder)
         except CapacityError:
             raise error from None
 
 
-def _packed(found: Sequence[Sequence[Step]], draft: Draft) -> Waves:
+def _packed(found: Sequence[Sequence[Step]], builder: PlanBuilder) -> Waves:
     """As many steps in each wave as capacity allows while old and new run side by side."""
-    room = Room(draft, draft.environment)
+    room = Room(builder, builder.environment)
     waves: Waves = []
     for cluster in found:
         wave: list[Step] = []
@@ -180,63 +180,67 @@ def _group_by_group(cluster: Sequence[Step]) -> list[Step]:
     return ordered
 
 
-def add_wave(draft: Draft, steps: Sequence[Step], narrowed: bool, leaving: Sequence[str] = ()) -> None:
+def add_wave(builder: PlanBuilder, steps: Sequence[Step], narrowed: bool, leaving: Sequence[str] = ()) -> None:
     """Expand, shift, contract for these steps, with a rollback for every milestone up to contract.
 
     Lines that leave are removed before the contract, once nothing moves any more.
     """
     for step in steps:
-        draft.releases.update({release.id: release for release in step.after.values()})
+        builder.releases.update({release.id: release for release in step.after.values()})
     if narrowed:
-        draft.notes.append(
+        builder.notes.append(
             "Capacity does not let all new instances run beside the old ones: the plan is cut into narrower "
             "waves, and each wave's contract milestone is a point of no return."
         )
     lines = tuple(dict.fromkeys(line for step in steps for line in step.group.lines))
-    begun = [line for line in draft.begins if draft.lines[line].pipeline in {draft.lines[ln].pipeline for ln in lines}]
-    origin: Serving = {line: draft.serving.get(line, ()) for line in dict.fromkeys((*lines, *begun, *leaving))}
-    begin(draft, begun)
-    first = len(draft.milestones)
-    fresh = expand(draft, steps)
-    _ways_back(draft, first, retreat(draft, (), origin, fresh))
+    begun = [
+        line for line in builder.begins if builder.lines[line].pipeline in {builder.lines[ln].pipeline for ln in lines}
+    ]
+    origin: Serving = {line: builder.serving.get(line, ()) for line in dict.fromkeys((*lines, *begun, *leaving))}
+    begin(builder, begun)
+    first = len(builder.milestones)
+    fresh = expand(builder, steps)
+    _rollbacks(builder, first, roll_back_from(builder, (), origin, fresh))
     for number, step in enumerate(steps, 1):
-        first = len(draft.milestones)
-        shift(draft, step)
-        _ways_back(draft, first, retreat(draft, steps[:number], origin, fresh))
-    _keep_warm(draft, steps)
+        first = len(builder.milestones)
+        shift(builder, step)
+        _rollbacks(builder, first, roll_back_from(builder, steps[:number], origin, fresh))
+    _keep_warm(builder, steps)
     if leaving:
-        remove(draft, leaving, steps, origin, fresh)
-    draft.contract(lines)
-    draft.wave += 1
+        remove(builder, leaving, steps, origin, fresh)
+    builder.contract(lines)
+    builder.wave += 1
 
 
-def remove(draft: Draft, gone: Sequence[str], steps: Sequence[Step], origin: Serving, fresh: Sequence[str]) -> None:
+def remove(
+    builder: PlanBuilder, gone: Sequence[str], steps: Sequence[Step], origin: Serving, fresh: Sequence[str]
+) -> None:
     """Lines end: a channel beside its default line is served as that line is by then, so what goes there stays."""
     operations = [
         Operation(
-            id=draft.id(f"shift/{line}/remove", line), kind="shift", milestone=len(draft.milestones), line=line,
+            id=builder.id(f"shift/{line}/remove", line), kind="shift", milestone=len(builder.milestones), line=line,
             why="the line is no longer declared: the lines after it take its requests",
         )
         for line in gone
     ]  # fmt: skip
-    operations, _ = in_turn(operations, draft.lines, draft.serving, {})
+    operations, _ = in_turn(operations, builder.lines, builder.serving, {})
     details = {"step": "remove", "lines": tuple(gone)}
-    draft.milestone("shift", "remove " + ", ".join(gone), operations, dict.fromkeys(gone, ()), **details)
-    _ways_back(draft, len(draft.milestones) - 1, retreat(draft, steps, origin, fresh))
+    builder.milestone("shift", "remove " + ", ".join(gone), operations, dict.fromkeys(gone, ()), **details)
+    _rollbacks(builder, len(builder.milestones) - 1, roll_back_from(builder, steps, origin, fresh))
 
 
-def begin(draft: Draft, lines: Sequence[str]) -> None:
+def begin(builder: PlanBuilder, lines: Sequence[str]) -> None:
     """New channels get shares of their own, of what serves their requests today: nothing changes for anybody yet.
 
     From then on what their default line does is no business of theirs.
     """
     if not lines:
         return
-    origin: Serving = {line: draft.serving.get(line, ()) for line in lines}
-    releases = {line: draft.begins.pop(line) for line in lines}
+    origin: Serving = {line: builder.serving.get(line, ()) for line in lines}
+    releases = {line: builder.begins.pop(line) for line in lines}
     operations = [
         Operation(
-            id=draft.id(f"shift/{line}/begin", line), kind="shift", milestone=len(draft.milestones), line=line,
+            id=builder.id(f"shift/{line}/begin", line), kind="shift", milestone=len(builder.milestones), line=line,
             release=release.id, why="served as today, and by nothing that its default line goes to",
         )
         for line, release in releases.items()
@@ -245,26 +249,26 @@ def begin(draft: Draft, lines: Sequence[str]) -> None:
     title = f"begin {', '.join(lines)}: on what serves its requests today"
     if len(lines) > 1:
         title = f"begin {', '.join(lines)}: each on what serves its requests today"
-    draft.milestone("shift", title, operations, serving, lines=tuple(lines))
-    _ways_back(draft, len(draft.milestones) - 1, retreat(draft, (), origin, ()))
+    builder.milestone("shift", title, operations, serving, lines=tuple(lines))
+    _rollbacks(builder, len(builder.milestones) - 1, roll_back_from(builder, (), origin, ()))
 
 
-def _ways_back(draft: Draft, first: int, way: Rollback) -> None:
+def _rollbacks(builder: PlanBuilder, first: int, way: Rollback) -> None:
     """The milestones of one step share one way back."""
-    for milestone in draft.milestones[first:]:
-        draft.rollbacks.append(
+    for milestone in builder.milestones[first:]:
+        builder.rollbacks.append(
             Rollback.model_construct(
                 from_milestone=milestone.index, milestones=way.milestones, operations=way.operations, loses=way.loses
             )
         )
 
 
-def _keep_warm(draft: Draft, steps: Sequence[Step]) -> None:
-    warm = max(draft.lines[line].rollout.keep_warm for step in steps for line in step.group.lines)
-    last = draft.milestones[-1]
+def _keep_warm(builder: PlanBuilder, steps: Sequence[Step]) -> None:
+    warm = max(builder.lines[line].rollout.keep_warm for step in steps for line in step.group.lines)
+    last = builder.milestones[-1]
     if warm > last.bake_min_s:
         update = {"bake_min_s": warm, "bake_max_s": max(warm, last.bake_max_s)}
-        draft.milestones[-1] = last.model_copy(update=update)
+        builder.milestones[-1] = last.model_copy(update=update)
 
 
 __all__ = ["add_wave", "begin", "clusters", "remove", "waves_of"]

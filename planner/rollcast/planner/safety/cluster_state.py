@@ -12,7 +12,7 @@ from typing import Any
 
 from rollcast.planner.capacity.fit import limits_of, need_of
 from rollcast.planner.plan.models import Plan
-from rollcast.planner.safety.compatibility import Content, Meetings
+from rollcast.planner.safety.compatibility import Compatibility, Content
 
 Contents = frozenset[Content]
 Met = dict[str, Contents]  # folder of a slot that exists once -> contents that a request may have met there
@@ -40,8 +40,8 @@ class ClusterState:
     met.
     """
 
-    def __init__(self, plan: Plan, meetings: Meetings) -> None:
-        self.plan, self.meetings = plan, meetings
+    def __init__(self, plan: Plan, compatibility: Compatibility) -> None:
+        self.plan, self.compatibility = plan, compatibility
         self.routed: dict[str, frozenset[str]] = {
             line: frozenset(share.release for share in shares) for line, shares in plan.start.items()
         }
@@ -49,9 +49,9 @@ class ClusterState:
             folder: frozenset([(owner, slot)]) for folder, (owner, slot) in plan.start_instances.items()
         }
         self.unsure: dict[str, bool] = {}
-        self.hollow: dict[str, bool] = {line: not plan.start.get(line) for line in meetings.takers}
+        self.hollow: dict[str, bool] = {line: not plan.start.get(line) for line in compatibility.takers}
         self.limits = limits_of(plan.settings)
-        held = [meetings.content(one) for found in self.instances.values() for one in found] if self.limits else []
+        held = [compatibility.content(one) for found in self.instances.values() for one in found] if self.limits else []
         self.need = need_of(held, plan.settings)
         self.flying: dict[str, dict[str, Met]] = {
             line: {release: self.enter(release, {}) for release in releases} for line, releases in self.routed.items()
@@ -60,7 +60,7 @@ class ClusterState:
 
     def enter(self, release: str, swapped: Mapping[str, Contents]) -> Met:
         """What a request of this release that begins now may meet; `swapped` where this step changes it."""
-        once = self.meetings.once(release)
+        once = self.compatibility.once(release)
         return {folder: swapped.get(folder, self.instances.get(folder, frozenset())) for folder in once}
 
     def mark(self) -> int:
@@ -87,4 +87,4 @@ class ClusterState:
             self._journal.append((table, key, table.pop(key)))
 
 
-__all__ = ["Contents", "Met", "InvariantViolation", "ClusterState"]
+__all__ = ["ClusterState", "Contents", "InvariantViolation", "Met"]

@@ -16,7 +16,7 @@ from rollcast.planner.routing.residency import outside, runs_in, takers
 Content = tuple[str, str]  # (release id, slot): the version that fills this slot of this release
 
 
-class Meetings:
+class Compatibility:
     """Decides, for the releases of one plan, what may meet what."""
 
     def __init__(self, plan: Plan) -> None:
@@ -138,4 +138,4 @@ class Meetings:
         return False
 
 
-__all__ = ["Content", "Meetings"]
+__all__ = ["Compatibility", "Content"]

@@ -18,8 +18,8 @@ from rollcast.planner.base.errors import UnsafePlan
 from rollcast.planner.contracts.edges import wiring
 from rollcast.planner.plan.models import Milestone, Operation, Plan, Rollback, Serving
 from rollcast.planner.releases.releases import LongestRequest, instance_path
-from rollcast.planner.safety.cluster_state import InvariantViolation, ClusterState
-from rollcast.planner.safety.compatibility import Content, Meetings
+from rollcast.planner.safety.cluster_state import ClusterState, InvariantViolation
+from rollcast.planner.safety.compatibility import Compatibility, Content
 from rollcast.planner.safety.reachable import go
 
 
@@ -46,7 +46,7 @@ def violations(plan: Plan) -> Iterator[InvariantViolation]:
 
 def _walk(plan: Plan) -> Iterator[InvariantViolation]:
     """Forwards through all milestones; before each is passed, the way back from every state on the way to it."""
-    world = ClusterState(plan, Meetings(plan))
+    world = ClusterState(plan, Compatibility(plan))
     origin = _Origin(plan)
     before: tuple[object, ...] | None = None
     for milestone in plan.milestones:
@@ -134,7 +134,9 @@ def _back(world: ClusterState, origin: _Origin, milestone: Milestone, way: Rollb
             yield InvariantViolation("reversible", milestone.title, f"the way back leaves {line} with another serving")
     odd = [folder for folder, was in origin.changed_by(operations).items() if not _restored(world, folder, was)]
     if odd:
-        yield InvariantViolation("reversible", milestone.title, f"the way back leaves other instances: {', '.join(sorted(odd))}")
+        yield InvariantViolation(
+            "reversible", milestone.title, f"the way back leaves other instances: {', '.join(sorted(odd))}"
+        )
     world.undo(mark)
 
 
@@ -143,8 +145,8 @@ def _restored(world: ClusterState, folder: str, was: Content | None) -> bool:
     now = world.instances.get(folder)
     if was is None or now is None:
         return was is None and now is None
-    runs = world.meetings.content(was).instance_id
-    return folder not in world.unsure and all(world.meetings.content(one).instance_id == runs for one in now)
+    runs = world.compatibility.content(was).instance_id
+    return folder not in world.unsure and all(world.compatibility.content(one).instance_id == runs for one in now)
 
 
 def _graph(plan: Plan) -> Iterator[InvariantViolation]:
@@ -161,7 +163,9 @@ def _graph(plan: Plan) -> Iterator[InvariantViolation]:
     for operation in plan.operations:
         for earlier in operation.after:
             if milestone_of.get(earlier, operation.milestone + 1) > operation.milestone:
-                yield InvariantViolation("deterministic", operation.id, f"waits for '{earlier}', which does not come before it")
+                yield InvariantViolation(
+                    "deterministic", operation.id, f"waits for '{earlier}', which does not come before it"
+                )
     graph = nx.DiGraph([(a, o.id) for o in plan.operations for a in o.after])
     if not nx.is_directed_acyclic_graph(graph):
         yield InvariantViolation("deterministic", "operations", "they wait for each other in a circle")
@@ -175,7 +179,9 @@ def _graph(plan: Plan) -> Iterator[InvariantViolation]:
             yield from _twice(where, way.operations)
         seen.add(id(way.operations))
         if any(o.kind == "retire" for o in plan.operations_of(way.from_milestone)):
-            yield InvariantViolation("deterministic", f"milestone {way.from_milestone}", "it retires, and has a way back")
+            yield InvariantViolation(
+                "deterministic", f"milestone {way.from_milestone}", "it retires, and has a way back"
+            )
 
 
 def _twice(where: str, operations: Sequence[Operation]) -> Iterator[InvariantViolation]:
@@ -183,7 +189,9 @@ def _twice(where: str, operations: Sequence[Operation]) -> Iterator[InvariantVio
     for operation in operations:
         if operation.kind == "provision" and operation.instance:
             if (operation.milestone, operation.instance) in written:
-                yield InvariantViolation("deterministic", where, f"{operation.instance} is written twice in one milestone")
+                yield InvariantViolation(
+                    "deterministic", where, f"{operation.instance} is written twice in one milestone"
+                )
             written.add((operation.milestone, operation.instance))
 
 
@@ -201,7 +209,9 @@ def _cadence(plan: Plan) -> Iterator[InvariantViolation]:
                 yield InvariantViolation("cadence", milestone.title, f"line {line} serves more than two releases")
         if milestone.kind != "restore" and milestone.lines:
             for line in split.keys() - set(milestone.lines):
-                yield InvariantViolation("cadence", milestone.title, f"line {line} is split while {milestone.step} is analysed")
+                yield InvariantViolation(
+                    "cadence", milestone.title, f"line {line} is split while {milestone.step} is analysed"
+                )
 
 
 def _count(split: dict[str, int], line: str, shares: object) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from rollcast.planner.capacity.fit import Need, excess, need_of, sentence
 from rollcast.planner.plan.models import Milestone, Operation
 from rollcast.planner.plan.precedence import Precedence
-from rollcast.planner.safety.cluster_state import Contents, Met, InvariantViolation, ClusterState
+from rollcast.planner.safety.cluster_state import ClusterState, Contents, InvariantViolation, Met
 from rollcast.planner.safety.compatibility import Content
 
 
@@ -35,7 +35,7 @@ class _Step:
     """The way to one milestone."""
 
     def __init__(self, world: ClusterState, where: str, milestone: Milestone, operations: Sequence[Operation]) -> None:
-        self.world, self.meetings = world, world.meetings
+        self.world, self.compatibility = world, world.compatibility
         self.where, self.milestone = where, milestone
         self.order = Precedence(operations)
         self.shift_of = {o.line or "": o for o in operations if o.kind in ("shift", "flag")}
@@ -50,8 +50,8 @@ class _Step:
 
     def _holds(self, folder: str, content: Content) -> bool:
         """Whether a folder surely holds this already."""
-        wanted = self.meetings.content(content).identity
-        return all(self.meetings.content(one).identity == wanted for one in self.world.instances[folder])
+        wanted = self.compatibility.content(content).identity
+        return all(self.compatibility.content(one).identity == wanted for one in self.world.instances[folder])
 
     def judge(self) -> Iterator[InvariantViolation]:
         for line in sorted(self.to):
@@ -63,7 +63,7 @@ class _Step:
             yield from self._swap(swap)
         for retire in self.retires:
             yield from self._retire(retire)
-        for line in self.meetings.takers:
+        for line in self.compatibility.takers:
             yield from self._taken(line)
         yield from self._capacity()
 
@@ -78,10 +78,10 @@ class _Step:
     def _added(self, line: str, release: str) -> Iterator[InvariantViolation]:
         if release in self.world.routed.get(line, ()) and not self.world.unsure:
             return
-        broken = self.meetings.whole(line, release)
+        broken = self.compatibility.whole(line, release)
         if broken:
             yield self._mixed(release, broken)
-        for slot, folder in self.meetings.folders(release).items():
+        for slot, folder in self.compatibility.folders(release).items():
             yield from self._exists(line, release, slot, folder)
         yield from self._residency(line, release)
         met = self._met_on_entry(line, release)
@@ -92,7 +92,7 @@ class _Step:
     def _exists(self, line: str, release: str, slot: str, folder: str) -> Iterator[InvariantViolation]:
         held = self.world.instances.get(folder)
         if held is not None and folder not in self.world.unsure:
-            if folder not in self.meetings.once(release) and not self.meetings.is_all(held, release, slot):
+            if folder not in self.compatibility.once(release) and not self.compatibility.is_all(held, release, slot):
                 yield self._mixed(release, f"needs {folder}, which holds something else")
             return
         fresh = self.fresh.get(folder)
@@ -103,7 +103,7 @@ class _Step:
 
     def _met_on_entry(self, line: str, release: str) -> Met:
         """Contents that a request may meet, which begins once the line is shifted."""
-        if not self.meetings.once(release):
+        if not self.compatibility.once(release):
             return {}
         shift = self.shift_of.get(line)
         swapped: Met = {folder: frozenset([_content(fresh)]) for folder, fresh in self.fresh.items()}
@@ -114,14 +114,14 @@ class _Step:
         return self.world.enter(release, swapped)
 
     def _residency(self, line: str, release: str) -> Iterator[InvariantViolation]:
-        for what in self.meetings.outside(line, release):
+        for what in self.compatibility.outside(line, release):
             yield self._broken("residency", what)
 
     def _taken(self, line: str) -> Iterator[InvariantViolation]:
         """What a line's requests meet on the lines that take them while it serves nothing."""
         ends, begins = line in self.to and not self.to[line], bool(self.to.get(line))
         mine, found = self.shift_of.get(line), set[str]()
-        for other in self.meetings.takers[line] if ends or self.world.hollow[line] else ():
+        for other in self.compatibility.takers[line] if ends or self.world.hollow[line] else ():
             its = self.shift_of.get(other) if other in self.to else None
             before = self.world.routed.get(other, frozenset())
             in_order = mine is not None and its is not None
@@ -144,19 +144,19 @@ class _Step:
         With `swap`, `met` was met before the content came: where the flow leads from this slot to the other one, a
         request meets only what is there now.
         """
-        once = self.meetings.once(release)
+        once = self.compatibility.once(release)
         slot = once[folder]
-        folders = self.meetings.folders(release)
-        for other in self.meetings.neighbours(line, slot):
+        folders = self.compatibility.folders(release)
+        for other in self.compatibility.neighbours(line, slot):
             place = folders.get(other)
             candidates: frozenset[Content | None] = frozenset([(release, other) if place else None])
             if place in once:
                 candidates = self._beside(place, swap) if swap else frozenset()
-                if swap is None or not self.meetings.leads(release, slot, other):
+                if swap is None or not self.compatibility.leads(release, slot, other):
                     candidates |= met.get(place, frozenset())
             for its in sorted(candidates, key=str):
-                seen = self.meetings.seen(release, content), self.meetings.seen(release, its) if its else None
-                why = self.meetings.pair(line, slot, seen[0], other, seen[1])
+                seen = self.compatibility.seen(release, content), self.compatibility.seen(release, its) if its else None
+                why = self.compatibility.pair(line, slot, seen[0], other, seen[1])
                 if why:
                     yield self._mixed(release, why)
 
@@ -173,7 +173,7 @@ class _Step:
     def _swap(self, swap: Operation) -> Iterator[InvariantViolation]:
         """A new content meets everything in flight that no drain has emptied before it."""
         folder, content = _folder(swap), _content(swap)
-        for line in self.meetings.lines_of(folder):
+        for line in self.compatibility.lines_of(folder):
             for release, met in sorted(self.world.flying.get(line, {}).items()):
                 if folder in met and not self._emptied(line, release, swap):
                     left = self._still(self._left(release, met, swap), swap)
@@ -226,7 +226,7 @@ class _Step:
 
     def _retire(self, retire: Operation) -> Iterator[InvariantViolation]:
         folder = retire.instance or ""
-        for line in self.meetings.lines_of(folder):
+        for line in self.compatibility.lines_of(folder):
             kept = self.to.get(line, self.world.routed.get(line, frozenset()))
             for release in sorted({*self.world.flying.get(line, ()), *kept}):
                 if folder not in self.world.plan.releases[release].instances:
@@ -242,19 +242,19 @@ class _Step:
         most: Need = Counter()
         after: Need = Counter()
         for fresh in self.fresh.values():
-            added = need_of([self.meetings.content(_content(fresh))], settings)
+            added = need_of([self.compatibility.content(_content(fresh))], settings)
             most.update(added)
             after.update(added)
         for swap in self.swaps:
-            new = need_of([self.meetings.content(_content(swap))], settings)
-            old = need_of([self.meetings.content(max(self.world.instances[_folder(swap)]))], settings)
+            new = need_of([self.compatibility.content(_content(swap))], settings)
+            old = need_of([self.compatibility.content(max(self.world.instances[_folder(swap)]))], settings)
             for key in sorted({*new, *old}):
                 most[key] += max(0, new[key] - old[key])
                 after[key] += new[key] - old[key]
         for retire in self.retires:
             held = self.world.instances.get(_folder(retire))
             if held:
-                after.subtract(need_of([self.meetings.content(max(held))], settings))
+                after.subtract(need_of([self.compatibility.content(max(held))], settings))
         return most, after
 
     def _capacity(self) -> Iterator[InvariantViolation]:
@@ -296,10 +296,10 @@ class _Step:
         """Lines whose requests in flight this step may change."""
         lines = dict.fromkeys(self.to)
         for swap in self.swaps:
-            lines.update(dict.fromkeys(self.meetings.lines_of(_folder(swap))))
+            lines.update(dict.fromkeys(self.compatibility.lines_of(_folder(swap))))
         for drain in self.drains:
             for release in drain.drained:
-                lines.update(dict.fromkeys(self.meetings.lines_serving(release)))
+                lines.update(dict.fromkeys(self.compatibility.lines_serving(release)))
         return list(lines)
 
     def _flying_after(self, line: str, halfway: bool) -> dict[str, Met]:

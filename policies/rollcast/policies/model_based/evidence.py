@@ -6,9 +6,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from rollcast.planner.gates.outcomes import Outcomes
+from rollcast.planner.gates.outcomes import Floats, Outcomes
 from rollcast.planner.gates.spec import GateSpec, MetricKind
-from rollcast.planner.gates.outcomes import Floats
 
 MOST_ROWS = 60_000
 CANDIDATES = 120

@@ -141,7 +141,7 @@ def _story_of(failed: AssertionError) -> str:
     """The story of an assertion of an extended machine."""
     text = str(failed).strip().splitlines()
     what = text[0] if text else "its assertion fails"
-    return _LAST[0].tell("An invariant", what) if _LAST[0] is not None else what
+    return _LAST[0].emit("An invariant", what) if _LAST[0] is not None else what
 
 
 @contextmanager

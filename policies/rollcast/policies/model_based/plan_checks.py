@@ -50,7 +50,7 @@ def unplanned(review: Review) -> Iterator[str]:
     yield from _drained(review.plan)
     yield from _overwritten(review.plan)
     yield from _forward(review.plan)
-    yield from _ways_back(review.plan)
+    yield from _rollbacks(review.plan)
     yield from unanswered(review.plan)
     yield from _repeatable(review)
 
@@ -357,7 +357,7 @@ def _forward(plan: Plan) -> Iterator[str]:
             furthest[number, routed.line] = place
 
 
-def _ways_back(plan: Plan) -> Iterator[str]:
+def _rollbacks(plan: Plan) -> Iterator[str]:
     """Up to each point of no return there is a way back, and it ends where the wave began, content included."""
     origin, wave = WorldState(plan.start, plan.start_instances), 0
     state = origin

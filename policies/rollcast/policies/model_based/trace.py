@@ -20,7 +20,7 @@ class Trace:
     start: tuple[str, ...]
     steps: list[str] = field(default_factory=list)
 
-    def tell(self, rule: str, what: str, remedy: str, state: Sequence[str], affected: Sequence[str]) -> str:
+    def emit(self, rule: str, what: str, remedy: str, state: Sequence[str], affected: Sequence[str]) -> str:
         """The whole story in plain text."""
         lines = [f"{rule} does not hold: {what}", "", *_block("Start", self.start)]
         steps = self.steps or ["nothing has happened yet"]

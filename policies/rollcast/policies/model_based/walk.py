@@ -336,13 +336,13 @@ class Walk:
 
     def broken(self, rule: str, what: str, remedy: str = "") -> None:
         """Raises Broken with the story so far."""
-        raise Counterexample(self.tell(rule, what, remedy))
+        raise Counterexample(self.emit(rule, what, remedy))
 
-    def tell(self, rule: str, what: str, remedy: str = "") -> str:
+    def emit(self, rule: str, what: str, remedy: str = "") -> str:
         """The story so far, of a rule that does not hold."""
         state = self.state
         shown = [state.where, *serving_in_words(self.plan, state.serving)]
-        return self.story.tell(rule, what, remedy, shown, list(self._affected(state)))
+        return self.story.emit(rule, what, remedy, shown, list(self._affected(state)))
 
     def _affected(self, state: State) -> Iterator[str]:
         """Who is served by what the rollout brings, with users to name."""
@@ -374,4 +374,4 @@ def _operation_in_words(operation: Operation, reach: Reach) -> str:
     return f"{way}{operation.kind} {operation.component or ''} {what}{where}".replace("  ", " ")
 
 
-__all__ = ["StageEvidence", "Plan", "Violation", "Walk"]
+__all__ = ["Plan", "StageEvidence", "Violation", "Walk"]

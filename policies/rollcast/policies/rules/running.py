@@ -70,7 +70,9 @@ def run(work: Callable[[], T], limit_s: float) -> Returned[T] | BrokenRule | Dec
         thread.join(limit_s)
         if thread.is_alive():
             _stop(thread)
-    return answers[0] if answers else BrokenRule(f"it did not end within {limit_s:g} s; make it faster, or give limit_s")
+    return (
+        answers[0] if answers else BrokenRule(f"it did not end within {limit_s:g} s; make it faster, or give limit_s")
+    )
 
 
 def _stop(thread: threading.Thread) -> None:

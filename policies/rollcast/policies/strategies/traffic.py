@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rollcast.planner.declaration.models import Price
 from rollcast.simulator.base.draws import name_number
 from rollcast.simulator.engines.interface import CapacityChange, Disturbances, Slowdown
-from rollcast.simulator.stations.network import Network, Path, StationSpec, PathStep
+from rollcast.simulator.stations.network import Network, Path, PathStep, StationSpec
 from rollcast.simulator.stations.profiles import Profile, parse
 from rollcast.simulator.traffic.recording import Traffic
 

@@ -9,7 +9,7 @@ import numpy as np
 from rollcast.planner.declaration.models import Price
 from rollcast.simulator.base.draws import Floats
 from rollcast.simulator.engines.interface import Batch, Demand, Engine, Visits
-from rollcast.simulator.stations.network import Network, Path, StationSpec, PathStep, overhead_of
+from rollcast.simulator.stations.network import Network, Path, PathStep, StationSpec, overhead_of
 from rollcast.simulator.stations.profiles import Profile
 from rollcast.simulator.traffic.recording import Traffic
 

@@ -42,7 +42,7 @@ def must_compile(name: Name) -> bool:
 
 
 @dataclass(frozen=True)
-class Maker:
+class EngineFactory:
     """Makes engines for runs: the same for every process."""
 
     network: Network

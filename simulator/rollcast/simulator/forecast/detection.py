@@ -26,7 +26,7 @@ _OWN = 1 << 20  # detection's runs have luck of their own
 
 
 @dataclass(frozen=True)
-class Question:
+class DetectionCase:
     """One regression to look for."""
 
     gate: GateSpec
@@ -34,7 +34,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Answer:
+class DetectionResult:
     """One replay of it."""
 
     caught: bool
@@ -43,10 +43,10 @@ class Answer:
     users: int
 
 
-def questions(stage: RunInputs) -> list[Question]:
+def questions(stage: RunInputs) -> list[DetectionCase]:
     """Every regression that can be injected."""
-    plan = stage.scene.plan
-    found: dict[tuple[str, float], Question] = {}
+    plan = stage.inputs.plan
+    found: dict[tuple[str, float], DetectionCase] = {}
     for line in plan.lines.values():
         for gate in line.rollout.gates:
             component = _component(stage, gate)
@@ -54,48 +54,48 @@ def questions(stage: RunInputs) -> list[Question]:
                 worse = gate.margin * size * (-1 if gate.better == "higher" and gate.kind is MetricKind.MEAN else 1)
                 injection = Injection(gate.metric, worse, component) if component else None
                 if injection is not None and _possible(stage, gate, injection):
-                    found.setdefault((gate.metric, size), Question(gate, injection))
+                    found.setdefault((gate.metric, size), DetectionCase(gate, injection))
     return list(found.values())
 
 
 def _component(stage: RunInputs, gate: GateSpec) -> str | None:
-    changed = changed_slots(stage.scene.plan)
+    changed = changed_slots(stage.inputs.plan)
     for slot in changed:
-        for release in stage.scene.plan.releases.values():
+        for release in stage.inputs.plan.releases.values():
             if slot in release.slots and gate.metric in release.slots[slot].artifact.evaluations:
                 return slot
-    own = [slot for slot in changed if any(spec.slot == slot for spec in stage.scene.network.stations)]
+    own = [slot for slot in changed if any(spec.slot == slot for spec in stage.inputs.network.stations)]
     return next(iter(own if gate.kind is MetricKind.QUANTILE else changed), None)
 
 
 def _possible(stage: RunInputs, gate: GateSpec, injection: Injection) -> bool:
     if gate.kind is MetricKind.QUANTILE:
         try:
-            return bool(slowness([injection], stage.scene.plan, stage.scene.network)) and injection.latency
+            return bool(slowness([injection], stage.inputs.plan, stage.inputs.network)) and injection.latency
         except SimulatorError:
             return False
-    return any(metric.name == gate.metric for metric in stage.scene.metrics)
+    return any(metric.name == gate.metric for metric in stage.inputs.metrics)
 
 
-def ask(stage: RunInputs, question: Question, seed: int, run: int) -> Answer:
+def ask(stage: RunInputs, question: DetectionCase, seed: int, run: int) -> DetectionResult:
     """One replay of a regression."""
     own = seed_of(seed, _OWN + run)
     injections = [*stage.injections, question.injection]
     maker = replace(
-        stage.maker, injected=Disturbances(slow=slowness(injections, stage.scene.plan, stage.scene.network))
+        stage.maker, injected=Disturbances(slow=slowness(injections, stage.inputs.plan, stage.inputs.network))
     )
     rates = rates_of(replace(stage, injections=tuple(injections)), own)
-    found = replay(stage.scene, maker.make(own, True), own, rates, beyond=False)
-    bad = carriers(stage.scene.plan, stage.scene.network, question.injection.component)
+    found = replay(stage.inputs, maker.make(own, True), own, rates, beyond=False)
+    bad = carriers(stage.inputs.plan, stage.inputs.network, question.injection.component)
     requests = np.arange(found.requests, dtype=np.int64)
-    met = requests[np.isin(found.journal.columns.path[requests], bad)]
-    began_s = float(found.journal.columns.arrival_s[met[0]]) if len(met) else found.duration_s
-    users = len(np.unique(stage.scene.traffic.key[found.journal.row(met)]))
+    met = requests[np.isin(found.request_log.columns.path[requests], bad)]
+    began_s = float(found.request_log.columns.arrival_s[met[0]]) if len(met) else found.duration_s
+    users = len(np.unique(stage.inputs.traffic.key[found.request_log.row(met)]))
     caught = found.ending == "rolled_back" and found.metric == question.gate.metric
-    return Answer(caught, found.duration_s - began_s, len(met), users)
+    return DetectionResult(caught, found.duration_s - began_s, len(met), users)
 
 
-def detection_of(question: Question, answers: Sequence[Answer]) -> Detection:
+def detection_of(question: DetectionCase, answers: Sequence[DetectionResult]) -> Detection:
     """What the replays of one regression say."""
     caught = [answer for answer in answers if answer.caught]
     seconds, requests, users = (

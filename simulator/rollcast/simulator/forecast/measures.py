@@ -10,8 +10,8 @@ from rollcast.planner.base.audiences import matches, parse
 from rollcast.planner.gates.spec import GateSpec, MetricKind
 from rollcast.planner.plan.models import EVERYONE, Plan
 from rollcast.simulator.base.draws import Floats, Ints
-from rollcast.simulator.replay.inputs import Scene
-from rollcast.simulator.replay.request_log import Bools, Journal
+from rollcast.simulator.replay.inputs import ReplayInputs
+from rollcast.simulator.replay.request_log import Bools, RequestLog
 
 _ALWAYS = ("latency_p50_s", "latency_p95_s", "latency_p99_s", "error_rate", "cost_usd")
 _STREAMED = ("ttft_p50_s", "ttft_p95_s", "ttft_p99_s")
@@ -45,13 +45,13 @@ def audiences_of(plan: Plan) -> tuple[str, ...]:
     return tuple(dict.fromkeys((EVERYONE, *named)))
 
 
-def members(scene: Scene, audience: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def members(inputs: ReplayInputs, audience: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Which rows of the trace belong to an audience."""
     if audience == EVERYONE:
-        return np.ones(len(scene.traffic), np.bool_)
-    rule = parse(scene.plan.audiences[audience])
-    inside = np.array([matches(rule, attributes) for attributes in scene.traffic.classes], np.bool_)
-    return inside[scene.traffic.attributes]
+        return np.ones(len(inputs.traffic), np.bool_)
+    rule = parse(inputs.plan.audiences[audience])
+    inside = np.array([matches(rule, attributes) for attributes in inputs.traffic.classes], np.bool_)
+    return inside[inputs.traffic.attributes]
 
 
 def measures(specs: Sequence[GateSpec], values: Mapping[str, Floats], chosen: Ints | Bools) -> dict[str, float]:
@@ -78,9 +78,9 @@ def _mean(spec: GateSpec, known: Floats) -> float:
     return float(known.mean())
 
 
-def table_of(journal: Journal, requests: Ints, specs: Sequence[GateSpec]) -> dict[str, Floats]:
+def table_of(request_log: RequestLog, requests: Ints, specs: Sequence[GateSpec]) -> dict[str, Floats]:
     """The values of all fields that the metrics read."""
-    return dict(journal.values(requests, dict.fromkeys(spec.reads for spec in specs)))
+    return dict(request_log.values(requests, dict.fromkeys(spec.reads for spec in specs)))
 
 
 def batch_differences(spec: GateSpec, baseline: Floats, rollout: Floats) -> Floats:

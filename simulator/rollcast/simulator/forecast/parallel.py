@@ -35,14 +35,14 @@ def workers_of(asked: int | None) -> int:
 
 
 def work(
-    function: Callable[[int], Result], pieces: Sequence[int], workers: int | None, tell: Callable[[int], None]
+    function: Callable[[int], Result], pieces: Sequence[int], workers: int | None, emit: Callable[[int], None]
 ) -> PieceResults[Result]:
-    """`function` of every piece. `tell` is called with how many are done."""
+    """`function` of every piece. `emit` is called with how many are done."""
     done: PieceResults[Result] = PieceResults()
     try:
         for batch in _each(function, pieces, workers_of(workers)):
             done.results.update(batch)
-            tell(len(done.results))
+            emit(len(done.results))
     except KeyboardInterrupt:
         if not done.results:
             raise

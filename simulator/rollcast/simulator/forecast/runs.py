@@ -11,16 +11,16 @@ from rollcast.planner.gates.spec import GateSpec
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.rollout.state_machine import arms_of
 from rollcast.simulator.base.draws import Floats, Ints, Purpose, uniform
-from rollcast.simulator.engines.choice import Maker
+from rollcast.simulator.engines.choice import EngineFactory
 from rollcast.simulator.engines.interface import Demand
 from rollcast.simulator.forecast.measures import batch_differences, measures, table_of
 from rollcast.simulator.forecast.models import Known, Moment
 from rollcast.simulator.forecast.timeline import known, timeline
 from rollcast.simulator.replay.faults import Injection, inject_rates
-from rollcast.simulator.replay.inputs import Scene
-from rollcast.simulator.replay.outcomes import Beliefs
+from rollcast.simulator.replay.inputs import ReplayInputs
+from rollcast.simulator.replay.outcomes import Priors
 from rollcast.simulator.replay.replay import Ending, Replay, StageRecord, counterfactual, replay
-from rollcast.simulator.replay.request_log import Journal
+from rollcast.simulator.replay.request_log import RequestLog
 
 Pair = tuple[float, float]  # without the rollout, with it
 
@@ -62,11 +62,11 @@ class Run:
 class RunInputs:
     """What runs need of a forecast: the scene, what is known of outcomes, what is measured, how an engine is made."""
 
-    scene: Scene
-    beliefs: Beliefs
+    inputs: ReplayInputs
+    priors: Priors
     specs: tuple[GateSpec, ...]
     audiences: Mapping[str, np.ndarray[tuple[int], np.dtype[np.bool_]]]
-    maker: Maker
+    maker: EngineFactory
     injections: tuple[Injection, ...] = ()
 
 
@@ -77,10 +77,10 @@ def seed_of(seed: int, run: int) -> int:
 
 def rates_of(stage: RunInputs, own: int) -> Floats:
     """Failure rates of one run, with what is injected."""
-    rates = stage.beliefs.rates(own)
+    rates = stage.priors.rates(own)
     if stage.injections:
-        scene = stage.scene
-        inject_rates(rates, stage.injections, scene.plan, scene.network, stage.beliefs.metrics)
+        inputs = stage.inputs
+        inject_rates(rates, stage.injections, inputs.plan, inputs.network, stage.priors.metrics)
     return rates
 
 
@@ -89,19 +89,21 @@ def one_run(stage: RunInputs, seed: int, run: int) -> Run:
     own = seed_of(seed, run)
     rates = rates_of(stage, own)
     engine = stage.maker.make(own, True)
-    rollout = replay(stage.scene, engine, own, rates)
-    baseline = counterfactual(stage.scene, stage.maker.make(own, False), own, rates, rollout.requests)
+    rollout = replay(stage.inputs, engine, own, rates)
+    baseline = counterfactual(stage.inputs, stage.maker.make(own, False), own, rates, rollout.requests)
     return summary(stage, rollout, baseline, rollout.demand, keep_batches=run == 0)
 
 
-def summary(stage: RunInputs, rollout: Replay, baseline: Journal, demand: tuple[Demand, ...], *, keep_batches: bool) -> Run:
+def summary(
+    stage: RunInputs, rollout: Replay, baseline: RequestLog, demand: tuple[Demand, ...], *, keep_batches: bool
+) -> Run:
     """The numbers of a run."""
     requests = np.arange(rollout.requests, dtype=np.int64)
     before = table_of(baseline, requests, stage.specs)
-    after = table_of(rollout.journal, requests, stage.specs)
+    after = table_of(rollout.request_log, requests, stage.specs)
     metrics: dict[tuple[str, str], Pair] = {}
     batches: dict[tuple[str, str], Floats] = {}
-    rows = rollout.journal.row(requests)
+    rows = rollout.request_log.row(requests)
     for audience, members in stage.audiences.items():
         inside = members[rows]
         without, having = (measures(stage.specs, values, inside) for values in (before, after))
@@ -110,14 +112,14 @@ def summary(stage: RunInputs, rollout: Replay, baseline: Journal, demand: tuple[
             if keep_batches:
                 b, a = before[spec.reads][inside], after[spec.reads][inside]
                 batches[audience, spec.metric] = batch_differences(spec, b, a)
-    stages = [_met(rollout, record, stage.scene.plan) for record in rollout.stages if record.milestone >= 0]
-    exposed = _exposed(stages, stage.scene.trials)
+    stages = [_met(rollout, record, stage.inputs.plan) for record in rollout.stages if record.milestone >= 0]
+    exposed = _exposed(stages, stage.inputs.trials)
     return Run(
         rollout.ending, rollout.reason, rollout.metric, rollout.duration_s, rollout.requests, metrics, batches,
-        len(exposed), len(np.unique(stage.scene.traffic.key[rollout.journal.row(exposed)])),
+        len(exposed), len(np.unique(stage.inputs.traffic.key[rollout.request_log.row(exposed)])),
         tuple(_stages(stage.specs, stages, before, after)), demand,
-        float(np.nanmax(rollout.journal.done_s[requests])) if len(requests) else 0.0,
-        timeline(rollout.journal, rollout.requests, rollout.duration_s),
+        float(np.nanmax(rollout.request_log.done_s[requests])) if len(requests) else 0.0,
+        timeline(rollout.request_log, rollout.requests, rollout.duration_s),
         known(rollout.looks) if keep_batches else (),
     )  # fmt: skip
 
@@ -136,7 +138,7 @@ def _met(rollout: Replay, record: StageRecord, plan: Plan) -> _Met:
     arms = arms_of(plan, record.milestone)
     if arms is None:
         return _Met(record, requests, np.zeros(0, np.int64))
-    compared, new = rollout.journal.sides(requests, arms)
+    compared, new = rollout.request_log.sides(requests, arms)
     # A milestone without gates is about all requests that came meanwhile.
     return _Met(record, requests if record.arms is None else compared, compared[new])
 

@@ -8,17 +8,17 @@ from functools import partial
 
 from rollcast.planner.plan.models import Plan
 from rollcast.simulator.base.errors import SimulatorError
-from rollcast.simulator.engines.choice import Maker, choose
+from rollcast.simulator.engines.choice import EngineFactory, choose
 from rollcast.simulator.engines.interface import Disturbances
-from rollcast.simulator.forecast.detection import Answer, Question, ask, detection_of, questions
+from rollcast.simulator.forecast.detection import DetectionCase, DetectionResult, ask, detection_of, questions
 from rollcast.simulator.forecast.measures import audiences_of, members, specs_of
 from rollcast.simulator.forecast.models import Detection, Forecast
 from rollcast.simulator.forecast.parallel import work
 from rollcast.simulator.forecast.runs import Run, RunInputs, one_run
 from rollcast.simulator.forecast.summary import forecast_of
 from rollcast.simulator.replay.faults import parse_faults, parse_injection, slowness
-from rollcast.simulator.replay.inputs import Scene
-from rollcast.simulator.replay.outcomes import Beliefs, drawn_metrics
+from rollcast.simulator.replay.inputs import ReplayInputs
+from rollcast.simulator.replay.outcomes import Priors, drawn_metrics
 from rollcast.simulator.stations.network import network_of
 from rollcast.simulator.stations.profiles import LlmProfile, RemoteProfile
 from rollcast.simulator.traffic.recording import Traffic
@@ -50,8 +50,8 @@ def simulate(
         raise SimulatorError(f"{runs} runs say nothing. Ask for at least one with --runs.")
     stage, said = stage_of(plan, traffic, engine, inject, faults)
     pieces = _pieces(stage, runs, detect)
-    tell = (lambda done: progress(done, len(pieces.all))) if progress is not None else (lambda done: None)
-    found = work(partial(_piece, pieces, seed), range(len(pieces.all)), workers, tell)
+    emit = (lambda done: progress(done, len(pieces.all))) if progress is not None else (lambda done: None)
+    found = work(partial(_piece, pieces, seed), range(len(pieces.all)), workers, emit)
     made = [found.results[i] for i in range(runs) if i in found.results]
     finished = [run for run in made if isinstance(run, Run)]
     if not finished:
@@ -68,7 +68,7 @@ class _Pieces:
 
     stage: RunInputs
     runs: int
-    questions: tuple[Question, ...]
+    questions: tuple[DetectionCase, ...]
     each: int
 
     @property
@@ -84,19 +84,19 @@ def _pieces(stage: RunInputs, runs: int, detect: int | None) -> _Pieces:
     return _Pieces(stage, runs, tuple(questions(stage)) if each else (), each)
 
 
-def _piece(pieces: _Pieces, seed: int, number: int) -> Run | Answer:
+def _piece(pieces: _Pieces, seed: int, number: int) -> Run | DetectionResult:
     if number < pieces.runs:
         return one_run(pieces.stage, seed, number)
     which, run = divmod(number - pieces.runs, pieces.each)
     return ask(pieces.stage, pieces.questions[which], seed, run)
 
 
-def _detection(pieces: _Pieces, results: dict[int, Run | Answer]) -> tuple[Detection, ...]:
+def _detection(pieces: _Pieces, results: dict[int, Run | DetectionResult]) -> tuple[Detection, ...]:
     found = []
     for which, question in enumerate(pieces.questions):
         first = pieces.runs + which * pieces.each
         answers = [results[i] for i in range(first, first + pieces.each) if i in results]
-        known = [answer for answer in answers if isinstance(answer, Answer)]
+        known = [answer for answer in answers if isinstance(answer, DetectionResult)]
         if known:
             found.append(detection_of(question, known))
     return tuple(found)
@@ -115,16 +115,16 @@ def stage_of(
     gates = [gate for line in plan.lines.values() for gate in line.rollout.gates]
     metrics = drawn_metrics(gates)
     injections = tuple(parse_injection(text, plan, metrics) for text in inject)
-    scene = Scene(plan, network, traffic, metrics)
+    inputs = ReplayInputs(plan, network, traffic, metrics)
     streams = any(
         isinstance(spec.profile, LlmProfile)
         or (isinstance(spec.profile, RemoteProfile) and spec.profile.first_token_s is not None)
         for spec in network.stations
     )
     injected = Disturbances(slow=slowness(injections, plan, network))
-    maker = Maker(network, traffic, name, parse_faults(faults, network), injected)
-    audiences = {audience: members(scene, audience) for audience in audiences_of(plan)}
-    beliefs = Beliefs(plan, network, metrics, scene.segments)
+    maker = EngineFactory(network, traffic, name, parse_faults(faults, network), injected)
+    audiences = {audience: members(inputs, audience) for audience in audiences_of(plan)}
+    priors = Priors(plan, network, metrics, inputs.segments)
     said = [why] if why else []
     said += [f"injected: {injection}" for injection in injections] + [f"fault: {text}" for text in faults]
-    return RunInputs(scene, beliefs, specs_of(plan, streams), audiences, maker, injections), said
+    return RunInputs(inputs, priors, specs_of(plan, streams), audiences, maker, injections), said

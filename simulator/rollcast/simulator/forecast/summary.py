@@ -17,7 +17,6 @@ from rollcast.simulator.forecast.measures import SLO, guarded
 from rollcast.simulator.forecast.models import (
     Detection,
     Duration,
-    TimeToEnd,
     Exposure,
     Forecast,
     Interval,
@@ -27,10 +26,11 @@ from rollcast.simulator.forecast.models import (
     Reason,
     StageForecast,
     StationForecast,
+    TimeToEnd,
 )
 from rollcast.simulator.forecast.runs import Pair, Run, RunInputs, StageOutcome
 from rollcast.simulator.forecast.timeline import banded
-from rollcast.simulator.replay.durations import OperationTimes as OperationDurations
+from rollcast.simulator.replay.durations import OperationTimes
 from rollcast.simulator.replay.replay import Ending
 from rollcast.simulator.stations.network import OVERHEAD
 
@@ -51,7 +51,7 @@ def forecast_of(
     interrupted: bool = False,
 ) -> Forecast:
     """The forecast that the finished runs make."""
-    plan = stage.scene.plan
+    plan = stage.inputs.plan
     endings = Counter(run.ending for run in runs)
     share = {ending: endings[ending] / len(runs) for ending in get_args(Ending)}
     intervals = {ending: share_interval(endings[ending], len(runs)) for ending in get_args(Ending)}
@@ -61,10 +61,10 @@ def forecast_of(
         plan_digest=plan.digest, seed=seed, runs=len(runs), engine=engine,
         outcome=OutcomeForecast(**share), outcome_interval=OutcomeIntervals(**intervals),
         duration_s=_duration(durations), ends_after_s=_ends(runs),
-        duration_interval_s=spread(durations), requests=len(stage.scene.traffic),
+        duration_interval_s=spread(durations), requests=len(stage.inputs.traffic),
         requests_replayed=float(np.mean([run.requests for run in runs])), metrics=tuple(_metrics(stage, runs)),
         exposure=_exposure(runs), detection=detection, stages=tuple(_stages(stage, runs)),
-        assumptions=(*_assumptions(stage, runs), *said), traffic=stage.scene.traffic.source,
+        assumptions=(*_assumptions(stage, runs), *said), traffic=stage.inputs.traffic.source,
         pipeline=plan.pipeline, environment=plan.environment, reasons=tuple(_reasons(runs)), stations=stations,
         warnings=tuple(_warnings(stage, stations)), runs_asked=asked, interrupted=interrupted,
         timeline=banded([run.timeline for run in runs], ENOUGH_RUNS), evidence=runs[0].evidence,
@@ -98,11 +98,11 @@ def spread(values: Floats) -> Interval | None:
 
 
 def _metrics(stage: RunInputs, runs: Sequence[Run]) -> Iterable[MetricForecast]:
-    watched = guarded(stage.scene.plan)
+    watched = guarded(stage.inputs.plan)
     for audience in stage.audiences:
         for spec in stage.specs:
             key = (audience, spec.metric)
-            yield _metric(stage.scene.plan, spec, audience, [run.metrics[key] for run in runs], watched, runs[0], key)
+            yield _metric(stage.inputs.plan, spec, audience, [run.metrics[key] for run in runs], watched, runs[0], key)
 
 
 def _first(plan: Plan) -> bool:
@@ -166,8 +166,8 @@ def _exposure(runs: Sequence[Run]) -> Exposure:
 
 
 def _stages(stage: RunInputs, runs: Sequence[Run]) -> Iterable[StageForecast]:
-    watched = guarded(stage.scene.plan)
-    for milestone in stage.scene.plan.milestones:
+    watched = guarded(stage.inputs.plan)
+    for milestone in stage.inputs.plan.milestones:
         found: list[StageOutcome] = [
             outcome for run in runs for outcome in run.stages if outcome.milestone == milestone.index
         ]
@@ -175,7 +175,7 @@ def _stages(stage: RunInputs, runs: Sequence[Run]) -> Iterable[StageForecast]:
         entered = np.array([outcome.entered_s for outcome in found])
         audience = milestone.audience or "everyone"
         metrics = [
-            _metric(stage.scene.plan, spec, audience, [o.metrics[spec.metric] for o in found], watched)
+            _metric(stage.inputs.plan, spec, audience, [o.metrics[spec.metric] for o in found], watched)
             for spec in stage.specs
             if found
         ]
@@ -200,11 +200,11 @@ def _reasons(runs: Sequence[Run]) -> Iterable[Reason]:
 
 
 def _stations(stage: RunInputs, runs: Sequence[Run]) -> Iterable[StationForecast]:
-    for i, spec in enumerate(stage.scene.network.stations):
+    for i, spec in enumerate(stage.inputs.network.stations):
         if spec.slot.endswith(OVERHEAD):
             continue
         own: list[Demand] = [run.demand[i] for run in runs]
-        lasted = [max(run.duration_s, stage.scene.traffic.span_s) for run in runs]
+        lasted = [max(run.duration_s, stage.inputs.traffic.span_s) for run in runs]
         used = np.array([d.busy_s / (d.servers * t) if t else 0.0 for d, t in zip(own, lasted, strict=True)])
         queues = np.array([d.longest_queue for d in own], np.float64)
         busy = float(used.mean())
@@ -232,7 +232,7 @@ def _warnings(stage: RunInputs, stations: Sequence[StationForecast]) -> Iterable
                 f"{station.component} ({station.artifact}) can't keep up{since}: it is {station.utilization:.0%} busy. "
                 "Its latencies grow for as long as this traffic lasts; give it replicas, or lower --scale."
             )
-    if _first(stage.scene.plan):
+    if _first(stage.inputs.plan):
         yield "nothing is live, so a first release is compared with nothing: no baseline, difference or limit"
     for audience, inside in stage.audiences.items():
         if not inside.any():
@@ -240,24 +240,24 @@ def _warnings(stage: RunInputs, stations: Sequence[StationForecast]) -> Iterable
 
 
 def _assumptions(stage: RunInputs, runs: Sequence[Run]) -> Iterable[str]:
-    scene = stage.scene
-    yield from scene.traffic.assumptions
-    if any(run.requests > len(scene.traffic) for run in runs):
-        yield f"the rollout lasts longer than the trace ({scene.traffic.span_s:.0f} s), which is repeated"
-    for belief in stage.beliefs.beliefs:
-        yield belief.sentence()
-    durations = OperationDurations(scene.plan)
-    for milestone in scene.plan.milestones:
-        durations.of(scene.plan.operations_of(milestone.index))
+    inputs = stage.inputs
+    yield from inputs.traffic.assumptions
+    if any(run.requests > len(inputs.traffic) for run in runs):
+        yield f"the rollout lasts longer than the trace ({inputs.traffic.span_s:.0f} s), which is repeated"
+    for prior in stage.priors.priors:
+        yield prior.sentence()
+    durations = OperationTimes(inputs.plan)
+    for milestone in inputs.plan.milestones:
+        durations.of(inputs.plan.operations_of(milestone.index))
     yield from durations.assumptions()
-    yield from _in_place(scene.plan)
+    yield from _in_place(inputs.plan)
     slo = next((spec for spec in stage.specs if spec.metric == SLO), None)
-    if slo is not None and SLO not in guarded(scene.plan):
+    if slo is not None and SLO not in guarded(inputs.plan):
         yield (
             f"{SLO}: no gate declares an objective, so it is the share of answers within the declared timeout, "
             f"{slo.slo_s:g} s"
         )
-    unprofiled = sorted({slot for path in scene.network.paths for slot in path.unprofiled})
+    unprofiled = sorted({slot for path in inputs.network.paths for slot in path.unprofiled})
     if unprofiled:
         yield f"no profile for {', '.join(unprofiled)}: these take no time"
     if len(runs) < ENOUGH_RUNS:

@@ -9,16 +9,16 @@ import numpy as np
 
 from rollcast.simulator.forecast.models import Interval, Known, Moment
 from rollcast.simulator.replay.replay import Look
-from rollcast.simulator.replay.request_log import Journal
+from rollcast.simulator.replay.request_log import RequestLog
 
 SLICES = 96
 MOST_LOOKS = 96
 Timeline = tuple[Moment, ...]
 
 
-def timeline(journal: Journal, requests: int, duration_s: float, slices: int = SLICES) -> tuple[Moment, ...]:
+def timeline(request_log: RequestLog, requests: int, duration_s: float, slices: int = SLICES) -> tuple[Moment, ...]:
     """Equal slices from the start of a rollout to a little after its end. Refused requests count under no release."""
-    arrival_s, path = journal.columns.arrival_s[:requests], journal.columns.path[:requests]
+    arrival_s, path = request_log.columns.arrival_s[:requests], request_log.columns.path[:requests]
     inside = arrival_s <= 1.2 * duration_s
     arrival_s, path = arrival_s[inside], path[inside]
     if not len(arrival_s):
@@ -29,7 +29,7 @@ def timeline(journal: Journal, requests: int, duration_s: float, slices: int = S
     total = np.bincount(place, minlength=slices)
     of_release = {
         release: np.bincount(place[path == index], minlength=slices)
-        for release, index in journal.scene.network.path_of.items()
+        for release, index in request_log.inputs.network.path_of.items()
         if (path == index).any()
     }
     return tuple(

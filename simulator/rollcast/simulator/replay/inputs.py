@@ -19,7 +19,7 @@ from rollcast.simulator.traffic.recording import Traffic
 Units = npt.NDArray[np.uint64]
 
 
-class Scene:
+class ReplayInputs:
     """What all replays of one forecast share: plan, network, traffic, routing, prices, metrics."""
 
     def __init__(self, plan: Plan, network: Network, traffic: Traffic, metrics: Sequence[Metric]) -> None:

@@ -61,7 +61,7 @@ def drawn_metrics(gates: Sequence[GateSpec]) -> tuple[Metric, ...]:
 
 
 @dataclass(frozen=True)
-class Belief:
+class Prior:
     """What is known of one metric: which artifacts have counts, which changes are assumed not to matter."""
 
     metric: Metric
@@ -80,35 +80,35 @@ class Belief:
         )
 
 
-class Beliefs:
+class Priors:
     """Rates of all drawn metrics for every path of a network."""
 
     def __init__(self, plan: Plan, network: Network, metrics: Sequence[Metric], segments: Sequence[str]) -> None:
         self.plan, self.network, self.metrics, self.segments = plan, network, tuple(metrics), tuple(segments)
-        self.beliefs = tuple(self._belief(metric) for metric in metrics)
+        self.priors = tuple(self._belief(metric) for metric in metrics)
         self._start = {share.release for shares in plan.start.values() for share in shares}
 
-    def _belief(self, metric: Metric) -> Belief:
+    def _belief(self, metric: Metric) -> Prior:
         counted = {}
         for release in self.plan.releases.values():
             for version in release.slots.values():
                 found = version.artifact.evaluations.get(metric.name)
                 if found is not None:
                     counted[version.reference] = (found.failures, found.total)
-        return Belief(metric, counted, not counted)
+        return Prior(metric, counted, not counted)
 
     def rates(self, seed: int) -> Floats:
         """Failure rates [metric, path, segment] of one run. The last segment is every request without a known one."""
         shape = (len(self.metrics), len(self.network.paths), len(self.segments) + 1)
         found = np.zeros(shape)
-        for m, belief in enumerate(self.beliefs):
+        for m, prior in enumerate(self.priors):
             for p, path in enumerate(self.network.paths):
                 release = self.plan.releases[path.release]
                 for s, segment in enumerate((*self.segments, None)):
                     found[m, p, s] = (
-                        self._prior(release, belief.metric, seed)
-                        if belief.wide
-                        else _posterior(release, belief.metric, segment, seed)
+                        self._prior(release, prior.metric, seed)
+                        if prior.wide
+                        else _posterior(release, prior.metric, segment, seed)
                     )
         return found
 

@@ -18,8 +18,8 @@ from rollcast.planner.rollout.state_machine import Arms, Finished, Hold, Observe
 from rollcast.simulator.base.draws import Floats, Ints
 from rollcast.simulator.engines.interface import Batch, Demand, Engine
 from rollcast.simulator.replay.durations import OperationTimes
-from rollcast.simulator.replay.inputs import Scene
-from rollcast.simulator.replay.request_log import Journal
+from rollcast.simulator.replay.inputs import ReplayInputs
+from rollcast.simulator.replay.request_log import RequestLog
 from rollcast.simulator.replay.routing import REFUSED, RoutingTable
 from rollcast.simulator.traffic.arrivals import Arrivals
 
@@ -60,7 +60,7 @@ class Replay:
     reason: str
     duration_s: float
     requests: int
-    journal: Journal
+    request_log: RequestLog
     stages: tuple[StageRecord, ...] = field(default=())
     metric: str = ""  # the gate that ended it by a rollback
     demand: tuple[Demand, ...] = ()
@@ -70,16 +70,16 @@ class Replay:
 class Replayer:
     """Drives one engine through time."""
 
-    def __init__(self, scene: Scene, engine: Engine, seed: int, rates: Floats) -> None:
-        self.scene, self.engine, self.arrivals = scene, engine, Arrivals(scene.traffic)
+    def __init__(self, inputs: ReplayInputs, engine: Engine, seed: int, rates: Floats) -> None:
+        self.inputs, self.engine, self.arrivals = inputs, engine, Arrivals(inputs.traffic)
         self.now_s = 0.0
         self.submitted = 0
-        self.journal = Journal(scene, seed, self.arrivals, rates)
-        self.table: RoutingTable = scene.routing.table(scene.plan.start)
+        self.request_log = RequestLog(inputs, seed, self.arrivals, rates)
+        self.table: RoutingTable = inputs.routing.table(inputs.plan.start)
 
     def serve(self, serving: Serving) -> None:
         """From now on, requests are routed like this."""
-        self.table = self.scene.routing.table(serving)
+        self.table = self.inputs.routing.table(serving)
 
     def advance(self, until_s: float) -> Ints:
         """Serves everything that arrives before `until_s`; the requests that ended before it."""
@@ -87,19 +87,19 @@ class Replayer:
         requests = np.arange(self.submitted, upto, dtype=np.int64)
         rows = requests % self.arrivals.rows
         path, times = self.table.path[rows], self.arrivals.times(requests)
-        self.journal.admit(requests, times, path, self.table.place[rows], self.table.places)
+        self.request_log.admit(requests, times, path, self.table.place[rows], self.table.places)
         served = path != REFUSED
         self.engine.submit(Batch(requests[served], times[served], rows[served], path[served]))
         self.submitted, self.now_s = upto, until_s
-        return self.journal.complete(self.engine.advance(until_s))
+        return self.request_log.complete(self.engine.advance(until_s))
 
     def finish(self) -> None:
         """Lets every request that was submitted end."""
-        self.journal.complete(self.engine.advance(float("inf")))
+        self.request_log.complete(self.engine.advance(float("inf")))
 
     def prefetch(self, release: str, slot: str) -> None:
         """Warms the cache of a slot with what was asked most so far, the more asked first."""
-        network, traffic = self.scene.network, self.scene.traffic
+        network, traffic = self.inputs.network, self.inputs.traffic
         path = network.paths[network.path_of[release]]
         step = next((step for step in path.steps if step.slot == slot), None)
         cache = network.stations[step.station].profile.cache if step is not None else None
@@ -111,26 +111,26 @@ class Replayer:
         self.engine.prefetch(step.station, most, self.now_s)
 
 
-def counterfactual(scene: Scene, engine: Engine, seed: int, rates: Floats, requests: int) -> Journal:
+def counterfactual(inputs: ReplayInputs, engine: Engine, seed: int, rates: Floats, requests: int) -> RequestLog:
     """The same requests with no rollout."""
-    replayer = Replayer(scene, engine, seed, rates)
+    replayer = Replayer(inputs, engine, seed, rates)
     until_s = float(replayer.arrivals.times(np.array([requests - 1]))[0]) if requests else 0.0
     replayer.advance(float(np.nextafter(until_s, np.inf)))
     replayer.finish()
-    return replayer.journal
+    return replayer.request_log
 
 
-def replay(scene: Scene, engine: Engine, seed: int, rates: Floats, *, beyond: bool = True) -> Replay:
+def replay(inputs: ReplayInputs, engine: Engine, seed: int, rates: Floats, *, beyond: bool = True) -> Replay:
     """One rollout from its start to its end, and, with `beyond`, on to the end of the trace."""
-    driver = _Driver(scene, Replayer(scene, engine, seed, rates))
+    driver = _Driver(inputs, Replayer(inputs, engine, seed, rates))
     ending, reason = driver.run()
     duration_s = driver.time.now_s
-    if beyond and duration_s < scene.traffic.span_s:
-        driver.time.advance(scene.traffic.span_s)
+    if beyond and duration_s < inputs.traffic.span_s:
+        driver.time.advance(inputs.traffic.span_s)
     demand = engine.demand()  # before what still waits is served with nobody coming any more
     driver.time.finish()
     return Replay(
-        ending, reason, duration_s, driver.time.submitted, driver.time.journal, tuple(driver.stages), driver.metric,
+        ending, reason, duration_s, driver.time.submitted, driver.time.request_log, tuple(driver.stages), driver.metric,
         demand, tuple(driver.looks),
     )  # fmt: skip
 
@@ -138,15 +138,15 @@ def replay(scene: Scene, engine: Engine, seed: int, rates: Floats, *, beyond: bo
 class _Driver:
     """Does what the rollout says, in simulated time."""
 
-    def __init__(self, scene: Scene, time: Replayer) -> None:
-        self.scene, self.time = scene, time
-        self.rollout = Rollout(scene.plan)
-        self.serving: Serving = dict(scene.plan.start)
-        self.durations = OperationTimes(scene.plan)
+    def __init__(self, inputs: ReplayInputs, time: Replayer) -> None:
+        self.inputs, self.time = inputs, time
+        self.rollout = Rollout(inputs.plan)
+        self.serving: Serving = dict(inputs.plan.start)
+        self.durations = OperationTimes(inputs.plan)
         self.stages: list[StageRecord] = []
         self.looks: list[Look] = []
         self.metric = ""
-        self.delays = scene.delays
+        self.delays = inputs.delays
         self.labels: list[Ints] = []
 
     def run(self) -> tuple[Ending, str]:
@@ -203,11 +203,13 @@ class _Driver:
 
     def _feed(self, stage: StageRecord, arms: Arms, ended: Ints, until_s: float) -> None:
         """Outcomes of the stage's arms that became known, oldest first."""
-        journal = self.time.journal
-        mine, candidate = journal.sides(ended[ended >= stage.first], arms)
+        request_log = self.time.request_log
+        mine, candidate = request_log.sides(ended[ended >= stage.first], arms)
         if len(mine):
-            values = journal.values(mine, [f for f, delay in self.delays.items() if delay == 0])
-            self.rollout.observe(Outcomes(journal.done_s[mine], self.scene.unit(journal.row(mine)), candidate, values))
+            values = request_log.values(mine, [f for f, delay in self.delays.items() if delay == 0])
+            self.rollout.observe(
+                Outcomes(request_log.done_s[mine], self.inputs.unit(request_log.row(mine)), candidate, values)
+            )
         delayed = {name: delay for name, delay in self.delays.items() if delay > 0}
         if delayed:
             self.labels.append(mine)
@@ -215,19 +217,19 @@ class _Driver:
 
     def _feed_labels(self, arms: Arms, delayed: dict[str, float], until_s: float) -> None:
         """Labels that arrived since the last look, for the requests that they belong to."""
-        journal = self.time.journal
+        request_log = self.time.request_log
         waiting = np.concatenate(self.labels)
         kept = np.zeros(len(waiting), np.bool_)
         before_s = self.rollout.position.looked_s
         since_s = self.stages[-1].entered_s if before_s is None else before_s
         for delay in sorted(set(delayed.values())):
-            known_s = journal.done_s[waiting] + delay
+            known_s = request_log.done_s[waiting] + delay
             now = (known_s < until_s) & (known_s >= since_s)
             kept |= known_s >= until_s
-            mine, candidate = journal.sides(waiting[now], arms)
+            mine, candidate = request_log.sides(waiting[now], arms)
             if len(mine):
-                values = journal.values(mine, [name for name, other in delayed.items() if other == delay])
-                units = self.scene.unit(journal.row(mine))
+                values = request_log.values(mine, [name for name, other in delayed.items() if other == delay])
+                units = self.inputs.unit(request_log.row(mine))
                 labels = np.ones(len(mine), np.bool_)
                 self.rollout.observe(Outcomes(known_s[now], units, candidate, values, labels))
         self.labels = [waiting[kept]]

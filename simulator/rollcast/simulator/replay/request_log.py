@@ -11,7 +11,7 @@ import numpy.typing as npt
 from rollcast.planner.rollout.state_machine import Arms
 from rollcast.simulator.base.draws import Floats, Ints
 from rollcast.simulator.engines.interface import Completed
-from rollcast.simulator.replay.inputs import Scene
+from rollcast.simulator.replay.inputs import ReplayInputs
 from rollcast.simulator.replay.outcomes import failed, values_of
 from rollcast.simulator.traffic.arrivals import Arrivals
 
@@ -39,13 +39,13 @@ class _Columns:
         )  # fmt: skip
 
 
-class Journal:
+class RequestLog:
     """Every request of one replay, by its number."""
 
-    def __init__(self, scene: Scene, seed: int, arrivals: Arrivals, rates: Floats) -> None:
-        self.scene, self.seed, self.arrivals, self.rates = scene, seed, arrivals, rates
+    def __init__(self, inputs: ReplayInputs, seed: int, arrivals: Arrivals, rates: Floats) -> None:
+        self.inputs, self.seed, self.arrivals, self.rates = inputs, seed, arrivals, rates
         self.count = 0
-        self.columns = _Columns.of(len(scene.traffic))
+        self.columns = _Columns.of(len(inputs.traffic))
         self.places: dict[tuple[str, str], int] = {}
 
     @property
@@ -75,7 +75,7 @@ class Journal:
             return requests
         columns.done_s[requests], columns.first_token_s[requests] = completed.done_s, completed.first_token_s
         columns.failed[requests] = completed.failed
-        columns.cost_usd[requests] = self.scene.cost_usd(columns.path[requests], self.row(requests), completed.uses)
+        columns.cost_usd[requests] = self.inputs.cost_usd(columns.path[requests], self.row(requests), completed.uses)
         return requests
 
     def _grow(self, size: int) -> None:
@@ -93,7 +93,7 @@ class Journal:
         place = self.places.get((arms.line, arms.audience), -2)
         inside = self.columns.place[requests] == place
         path = self.columns.path[requests]
-        path_of = self.scene.network.path_of
+        path_of = self.inputs.network.path_of
         new = inside & (path == path_of[arms.candidate])
         old = inside & (path == path_of[arms.baseline]) if arms.baseline is not None else np.zeros_like(new)
         mine = requests[new | old]
@@ -122,7 +122,7 @@ class Journal:
     def errors(self, requests: Ints) -> Floats:
         """1.0 where a request had no answer in time: it failed on its way, was late, or its error was drawn."""
         columns = self.columns
-        limits = np.array([self.scene.timeout_s[line] for line, _ in self.places] + [np.inf])
+        limits = np.array([self.inputs.timeout_s[line] for line, _ in self.places] + [np.inf])
         late = self.latency_s(requests) > limits[columns.place[requests]]
         broken = columns.failed[requests] | late
         metric = self._metric("error")
@@ -131,19 +131,19 @@ class Journal:
         return np.maximum(broken, self._failures(requests, metric))
 
     def _metric(self, reads: str) -> int | None:
-        return next((i for i, metric in enumerate(self.scene.metrics) if metric.reads == reads), None)
+        return next((i for i, metric in enumerate(self.inputs.metrics) if metric.reads == reads), None)
 
     def _failures(self, requests: Ints, index: int) -> Floats:
         path = self.columns.path[requests]
-        rates = self.rates[index][path, self.scene.segment[self.row(requests)]]
-        return failed(self.seed, requests, np.where(path < 0, 0.0, rates), self.scene.metrics[index])
+        rates = self.rates[index][path, self.inputs.segment[self.row(requests)]]
+        return failed(self.seed, requests, np.where(path < 0, 0.0, rates), self.inputs.metrics[index])
 
     def _drawn(self, requests: Ints, name: str, errors: Floats) -> Floats:
         """A drawn metric. Where there was no answer, a rate has nothing to fail and a mean has no value."""
         index = self._metric(name)
         if index is None:
             return np.full(len(requests), np.nan)
-        metric = self.scene.metrics[index]
+        metric = self.inputs.metrics[index]
         values = values_of(metric, self._failures(requests, index))
         good = np.nan if metric.mean else (metric.low if metric.better == "lower" else metric.high)
         return np.where(errors > 0, good, values)

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from rollcast.stacks.base.failpoints import boundary
+from rollcast.stacks.base.failpoints import failpoint
 
 STAGING = ".staging-"  # what is not whole yet begins with this
 _AT_FDCWD = -100
@@ -34,9 +34,9 @@ def write(path: Path, text: str, mode: int = 0o644) -> None:
             file.flush()
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
-        boundary("file: before it is replaced")
+        failpoint("file: before it is replaced")
         os.replace(staged, path)
-        boundary("file: after it is replaced")
+        failpoint("file: after it is replaced")
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(staged)
@@ -50,24 +50,24 @@ def place(staged: Path, folder: Path) -> None:
     for path in staged.rglob("*"):
         if path.is_file():
             _sync(path)
-    boundary("folder: before it is placed")
+    failpoint("folder: before it is placed")
     if folder.exists():
         _exchange(staged, folder)
         shutil.rmtree(staged, ignore_errors=True)
     else:
         os.replace(staged, folder)
-    boundary("folder: after it is placed")
+    failpoint("folder: after it is placed")
     _sync_folder(folder.parent)
 
 
 def remove(folder: Path, doomed: Path) -> None:
     """Takes a folder away in one step, to `doomed` on the same file system, and deletes it there. It may be absent."""
     shutil.rmtree(doomed, ignore_errors=True)
-    boundary("folder: before it is removed")
+    failpoint("folder: before it is removed")
     with contextlib.suppress(FileNotFoundError):
         os.replace(folder, doomed)
         _sync_folder(folder.parent)
-    boundary("folder: after it is removed")
+    failpoint("folder: after it is removed")
     shutil.rmtree(doomed, ignore_errors=True)
 
 

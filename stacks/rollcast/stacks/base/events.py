@@ -5,4 +5,4 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-Tell = Callable[[Mapping[str, Any]], None]
+Emit = Callable[[Mapping[str, Any]], None]

@@ -33,7 +33,7 @@ class InjectedFault(OSError):
     """A fault that a test asked for."""
 
 
-def boundary(name: str) -> None:
+def failpoint(name: str) -> None:
     """A place between two steps that a crash can fall into. Raises InjectedFault where a test asked for a failure."""
     folder = os.environ.get(FAULTS)
     if folder:

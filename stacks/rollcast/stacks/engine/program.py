@@ -41,7 +41,7 @@ class ResourceNode:
 
 
 @dataclass(frozen=True)
-class Goal:
+class DesiredState:
     """The world that a milestone asks for, and the operations that lead to it."""
 
     rollout: str
@@ -57,14 +57,14 @@ class Goal:
     owner: str = ""
 
 
-def nodes_of(goal: Goal) -> list[ResourceNode]:
+def nodes_of(goal: DesiredState) -> list[ResourceNode]:
     """The resources of a milestone, each after all that it waits for."""
     return _Builder(goal).all()
 
 
 @dataclass
 class _Builder:
-    goal: Goal
+    goal: DesiredState
     nodes: dict[str, ResourceNode] = field(default_factory=dict)
 
     def all(self) -> list[ResourceNode]:

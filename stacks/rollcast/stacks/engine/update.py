@@ -26,7 +26,7 @@ from pulumi.automation.events import EngineEvent
 
 from rollcast.stacks import engine
 from rollcast.stacks.base.errors import EngineError, FenceError, StackError
-from rollcast.stacks.base.failpoints import DRIVER, InjectedFault, boundary
+from rollcast.stacks.base.failpoints import DRIVER, InjectedFault, failpoint
 from rollcast.stacks.engine.program import ResourceNode, program_of
 
 # An engine that ends in the middle also ends its event stream; the error itself says what happened.
@@ -108,14 +108,14 @@ class EngineStack:
         events = _Events(progress)
         stack = self._open()
         stack.workspace.program = program_of(nodes)
-        boundary("engine: before an update")
+        failpoint("engine: before an update")
         # Each operation has its own limit in the provider. This one is for a provider or an engine that hangs itself.
         limit = threading.Timer(sum(node.inputs["timeout_s"] for node in nodes) + _GRACE_S, self.end)
         limit.daemon = True
         limit.start()
         try:
             stack.up(on_event=events.take, color="never", parallel=16)
-            boundary("engine: after an update")
+            failpoint("engine: after an update")
         except InjectedFault as error:
             raise EngineError(f"The Pulumi engine failed: {error}.") from None
         except automation.errors.CommandError as error:

@@ -13,9 +13,8 @@ from rollcast.planner.plan.models import Share
 from rollcast.planner.releases.releases import Release
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.ledger.ledger import Ledger
-from rollcast.stacks.ledger.records import Record
-from rollcast.stacks.ledger.records import verify
-from rollcast.stacks.ledger.rollouts import STARTED, Work, load
+from rollcast.stacks.ledger.records import Record, verify
+from rollcast.stacks.ledger.rollouts import STARTED, RolloutContext, load
 from rollcast.stacks.registries.artifacts import BY_NAME
 from rollcast.stacks.telemetry import TelemetrySource
 
@@ -29,7 +28,7 @@ class Audit:
         self._ledger = ledger
         self._records = ledger.records()
         verify(self._records)
-        self._works: dict[str, Work] = {}
+        self._works: dict[str, RolloutContext] = {}
 
     def at(self, time_s: float) -> dict[str, Any]:
         """What served whom at a moment, with every version and digest. Seconds since 1970."""
@@ -71,7 +70,7 @@ class Audit:
             "whole": None if found.components is None else dict(found.components) == expected,
         }
 
-    def releases_at(self, time_s: float) -> tuple[Work, dict[str, Release]]:
+    def releases_at(self, time_s: float) -> tuple[RolloutContext, dict[str, Release]]:
         """The rollout that a moment belongs to, and the releases that served then, by line. Raises StackError."""
         reached = [r for r in self._records if r.kind == "reached" and r.time_s <= time_s]
         if not reached:
@@ -87,12 +86,12 @@ class Audit:
             raise StackError(f"Traffic was split then ({shown}). Name one of these with --release.")
         return self._work(reached[-1]), {line: self._release(min(ids)) for line, ids in served.items()}
 
-    def release(self, name: str) -> tuple[Work, Release]:
+    def release(self, name: str) -> tuple[RolloutContext, Release]:
         """A release by its id, and the rollout that knows it."""
         for record in reversed(self._records):
             if record.kind == STARTED and name in self._work(record).plan.releases:
-                work = self._work(record)
-                return work, work.plan.releases[name]
+                context = self._work(record)
+                return context, context.plan.releases[name]
         raise StackError(f"The ledger knows no release '{name}'. See 'rollcast history'.")
 
     # ---- parts --------------------------------------------------------------------------------
@@ -120,7 +119,7 @@ class Audit:
     def _release(self, name: str) -> Release:
         return self.release(name)[1]
 
-    def _work(self, record: Record) -> Work:
+    def _work(self, record: Record) -> RolloutContext:
         if record.rollout not in self._works:
             started = next(r for r in self._records if r.kind == STARTED and r.rollout == record.rollout)
             self._works[record.rollout] = load(self._ledger, started)

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from rollcast.planner.base.keys import NO_KEY
-from rollcast.planner.gates.spec import GateSpec
-from rollcast.planner.gates.spec import MetricKind
+from rollcast.planner.gates.spec import GateSpec, MetricKind
 from rollcast.simulator.forecast.models import Forecast, Interval
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.records import Record
-from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, Work, load
+from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, RolloutContext, load
 from rollcast.stacks.telemetry import RequestRecord, TelemetrySource
 
 FORMAT_VERSION = "1.0"
@@ -32,7 +31,7 @@ def compare(ledger: Ledger, forecast: Forecast, source: TelemetrySource) -> dict
         )
     own = [record for record in records if record.rollout == started.rollout]
     ended = next((record for record in own if record.kind == FINISHED), None)
-    work = load(ledger, started)
+    context = load(ledger, started)
     requests = _requests(source, started.time_s, ended.time_s if ended else float("inf"))
     outcome = ended.body["outcome"] if ended else "held"
     took_s = (ended or own[-1]).time_s - started.time_s
@@ -43,8 +42,8 @@ def compare(ledger: Ledger, forecast: Forecast, source: TelemetrySource) -> dict
         "outcome": {"forecast": getattr(forecast.outcome, outcome, 0.0), "actual": outcome},
         "duration_s": _within(forecast.duration_s.p50, (0.0, forecast.duration_s.p95), took_s),
         "milestones": list(_milestones(forecast, own, started.time_s)),
-        "exposure": _exposure(forecast, work, own, requests),
-        "metrics": list(_metrics(forecast, work, requests)),
+        "exposure": _exposure(forecast, context, own, requests),
+        "metrics": list(_metrics(forecast, context, requests)),
     }
 
 
@@ -75,10 +74,12 @@ def _requests(source: TelemetrySource, start_s: float, end_s: float) -> list[Req
     return list(found.values())
 
 
-def _exposure(forecast: Forecast, work: Work, own: list[Record], requests: list[RequestRecord]) -> dict[str, Any]:
+def _exposure(
+    forecast: Forecast, context: RolloutContext, own: list[Record], requests: list[RequestRecord]
+) -> dict[str, Any]:
     """Requests and users that a release met before it had been proved at 100 %."""
-    old = {release for release in work.plan.from_release.values() if release}
-    proved = [r.time_s for r in own if r.kind == "reached" and r.body["milestone"] == work.plan.milestones[-1].index]
+    old = {release for release in context.plan.from_release.values() if release}
+    proved = [r.time_s for r in own if r.kind == "reached" and r.body["milestone"] == context.plan.milestones[-1].index]
     until_s = proved[0] if proved and not own[-1].body.get("rollback") else float("inf")
     met = [request for request in requests if request.release not in old and request.time_s <= until_s]
     users = {request.key for request in met} - {NO_KEY}
@@ -89,10 +90,10 @@ def _exposure(forecast: Forecast, work: Work, own: list[Record], requests: list[
     }
 
 
-def _metrics(forecast: Forecast, work: Work, requests: list[RequestRecord]) -> Iterator[dict[str, Any]]:
+def _metrics(forecast: Forecast, context: RolloutContext, requests: list[RequestRecord]) -> Iterator[dict[str, Any]]:
     """Guarded metrics over everyone: releases on the way against the one that served before, in the same time."""
-    old = {release for release in work.plan.from_release.values() if release}
-    specs = {gate.metric: gate for line in work.plan.lines.values() for gate in line.rollout.gates}
+    old = {release for release in context.plan.from_release.values() if release}
+    specs = {gate.metric: gate for line in context.plan.lines.values() for gate in line.rollout.gates}
     for expected in forecast.metrics:
         spec = specs.get(expected.name)
         if spec is None or expected.audience != "everyone":

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rollcast.stacks.ledger.ledger import Ledger
-from rollcast.stacks.ledger.records import Record
-from rollcast.stacks.ledger.records import verify
+from rollcast.stacks.ledger.records import Record, verify
 from rollcast.stacks.ledger.rejections import RETRIED
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED
 

@@ -22,7 +22,7 @@ from sqlalchemy.pool import StaticPool
 
 from rollcast.planner.releases.releases import canonical, digest_of
 from rollcast.stacks.base.errors import LedgerError, LockedError
-from rollcast.stacks.base.failpoints import InjectedFault, boundary
+from rollcast.stacks.base.failpoints import InjectedFault, failpoint
 from rollcast.stacks.ledger.lease import TTL_S, Holder, Lease
 from rollcast.stacks.ledger.records import Record, link
 from rollcast.stacks.ledger.schema import DOCUMENTS, LEASES, POSITIONS, RECORDS, migrate
@@ -46,12 +46,12 @@ class Ledger:
         if self._read_only:
             raise LedgerError(f"The ledger can't be written ({self._read_only}). Give this user the right to write it.")
         try:
-            boundary("ledger: before a write")
+            failpoint("ledger: before a write")
             with self._transaction() as connection:
                 if lease is not None:
                     self._require(connection, lease)
                 yield connection
-            boundary("ledger: after a write")
+            failpoint("ledger: after a write")
         except (SQLAlchemyError, InjectedFault) as error:
             raise LedgerError(
                 f"The ledger can't be written ({_first_line(error)}). Make the database reachable and writable; "

@@ -11,18 +11,18 @@ from ruamel.yaml import YAML
 from rollcast.planner.declaration.models import ATTACHMENTS, Declaration
 from rollcast.planner.releases.releases import Release, SlotVersion, releases_of
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.ledger.rollouts import Work
+from rollcast.stacks.ledger.rollouts import RolloutContext
 
 
-def declaration_of(work: Work, releases: Mapping[str, Release]) -> str:
+def declaration_of(context: RolloutContext, releases: Mapping[str, Release]) -> str:
     """YAML text of a declaration whose releases are these, by line. Raises StackError when it would not be exact."""
-    data = work.declaration.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    data = context.declaration.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     data = {"schema": "rollcast/v1", **{k: v for k, v in data.items() if k not in ("schema", "include")}}
-    data["artifacts"] = list(_artifacts(work, releases))
+    data["artifacts"] = list(_artifacts(context, releases))
     for line, release in releases.items():
         _put(data, line, release)
     made = Declaration.model_validate(data)
-    again = {line: release.id for line, release in releases_of(made, work.digests).items()}
+    again = {line: release.id for line, release in releases_of(made, context.digests).items()}
     wrong = [line for line, release in releases.items() if again.get(line) != release.id]
     if wrong:
         raise StackError(
@@ -76,7 +76,7 @@ def _component(release: Release, name: str) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value not in empty}
 
 
-def _artifacts(work: Work, releases: Mapping[str, Release]) -> Iterator[dict[str, Any]]:
+def _artifacts(context: RolloutContext, releases: Mapping[str, Release]) -> Iterator[dict[str, Any]]:
     """Every artifact of the releases pinned to what served, and what they are derived from."""
     slots: dict[str, SlotVersion] = {s.reference: s for release in releases.values() for s in release.slots.values()}
     pending, seen = list(slots), set[str]()
@@ -89,10 +89,10 @@ def _artifacts(work: Work, releases: Mapping[str, Release]) -> Iterator[dict[str
         if slot is not None:
             item = slot.artifact.model_dump(mode="json", by_alias=True, exclude_defaults=True)
             digest: str | None = slot.digest
-        elif reference in work.definitions:
-            full = work.definitions[reference]
+        elif reference in context.definitions:
+            full = context.definitions[reference]
             item = {key: value for key, value in full.items() if value not in (None, [], {}, False)}
-            digest = work.digests.get(reference)
+            digest = context.digests.get(reference)
         else:
             continue
         pending.extend(item.get("derived_from") or ())

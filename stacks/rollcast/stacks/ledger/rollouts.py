@@ -19,7 +19,7 @@ STARTED, FINISHED = "started", "finished"
 
 
 @dataclass(frozen=True)
-class Work:
+class RolloutContext:
     """What one rollout carries out. `lines` and `audiences` are those of the plan and of what it replaces.
 
     `owner` is the lineage of its ledger, which what it writes carries.
@@ -49,7 +49,7 @@ def begin(
     digests: Mapping[str, str],
     before: Mapping[str, Any],
     about: Mapping[str, Any],
-) -> Work:
+) -> RolloutContext:
     """Writes down that a rollout begins, with everything that it needs.
 
     `before`: the routing that it replaces; `about`: who, why, from what.
@@ -74,14 +74,14 @@ def begin(
     return load(ledger, ledger.append(STARTED, name, body, lease))
 
 
-def load(ledger: Ledger, started: Record) -> Work:
+def load(ledger: Ledger, started: Record) -> RolloutContext:
     """The rollout that a record began."""
     documents = started.body["documents"]
     plan = stored(Plan, ledger.get(documents["plan"]), f"The plan of {started.rollout}")
     declaration = stored(Declaration, ledger.get(documents["declaration"]), f"The declaration of {started.rollout}")
     before = ledger.get(documents["before"])
     lines = {key: stored(Line, line, f"Line '{key}'") for key, line in before["lines"].items()}
-    return Work(
+    return RolloutContext(
         id=started.rollout,
         plan=plan,
         declaration=declaration,

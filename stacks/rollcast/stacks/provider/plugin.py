@@ -25,7 +25,7 @@ from pulumi.provider.experimental.server import ProviderServicer
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2_grpc
 
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.base.failpoints import boundary
+from rollcast.stacks.base.failpoints import failpoint
 from rollcast.stacks.provider.inputs import failures
 from rollcast.stacks.provider.resources import RESOURCES, Context, Plain
 from rollcast.stacks.provider.values import UnknownValue, plain, properties
@@ -89,9 +89,9 @@ class RollcastProvider(api.Provider):
         resource, context, values = RESOURCES[_kind(request)], self._context(request.urn), plain(inputs)
 
         def make() -> Plain:
-            boundary("provider: before a write")
+            failpoint("provider: before a write")
             made = resource.make(values, context)
-            boundary("provider: after a write")
+            failpoint("provider: after a write")
             return made
 
         return properties(await _in_time(make, float(values["timeout_s"])))
@@ -101,9 +101,9 @@ class RollcastProvider(api.Provider):
         state = plain(request.properties)
 
         def remove() -> None:
-            boundary("provider: before a deletion")
+            failpoint("provider: before a deletion")
             resource.remove(state, context)
-            boundary("provider: after a deletion")
+            failpoint("provider: after a deletion")
 
         await _in_time(remove, float(state["timeout_s"]))
 
@@ -136,7 +136,7 @@ class _Servicer(ProviderServicer):
     """Errors as one sentence with a status, not as a traceback."""
 
 
-def _telling(name: str) -> Callable[..., Awaitable[Any]]:
+def _emitting(name: str) -> Callable[..., Awaitable[Any]]:
     inherited = getattr(ProviderServicer, name)
 
     async def call(self: _Servicer, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
@@ -151,7 +151,7 @@ def _telling(name: str) -> Callable[..., Awaitable[Any]]:
 
 
 for _name in ("Check", "Diff", "Create", "Update", "Delete", "Read"):
-    setattr(_Servicer, _name, _telling(_name))
+    setattr(_Servicer, _name, _emitting(_name))
 
 
 def _end_with(parent: int) -> None:

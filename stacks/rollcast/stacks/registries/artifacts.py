@@ -25,7 +25,7 @@ from typing import Any
 
 from rollcast.planner.declaration.models import Declaration
 from rollcast.planner.releases.releases import digest_of
-from rollcast.stacks.base import atomic_files as whole_files
+from rollcast.stacks.base import atomic_files
 from rollcast.stacks.base.errors import StackError
 
 BUILD_TIMEOUT_S = 1800
@@ -159,7 +159,7 @@ def materialize(
     """The folder with an artifact's content and its manifest, made once and kept. Raises StackError."""
     digest = digests[reference]
     folder = project / ".rollcast" / "artifacts" / f"{reference}-{digest[7:19]}"
-    with whole_files.locked(folder.with_name(f".{folder.name}.lock"), wait_s=timeout_s):
+    with atomic_files.locked(folder.with_name(f".{folder.name}.lock"), wait_s=timeout_s):
         if (folder / "manifest.json").is_file():
             return folder
         item = definitions[reference]
@@ -170,7 +170,7 @@ def materialize(
             for source in item.get("derived_from") or ()
         }
         sources = [{"artifact": name, "folder": str(path.resolve())} for name, path in found.items()]
-        staging = folder.with_name(f"{whole_files.STAGING}{folder.name}")
+        staging = folder.with_name(f"{atomic_files.STAGING}{folder.name}")
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(0o700)
         try:
@@ -182,7 +182,7 @@ def materialize(
             manifest.update(digest=digest, content=digest_of(_tree(staging)))
             (staging / "manifest.json").write_text(json.dumps(manifest, sort_keys=True) + "\n", "utf-8")
             staging.chmod(0o755)
-            whole_files.place(staging, folder)
+            atomic_files.place(staging, folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return folder

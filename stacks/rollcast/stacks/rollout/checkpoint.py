@@ -14,12 +14,12 @@ from rollcast.planner.plan.models import Plan
 from rollcast.planner.rollout.state_machine import Position, Rollout
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.project import tool_version
-from rollcast.stacks.rollout.evidence import Tally
+from rollcast.stacks.rollout.evidence import RequestCounts
 from rollcast.stacks.targets.definitions import stored
 
 
 @dataclass
-class Kept:
+class Checkpoint:
     """Where a rollout stands, what was read of telemetry, which step was set out for, which orders were heard.
 
     `intent` is the step whose intent is written and whose result is not. Times are on the rollout's clock (`elapsed_s`)
@@ -28,7 +28,7 @@ class Kept:
     """
 
     position: Position | None = None
-    tally: Tally = field(default_factory=Tally)
+    tally: RequestCounts = field(default_factory=RequestCounts)
     cursor: dict[str, Any] | None = None
     stage_cursor: dict[str, Any] | None = None
     since_s: float | None = None
@@ -42,7 +42,7 @@ class Kept:
     unknown: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, data: Mapping[str, Any] | None) -> Kept:
+    def of(cls, data: Mapping[str, Any] | None) -> Checkpoint:
         """From what `to_json` gave; a fresh one where nothing was kept. Raises StackError naming who wrote it."""
         if data is None:
             return cls()
@@ -50,11 +50,11 @@ class Kept:
         what = f"Where the rollout stands{_versions(own.get('written_by'))}"
         try:
             position, of_position = _split(own["position"], set(Position.model_fields))
-            tally, of_tally = _split(own["tally"], {f.name for f in fields(Tally)})
+            tally, of_tally = _split(own["tally"], {f.name for f in fields(RequestCounts)})
             own["position"] = stored(Position, position, what)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StackError(f"{what} can't be read ({error}). Use the newer of the two.") from None
-        own.update(tally=Tally.of(tally), unknown={"": unknown, "position": of_position, "tally": of_tally})
+        own.update(tally=RequestCounts.of(tally), unknown={"": unknown, "position": of_position, "tally": of_tally})
         return cls(**own)
 
     def rollout(self, plan: Plan) -> Rollout:

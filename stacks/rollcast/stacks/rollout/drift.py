@@ -16,23 +16,23 @@ from rollcast.planner.rollout.state_machine import Outcome
 from rollcast.stacks.base.errors import DriftError, LedgerError, StackError
 from rollcast.stacks.ledger.ledger import Ledger, existing_ledger
 from rollcast.stacks.ledger.records import Record
-from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, Work, load, scope_of, serial_of
+from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, RolloutContext, load, scope_of, serial_of
 from rollcast.stacks.project import Project
-from rollcast.stacks.rollout.checkpoint import Kept
+from rollcast.stacks.rollout.checkpoint import Checkpoint
 from rollcast.stacks.state.live import LiveReading, moved, read, target_at
 
 
 @dataclass(frozen=True)
-class Standing:
+class LiveBaseline:
     """What rollcast left, which a plan begins from, and what of the world is otherwise now.
 
-    `state` is what is live where nothing drifted; `live` is what was read; `work` is the last rollout, None before one.
+    `state` is what is live where nothing drifted; `live` is what was read; `context` is the last rollout, None before one.
     """
 
     state: LiveState
     drift: tuple[str, ...]
     live: LiveReading
-    work: Work | None
+    context: RolloutContext | None
 
     @property
     def digest(self) -> str:
@@ -40,9 +40,9 @@ class Standing:
         return digest_of([self.state.digest, *self.drift]) if self.drift else self.state.digest
 
     @property
-    def kept_flags(self) -> Mapping[str, dict[str, object]]:
+    def baseline_flags(self) -> Mapping[str, dict[str, object]]:
         """The flags that need no repair, by pipeline."""
-        lines = {**(self.work.lines if self.work else {}), **self.live.lines}
+        lines = {**(self.context.lines if self.context else {}), **self.live.lines}
         wrong = {
             lines[line].pipeline
             for line in {*self.state.serving, *self.live.state.serving}
@@ -51,7 +51,7 @@ class Standing:
         return {name: flag for name, flag in self.live.flags.items() if name not in wrong}
 
 
-def standing(project: Project) -> Standing:
+def baseline_of(project: Project) -> LiveBaseline:
     """Where the last rollout left the world, and what was changed since.
 
     A last rollout of another target, or of a version of rollcast that this one can't read, says nothing about it.
@@ -61,34 +61,36 @@ def standing(project: Project) -> Standing:
     live = read(target_at(project.folder, project.environment), sorted(pipelines), edited="as written")
     ledger = existing_ledger(project.folder, scope_of(project.declaration, project.environment_name))
     started = ledger.last(STARTED) if ledger else None
-    work = _work(project, ledger, started) if ledger and started else None
-    expected = [_of(pipelines, state, work) for state in _expected(ledger, started, work)] if ledger and work else []
+    context = _context(project, ledger, started) if ledger and started else None
+    expected = (
+        [_of(pipelines, state, context) for state in _expected(ledger, started, context)] if ledger and context else []
+    )
     gone = moved(live.state, *expected) if expected else []
     if live.foreign and not gone:
         raise DriftError(f"{live.edits[live.foreign[0]]}. Remove it from the definition, or choose another target.")
     nearest = min(expected, key=lambda state: len(moved(live.state, state)), default=None)
-    state = left_by(live.state, nearest, work) if gone and nearest and work else live.state
+    state = left_by(live.state, nearest, context) if gone and nearest and context else live.state
     serial = {"serial": serial_of(ledger) if ledger else 0}
-    return Standing(state.model_copy(update=serial), (*live.edits.values(), *gone), live, work)
+    return LiveBaseline(state.model_copy(update=serial), (*live.edits.values(), *gone), live, context)
 
 
-def _work(project: Project, ledger: Ledger, started: Record) -> Work | None:
+def _context(project: Project, ledger: Ledger, started: Record) -> RolloutContext | None:
     """The last rollout, where it was about this target."""
     try:
-        work = load(ledger, started)
+        context = load(ledger, started)
     except LedgerError:
         raise
     except StackError:
         return None
-    then, now = work.plan.settings.target, project.environment.target
-    return work if then.model_copy(update={"endpoint": now.endpoint}) == now else None
+    then, now = context.plan.settings.target, project.environment.target
+    return context if then.model_copy(update={"endpoint": now.endpoint}) == now else None
 
 
-def _of(pipelines: set[str], state: WorldState, work: Work | None) -> WorldState:
+def _of(pipelines: set[str], state: WorldState, context: RolloutContext | None) -> WorldState:
     """A state without the lines and the instances of pipelines that are declared no more."""
-    lines = work.lines if work else {}
+    lines = context.lines if context else {}
     serving = {key: s for key, s in state.serving.items() if key not in lines or lines[key].pipeline in pipelines}
-    releases = work.plan.releases if work else {}
+    releases = context.plan.releases if context else {}
     instances = {
         folder: owner
         for folder, owner in state.instances.items()
@@ -100,18 +102,18 @@ def _of(pipelines: set[str], state: WorldState, work: Work | None) -> WorldState
 def drift_of(project: Project) -> list[str]:
     """What is not as rollcast left it. Raises StackError where ledger or target can't be read."""
     try:
-        return list(standing(project).drift)
+        return list(baseline_of(project).drift)
     except DriftError as error:
         return [str(error)]
 
 
-def left_by(live: LiveState, expected: WorldState, work: Work) -> LiveState:
+def left_by(live: LiveState, expected: WorldState, context: RolloutContext) -> LiveState:
     """The live state as a rollout leaves it: what of it is otherwise counts for nothing."""
-    known = {**work.plan.releases, **live.releases}
+    known = {**context.plan.releases, **live.releases}
     serving = {line: shares for line, shares in expected.serving.items() if shares}
     owners = {release for release, _ in expected.instances.values()}
     served = {share.release for shares in serving.values() for share in shares}
-    lines = {**{key: line for key, line in work.lines.items() if key in serving}, **live.lines}
+    lines = {**{key: line for key, line in context.lines.items() if key in serving}, **live.lines}
     return LiveState(
         serving=serving,
         releases={name: known[name] for name in sorted(owners | served) if name in known},
@@ -126,28 +128,28 @@ def lineage_of(project: Project) -> str:
     return ledger.lineage() if ledger else ""
 
 
-def _expected(ledger: Ledger, started: Record | None, work: Work) -> list[WorldState]:
+def _expected(ledger: Ledger, started: Record | None, context: RolloutContext) -> list[WorldState]:
     """The states that the rollout may have left; empty while operations are under way."""
     if started is None:
         return []
-    plan = work.plan
+    plan = context.plan
     ended = next((r for r in ledger.records(started.seq, started.rollout) if r.kind == FINISHED), None)
     if ended is None:
-        kept = Kept.of(ledger.position(started.rollout))
-        position = kept.position
-        if position is None or kept.intent is not None or position.rollback_from is not None:
+        checkpoint = Checkpoint.of(ledger.position(started.rollout))
+        position = checkpoint.position
+        if position is None or checkpoint.intent is not None or position.rollback_from is not None:
             return []
         return [plan.state_at(position.milestone)]
     if ended.body["outcome"] == Outcome.PROMOTED.value:
         return [plan.state_at(len(plan.milestones) - 1)]
     if ended.body["outcome"] != Outcome.ROLLED_BACK.value:
         return []
-    position = Kept.of(ledger.position(started.rollout)).position
+    position = Checkpoint.of(ledger.position(started.rollout)).position
     start = position.rollback_from if position else None
-    return [*_wave_starts(plan), *([led_back(plan, start)] if start is not None else [])]
+    return [*_wave_starts(plan), *([rolled_back_state(plan, start)] if start is not None else [])]
 
 
-def led_back(plan: Plan, start: int) -> WorldState:
+def rolled_back_state(plan: Plan, start: int) -> WorldState:
     """The state at the end of the way back from a milestone.
 
     It serves what the start of the wave does; what was overwritten in place may stand there under the release that the

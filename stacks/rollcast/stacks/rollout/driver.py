@@ -19,13 +19,13 @@ from rollcast.planner.plan.models import Milestone, Operation, Serving
 from rollcast.planner.rollout.state_machine import PAUSED, Arms, Finished, Hold, Observe, Outcome, Reach
 from rollcast.stacks.base.clock import Clock
 from rollcast.stacks.base.errors import DriftError, EngineError, LedgerError, StackError
-from rollcast.stacks.base.events import Tell
+from rollcast.stacks.base.events import Emit
 from rollcast.stacks.ledger.lease import Lease
 from rollcast.stacks.ledger.ledger import Ledger
-from rollcast.stacks.ledger.rollouts import FINISHED, Work
-from rollcast.stacks.rollout.checkpoint import Kept
-from rollcast.stacks.rollout.evidence import Tally
-from rollcast.stacks.rollout.milestones import Carried, Stand, Steps
+from rollcast.stacks.ledger.rollouts import FINISHED, RolloutContext
+from rollcast.stacks.rollout.checkpoint import Checkpoint
+from rollcast.stacks.rollout.evidence import RequestCounts
+from rollcast.stacks.rollout.milestones import MilestoneResult, MilestoneRunner, MilestoneState
 from rollcast.stacks.rollout.observation import Observer
 from rollcast.stacks.telemetry import TelemetrySource
 
@@ -49,7 +49,7 @@ class Ended:
 
     exit: Exit
     reason: str
-    tally: Tally
+    tally: RequestCounts
     outcome: str | None = None
 
 
@@ -57,16 +57,16 @@ class Driver:
     """Carries one rollout on. `stopping` turns true when a person wants the driver to stop at a safe state."""
 
     def __init__(
-        self, work: Work, ledger: Ledger, lease: Lease, steps: Steps, source: TelemetrySource, tell: Tell,
+        self, context: RolloutContext, ledger: Ledger, lease: Lease, steps: MilestoneRunner, source: TelemetrySource, emit: Emit,
         stopping: Callable[[], bool] = lambda: False, clock: Clock | None = None,
     ) -> None:  # fmt: skip
-        self.work, self.ledger, self.lease = work, ledger, lease
-        self.steps, self.tell, self.stopping = steps, tell, stopping
-        kept = Kept.of(ledger.position(work.id))
-        self.kept = kept
-        self.clock = clock or Clock(kept.elapsed_s, kept.left_s)
-        self.rollout = kept.rollout(work.plan)
-        self.observer = Observer(work.plan, self.rollout, kept, self.clock, source, tell)
+        self.context, self.ledger, self.lease = context, ledger, lease
+        self.steps, self.emit, self.stopping = steps, emit, stopping
+        checkpoint = Checkpoint.of(ledger.position(context.id))
+        self.checkpoint = checkpoint
+        self.clock = clock or Clock(checkpoint.elapsed_s, checkpoint.left_s)
+        self.rollout = checkpoint.rollout(context.plan)
+        self.observer = Observer(context.plan, self.rollout, checkpoint, self.clock, source, emit)
         self._judged_arms: Arms | None = None
 
     # ---- the loop -----------------------------------------------------------------------------
@@ -83,14 +83,14 @@ class Driver:
             if isinstance(action, Hold):
                 return self._hold(action.reason)
             if self.stopping():
-                return Ended(Exit.INTERRUPTED, self.stand(), self.kept.tally)
+                return Ended(Exit.INTERRUPTED, self.stand(), self.checkpoint.tally)
             if isinstance(action, Reach):
                 self._reach(action)
                 looked = False
             elif once and looked:
                 if self.rollout.position.paused:
                     return self._hold(PAUSED)
-                return Ended(Exit.HELD, f"more evidence is needed: {self.stand()}", self.kept.tally)
+                return Ended(Exit.HELD, f"more evidence is needed: {self.stand()}", self.checkpoint.tally)
             else:
                 self._observe(action, once)
                 looked = True
@@ -102,43 +102,43 @@ class Driver:
             return f"on the way back from milestone {self.rollout.position.rollback_from}"
         if index < 0:
             return "before the first milestone"
-        milestone = self.work.plan.milestones[index]
-        return f"at milestone {index} of {len(self.work.plan.milestones) - 1}, {milestone.title}"
+        milestone = self.context.plan.milestones[index]
+        return f"at milestone {index} of {len(self.context.plan.milestones) - 1}, {milestone.title}"
 
     def _finish(self, action: Finished) -> Ended:
         tally = self.observer.poll()
         body = {"outcome": action.outcome.value, "reason": action.reason, "tally": tally.to_json()}
         self._save(FINISHED, body)
-        self.tell({"event": "finished", **body})
+        self.emit({"event": "finished", **body})
         code = Exit.ROLLED_BACK if action.outcome is Outcome.ROLLED_BACK else Exit.DONE
         return Ended(code, action.reason, tally, action.outcome.value)
 
     def _hold(self, reason: str) -> Ended:
-        if self.kept.told_hold != reason:
-            self.kept.told_hold = reason
+        if self.checkpoint.told_hold != reason:
+            self.checkpoint.told_hold = reason
             self._save("held", {"reason": reason, "milestone": self.rollout.position.milestone})
-        self.tell({"event": "held", "reason": reason})
-        return Ended(Exit.HELD, reason, self.kept.tally)
+        self.emit({"event": "held", "reason": reason})
+        return Ended(Exit.HELD, reason, self.checkpoint.tally)
 
     # ---- milestones ---------------------------------------------------------------------------
 
     def _reach(self, action: Reach) -> None:
         position = self.rollout.position
         step = MilestoneKey(action.milestone, action.operations, action.rollback, position.rollback_from)
-        again = self.kept.intent == step.key
-        stand = Stand(self.work, position.milestone, position.rollback_from, position.rollback_step, again)
+        again = self.checkpoint.intent == step.key
+        stand = MilestoneState(self.context, position.milestone, position.rollback_from, position.rollback_step, again)
         gone = self.steps.drift(stand)
         if gone:
-            self.ledger.append("drift", self.work.id, {"moved": gone}, self.lease)
-            self.tell({"event": "drift", "moved": gone})
+            self.ledger.append("drift", self.context.id, {"moved": gone}, self.lease)
+            self.emit({"event": "drift", "moved": gone})
             if not action.rollback:
                 raise DriftError(
                     f"The live state was changed by someone else: {'; '.join(gone)}. "
                     "Put it back and run 'rollcast apply --resume', or lead back with 'rollcast abort'."
                 )
-        self.kept.intent = step.key
+        self.checkpoint.intent = step.key
         self._save("intent", step.to_json())
-        self.tell({"event": "working", **step.to_json()})
+        self.emit({"event": "working", **step.to_json()})
         carried = self._carry_out(stand, action, step)
         refused = self._refused(action.operations, carried.metrics)
         if refused and not action.rollback:
@@ -146,7 +146,7 @@ class Driver:
             return
         self._reached(step, carried.serving)
 
-    def _carry_out(self, stand: Stand, action: Reach, step: MilestoneKey) -> Carried:
+    def _carry_out(self, stand: MilestoneState, action: Reach, step: MilestoneKey) -> MilestoneResult:
         """Does it, again where the engine itself failed. Raises StackError; the last milestone serves on."""
         for pause_s in (*_RETRY_S, None):
             try:
@@ -154,7 +154,7 @@ class Driver:
             except EngineError as error:
                 if pause_s is None or self.stopping():
                     raise self._failed(step, error) from None
-                self.tell({"event": "progress", "text": f"{error} Trying again."})
+                self.emit({"event": "progress", "text": f"{error} Trying again."})
                 time.sleep(pause_s)
                 self.ledger.renew(self.lease)  # whoever lost its lease must not touch the stack of its successor
                 self.steps.recover()
@@ -164,9 +164,9 @@ class Driver:
 
     def _failed(self, step: MilestoneKey, error: StackError) -> StackError:
         with contextlib.suppress(LedgerError):
-            self.ledger.append("failed", self.work.id, {**step.to_json(), "error": str(error)}, self.lease)
-        self.tell({"event": "failed", "error": str(error)})
-        serves = self.steps.serves(self.work)
+            self.ledger.append("failed", self.context.id, {**step.to_json(), "error": str(error)}, self.lease)
+        self.emit({"event": "failed", "error": str(error)})
+        serves = self.steps.serves(self.context)
         what = "The way back stopped" if step.rollback else "The rollout stopped"
         remedy = "" if step.rollback else ", or lead it back with 'rollcast abort'"
         return type(error)(f"{error} {what}; {serves}. Go on with 'rollcast apply --resume'{remedy}.")
@@ -174,13 +174,13 @@ class Driver:
     def _reached(self, step: MilestoneKey, serving: Serving) -> None:
         self.observer.poll()  # what ended before is evidence of the stage before
         self.rollout.reached(self.clock.now_s())
-        self.kept.intent = None
-        self.kept.told_hold = None
+        self.checkpoint.intent = None
+        self.checkpoint.told_hold = None
         if not step.rollback or step.milestone.serving:
             self.observer.new_stage()
         shares = [share.model_dump(mode="json") for line in serving.values() for share in line]
         self._save("reached", {**step.to_json(), "serving": shares})
-        self.tell({"event": "reached", **step.to_json(), "serving": shares})
+        self.emit({"event": "reached", **step.to_json(), "serving": shares})
 
     def _refused(self, operations: tuple[Operation, ...], results: Mapping[str, Mapping[str, float]]) -> str:
         """Why an evaluation forbids to go on; empty when all are passed."""
@@ -189,7 +189,7 @@ class Driver:
             if operation.evaluate is None:
                 continue
             metrics = results.get(operation.id, {})
-            self.tell({"event": "evaluated", "operation": operation.id, "metrics": dict(metrics)})
+            self.emit({"event": "evaluated", "operation": operation.id, "metrics": dict(metrics)})
             for metric, least in sorted(operation.evaluate.thresholds.items()):
                 value = metrics.get(metric)
                 if value is None or not value >= least:
@@ -199,12 +199,12 @@ class Driver:
 
     def _refuse(self, reason: str) -> None:
         self.rollout.roll_back_unfinished(reason)
-        self.kept.intent = None
+        self.checkpoint.intent = None
         self._save("rollback", {"reason": reason, "milestone": self.rollout.position.rollback_from})
-        self.tell({"event": "rollback", "reason": reason})
+        self.emit({"event": "rollback", "reason": reason})
 
     def _progress(self, text: str) -> None:
-        self.tell({"event": "progress", "text": text})
+        self.emit({"event": "progress", "text": text})
 
     # ---- evidence -----------------------------------------------------------------------------
 
@@ -227,13 +227,13 @@ class Driver:
             **verdict.to_json(),
             "milestone": position.milestone,
             "asked": {arms.candidate: arms.split} if arms else {},
-            "tally": self.kept.tally.to_json(),
+            "tally": self.checkpoint.tally.to_json(),
         }
-        self.tell({"event": "look", **body, "cleared": position.cleared})
-        self.kept.verdict = body
+        self.emit({"event": "look", **body, "cleared": position.cleared})
+        self.checkpoint.verdict = body
         if position.rollback_from is not None:
             self._save("rollback", {**body, "reason": position.reason})
-            self.tell({"event": "rollback", "reason": position.reason})
+            self.emit({"event": "rollback", "reason": position.reason})
         elif position.cleared or verdict.verdict is Verdict.HOLD:
             self._save("verdict", body)
         else:
@@ -248,17 +248,17 @@ class Driver:
         runs, is its error.
         """
         try:
-            orders = [r for r in self.ledger.records(self.kept.heard, self.work.id) if r.kind == "order"]
+            orders = [r for r in self.ledger.records(self.checkpoint.heard, self.context.id) if r.kind == "order"]
         except LedgerError:
             return False  # heard at the next look; a write that can't be made says what is wrong
         refused: StackError | None = None
         for record in orders:
-            self.kept.heard = record.seq
+            self.checkpoint.heard = record.seq
             try:
                 self.obey(str(record.body["order"]), bool(record.body.get("full")), str(record.body.get("reason", "")))
             except StackError as error:
                 refused = error
-                self.tell({"event": "progress", "text": f"{record.body['order']} can't be done: {error}"})
+                self.emit({"event": "progress", "text": f"{record.body['order']} can't be done: {error}"})
         if orders:
             self._save()
         if refused is not None and given_before:
@@ -279,20 +279,20 @@ class Driver:
                 rollout.promote(full)
             elif order != "abort":
                 raise StackError(f"'{order}' is an order of another version of rollcast. Use the newer of the two.")
-            elif self.kept.intent is not None and rollout.position.rollback_from is None:
+            elif self.checkpoint.intent is not None and rollout.position.rollback_from is None:
                 rollout.roll_back_unfinished(reason or "aborted by hand")
-                self.kept.intent = None
+                self.checkpoint.intent = None
             else:
                 rollout.roll_back(reason or "aborted by hand")
         except ValueError as error:
             raise StackError(f"{str(error)[0].upper()}{str(error)[1:]}.") from None
-        self.tell({"event": "order", "order": order, "reason": reason})
+        self.emit({"event": "order", "order": order, "reason": reason})
 
     def _save(self, kind: str = "", record: Mapping[str, Any] | None = None) -> None:
-        self.kept.position = self.rollout.snapshot()
-        self.kept.elapsed_s, self.kept.left_s = self.clock.now_s(), self.clock.wall_s()
-        body = self.kept.to_json()
-        self._patiently(lambda: self.ledger.save(self.lease, self.work.id, body, kind, dict(record or {})))
+        self.checkpoint.position = self.rollout.snapshot()
+        self.checkpoint.elapsed_s, self.checkpoint.left_s = self.clock.now_s(), self.clock.wall_s()
+        body = self.checkpoint.to_json()
+        self._patiently(lambda: self.ledger.save(self.lease, self.context.id, body, kind, dict(record or {})))
 
     def _patiently(self, write: Callable[[], object]) -> None:
         """A ledger that is out of reach for a moment stops nothing: nothing is done until it has been written."""
@@ -304,7 +304,7 @@ class Driver:
             except LedgerError as error:
                 if time.monotonic() > until or self.stopping():
                     raise
-                self.tell({"event": "progress", "text": f"waiting for the ledger: {error}"})
+                self.emit({"event": "progress", "text": f"waiting for the ledger: {error}"})
                 time.sleep(1.0)
 
 

@@ -20,7 +20,7 @@ from rollcast.planner.releases.releases import Release
 from rollcast.planner.rollout.state_machine import Arms
 from rollcast.planner.routing.split import Router
 from rollcast.stacks.base.clock import Clock
-from rollcast.stacks.telemetry import TelemetryBatch, RequestRecord
+from rollcast.stacks.telemetry import RequestRecord, TelemetryBatch
 
 _FUTURE_S = 60.0
 _YEAR_5138_S = 1e11  # whoever counts milliseconds passed it in 1973
@@ -33,7 +33,7 @@ LEFT_OUT = {  # what a tally counts -> why such a record can't be used
 
 
 @dataclass
-class Tally:
+class RequestCounts:
     """What telemetry says was served: requests by release, `stage` since the stage began, `total` since the rollout.
 
     Left out are records that are `unreadable`, from the future (`absurd`), dated in `milliseconds`, and `repeated`
@@ -52,7 +52,7 @@ class Tally:
     keyless: int = 0
 
     @classmethod
-    def of(cls, data: Mapping[str, Any]) -> Tally:
+    def of(cls, data: Mapping[str, Any]) -> RequestCounts:
         """From what `to_json` gave; what another version counted besides is left alone."""
         return cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
 
@@ -91,12 +91,12 @@ class _Row(NamedTuple):
 class Collector:
     """Turns batches into outcomes. Remembers requests by id, so that repeats and delayed labels find them."""
 
-    def __init__(self, releases: Mapping[str, Release], clock: Clock, tally: Tally | None = None) -> None:
+    def __init__(self, releases: Mapping[str, Release], clock: Clock, tally: RequestCounts | None = None) -> None:
         self._expected = {name: {s: v.reference for s, v in r.slots.items()} for name, r in releases.items()}
         self._pipelines = {name: release.pipeline for name, release in releases.items()}
         self._clock = clock
         self._known: dict[str, RequestRecord] = {}
-        self.tally = tally or Tally()
+        self.tally = tally or RequestCounts()
 
     def remember(self, requests: Iterable[RequestRecord]) -> None:
         """Requests that an earlier process has counted already."""

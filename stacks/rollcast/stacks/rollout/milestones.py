@@ -14,19 +14,19 @@ from pathlib import Path
 from rollcast.planner.plan.models import LiveState, Serving, WorldState, fold
 from rollcast.planner.rollout.state_machine import Reach
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.engine.program import Goal, nodes_of
+from rollcast.stacks.engine.program import DesiredState, nodes_of
 from rollcast.stacks.engine.update import EngineStack
-from rollcast.stacks.ledger.rollouts import Work
+from rollcast.stacks.ledger.rollouts import RolloutContext
 from rollcast.stacks.state.live import Edited, LiveReading, moved, read, shares_in_words, target_at
 
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Stand:
+class MilestoneState:
     """Where a rollout is when it sets out for its next milestone. `again`: it had set out for it before."""
 
-    work: Work
+    context: RolloutContext
     milestone: int
     rollback_from: int | None
     rollback_step: int
@@ -34,7 +34,7 @@ class Stand:
 
     def before(self) -> list[WorldState]:
         """The states that the world may be in now."""
-        plan = self.work.plan
+        plan = self.context.plan
         if self.rollback_from is None:
             states = [plan.state_at(self.milestone)]
             return [*states, plan.state_at(self.milestone + 1)] if self.again else states
@@ -45,8 +45,8 @@ class Stand:
     def _back(self, steps: int) -> WorldState:
         """The state after the first steps of the way back."""
         assert self.rollback_from is not None
-        way = self.work.plan.rollback_of(self.rollback_from)
-        start = self.work.plan.state_at(self.rollback_from)
+        way = self.context.plan.rollback_of(self.rollback_from)
+        start = self.context.plan.state_at(self.rollback_from)
         if way is None:
             return start
         done = [operation for operation in way.operations if operation.milestone < steps]
@@ -54,7 +54,7 @@ class Stand:
 
     def after(self, live: LiveState) -> WorldState:
         """The state to reach. On the way back instances stay as they are, but for those that its steps name."""
-        plan = self.work.plan
+        plan = self.context.plan
         if self.rollback_from is None:
             return plan.state_at(self.milestone + 1)
         wanted = self._back(self.rollback_step + 1)
@@ -67,79 +67,83 @@ class Stand:
 
 
 @dataclass(frozen=True)
-class Carried:
+class MilestoneResult:
     """A milestone that is true: metrics of its evaluations by operation id, and what serves, read back."""
 
     metrics: Mapping[str, Mapping[str, float]]
     serving: Serving
 
 
-class Steps:
+class MilestoneRunner:
     """Carries milestones out in one environment."""
 
     def __init__(self, root: Path, world: EngineStack) -> None:
         self._root, self._world = root, world
 
-    def _read(self, work: Work, edited: Edited = "left out") -> LiveReading:
+    def _read(self, context: RolloutContext, edited: Edited = "left out") -> LiveReading:
         """The live state. Flags that were edited by hand are left out, because they will be written anew."""
-        return read(target_at(self._root, work.plan.settings), {line.pipeline for line in work.lines.values()}, edited)
+        return read(
+            target_at(self._root, context.plan.settings), {line.pipeline for line in context.lines.values()}, edited
+        )
 
-    def drift(self, stand: Stand) -> list[str]:
+    def drift(self, stand: MilestoneState) -> list[str]:
         """What of the live state neither the plan nor this rollout made so."""
-        live = self._read(stand.work, "as written")
+        live = self._read(stand.context, "as written")
         return [*live.edits.values(), *moved(live.state, *stand.before())]
 
-    def carry_out(self, stand: Stand, action: Reach, progress: Progress) -> Carried:
+    def carry_out(self, stand: MilestoneState, action: Reach, progress: Progress) -> MilestoneResult:
         """Makes the milestone true, and looks whether it is. Raises StackError."""
-        live = self._read(stand.work)
+        live = self._read(stand.context)
         wanted = stand.after(live.state)
-        outputs = self._world.up(nodes_of(self._goal(stand.work, action, live, wanted)), progress)
-        found = self._read(stand.work).state
+        outputs = self._world.up(nodes_of(self._goal(stand.context, action, live, wanted)), progress)
+        found = self._read(stand.context).state
         left = moved(found, wanted)
         if left:
             progress(f"the world is not yet as it must be ({'; '.join(left)}); once more")
             self._adopt(stand, action, progress)
-            outputs = {**outputs, **self._world.up(nodes_of(self._goal(stand.work, action, live, wanted)), progress)}
-            found = self._read(stand.work).state
+            outputs = {**outputs, **self._world.up(nodes_of(self._goal(stand.context, action, live, wanted)), progress)}
+            found = self._read(stand.context).state
             left = moved(found, wanted)
             if left:
                 raise StackError(f"The milestone is not reached: {'; '.join(left)}. Run 'rollcast apply --resume'.")
         metrics = {op.id: _metrics(outputs.get(f"evaluate:{op.id}", {})) for op in action.operations if op.evaluate}
-        return Carried(metrics, found.serving)
+        return MilestoneResult(metrics, found.serving)
 
     def recover(self) -> None:
         """After an engine that failed or was killed."""
         self._world.recover()
 
-    def serves(self, work: Work) -> str:
+    def serves(self, context: RolloutContext) -> str:
         """What serves now, in words."""
         try:
-            state = self._read(work).state
+            state = self._read(context).state
         except StackError:
             return "what serves now can't be read"
         shown = [f"{line}: {shares_in_words(shares)}" for line, shares in sorted(state.serving.items())]
         return "what serves now is " + ("; ".join(shown) or "nothing that rollcast wrote")
 
-    def _adopt(self, stand: Stand, action: Reach, progress: Progress) -> None:
+    def _adopt(self, stand: MilestoneState, action: Reach, progress: Progress) -> None:
         """Lets Pulumi know of instances that are there without its knowledge, so that it can delete them."""
-        live = self._read(stand.work)
-        known = {name: owner for name, owner in live.state.instances.items() if owner[0] in stand.work.plan.releases}
+        live = self._read(stand.context)
+        known = {name: owner for name, owner in live.state.instances.items() if owner[0] in stand.context.plan.releases}
         state = WorldState(live.state.serving, known)
-        self._world.up(nodes_of(self._goal(stand.work, None, live, state)), progress)
+        self._world.up(nodes_of(self._goal(stand.context, None, live, state)), progress)
 
-    def _goal(self, work: Work, action: Reach | None, live: LiveReading, state: WorldState) -> Goal:
-        return Goal(
-            rollout=work.id,
-            settings=work.plan.settings,
+    def _goal(
+        self, context: RolloutContext, action: Reach | None, live: LiveReading, state: WorldState
+    ) -> DesiredState:
+        return DesiredState(
+            rollout=context.id,
+            settings=context.plan.settings,
             state=state,
             operations=action.operations if action else (),
-            releases={**live.state.releases, **work.plan.releases},
-            lines=work.lines,
-            audiences=work.audiences,
+            releases={**live.state.releases, **context.plan.releases},
+            lines=context.lines,
+            audiences=context.audiences,
             live_flags=live.flags,
-            definitions=work.definitions,
-            digests=work.digests,
-            owner=work.owner,
+            definitions=context.definitions,
+            digests=context.digests,
+            owner=context.owner,
         )
 
 

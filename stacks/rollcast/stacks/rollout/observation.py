@@ -12,69 +12,71 @@ from rollcast.planner.rollout.state_machine import Rollout
 from rollcast.planner.routing.split import Router
 from rollcast.stacks.base.clock import Clock
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.base.events import Tell
-from rollcast.stacks.rollout.checkpoint import Kept
-from rollcast.stacks.rollout.evidence import Collector, Tally, Watch
+from rollcast.stacks.base.events import Emit
+from rollcast.stacks.rollout.checkpoint import Checkpoint
+from rollcast.stacks.rollout.evidence import Collector, RequestCounts, Watch
 from rollcast.stacks.telemetry import TelemetrySource
 
 
 class Observer:
-    """Reads a source for a rollout. What it has read is in `kept`, saved by whoever saves that."""
+    """Reads a source for a rollout. What it has read is in `checkpoint`, saved by whoever saves that."""
 
-    def __init__(self, plan: Plan, rollout: Rollout, kept: Kept, clock: Clock, source: TelemetrySource, tell: Tell) -> None:
-        self._plan, self._rollout, self._kept = plan, rollout, kept
-        self._clock, self._source, self._tell = clock, source, tell
-        self._collector = Collector(plan.releases, clock, kept.tally)
+    def __init__(
+        self, plan: Plan, rollout: Rollout, checkpoint: Checkpoint, clock: Clock, source: TelemetrySource, emit: Emit
+    ) -> None:
+        self._plan, self._rollout, self._checkpoint = plan, rollout, checkpoint
+        self._clock, self._source, self._emit = clock, source, emit
+        self._collector = Collector(plan.releases, clock, checkpoint.tally)
         self._said_blind = ""
         self._routers: tuple[int, Mapping[str, Router]] | None = None
         try:
-            if kept.cursor is None:
-                kept.cursor = kept.stage_cursor = source.end()
+            if checkpoint.cursor is None:
+                checkpoint.cursor = checkpoint.stage_cursor = source.end()
             self._remember()
         except StackError as error:
             self._blind(str(error))
 
     def new_stage(self) -> None:
         """A milestone is in force: what ends from now on is its evidence. What ended before must have been read."""
-        self._kept.since_s = self._clock.wall_s()
-        self._kept.stage_cursor = self._kept.cursor
+        self._checkpoint.since_s = self._clock.wall_s()
+        self._checkpoint.stage_cursor = self._checkpoint.cursor
         self._collector.new_stage()
 
-    def poll(self) -> Tally:
+    def poll(self) -> RequestCounts:
         """Takes what became known, and gives the gates their part of it."""
         jump = self._clock.jumped_s()
-        if jump and self._kept.since_s is not None:
-            self._kept.since_s += jump
-            self._tell(
+        if jump and self._checkpoint.since_s is not None:
+            self._checkpoint.since_s += jump
+            self._emit(
                 {"event": "progress", "text": f"the machine's clock jumped by {jump:+.0f} s; this stage follows it"}
             )
         watch = self._watch()
         more = True
         while more:
             try:
-                batch = self._source.read(self._kept.cursor or {})
+                batch = self._source.read(self._checkpoint.cursor or {})
             except StackError as error:
                 self._blind(str(error))
-                return self._kept.tally
+                return self._checkpoint.tally
             self._said_blind = ""
-            before = self._kept.tally.left_out
+            before = self._checkpoint.tally.left_out
             outcomes = self._collector.take(batch, watch)
-            self._kept.cursor, more = batch.cursor, batch.more
+            self._checkpoint.cursor, more = batch.cursor, batch.more
             if outcomes is not None:
                 self._rollout.observe(outcomes)
-            dropped = {why: count - before[why] for why, count in self._kept.tally.left_out.items()}
+            dropped = {why: count - before[why] for why, count in self._checkpoint.tally.left_out.items()}
             self._rollout.received(len(batch.requests) + batch.unreadable, dropped)
-        return self._kept.tally
+        return self._checkpoint.tally
 
     def _blind(self, why: str) -> None:
         """Telemetry is out of reach: said once. The gates see that nothing comes, and no data is never a pass."""
         if why != self._said_blind:
             self._said_blind = why
-            self._tell({"event": "progress", "text": why})
+            self._emit({"event": "progress", "text": why})
 
     def _watch(self) -> Watch:
         plan, index = self._plan, self._rollout.position.milestone
-        since_s = self._kept.since_s if self._kept.since_s is not None else float("inf")
+        since_s = self._checkpoint.since_s if self._checkpoint.since_s is not None else float("inf")
         if index < 0:
             return Watch(None, {}, since_s)
         if self._routers is None or self._routers[0] != index:
@@ -85,7 +87,7 @@ class Observer:
 
     def _remember(self) -> None:
         """Requests that an earlier driver counted in this stage, so that a repeat of them is still a repeat."""
-        cursor, until = dict(self._kept.stage_cursor or {}), self._kept.cursor or {}
+        cursor, until = dict(self._checkpoint.stage_cursor or {}), self._checkpoint.cursor or {}
         while self._source.knows_requests and cursor != until:
             batch = self._source.read(cursor, until)
             self._collector.remember(batch.requests)

@@ -19,19 +19,18 @@ from rollcast.planner.declaration.models import Declaration
 from rollcast.planner.plan.models import Plan
 from rollcast.stacks import engine
 from rollcast.stacks.base.errors import LedgerError, LockedError, StackError, StaleError
-from rollcast.stacks.base.events import Tell
+from rollcast.stacks.base.events import Emit
 from rollcast.stacks.engine.update import EngineStack
-from rollcast.stacks.ledger.lease import Lease
+from rollcast.stacks.ledger.lease import TTL_S, Lease
 from rollcast.stacks.ledger.ledger import Ledger, open_ledger
 from rollcast.stacks.ledger.records import Record
-from rollcast.stacks.ledger.lease import TTL_S
 from rollcast.stacks.ledger.rejections import rejection
-from rollcast.stacks.ledger.rollouts import Work, begin, load, scope_of, under_way
+from rollcast.stacks.ledger.rollouts import RolloutContext, begin, load, scope_of, under_way
 from rollcast.stacks.project import Project, tool_version
-from rollcast.stacks.rollout.drift import Standing, lineage_of, standing
+from rollcast.stacks.rollout.drift import LiveBaseline, baseline_of, lineage_of
 from rollcast.stacks.rollout.driver import Driver, Ended, Exit
-from rollcast.stacks.rollout.evidence import Tally
-from rollcast.stacks.rollout.milestones import Steps
+from rollcast.stacks.rollout.evidence import RequestCounts
+from rollcast.stacks.rollout.milestones import MilestoneRunner
 from rollcast.stacks.rollout.restore import put_back
 from rollcast.stacks.state.live import read, target_at
 from rollcast.stacks.telemetry.guarded import Guarded
@@ -54,7 +53,7 @@ def ledger_of(project: Project) -> Ledger:
 def start(
     project: Project,
     plan: Plan,
-    tell: Tell,
+    emit: Emit,
     *,
     once: bool = False,
     reason: str = "",
@@ -77,7 +76,7 @@ def start(
     target = target_at(project.folder, plan.settings)
     with holding(ledger, take_over=True, above=target.newest()) as held:
         refuse_second(under_way(ledger))
-        found = standing(project)
+        found = baseline_of(project)
         _refuse_taken(ledger, found)
         refuse_stale(project, plan, found, own=declared is None)
         if not plan.empty:
@@ -86,12 +85,12 @@ def start(
             target.claim(held.lease.token)
             world = _world(project, held)
             held.on_second.append(world.end)
-            put_back(project, found, world, ledger, held.lease, tell)
+            put_back(project, found, world, ledger, held.lease, emit)
         if plan.empty:
             left = "what was changed by hand is put back" if found.drift else "nothing is left to do"
-            return Ended(Exit.DONE, f"the live state is as declared: {left}", Tally(), "nothing_to_do")
+            return Ended(Exit.DONE, f"the live state is as declared: {left}", RequestCounts(), "nothing_to_do")
         if refused := rejection(ledger, plan, unattended=once):
-            return Ended(Exit.HELD, refused, Tally())
+            return Ended(Exit.HELD, refused, RequestCounts())
         live = read(target, project.declaration.each_pipeline())
         target.claim(held.lease.token)
         stored = ledger.put(forecast) if forecast else None
@@ -99,12 +98,12 @@ def start(
         if rollback:
             about["declared"] = project.declaration_digest
         declaration, digests = declared or (project.declaration, project.digests)
-        work = begin(ledger, held.lease, plan, declaration, digests, live.routing, about)
-        tell({"event": "started", "rollout": work.id, "milestones": len(plan.milestones)})
-        return _drive(project, work, ledger, held, tell, recover=False, once=once)
+        context = begin(ledger, held.lease, plan, declaration, digests, live.routing, about)
+        emit({"event": "started", "rollout": context.id, "milestones": len(plan.milestones)})
+        return _drive(project, context, ledger, held, emit, recover=False, once=once)
 
 
-def resume(project: Project, tell: Tell, *, once: bool = False, order: Mapping[str, Any] | None = None) -> Ended:
+def resume(project: Project, emit: Emit, *, once: bool = False, order: Mapping[str, Any] | None = None) -> Ended:
     """Goes on with the rollout under way, after an order where one is given. Raises as `start` does."""
     ledger = ledger_of(project)
     if under_way(ledger) is None:
@@ -113,25 +112,27 @@ def resume(project: Project, tell: Tell, *, once: bool = False, order: Mapping[s
         started = under_way(ledger)
         if started is None:
             raise StackError("The rollout ended just now. See 'rollcast status'.")
-        work = _where_things_are(project, load(ledger, started))
+        context = _where_things_are(project, load(ledger, started))
         _world(project, held).end_orphans()  # one that was stopped in a write would hold the target's lock
-        target_at(project.folder, work.plan.settings).claim(held.lease.token)
+        target_at(project.folder, context.plan.settings).claim(held.lease.token)
         if order is not None:
-            ledger.append("order", work.id, dict(order), held.lease)
-        return _drive(project, work, ledger, held, tell, recover=True, once=once)
+            ledger.append("order", context.id, dict(order), held.lease)
+        return _drive(project, context, ledger, held, emit, recover=True, once=once)
 
 
-def _drive(project: Project, work: Work, ledger: Ledger, held: Held, tell: Tell, *, recover: bool, once: bool) -> Ended:
+def _drive(
+    project: Project, context: RolloutContext, ledger: Ledger, held: Held, emit: Emit, *, recover: bool, once: bool
+) -> Ended:
     world = _world(project, held)
     held.on_second.append(world.end)
     if recover:
         world.recover()
     source = Guarded(project.environment.telemetry, project.folder)
-    steps = Steps(project.folder, world)
-    return Driver(work, ledger, held.lease, steps, source, tell, held.stopping).run(once)
+    steps = MilestoneRunner(project.folder, world)
+    return Driver(context, ledger, held.lease, steps, source, emit, held.stopping).run(once)
 
 
-def _refuse_taken(ledger: Ledger, found: Standing) -> None:
+def _refuse_taken(ledger: Ledger, found: LiveBaseline) -> None:
     """A pipeline's flag has one owner: what another project, or another ledger of this one, put there is not taken."""
     mine = ledger.lineage()
     taken = sorted(name for name, owner in found.live.owners.items() if owner and owner != mine)
@@ -160,14 +161,14 @@ def _open_once(project: Project, plan: Plan, telemetry: bool) -> None:
         raise type(error)(f"{error} The rollout has not begun, and nothing was changed.") from None
 
 
-def _where_things_are(project: Project, work: Work) -> Work:
+def _where_things_are(project: Project, context: RolloutContext) -> RolloutContext:
     """The rollout with the endpoint as it is declared now, where it is about this target."""
-    then, now = work.plan.settings.target, project.environment.target
+    then, now = context.plan.settings.target, project.environment.target
     place = then.model_copy(update={"endpoint": now.endpoint})
     if place != now:
-        return work
-    settings = work.plan.settings.model_copy(update={"target": place})
-    return replace(work, plan=work.plan.model_copy(update={"settings": settings}))
+        return context
+    settings = context.plan.settings.model_copy(update={"target": place})
+    return replace(context, plan=context.plan.model_copy(update={"settings": settings}))
 
 
 def _world(project: Project, held: Held) -> EngineStack:
@@ -184,7 +185,7 @@ def refuse_second(started: Record | None) -> None:
         )
 
 
-def refuse_stale(project: Project, plan: Plan, found: Standing, *, own: bool = True) -> None:
+def refuse_stale(project: Project, plan: Plan, found: LiveBaseline, *, own: bool = True) -> None:
     """A plan is carried out only in the world that it was made for, and once; `own`: from what the project declares.
 
     Whether it was used is what the ledger says: every rollout that began makes the plans of before it stale. So a plan

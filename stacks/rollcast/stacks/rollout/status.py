@@ -14,8 +14,8 @@ from rollcast.stacks.ledger.rejections import REMEDY as REJECTED_REMEDY
 from rollcast.stacks.ledger.rejections import rejected_of
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, load
 from rollcast.stacks.project import Project
-from rollcast.stacks.rollout.checkpoint import Kept
-from rollcast.stacks.rollout.evidence import Tally
+from rollcast.stacks.rollout.checkpoint import Checkpoint
+from rollcast.stacks.rollout.evidence import RequestCounts
 from rollcast.stacks.rollout.start import ledger_of
 from rollcast.stacks.state.live import REMEDY, LiveReading, moved, read, target_at
 
@@ -52,7 +52,7 @@ def components(release: Release) -> dict[str, str]:
     return {slot: version.reference for slot, version in release.slots.items()}
 
 
-def measured(tally: Tally, asked: dict[str, float]) -> dict[str, Any]:
+def measured(tally: RequestCounts, asked: dict[str, float]) -> dict[str, Any]:
     """Fractions asked and measured by release in the stage, and the requests that no whole release served."""
     total = sum(tally.stage.values())
     shares = [
@@ -75,14 +75,16 @@ def asked_of(serving: Serving) -> dict[str, float]:
     return {share.release: share.percent / 100 for share in lines[0]}
 
 
-def _rollout(ledger: Ledger, live: LiveReading, notes: list[str]) -> tuple[dict[str, Any] | None, Tally, dict[str, float]]:
+def _rollout(
+    ledger: Ledger, live: LiveReading, notes: list[str]
+) -> tuple[dict[str, Any] | None, RequestCounts, dict[str, float]]:
     started = ledger.last(STARTED)
     if started is None:
-        return None, Tally(), {}
+        return None, RequestCounts(), {}
     ended = next((r for r in ledger.records(started.seq, started.rollout) if r.kind == FINISHED), None)
     about = {"id": started.rollout, "to_release": started.body["to_release"], "started_s": started.time_s}
     if ended is not None:
-        tally = Tally.of(ended.body["tally"])
+        tally = RequestCounts.of(ended.body["tally"])
         done = {"outcome": ended.body["outcome"], "reason": ended.body["reason"], "ended_s": ended.time_s}
         return {**about, **done}, tally, asked_of(live.state.serving)
     return _under_way(ledger, live, notes, started, about)
@@ -90,17 +92,17 @@ def _rollout(ledger: Ledger, live: LiveReading, notes: list[str]) -> tuple[dict[
 
 def _under_way(
     ledger: Ledger, live: LiveReading, notes: list[str], started: Record, about: dict[str, Any]
-) -> tuple[dict[str, Any], Tally, dict[str, float]]:
+) -> tuple[dict[str, Any], RequestCounts, dict[str, float]]:
     plan = load(ledger, started).plan
-    kept = Kept.of(ledger.position(started.rollout))
-    position = kept.position
+    checkpoint = Checkpoint.of(ledger.position(started.rollout))
+    position = checkpoint.position
     index = position.milestone if position else -1
     holder = ledger.holder()
-    if kept.intent is None and position is not None and position.rollback_from is None:
+    if checkpoint.intent is None and position is not None and position.rollback_from is None:
         notes.extend(f"drift: {text}" for text in moved(live.state, plan.state_at(index)))
     if holder is None or holder[0].is_gone or holder[1] <= 0:
         notes.append("no process is at work on the rollout; 'rollcast apply --resume' goes on with it")
-    verdict = kept.verdict if kept.verdict and kept.verdict["milestone"] == index else None
+    verdict = checkpoint.verdict if checkpoint.verdict and checkpoint.verdict["milestone"] == index else None
     body = {
         **about,
         "outcome": None,
@@ -112,7 +114,7 @@ def _under_way(
         "guards": verdict["guards"] if verdict else [],
         "holder": str(holder[0]) if holder else None,
     }
-    return body, kept.tally, asked_of(live.state.serving)
+    return body, checkpoint.tally, asked_of(live.state.serving)
 
 
 def _held(ledger: Ledger, rollout: str, position: Position | None) -> str | None:

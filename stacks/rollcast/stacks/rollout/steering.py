@@ -13,16 +13,16 @@ from rollcast.planner.declaration.models import Bake, Declaration, RolloutSettin
 from rollcast.planner.plan.models import Binding, Plan
 from rollcast.planner.planning.planner import make_plan
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.base.events import Tell
+from rollcast.stacks.base.events import Emit
 from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, under_way
 from rollcast.stacks.project import Project, tool_version
 from rollcast.stacks.rollout import start as applying
-from rollcast.stacks.rollout.checkpoint import Kept
-from rollcast.stacks.rollout.drift import lineage_of, standing
+from rollcast.stacks.rollout.checkpoint import Checkpoint
+from rollcast.stacks.rollout.drift import baseline_of, lineage_of
 from rollcast.stacks.rollout.driver import Ended, Exit
-from rollcast.stacks.rollout.evidence import Tally
+from rollcast.stacks.rollout.evidence import RequestCounts
 from rollcast.stacks.rollout.start import ledger_of
 from rollcast.stacks.targets.definitions import stored
 
@@ -41,7 +41,7 @@ def give(project: Project, order: Order, *, full: bool = False, reason: str = ""
     if started is None:
         raise StackError(f"No rollout is under way, so there is nothing to {order}. See 'rollcast status'.")
     if order == "promote" and full and not reason:
-        _refuse_unreasoned(Kept.of(ledger.position(started.rollout)).verdict)
+        _refuse_unreasoned(Checkpoint.of(ledger.position(started.rollout)).verdict)
     body = {"order": order, "full": full, "reason": reason, "by": getpass.getuser(), "cause": cause}
     return ledger.append("order", started.rollout, body)
 
@@ -56,30 +56,30 @@ def _refuse_unreasoned(verdict: Mapping[str, Any] | None) -> None:
         )
 
 
-def lead_back(project: Project, tell: Tell, reason: str, cause: str = "by hand") -> Ended:
+def roll_back_now(project: Project, emit: Emit, reason: str, cause: str = "by hand") -> Ended:
     """Leads the rollout under way back to where it began: by the process at work, else by this one."""
     ledger = ledger_of(project)
     if not _at_work(ledger):
         body = {"order": "abort", "reason": reason, "by": getpass.getuser(), "cause": cause}
-        return applying.resume(project, tell, order=body)
+        return applying.resume(project, emit, order=body)
     given = give(project, "abort", reason=reason, cause=cause)
-    tell({"event": "progress", "text": "the process at work was told; waiting for it"})
-    return _await_end(project, ledger, given, tell)
+    emit({"event": "progress", "text": "the process at work was told; waiting for it"})
+    return _await_end(project, ledger, given, emit)
 
 
-def go_on(project: Project, tell: Tell, *, once: bool = False) -> Ended:
+def go_on(project: Project, emit: Emit, *, once: bool = False) -> Ended:
     """Goes on with the rollout under way. A process that watches a paused one is told to, and its end waited for."""
     ledger = ledger_of(project)
     if not _at_work(ledger) or not _paused(ledger):
-        return applying.resume(project, tell, once=once, order={"order": "resume", "by": getpass.getuser()})
+        return applying.resume(project, emit, once=once, order={"order": "resume", "by": getpass.getuser()})
     given = give(project, "resume")
-    tell({"event": "progress", "text": "the process at work watches over a paused rollout; it was told to go on"})
-    return _await_end(project, ledger, given, tell)
+    emit({"event": "progress", "text": "the process at work watches over a paused rollout; it was told to go on"})
+    return _await_end(project, ledger, given, emit)
 
 
 def _paused(ledger: Ledger) -> bool:
     started = under_way(ledger)
-    position = Kept.of(ledger.position(started.rollout)).position if started else None
+    position = Checkpoint.of(ledger.position(started.rollout)).position if started else None
     return position is not None and position.paused
 
 
@@ -88,19 +88,21 @@ def _at_work(ledger: Ledger) -> bool:
     return holder is not None and holder[1] > 0 and not holder[0].is_gone
 
 
-def _await_end(project: Project, ledger: Ledger, given: Record, tell: Tell) -> Ended:
+def _await_end(project: Project, ledger: Ledger, given: Record, emit: Emit) -> Ended:
     """Tells what another process does until its rollout is over; takes over when that process dies."""
     seen = given.seq
     while True:
         for record in ledger.records(seen, given.rollout):
             seen = record.seq
-            tell({"event": record.kind, **record.body})
+            emit({"event": record.kind, **record.body})
             if record.kind == FINISHED:
                 _await_release(ledger)
                 code = Exit.ROLLED_BACK if record.body["outcome"] == "rolled_back" else Exit.DONE
-                return Ended(code, record.body["reason"], Tally.of(record.body["tally"]), record.body["outcome"])
+                return Ended(
+                    code, record.body["reason"], RequestCounts.of(record.body["tally"]), record.body["outcome"]
+                )
         if not _at_work(ledger) and under_way(ledger) is not None:
-            return applying.resume(project, tell, order={"order": "go on", "by": getpass.getuser()})
+            return applying.resume(project, emit, order={"order": "go on", "by": getpass.getuser()})
         time.sleep(_POLL_S)
 
 
@@ -112,7 +114,7 @@ def _await_release(ledger: Ledger) -> None:
 
 
 @dataclass(frozen=True)
-class WayBack:
+class RollbackPlan:
     """A plan to an earlier release, and what it was made from. `drift` is put back before it begins."""
 
     plan: Plan
@@ -121,10 +123,10 @@ class WayBack:
     drift: tuple[str, ...]
 
 
-def plan_back(project: Project, to: str | None) -> WayBack:
+def plan_rollback(project: Project, to: str | None) -> RollbackPlan:
     """The way from what is live to an earlier release, without gates to wait for. Raises StackError."""
     ledger = ledger_of(project)
-    found = standing(project)
+    found = baseline_of(project)
     live = found.state
     now = {line: {share.release for share in shares} for line, shares in live.serving.items()}
     started = _release_record(ledger, to, {name for names in now.values() for name in names})
@@ -135,7 +137,7 @@ def plan_back(project: Project, to: str | None) -> WayBack:
     made = make_plan(at_once, live, project.environment_name, digests)
     binding = Binding(lineage=lineage_of(project), serial=live.serial, tool_version=tool_version())
     plan = made.model_copy(update={"live_state_digest": found.digest, "binding": binding})
-    return WayBack(plan, declaration, digests, found.drift)
+    return RollbackPlan(plan, declaration, digests, found.drift)
 
 
 def _release_record(ledger: Ledger, to: str | None, live: set[str]) -> Record:

@@ -10,23 +10,23 @@ from rollcast.planner.rollout.state_machine import Rollout
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.ledger.ledger import Ledger, existing_ledger
 from rollcast.stacks.ledger.records import Record
-from rollcast.stacks.ledger.rollouts import Work, load, scope_of, serial_of, under_way
+from rollcast.stacks.ledger.rollouts import RolloutContext, load, scope_of, serial_of, under_way
 from rollcast.stacks.project import Project
-from rollcast.stacks.rollout.checkpoint import Kept
-from rollcast.stacks.rollout.drift import Standing, led_back, left_by
+from rollcast.stacks.rollout.checkpoint import Checkpoint
+from rollcast.stacks.rollout.drift import LiveBaseline, left_by, rolled_back_state
 from rollcast.stacks.state.live import read, target_at
 
 
 @dataclass(frozen=True)
-class Foreseen:
+class AfterSupersede:
     """The rollout under way, its steps back, and where the world stands after them."""
 
-    work: Work
+    context: RolloutContext
     steps: tuple[str, ...]
-    standing: Standing
+    baseline_of: LiveBaseline
 
 
-def foresee(project: Project) -> Foreseen | None:
+def after_supersede(project: Project) -> AfterSupersede | None:
     """What leading the rollout under way back will leave; None where none is under way. Nothing is changed.
 
     Raises StackError where it can't be led back any more.
@@ -35,45 +35,45 @@ def foresee(project: Project) -> Foreseen | None:
     started = under_way(ledger) if ledger else None
     if ledger is None or started is None:
         return None
-    work, kept = load(ledger, started), Kept.of(ledger.position(started.rollout))
-    rollout = Rollout(work.plan, kept.position)
+    context, checkpoint = load(ledger, started), Checkpoint.of(ledger.position(started.rollout))
+    rollout = Rollout(context.plan, checkpoint.position)
     try:
-        if kept.intent is not None and rollout.position.rollback_from is None:
+        if checkpoint.intent is not None and rollout.position.rollback_from is None:
             rollout.roll_back_unfinished("")
         else:
             rollout.roll_back("")
     except ValueError as error:
         raise StackError(
-            f"Rollout {work.id} is under way and can't be led back any more ({error}). "
+            f"Rollout {context.id} is under way and can't be led back any more ({error}). "
             "Complete it with 'rollcast apply --resume' first."
         ) from None
     start, step = rollout.position.rollback_from, rollout.position.rollback_step
     assert start is not None
-    way, state = work.plan.rollback_of(start), led_back(work.plan, start)
+    way, state = context.plan.rollback_of(start), rolled_back_state(context.plan, start)
     steps = tuple(milestone.title for milestone in way.milestones[step:]) if way else ()
     live = read(target_at(project.folder, project.environment), project.declaration.each_pipeline(), "as written")
-    same = work.plan.settings.target == project.environment.target
-    left = left_by(live.state, state, work) if same else live.state
+    same = context.plan.settings.target == project.environment.target
+    left = left_by(live.state, state, context) if same else live.state
     serial = {"serial": serial_of(ledger)}
-    standing = Standing(left.model_copy(update=serial), (), live, work)
-    return Foreseen(work, steps, standing)
+    baseline_of = LiveBaseline(left.model_copy(update=serial), (), live, context)
+    return AfterSupersede(context, steps, baseline_of)
 
 
 def returning(ledger: Ledger, started: Record) -> bool:
     """Whether a rollout is on its way back, or is itself a person's order to go back: no declaration stops that."""
-    position = Kept.of(ledger.position(started.rollout)).position
+    position = Checkpoint.of(ledger.position(started.rollout)).position
     return bool(started.body.get("rollback")) or (position is not None and position.rollback_from is not None)
 
 
-def is_of(project: Project, work: Work) -> bool:
+def is_of(project: Project, context: RolloutContext) -> bool:
     """Whether a rollout was made from what the project declares and pins now, word for word."""
-    binding = work.plan.binding
+    binding = context.plan.binding
     return (binding.declaration_digest, binding.lock_digest) == (project.declaration_digest, project.lock_digest)
 
 
-def leads_to(project: Project, work: Work, declared: Plan) -> bool:
+def leads_to(project: Project, context: RolloutContext, declared: Plan) -> bool:
     """Whether a rollout leads to what is declared now, `declared`, for the same people and by the same rules."""
-    plan, audiences = work.plan, {key: rule.root for key, rule in project.declaration.audiences.items()}
+    plan, audiences = context.plan, {key: rule.root for key, rule in project.declaration.audiences.items()}
     return (
         plan.to_release == declared.to_release
         and plan.lines == lines_of(project.declaration)

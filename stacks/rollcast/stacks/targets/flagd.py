@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rollcast.stacks.base import atomic_files as whole_files
+from rollcast.stacks.base import atomic_files
 from rollcast.stacks.base.errors import FenceError, StackError
 from rollcast.stacks.targets import Placed
 
@@ -42,7 +42,7 @@ class FlagdTarget:
     def _fenced(self, fence: int) -> Iterator[None]:
         """Holds the target's lock for one short write that is not late."""
         try:
-            with whole_files.locked(self._fence.with_suffix(".lock")):
+            with atomic_files.locked(self._fence.with_suffix(".lock")):
                 newest = self.newest()
                 if fence < newest:
                     raise FenceError(
@@ -50,7 +50,7 @@ class FlagdTarget:
                         "Another process has taken over: see 'rollcast status'."
                     )
                 if fence > newest:
-                    whole_files.write(self._fence, f"{fence}\n", 0o600)
+                    atomic_files.write(self._fence, f"{fence}\n", 0o600)
                 yield
         except OSError as error:
             raise StackError(
@@ -94,7 +94,7 @@ class FlagdTarget:
             if flag is not None:
                 flags[key] = dict(flag)
             text = json.dumps({**data, "flags": flags}, indent=1, ensure_ascii=False) + "\n"
-            whole_files.write(self.definition, text)
+            atomic_files.write(self.definition, text)
 
     # ---- instances ----------------------------------------------------------------------------
 
@@ -143,7 +143,7 @@ class FlagdTarget:
             (staged / _MANIFEST).write_text(json.dumps(manifest, sort_keys=True) + "\n", "utf-8")
             staged.chmod(0o755)
             with self._fenced(fence):
-                whole_files.place(staged, folder)
+                atomic_files.place(staged, folder)
         except (OSError, shutil.Error) as error:
             raise StackError(
                 f"Instance {placed.folder} can't be written ({error}). Make room or correct permissions, "
@@ -163,22 +163,22 @@ class FlagdTarget:
 
     def _staging(self, fence: int, name: str) -> Path:
         """Where a folder is made before it is whole, or goes to before it is deleted: one place for each instance."""
-        return self.instances / f"{whole_files.STAGING}{fence}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        return self.instances / f"{atomic_files.STAGING}{fence}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
     def _sweep(self, fence: int) -> None:
         """Removes what processes with older tokens left half written."""
-        for left in self.instances.glob(f"{whole_files.STAGING}*"):
-            token = left.name.removeprefix(whole_files.STAGING).split("-")[0]
+        for left in self.instances.glob(f"{atomic_files.STAGING}*"):
+            token = left.name.removeprefix(atomic_files.STAGING).split("-")[0]
             if token.isdigit() and int(token) < fence:
                 shutil.rmtree(left, ignore_errors=True)
         for folder in (self.definition.parent, self._documents):
-            for staged in folder.glob(f"{whole_files.STAGING}*"):
+            for staged in folder.glob(f"{atomic_files.STAGING}*"):
                 staged.unlink(missing_ok=True)  # files are only written under the lock that is held here
 
     def remove_instance(self, fence: int, folder: str) -> None:
         place = self._folder(folder)
         with self._fenced(fence):
-            whole_files.remove(place, self._staging(fence, folder))
+            atomic_files.remove(place, self._staging(fence, folder))
             self._prune(place.parent)
 
     def _prune(self, folder: Path) -> None:
@@ -206,4 +206,4 @@ class FlagdTarget:
         if path.exists():
             return
         with self._fenced(fence):
-            whole_files.write(path, body)
+            atomic_files.write(path, body)

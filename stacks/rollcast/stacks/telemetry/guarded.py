@@ -14,7 +14,7 @@ from typing import TypeVar
 from rollcast.planner.declaration.models import Telemetry
 from rollcast.planner.releases.releases import digest_of
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.telemetry import TelemetryBatch, Cursor, RequestRecord, TelemetrySource, source_of
+from rollcast.stacks.telemetry import Cursor, RequestRecord, TelemetryBatch, TelemetrySource, source_of
 
 T = TypeVar("T")
 _OF, _AT = "telemetry", "at"

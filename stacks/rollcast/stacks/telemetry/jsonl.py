@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rollcast.planner.declaration.models import Telemetry
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.telemetry import TelemetryBatch, Cursor, RequestRecord
+from rollcast.stacks.telemetry import Cursor, RequestRecord, TelemetryBatch
 from rollcast.stacks.telemetry.records import request_of
 
 _MOST_BYTES = 8 * 1024 * 1024

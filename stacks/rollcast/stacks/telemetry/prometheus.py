@@ -26,7 +26,7 @@ import httpx
 from rollcast.planner.declaration.models import Telemetry
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.secrets import filled
-from rollcast.stacks.telemetry import TelemetryBatch, Cursor, RequestRecord
+from rollcast.stacks.telemetry import Cursor, RequestRecord, TelemetryBatch
 
 _TIMEOUT_S = 10.0
 _REQUESTS = "rollcast_requests_total"

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from rollcast.planner.declaration.models import Telemetry
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.secrets import filled
-from rollcast.stacks.telemetry import TelemetryBatch, Cursor, RequestRecord
+from rollcast.stacks.telemetry import Cursor, RequestRecord, TelemetryBatch
 from rollcast.stacks.telemetry.records import request_of
 
 _MOST_ROWS = 20_000
@@ -72,7 +72,9 @@ class Sql:
                 rows = connection.execute(query.limit(_MOST_ROWS)).mappings().all()
         except SQLAlchemyError as error:
             raise self._unreachable(error) from None
-        batch = TelemetryBatch(cursor={"id": max([last, *(int(row["id"]) for row in rows)])}, more=len(rows) == _MOST_ROWS)
+        batch = TelemetryBatch(
+            cursor={"id": max([last, *(int(row["id"]) for row in rows)])}, more=len(rows) == _MOST_ROWS
+        )
         for row in rows:
             if int(row["id"]) in self._seen:
                 continue

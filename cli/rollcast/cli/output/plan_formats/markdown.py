@@ -26,7 +26,7 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield from _changes(plan)
     yield from _order(plan)
     yield from _milestones(plan)
-    yield from _way_back(plan)
+    yield from _rollback_of(plan)
     yield from _notes(plan)
 
 
@@ -63,7 +63,7 @@ def _asks(milestone: Milestone) -> str:
     return f"{', '.join(milestone.gates)} {bake}, else {milestone.bake_then}"
 
 
-def _way_back(plan: Plan) -> Iterator[str]:
+def _rollback_of(plan: Plan) -> Iterator[str]:
     if plan.rollback:
         longest = max(plan.rollback, key=lambda way: len(way.milestones))
         yield from ("", "### Way back", "")

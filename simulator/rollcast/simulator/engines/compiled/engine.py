@@ -8,7 +8,7 @@ import numpy as np
 
 from rollcast.simulator.base.compiling import compiled, lean
 from rollcast.simulator.base.draws import Floats, Ints
-from rollcast.simulator.engines.compiled.layout import Net, EngineState, net_of, state_of
+from rollcast.simulator.engines.compiled.layout import EngineState, Net, net_of, state_of
 from rollcast.simulator.engines.compiled.llm import serve_llm
 from rollcast.simulator.engines.compiled.packing import packed_net, packed_state
 from rollcast.simulator.engines.compiled.pool import serve_pool, serve_remote

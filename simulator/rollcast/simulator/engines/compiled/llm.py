@@ -16,7 +16,7 @@ import numpy as np
 
 from rollcast.simulator.base.compiling import lean
 from rollcast.simulator.base.draws import Ints
-from rollcast.simulator.engines.compiled.layout import Net, EngineState
+from rollcast.simulator.engines.compiled.layout import EngineState, Net
 from rollcast.simulator.engines.compiled.order import pop, pop_finish, push_finish, sort
 from rollcast.simulator.engines.compiled.pool import _next_change
 from rollcast.simulator.engines.compiled.visits import NEVER, breaks, enter, fail, finish, leave, note_queue, slowed

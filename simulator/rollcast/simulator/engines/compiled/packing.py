@@ -14,7 +14,7 @@ from numba.experimental import structref
 from numba.extending import lower_getattr_generic
 
 from rollcast.simulator.base.compiling import compiled
-from rollcast.simulator.engines.compiled.layout import Net, EngineState
+from rollcast.simulator.engines.compiled.layout import EngineState, Net
 
 
 class _Struct(types.StructRef):

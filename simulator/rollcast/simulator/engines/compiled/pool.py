@@ -6,7 +6,7 @@ import numpy as np
 
 from rollcast.simulator.base.compiling import lean
 from rollcast.simulator.base.draws import quantile
-from rollcast.simulator.engines.compiled.layout import Net, EngineState
+from rollcast.simulator.engines.compiled.layout import EngineState, Net
 from rollcast.simulator.engines.compiled.order import pop, push, sort
 from rollcast.simulator.engines.compiled.visits import (
     FIRST_TOKEN,
@@ -17,8 +17,8 @@ from rollcast.simulator.engines.compiled.visits import (
     fail,
     finish,
     leave,
-    luck,
     note_queue,
+    random_draw,
     service_s,
     slowed,
 )
@@ -256,7 +256,7 @@ def _end_remote(net: Net, state: EngineState, s: int, t: float) -> None:
     else:
         first = np.nan
         if net.first_shape[s] >= 0:
-            drawn = luck(net, state, s, g, k, FIRST_TOKEN)
+            drawn = random_draw(net, state, s, g, k, FIRST_TOKEN)
             first = quantile(net.first_shape[s], net.first_a[s], net.first_b[s], net.first_table[s], drawn)
             start = state.start[g, k]
             took = slowed(net, s, start, service_s(net, state, s, g, k))

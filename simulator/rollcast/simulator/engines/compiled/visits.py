@@ -6,7 +6,7 @@ import numpy as np
 
 from rollcast.simulator.base.compiling import lean
 from rollcast.simulator.base.draws import quantile, uniform
-from rollcast.simulator.engines.compiled.layout import Net, EngineState
+from rollcast.simulator.engines.compiled.layout import EngineState, Net
 from rollcast.simulator.engines.compiled.order import push
 
 # Plain numbers, because compiled code takes globals as constants: Purpose.SERVICE, FIRST_TOKEN, LOST; ATTEMPT.
@@ -16,7 +16,7 @@ HIT = -2  # an end of a cache hit, not of a service
 
 
 @lean
-def luck(net: Net, state: EngineState, s: int, g: int, k: int, purpose: int) -> float:
+def random_draw(net: Net, state: EngineState, s: int, g: int, k: int, purpose: int) -> float:
     """The draw of a request at a station, in its present attempt."""
     return uniform(net.seed, g, net.number[s], purpose + ATTEMPT * (state.attempt[g, k] - 1))
 
@@ -25,7 +25,7 @@ def luck(net: Net, state: EngineState, s: int, g: int, k: int, purpose: int) -> 
 def service_s(net: Net, state: EngineState, s: int, g: int, k: int) -> float:
     """How long a pool or a remote service takes, before what disturbs it."""
     row = state.row[g]
-    drawn = quantile(net.shape[s], net.a[s], net.b[s], net.table[s], luck(net, state, s, g, k, SERVICE))
+    drawn = quantile(net.shape[s], net.a[s], net.b[s], net.table[s], random_draw(net, state, s, g, k, SERVICE))
     if net.kind[s] == 0:
         tokens_s: float = net.per_input[s] * net.input_tokens[row]
         tokens_s += net.per_output[s] * net.output_tokens[row]
@@ -51,7 +51,7 @@ def breaks(net: Net, state: EngineState, s: int, g: int, k: int) -> bool:
     for i in range(len(net.slow_station)):
         if net.slow_station[i] == s and net.slow_from[i] <= at < net.slow_to[i]:
             risk = max(risk, net.slow_errors[i])
-    return risk > 0.0 and luck(net, state, s, g, k, LOST) < risk
+    return risk > 0.0 and random_draw(net, state, s, g, k, LOST) < risk
 
 
 # ---- caches -------------------------------------------------------------------------------------

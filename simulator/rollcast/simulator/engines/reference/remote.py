@@ -38,8 +38,8 @@ class Remote(Station):
         )
         service_s = self.world.disturbed(self, visit, drawn + self.profile.per_output_token_s * visit.output_tokens)
         if self.first is not None:
-            luck = self.uniform(visit, Purpose.FIRST_TOKEN)
-            first_s = quantile(self.first.shape, self.first.a, self.first.b, self.first.table, luck)
+            random_draw = self.uniform(visit, Purpose.FIRST_TOKEN)
+            first_s = quantile(self.first.shape, self.first.a, self.first.b, self.first.table, random_draw)
             visit.first_token_s = start_s + min(first_s, service_s)
         end_s = start_s + service_s
         late = end_s > visit.due_s

@@ -7,7 +7,7 @@ import numpy as np
 from rollcast.simulator.base.draws import Floats, Ints, Purpose
 from rollcast.simulator.engines.interface import Batch, Completed, Counts, Demand, Disturbances, Visits
 from rollcast.simulator.engines.reference import llm, pool, remote
-from rollcast.simulator.engines.reference.clock import SimulatedClock, Kind
+from rollcast.simulator.engines.reference.clock import Kind, SimulatedClock
 from rollcast.simulator.engines.reference.station import Station, Visit
 from rollcast.simulator.stations.network import Network, Path
 from rollcast.simulator.traffic.recording import Traffic
