@@ -33,7 +33,7 @@ def declaration() -> str:
     lines = [NOTE, "", "# Declaration", ""]
     lines += [
         "What may stand in `rollcast.yaml`. `rollcast schema` prints the same as a JSON Schema for editors; every",
-        "mistake is told with its line, its column and the nearest valid name by `rollcast validate`.",
+        "mistake is reported with its line, its column and the nearest valid name by `rollcast validate`.",
         "",
         *model(Declaration.model_json_schema(by_alias=True), "declaration"),
     ]

@@ -144,7 +144,7 @@ def main() -> None:
         say("2. Why order matters", "An embedder and an index of different releases give nonsense without any error.")
         subprocess.run([sys.executable, "tools/show_mixes.py"], cwd=folder, check=True)
 
-        say("3. The plan", "rollcast.yaml declares the next release. What would happen, and the way back:")
+        say("3. The plan", "rollcast.yaml declares the next release. What would happen, and the rollback:")
         run(folder, "plan", "--out", "release.plan")
 
         say("4. The forecast", "The plan is replayed against one recorded hour (19,366 requests), gates in the loop.")

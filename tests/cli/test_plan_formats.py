@@ -45,7 +45,7 @@ def test_the_same_command_prints_the_same_bytes(capsys: pytest.CaptureFixture[st
 
 def test_markdown_says_what_changes_why_and_the_way_back(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(capsys, *SUPPORT, "--format", "markdown")
-    for part in ("## Release plan", "### Changes", "### Order", "### Milestones", "### Way back", "point of no return"):
+    for part in ("## Release plan", "### Changes", "### Order", "### Milestones", "### Rollback", "point of no return"):
         assert part in text
     assert "which sources verified-sources" in text
 

@@ -14,7 +14,7 @@ from rollcast.policies.strategies import plans
 
 @st.composite
 def broken_plans(draw: st.DrawFn) -> Plan:
-    """A small plan with one to three mutations, forwards or on a way back."""
+    """A small plan with one to three mutations, forwards or during a rollback."""
     plan = draw(plans(max_slots=3, max_pipelines=1))
     for _ in range(draw(st.integers(1, 3))):
         mutation = draw(st.sampled_from(_MUTATIONS))
@@ -64,7 +64,7 @@ def _another_release(plan: Plan, draw: st.DrawFn) -> Plan:
 
 
 def _shorter_way_back(plan: Plan, draw: st.DrawFn) -> Plan:
-    """A way back forgets a drain or a dependency."""
+    """A rollback forgets a drain or a dependency."""
     ways = [w for w in plan.rollback if any(o.kind == "drain" for o in w.operations)]
     if not ways:
         return plan
@@ -118,7 +118,7 @@ def _stricter_rule(plan: Plan, draw: st.DrawFn) -> Plan:
 
 
 def _line_that_stops(plan: Plan, draw: st.DrawFn) -> Plan:
-    """A milestone serves nothing on one of its lines, forwards or on a way back: others take its requests."""
+    """A milestone serves nothing on one of its lines, forwards or during a rollback: others take its requests."""
     found: list[tuple[Rollback | None, Milestone, str]] = [
         (way, milestone, line)
         for way in (None, *plan.rollback)
@@ -146,7 +146,7 @@ def _without_begin(plan: Plan, draw: st.DrawFn) -> Plan:
 
 
 def _incomplete_way_back(plan: Plan, draw: st.DrawFn) -> Plan:
-    """A way back forgets one of its milestones, one of its instances, or is not there at all."""
+    """A rollback forgets one of its milestones, one of its instances, or is not there at all."""
     if not plan.rollback:
         return plan
     way = draw(st.sampled_from(plan.rollback))

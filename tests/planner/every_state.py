@@ -120,13 +120,13 @@ class Oracle:
         way = self.plan.rollback_of(milestone.index)
         if way is None:
             if not milestone.point_of_no_return:
-                self.found.add(f"reversible: no way back from {milestone.title}")
+                self.found.add(f"reversible: no rollback from {milestone.title}")
             return
         back = State(dict(state.serving), dict(state.instances), set(state.flights))
         for step in way.milestones:
             back = self._milestone(back, step, way.operations_of(step.index), forward=False)
         if self._shown(back) != self._shown(self.origin):
-            self.found.add(f"reversible: the way back from {milestone.title} does not lead to where its wave began")
+            self.found.add(f"reversible: the rollback from {milestone.title} does not lead to where its wave began")
 
     def _shown(self, state: State) -> tuple[object, ...]:
         """What serves and what runs, whoever it was made for."""

@@ -106,7 +106,7 @@ def test_a_drain_ends_what_is_older_than_it_even_where_more_requests_come_to_the
     assert [m.title for m in way.milestones] == back
 
     def forgetful(drained: bool) -> Plan:
-        """The way back forgets to move traffic a second time, and perhaps the drain after it."""
+        """The rollback forgets to move traffic a second time, and perhaps the drain after it."""
         steps = tuple(m.model_copy(update={"serving": {}}) if m.index == 2 else m for m in way.milestones)
         kept = [o for o in way.operations if o.milestone != 2 and (drained or o.milestone != 3 or o.kind != "drain")]
         return with_way(plan, way, way.model_copy(update={"milestones": steps, "operations": tied(tuple(kept))}))
@@ -125,5 +125,5 @@ def test_what_is_decided_of_contents_rests_on_one_writing_in_a_milestone_and_no_
     assert any("is written twice in one milestone" in v.what for v in violations(twice))
     retire = written.model_copy(update={"id": "retire", "kind": "retire", "instance": "p/elsewhere/1"})
     retiring = plan.model_copy(update={"operations": (*plan.operations, retire)})
-    assert any("it retires, and has a way back" in v.what for v in violations(retiring))
+    assert any("it retires, and has a rollback" in v.what for v in violations(retiring))
     assert list(violations(plan)) == []

@@ -23,7 +23,7 @@ def shape(release: Release) -> list[tuple[str, list[str]]]:
 
 
 def served(plan: Plan) -> set[str]:
-    """Every release that serves, forwards or on a way back."""
+    """Every release that serves, forwards or during a rollback."""
     steps = [*plan.milestones, *(milestone for way in plan.rollback for milestone in way.milestones)]
     return {share.release for step in steps for shares in step.serving.values() for share in shares}
 

@@ -1,4 +1,4 @@
-"""The state machine: it advances only when that is proved or ordered, leads back from anywhere, and resumes exactly."""
+"""The state machine: it advances only when that is proved or ordered, rolls back from anywhere, and resumes exactly."""
 
 from __future__ import annotations
 

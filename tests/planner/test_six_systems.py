@@ -1,7 +1,7 @@
 """The six example systems: declarations without a mistake, safe plans, and plans that read as they did.
 
 The plan between `released.yaml` and `rollcast.yaml` of each is `plan.txt` beside them. After a wanted change, write
-them anew with `UPDATE_GOLDEN=1 pytest tests/planner/test_six_systems.py`, and read the difference.
+them again with `UPDATE_GOLDEN=1 pytest tests/planner/test_six_systems.py`, and read the difference.
 """
 
 from __future__ import annotations

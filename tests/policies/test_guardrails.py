@@ -98,7 +98,7 @@ def test_a_plan_cut_into_waves_by_capacity_has_a_point_of_no_return_too_early() 
     both = both.replace("upstream: [generator]}", "upstream: [generator], needs: {accelerators: 1}}")
     released = both.replace("writer@2,", "writer@1,").replace("guard@2,", "guard@1,")
     narrow = "environments: {prod: {capacity: {accelerators: 3}}}\n"
-    refused(library.rollback_possible(), review_of(both + narrow, released), "there is no way back", "rollcast.yaml")
+    refused(library.rollback_possible(), review_of(both + narrow, released), "there is no rollback", "rollcast.yaml")
     passes(library.rollback_possible(), review_of(both, released))
 
 

@@ -15,7 +15,7 @@ from tests.policies.seeded_bugs.mutation import NoLongerThere, mutated
 QUICKLY_FOUND = (
     "a percentage is off by one",
     "a gate is skipped",
-    "the way back forgets an instance",
+    "the rollback forgets an instance",
     "a drain is shorter than a request may be",
     "buckets depend on the release",
     "percentages may fall",

@@ -1,4 +1,4 @@
-"""Walks: rollouts of any plan hold, a broken rule is told as a story, and the same seed tells the same one."""
+"""Walks: rollouts of any plan hold, a broken rule is reported as a trace, and the same seed tells the same one."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ GATES = (
 EVALUATIONS: tuple[dict[str, Evaluation], ...] = (
     {},
     {"violation_rate": Evaluation(failures=2, total=400)},
-    {"violation_rate": Evaluation(failures=390, total=400)},  # a gate leads back
+    {"violation_rate": Evaluation(failures=390, total=400)},  # a gate rolls back
 )
 LAPS_S = (10.0, 50.0)  # how often the drawn burst of requests comes again, at the most
 

@@ -191,7 +191,7 @@ def test_an_overhead_of_a_component_reaches_the_forecast(minute: Traffic) -> Non
 
 
 def agrees(name: str, text: str) -> None:
-    """With a golden file; UPDATE_GOLDEN=1 writes it anew."""
+    """With a golden file; UPDATE_GOLDEN=1 writes it again."""
     path = GOLDEN / name
     if os.environ.get("UPDATE_GOLDEN"):
         path.write_text(text, "utf-8")

@@ -11,7 +11,7 @@ from tests.stacks.site import Site, first_released
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """How long one command takes to lead back."""
+    """How long one command takes to roll back."""
     for seconds in ROLLBACKS_S:
         terminalreporter.line(f"rollback: {seconds:.1f} s from the command to the last request of the release left")
 

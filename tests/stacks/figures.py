@@ -1,4 +1,4 @@
-"""How long one command takes to lead back, printed at the end of `pytest tests/stacks`."""
+"""How long one command takes to roll back, printed at the end of `pytest tests/stacks`."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def test_a_reverted_release_is_led_back_and_another_one_takes_the_place_of_the_o
     assert project.shares() == {"p@1": 100.0}
     assert project.run(*ONCE)[0] == 0
     project.declare(2)
-    assert project.run(*ONCE)[0] == 5, "what was led back because another thing was declared is not rejected"
+    assert project.run(*ONCE)[0] == 5, "what was rolled back because another thing was declared is not rejected"
     project.declare(3)
     code, said = project.run(*ONCE)
     assert code == 5, said

@@ -163,7 +163,7 @@ def _back_again() -> Iterator[None]:
     """Whoever calls `main` finds itself in the folder where it was."""
     try:
         before = os.getcwd()
-    except OSError:  # it was removed: there is no way back to it
+    except OSError:  # it was removed: there is no rollback to it
         yield
         return
     try:

@@ -1,4 +1,4 @@
-"""A small retrieval service whose whole configuration is one flag, resolved anew for every request.
+"""A small retrieval service whose whole configuration is one flag, resolved again for every request.
 
 Purpose: to show a release of a pipeline for real. Each request asks the flag evaluator which release serves it, and is
 served by exactly the instances which that release names, from the first component to the last.

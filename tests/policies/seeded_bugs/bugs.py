@@ -191,29 +191,29 @@ BUGS = (
         "op.id not in waited))\n        self.operations.extend(tied)",
         "op.id not in waited))[:1]\n        self.operations.extend(tied)",
     ),
-    # ---- the way back ---------------------------------------------------------------------------
-    Bug("the way back forgets an instance", "planning.rollback", "way.retire(fresh)", "way.retire(fresh[1:])"),
+    # ---- the rollback ---------------------------------------------------------------------------
+    Bug("the rollback forgets an instance", "planning.rollback", "way.retire(fresh)", "way.retire(fresh[1:])"),
     Bug(
-        "the way back retires before traffic moves",
+        "the rollback retires before traffic moves",
         "planning.rollback",
         '    if pending:\n        way.shift(pending, "traffic back")\n    way.restore',
         "    way.retire(fresh)\n    fresh = ()\n"
         '    if pending:\n        way.shift(pending, "traffic back")\n    way.restore',
     ),
     Bug(
-        "the way back leaves what was overwritten",
+        "the rollback leaves what was overwritten",
         "planning.rollback",
         '                way.shift(pending, "traffic back")\n                way.overwrite(step)',
         '                way.shift(pending, "traffic back")',
     ),
     Bug(
-        "the way back does not drain",
+        "the rollback does not drain",
         "planning.rollback",
         "wait_s=self.draft.longest_request_s(gone | self.draft.owners(folders)), drained",
         "wait_s=0.0, drained",
     ),
     Bug(
-        "the way back has forgotten where the wave began",
+        "the rollback has forgotten where the wave began",
         "planning.waves",
         "origin: Serving = {line: draft.serving.get(line, ()) for line in lines}",
         "origin: Serving = {}",
@@ -276,13 +276,13 @@ BUGS = (
         "self._move(cleared=True, held=None,",
     ),
     Bug(
-        "a step of the way back is skipped",
+        "a step of the rollback is skipped",
         "rollout.state_machine",
         "rollback_step=here.rollback_step + 1",
         "rollback_step=here.rollback_step + 2",
     ),
     Bug(
-        "the last step of the way back is left out",
+        "the last step of the rollback is left out",
         "rollout.state_machine",
         "if way is None or step == len(way.milestones):",
         "if way is None or step >= len(way.milestones) - 1:",

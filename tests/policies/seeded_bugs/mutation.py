@@ -16,7 +16,7 @@ from typing import Any
 
 
 class NoLongerThere(Exception):
-    """The source that a bug changes is not there as it was: the bug must be written anew."""
+    """The source that a bug changes is not there as it was: the bug must be written again."""
 
 
 @contextmanager

@@ -33,7 +33,7 @@ def apply(
     supersede: Annotated[
         bool,
         typer.Option(
-            "--supersede", help="Replace the rollout under way: it is led back once the new plan is approved."
+            "--supersede", help="Replace the rollout under way: it is rolled back once the new plan is approved."
         ),
     ] = False,
     forecast: Annotated[
@@ -69,7 +69,7 @@ def apply(
         if once and again.plan.empty and not again.drift:
             close(project, back, format_)
         if again.plan.digest != made.plan.digest or again.drift:
-            terminal.note("What the way back left is not what was foreseen, so the plan is another one.")
+            terminal.note("What the rollback left is not what was foreseen, so the plan is another one.")
             made = _judged(project, again, forecast, approved is not None)
             _confirmed(project, made, format_, once, auto_approve, approved is not None)
     kept = made.forecast.to_json() if made.forecast else None
@@ -79,7 +79,7 @@ def apply(
 
 
 class _Judged(NamedTuple):
-    """A plan as it was judged, with its forecast, what was changed by hand, and what is led back before it."""
+    """A plan as it was judged, with its forecast, what was changed by hand, and what is rolled back before it."""
 
     plan: Plan
     drift: tuple[str, ...]
@@ -90,7 +90,7 @@ class _Judged(NamedTuple):
 def _chosen(project: Project, approved: Plan | None, once: bool, supersede: bool, format_: Format) -> Planned:
     """The saved plan, or the one that takes what is live to what is declared.
 
-    While a rollout is under way that is where leading it back will end, if it is to be superseded. With `once` it is
+    While a rollout is under way that is where rolling it back will end, if it is to be superseded. With `once` it is
     when another thing is declared now; otherwise the rollout goes on here. Raises LockedError where neither is asked.
     """
     from rollcast.cli.inputs.plans import Planned, plan_of
@@ -111,7 +111,7 @@ def _chosen(project: Project, approved: Plan | None, once: bool, supersede: bool
         declared = plan_of(project)
         if leads_to(project, work, declared.plan):
             _go_on(project, format_)
-        terminal.note(f"{project.file} declares something else than rollout {work.id}, which is led back.")
+        terminal.note(f"{project.file} declares something else than rollout {work.id}, which is rolled back.")
         return declared
     if approved is None:
         return plan_of(project)
@@ -153,7 +153,7 @@ def _judged(project: Project, found: Planned, forecast: bool, saved: bool) -> _J
 def _confirmed(project: Project, made: _Judged, format_: Format, once: bool, auto_approve: bool, saved: bool) -> str:
     """Shows the plan, and leaves the command where it may not be carried out: nothing was changed until then.
 
-    A plan that only leads back to what is declared is not held up by guardrails, nor with `once` by a question. What
+    A plan that only rolls back to what is declared is not held up by guardrails, nor with `once` by a question. What
     was rejected is not begun; the answer says why where something else is still to be done before.
     """
     from rollcast.cli.inputs.guardrails import refuse
@@ -204,7 +204,7 @@ def _forecast(project: Project, plan: Plan) -> Forecast | None:
 
 
 def _question(made: _Judged) -> str:
-    parts = ["lead the rollout under way back"] if made.supersedes else []
+    parts = ["roll back the rollout under way"] if made.supersedes else []
     parts += ["put this back"] if made.drift else []
     parts += ["carry out this plan"] if not made.plan.empty or not parts else []
     question = " and ".join(parts)

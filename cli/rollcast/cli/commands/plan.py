@@ -38,7 +38,7 @@ def plan(
         bool, typer.Option("--refresh-only", help="Only say what was changed by hand since the last rollout.")
     ] = False,
 ) -> None:
-    """Show what would change, in which order, and the way back."""
+    """Show what would change, in which order, and the rollback."""
     from rollcast.cli.inputs.guardrails import refuse
     from rollcast.cli.inputs.plans import Planned, plan_of, read_plan, save_plan
 
@@ -83,10 +83,10 @@ def _power(made: Plan, files: list[Path] | None, scale: float) -> tuple[StagePow
 
 
 def show_superseded(first: AfterSupersede | None) -> None:
-    """Says what is led back before a plan begins, where anything is."""
+    """Says what is rolled back before a plan begins, where anything is."""
     if first is None:
         return
-    head = f"Rollout {first.context.id} is under way. 'rollcast apply --supersede' leads it back first, then does this"
+    head = f"Rollout {first.context.id} is under way. 'rollcast apply --supersede' rolls it back first, then does this"
     terminal.out(terminal.paint(head, bold=True))
     for number, title in enumerate(first.steps, 1):
         terminal.out(terminal.paint(f"  {number}. back: {title}", "yellow"))
@@ -102,7 +102,7 @@ def show(
 ) -> None:
     """Writes a plan in one of its forms; as text and JSON with what its stages can detect, where that is known.
 
-    `drift` is what was changed by hand before it, `first` what is led back before it; diagrams leave both out.
+    `drift` is what was changed by hand before it, `first` what is rolled back before it; diagrams leave both out.
     """
     from rollcast.cli.inputs.saved import sealed
     from rollcast.cli.output import margins as show_margins
@@ -149,7 +149,7 @@ def _drift(project: Project, format_: Format, detailed_exitcode: bool) -> None:
         _list(found)
         if found:
             terminal.out(
-                "'rollcast apply' puts it back; while a rollout is under way 'rollcast abort' leads back from it."
+                "'rollcast apply' puts it back; while a rollout is under way 'rollcast abort' rolls back from it."
             )
     if detailed_exitcode and found:
         raise typer.Exit(2)

@@ -1,4 +1,4 @@
-"""`rollcast policy test`: guardrails over the plan, property tests of every rollout, told as a story when they fail."""
+"""`rollcast policy test`: guardrails over the plan, property tests of every rollout, reported as a trace when they fail."""
 
 from __future__ import annotations
 

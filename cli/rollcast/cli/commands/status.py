@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def status(
     context: typer.Context,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Show it anew every two seconds until the rollout ends.")
+        bool, typer.Option("--watch", help="Show it again every two seconds until the rollout ends.")
     ] = False,
     format_: Annotated[Literal["text", "json"], typer.Option("--format", help="How to write it.")] = "text",
 ) -> None:

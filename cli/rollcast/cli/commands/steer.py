@@ -36,7 +36,7 @@ def promote(
 
 
 def abort(context: typer.Context, reason: Reason = "", format_: FormatOption = "text") -> None:
-    """Lead the rollout under way back to where it began."""
+    """Roll back the rollout under way to where it began."""
     from rollcast.stacks.rollout.steering import roll_back_now
 
     project = project_of(context)

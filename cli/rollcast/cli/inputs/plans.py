@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Planned(NamedTuple):
-    """A plan, judged and bound to what it was made from; what was changed by hand before it; what is led back first."""
+    """A plan, judged and bound to what it was made from; what was changed by hand before it; what is rolled back first."""
 
     plan: Plan
     drift: tuple[str, ...]
@@ -22,7 +22,7 @@ class Planned(NamedTuple):
 def plan_of(project: Project, from_: str | None = None) -> Planned:
     """The plan of a project from what is live, or from another declaration: there is no drift from that.
 
-    While a rollout is under way it begins where leading that back will end.
+    While a rollout is under way it begins where rolling that back will end.
 
     Raises PlannerError, StackError or PolicyError.
     """

@@ -1,7 +1,7 @@
 """The live view of a rollout on a terminal: stages, the split asked and measured, gates with their evidence, time left.
 
 It shows the same events as the plain lines do and decides nothing. What scrolls by above it are the milestones reached;
-the table below is drawn anew with every event.
+the table below is drawn again with every event.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A plan as text for a terminal: what changes, who switches with whom, the milestones in order, the way back."""
+"""A plan as text for a terminal: what changes, who switches with whom, the milestones in order, the rollback."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def _place(plan: Plan, operation: Operation) -> str:
 def _rollback_of(plan: Plan) -> Iterator[str]:
     if not plan.rollback:
         return
-    yield paint("Way back", bold=True)
+    yield paint("Rollback", bold=True)
     waves: dict[int, list[int]] = {}
     for milestone in plan.milestones:
         if plan.rollback_of(milestone.index) is not None:

@@ -29,8 +29,8 @@ Writer = Callable[[float], str]
 class Series:
     """A line over x, with a band around it or none. `colour` is a number of the page's palette.
 
-    The band is None at a point where it is not known; it is drawn between points where it is. At an x of `anew` the
-    line begins anew: it does not go on from the point before.
+    The band is None at a point where it is not known; it is drawn between points where it is. At an x of `again` the
+    line begins again: it does not go on from the point before.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Series:
     dashed: bool = False
     steps: bool = False
     filled: bool = False
-    anew: frozenset[float] = frozenset()
+    again: frozenset[float] = frozenset()
 
     def bands(self) -> Iterator[list[tuple[float, float, float]]]:
         """The parts of the band that can be drawn, each as (x, low, high) of at least two points."""
@@ -184,7 +184,7 @@ def _series(one: Series, across: Scale, along: Scale) -> Iterator[Markup]:
         lower = _corners([(x, low) for x, low, _ in part], one.steps)
         shape = _path(upper, across, along, False) + "L" + _path(lower[::-1], across, along, False)[1:] + "Z"
         yield Markup('<path class="band c{}" d="{}"/>').format(one.colour, shape)
-    line = _path(one.points, across, along, one.steps, one.anew)
+    line = _path(one.points, across, along, one.steps, one.again)
     if one.filled:
         floor = along(0.0)
         closed = f"{line}L{across(one.points[-1][0]):.1f},{floor:.1f}L{across(one.points[0][0]):.1f},{floor:.1f}Z"
@@ -202,9 +202,9 @@ def _path(
     across: Scale,
     along: Scale,
     steps: bool,
-    anew: frozenset[float] = frozenset(),
+    again: frozenset[float] = frozenset(),
 ) -> str:
-    drawn = [f"{'M' if x in anew else 'L'}{across(x):.1f},{along(y):.1f}" for x, y in _corners(points, steps)]
+    drawn = [f"{'M' if x in again else 'L'}{across(x):.1f},{along(y):.1f}" for x, y in _corners(points, steps)]
     return "M" + "".join(drawn)[1:]
 
 

@@ -221,7 +221,7 @@ def _rollback_of(plan: Plan) -> Iterator[Block]:
     reached = sorted(rollback.from_milestone for rollback in plan.rollback)
     longest = max(plan.rollback, key=lambda rollback: len(rollback.milestones))
     steps = ", then ".join(milestone.title for milestone in longest.milestones)
-    yield Words([f"The way back from any of milestones {reached[0]} to {reached[-1]}: {steps}."])
+    yield Words([f"The rollback from any of milestones {reached[0]} to {reached[-1]}: {steps}."])
 
 
 # ---- from facts and charts to blocks ------------------------------------------------------------

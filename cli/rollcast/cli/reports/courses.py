@@ -79,7 +79,7 @@ def harm(forecast: Forecast) -> Chart | None:
             name,
             [(k.at_s, _power(k.e_value_harm)) for k in known if k.e_value_harm is not None],
             i % PALETTE,
-            anew=frozenset(_first_looks(known).values()),
+            again=frozenset(_first_looks(known).values()),
         )
         for i, (name, known) in enumerate(_by_metric(forecast))
     ]
@@ -90,7 +90,7 @@ def harm(forecast: Forecast) -> Chart | None:
     return Chart(
         title="Evidence of harm over time",
         summary="The e-value of each gate in the first run: how many times better harm explains what was seen than no "
-        "harm does. Each milestone begins anew. At the limit the rollout goes back.",
+        "harm does. Each milestone begins again. At the limit the rollout goes back.",
         x_label=_TIME,
         y_label="e-value",
         write_x=duration,
@@ -109,7 +109,7 @@ def worse(forecast: Forecast) -> Chart | None:
         towards = _worse_way(forecast, name)
         seen = [k for k in known if k.difference is not None and k.margin > 0]
         points = [(k.at_s, towards * (k.difference or 0.0) / k.margin) for k in seen]
-        series.append(Series(name, points, i % PALETTE, anew=frozenset(_first_looks(known).values())))
+        series.append(Series(name, points, i % PALETTE, again=frozenset(_first_looks(known).values())))
     series = [one for one in series if one.points]
     if not series:
         return None
@@ -142,7 +142,7 @@ def _by_metric(forecast: Forecast) -> Iterator[tuple[str, list[Known]]]:
 
 
 def _first_looks(known: Sequence[Known]) -> dict[int, float]:
-    """When each milestone is first looked at: there its gates begin anew."""
+    """When each milestone is first looked at: there its gates begin again."""
     first: dict[int, float] = {}
     for one in known:
         first.setdefault(one.milestone, one.at_s)

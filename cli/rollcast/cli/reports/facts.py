@@ -202,7 +202,7 @@ def reality(subject: Subject) -> Facts:
         within = stage.entered_interval_s if stage else None
         expected = duration(stage.entered_s) if stage and stage.entered_s is not None else UNKNOWN
         band = f"{duration(within[0])} to {duration(within[1])}" if within else UNKNOWN
-        title = f"way back, step {reached.milestone}" if reached.rollback else _title(subject.plan, reached.milestone)
+        title = f"rollback, step {reached.milestone}" if reached.rollback else _title(subject.plan, reached.milestone)
         rows.append([str(reached.milestone), title, duration(reached.seconds), expected, band])
         inside = None if within is None else within[0] <= reached.seconds <= within[1]
         tones.append(None if inside is None else "good" if inside else "warn")

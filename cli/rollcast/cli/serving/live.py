@@ -1,4 +1,4 @@
-"""What the live page shows, read anew each time: what serves, the rollout under way, those that are past."""
+"""What the live page shows, read again each time: what serves, the rollout under way, those that are past."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def _verdict(rollout: Mapping[str, Any] | None) -> tuple[Tone, str]:
         return tone, f"{word}: no rollout is under way"
     if rollout["held"]:
         return "warn", f"Held: {rollout['held']}"
-    if "way back" in rollout["stand"]:
+    if "rollback" in rollout["stand"]:
         return "bad", f"Rolling back: {rollout['stand']}"
     return "good", f"Under way: {rollout['stand']}"
 

@@ -2,7 +2,7 @@
 
 Only what is overwritten as a whole can be: one folder holds one version, so every line that uses the old version must
 go to the same new one. The new version then takes over the old one's folder (`held_in`). Everything else follows from
-the slot being one that exists once: its place in the order, drains, groups, and a way back that overwrites it again.
+the slot being one that exists once: its place in the order, drains, groups, and a rollback that overwrites it again.
 """
 
 from __future__ import annotations

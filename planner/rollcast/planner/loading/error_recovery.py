@@ -1,8 +1,8 @@
-"""Mistakes of shape in the user's words, and a mended copy, so that all other mistakes are found at the same time.
+"""Mistakes of shape in the user's words, and a corrected copy, so that all other mistakes are found at the same time.
 
 Pydantic stops at shape: a file with a misspelt key would hide that it also names an artifact that is not there. So what
-can be mended is mended in a copy (a misspelt key renamed, an unknown or impossible optional one left out), and the copy
-is checked as a whole. Nothing is reported about what was mended a second time, and the copy is never used.
+can be corrected is corrected in a copy (a misspelt key renamed, an unknown or impossible optional one left out), and the copy
+is checked as a whole. Nothing is reported about what was corrected a second time, and the copy is never used.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ _ROUNDS = 4
 
 
 def shape_mistakes(source: SourceText, error: ValidationError) -> list[Diagnostic]:
-    """Every mistake of a file whose shape is wrong: those of shape, and those that the mended copy still has."""
+    """Every mistake of a file whose shape is wrong: those of shape, and those that the corrected copy still has."""
     errors = error.errors()
     misspelt = {(*_parent(source.data, e["loc"]), near): e for e in errors for near in _near(e)}
     shown = [
         e for e in errors if not (e["type"] == "missing" and _parent(source.data, e["loc"], whole=True) in misspelt)
     ]
     found = [_diagnostic(source, item) for item in shown]
-    declaration, mended = _corrected(source.data, errors)
+    declaration, corrected = _corrected(source.data, errors)
     if declaration is not None:
         found += [
             source.at(mistake.path, mistake.summary, mistake.remedy)
             for mistake in check(declaration)
-            if not any(mistake.path[: len(path)] == path for path in mended)
+            if not any(mistake.path[: len(path)] == path for path in corrected)
         ]
     return list(dict.fromkeys(found))
 
 
-# ---- mending ----------------------------------------------------------------------------------
+# ---- error recovery ----------------------------------------------------------------------------------
 
 
 def _corrected(data: Any, errors: Sequence[Any]) -> tuple[Declaration | None, set[Path]]:

@@ -80,7 +80,7 @@ class Milestone(Model):
 
 
 class Rollback(Model):
-    """The way back from a milestone to where its wave began."""
+    """The rollback from a milestone to where its wave began."""
 
     from_milestone: int
     milestones: tuple[Milestone, ...]
@@ -187,7 +187,7 @@ class Plan(Model):
         return fold(WorldState(self.start, self.start_instances), chain, done)
 
     def rollback_of(self, milestone: int) -> Rollback | None:
-        """The way back from a milestone that was reached, or was being worked towards."""
+        """The rollback from a milestone that was reached, or was being worked towards."""
         return self._rollbacks.get(milestone)
 
     def to_json(self) -> dict[str, Any]:

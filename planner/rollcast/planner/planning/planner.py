@@ -2,7 +2,7 @@
 
 A wave expands (new instances beside the old, in upstream order), shifts (stage by stage, one group under analysis at a
 time) and contracts (drains, then retires what no release uses). All groups share one wave while capacity allows, so
-that the way back stays open as long as possible; where it does not, waves are narrower.
+that the rollback stays open as long as possible; where it does not, waves are narrower.
 """
 
 from __future__ import annotations
@@ -303,7 +303,7 @@ def _release_of(live: LiveState, line: str) -> Release | None:
         ids = ", ".join(sorted({share.release for share in live.serving[line]}))
         raise MixedLiveState(
             f"line '{line}' is split between {ids}: a rollout is under way there. "
-            "Finish it with 'rollcast apply --resume', or lead it back with 'rollcast abort'."
+            "Finish it with 'rollcast apply --resume', or roll it back with 'rollcast abort'."
         ) from None
 
 
@@ -435,7 +435,7 @@ def _reroute(builder: PlanBuilder, live: LiveState) -> list[Change]:
 def _remove_lines(builder: PlanBuilder, gone: Sequence[str], begun: Sequence[str] = ()) -> None:
     """Lines that are no longer declared, where nothing else moves or nothing takes their place.
 
-    The way back ends the lines that have begun in the same wave, too.
+    The rollback ends the lines that have begun in the same wave, too.
     """
     if gone:
         origin: Serving = {**{line: builder.serving[line] for line in gone}, **dict.fromkeys(begun, ())}

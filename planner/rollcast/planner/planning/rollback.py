@@ -1,9 +1,9 @@
-"""The way back from a milestone: traffic first, then what changed in place in reverse, then the new instances.
+"""The rollback from a milestone: traffic first, then what changed in place in reverse, then the new instances.
 
 Steps that ran side by side are undone by one shift, however many they are, because their old instances still exist. A
 slot that changed in place is overwritten with its old version only after a drain, in the reverse of the order in which
 it was changed, so that no request ever meets a pair that the order was to avoid. The milestones of one step share one
-way back.
+rollback.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Waves: which steps expand together, and the milestones of each wave with the way back from every one of them.
+"""Waves: which steps expand together, and the milestones of each wave with the rollback from every one of them.
 
 Pipelines have waves of their own, one after another, and so has what several of them share: a regression in one never
-undoes what another has proved. Within a pipeline, all steps share one wave while capacity allows, so that the way back
+undoes what another has proved. Within a pipeline, all steps share one wave while capacity allows, so that the rollback
 stays open as long as possible.
 """
 
@@ -254,7 +254,7 @@ def begin(builder: PlanBuilder, lines: Sequence[str]) -> None:
 
 
 def _rollbacks(builder: PlanBuilder, first: int, way: Rollback) -> None:
-    """The milestones of one step share one way back."""
+    """The milestones of one step share one rollback."""
     for milestone in builder.milestones[first:]:
         builder.rollbacks.append(
             Rollback.model_construct(

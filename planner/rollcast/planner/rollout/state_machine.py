@@ -241,7 +241,7 @@ class Rollout:
         self.gates = None
 
     def roll_back_unfinished(self, reason: str) -> None:
-        """Lead back from a milestone whose operations were begun and not all done."""
+        """Roll back from a milestone whose operations were begun and not all done."""
         begun = self.position.milestone + 1
         if self.plan.rollback_of(begun) is None:
             title = self.plan.milestones[begun].title

@@ -1,7 +1,7 @@
 """The world on its way through a plan: what serves, what exists, and what requests in flight may have met.
 
 For every release of a line the world keeps which contents of the slots that exist once its requests may have met.
-Every change is in a journal, so that a way back can be tried and taken back.
+Every change is in a journal, so that a rollback can be tried and taken back.
 """
 
 from __future__ import annotations

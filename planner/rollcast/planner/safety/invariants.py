@@ -35,7 +35,7 @@ def assert_safe(plan: Plan) -> None:
 
 
 def violations(plan: Plan) -> Iterator[InvariantViolation]:
-    """Every broken invariant, forwards and on the way back from every milestone."""
+    """Every broken invariant, forwards and during the rollback from every milestone."""
     yield from _graph(plan)
     yield from _cadence(plan)
     yield from _minimal(plan)
@@ -45,7 +45,7 @@ def violations(plan: Plan) -> Iterator[InvariantViolation]:
 
 
 def _walk(plan: Plan) -> Iterator[InvariantViolation]:
-    """Forwards through all milestones; before each is passed, the way back from every state on the way to it."""
+    """Forwards through all milestones; before each is passed, the rollback from every state on the way to it."""
     world = ClusterState(plan, Compatibility(plan))
     origin = _Origin(plan)
     before: tuple[object, ...] | None = None
@@ -54,7 +54,7 @@ def _walk(plan: Plan) -> Iterator[InvariantViolation]:
         operations = plan.operations_of(milestone.index)
         way = plan.rollback_of(milestone.index)
         if way is None and not milestone.point_of_no_return:
-            yield InvariantViolation("reversible", milestone.title, "there is no way back before a point of no return")
+            yield InvariantViolation("reversible", milestone.title, "there is no rollback before a point of no return")
         same = way is not None and _only_shifts(operations)
         judged = (id(way.milestones), id(way.operations), _halfway(world, milestone)) if way and same else None
         if way is not None and (judged is None or judged != before):
@@ -131,11 +131,11 @@ def _back(world: ClusterState, origin: _Origin, milestone: Milestone, way: Rollb
         shown.update(step.serving)
     for line, shares in shown.items():
         if tuple((s.audience, s.percent, s.release) for s in shares) != origin.shares(line):
-            yield InvariantViolation("reversible", milestone.title, f"the way back leaves {line} with another serving")
+            yield InvariantViolation("reversible", milestone.title, f"the rollback leaves {line} with another serving")
     odd = [folder for folder, was in origin.changed_by(operations).items() if not _restored(world, folder, was)]
     if odd:
         yield InvariantViolation(
-            "reversible", milestone.title, f"the way back leaves other instances: {', '.join(sorted(odd))}"
+            "reversible", milestone.title, f"the rollback leaves other instances: {', '.join(sorted(odd))}"
         )
     world.undo(mark)
 
@@ -180,7 +180,7 @@ def _graph(plan: Plan) -> Iterator[InvariantViolation]:
         seen.add(id(way.operations))
         if any(o.kind == "retire" for o in plan.operations_of(way.from_milestone)):
             yield InvariantViolation(
-                "deterministic", f"milestone {way.from_milestone}", "it retires, and has a way back"
+                "deterministic", f"milestone {way.from_milestone}", "it retires, and has a rollback"
             )
 
 

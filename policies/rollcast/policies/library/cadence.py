@@ -1,4 +1,4 @@
-"""Guardrails over how traffic moves: how many meet what is unproved, for how long, and whether there is a way back."""
+"""Guardrails over how traffic moves: how many meet what is unproved, for how long, and whether there is a rollback."""
 
 from __future__ import annotations
 
@@ -109,10 +109,10 @@ def min_bake(seconds: float, *, level: Level = "mandatory", name: str = "min-bak
 
 
 def rollback_possible(*, level: Level = "mandatory", name: str = "rollback-possible") -> Policy:
-    """From every state in which traffic still has to move there is a way back to where the rollout began.
+    """From every state in which traffic still has to move there is a rollback to where the rollout began.
 
     Why: evidence against a release may come at its last step. A plan that capacity cuts into waves retires old
-    instances before later steps are proved: from then on the way back is a new release.
+    instances before later steps are proved: from then on, going back is a new release.
     """
 
     def rule(review: Review) -> Iterator[Violation]:
@@ -122,7 +122,7 @@ def rollback_possible(*, level: Level = "mandatory", name: str = "rollback-possi
         for milestone in plan.milestones:
             moves = any(last.get(pipeline, -1) > milestone.index for pipeline in _pipelines(plan, milestone))
             if milestone.index not in ways and moves:
-                message = f"after '{milestone.title}' there is no way back, and traffic still has to move."
+                message = f"after '{milestone.title}' there is no rollback, and traffic still has to move."
                 remedy = "Give the environment room for all old and new instances at once, or release in two changes."
                 yield Violation(message, ("environments", plan.environment), remedy)
 

@@ -1,4 +1,4 @@
-"""What a rollout must answer when it is provoked at its first compared stage: harm is undone, silence is no proof."""
+"""What a rollout must answer when it is tried at its first compared stage: harm is undone, silence is no proof."""
 
 from __future__ import annotations
 

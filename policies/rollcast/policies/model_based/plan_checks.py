@@ -1,4 +1,4 @@
-"""What a plan must be, given the declaration and what is live: derived anew, without the planner's own reasoning.
+"""What a plan must be, given the declaration and what is live: derived again, without the planner's own reasoning.
 
 Judged once for each walk, before its first move: the declared steps and what they must prove, nothing touched that did
 not change, upstream before downstream, an acyclic and reduced graph, the same plan from the same inputs.
@@ -358,7 +358,7 @@ def _forward(plan: Plan) -> Iterator[str]:
 
 
 def _rollbacks(plan: Plan) -> Iterator[str]:
-    """Up to each point of no return there is a way back, and it ends where the wave began, content included."""
+    """Up to each point of no return there is a rollback, and it ends where the wave began, content included."""
     origin, wave = WorldState(plan.start, plan.start_instances), 0
     state = origin
     for milestone in plan.milestones:
@@ -368,15 +368,15 @@ def _rollbacks(plan: Plan) -> Iterator[str]:
         way = plan.rollback_of(milestone.index)
         if way is None:
             if not milestone.point_of_no_return:
-                yield f"there is no way back from '{milestone.title}'."
+                yield f"there is no rollback from '{milestone.title}'."
             elif not _refused(Rollout(plan, Position(milestone=milestone.index))):
-                yield f"an abort after '{milestone.title}' is not refused, and there is no way back."
+                yield f"an abort after '{milestone.title}' is not refused, and there is no rollback."
             continue
         back = fold(state, way.milestones, way.operations)
         if _served(back) != _served(origin):
-            yield f"the way back from '{milestone.title}' does not end with what was served before."
+            yield f"the rollback from '{milestone.title}' does not end with what was served before."
         if _holds(plan, back) != _holds(plan, origin):
-            yield f"the way back from '{milestone.title}' does not end with what ran before."
+            yield f"the rollback from '{milestone.title}' does not end with what ran before."
 
 
 def _refused(stateless: Rollout) -> bool:

@@ -71,7 +71,7 @@ class Walk:
         where = "the start" if index < 0 else where_of(self.plan, self.plan.milestones[index])
         if back is not None:
             begun = f"{where_of(self.plan, self.plan.milestones[back])}" if back >= 0 else "the start"
-            where, index = f"on the way back from {begun}", back
+            where, index = f"during the rollback from {begun}", back
         elif self.begun is not None:
             index = self.begun.milestone.index
             where = f"on the way to {where_of(self.plan, self.begun.milestone)}"
@@ -265,7 +265,7 @@ class Walk:
         except ValueError as refusal:
             self.story.steps.append(f"somebody aborts; refused: {refusal}")
             if not self.plan.milestones[position].point_of_no_return:
-                self.broken(OUR_OWN, "there is no way back before the point of no return.")
+                self.broken(OUR_OWN, "there is no rollback before the point of no return.")
             return
         self.story.steps.append("somebody aborts")
         self.begun, self.done = None, set()

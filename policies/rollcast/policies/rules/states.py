@@ -1,4 +1,4 @@
-"""Every state that a plan may rest in: its start, each milestone, and each step of each way back.
+"""Every state that a plan may rest in: its start, each milestone, and each step of each rollback.
 
 States are derived from the plan alone. What lies between two operations of one milestone is walked by the property
 tests (`rollcast.policies.model_based`), which judge the same rules.
@@ -23,7 +23,7 @@ class State:
     """What serves and what runs at one point of a plan.
 
     `milestone` is the index of the milestone reached last (-1: the start). `back_from` is the milestone that is being
-    undone, with `back_step` steps of its way back done; None on the way forward. `where` says all that in words.
+    undone, with `back_step` steps of its rollback done; None on the way forward. `where` says all that in words.
     `changed` names the lines that are served otherwise than in the state before, for rules that must be fast.
     """
 
@@ -87,7 +87,7 @@ class State:
     def is_unproved(self, share: Share) -> bool:
         """Whether what a share serves has not yet passed a gated or baked milestone on its line.
 
-        What served at the start is proved; so is everything on a way back, which leads to what served before, and the
+        What served at the start is proved; so is everything during a rollback, which leads to what served before, and the
         first release of a line, which takes nobody away from one that was proved.
         """
         if self.back_from is not None or self.plan.from_release.get(share.line) is None:
@@ -144,7 +144,7 @@ class States:
             back = serving
             for step in ways[index].milestones if index in ways else ():
                 back = {**back, **step.serving}
-                said = f'on the way back from {where}, after "{step.title}"'
+                said = f'during the rollback from {where}, after "{step.title}"'
                 yield State(plan, said, back, index, index, step.index + 1, tuple(step.serving), proofs)
 
 

@@ -1,7 +1,7 @@
 """Compiled functions: numba, with results that are kept on disk.
 
 numba's own cache looks only at the file that a function is in, not at the functions that it calls. The cache folder is
-therefore named by a digest of every source with compiled functions: a change in any compiles all anew.
+therefore named by a digest of every source with compiled functions: a change in any compiles all again.
 Fast-math stays off, so that compiled arithmetic is IEEE 754 to the last bit.
 """
 

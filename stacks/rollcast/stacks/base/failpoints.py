@@ -1,4 +1,4 @@
-"""Numbered boundaries at which a test can break the process: the proof that apply survives is made of these.
+"""Numbered failpoints at which a test can break the process: the proof that apply survives is made of these.
 
 Nothing happens unless ROLLCAST_FAULTS names a folder. Then every process of a rollout (driver, provider) counts the
 boundaries it passes in that folder's `passed`, one line each, and at those that `faults.json` names

@@ -189,7 +189,7 @@ class Ledger:
             why = "is gone" if held_by.is_gone else f"has not renewed it for {-left_s:.0f} s"
             raise LockedError(
                 f"The lease is still that of {held_by}, which {why}. "
-                "Take it over with 'rollcast apply --resume', or lead back with 'rollcast abort'."
+                "Take it over with 'rollcast apply --resume', or roll back with 'rollcast abort'."
             )
 
     def renew(self, lease: Lease, ttl_s: float = TTL_S) -> None:

@@ -2,8 +2,8 @@
 
 What rejected one stands in the ledger. It holds for one declaration with one set of releases, until another one is
 declared or a person lets it be tried again (`rollcast retry`). What a gate or an evaluation rolled back is rejected for
-every `apply`: its error rate is spent. What a person led back is rejected for `apply --once` alone, for a person who
-runs `apply` afterwards decides anew. What was led back because something else was declared is not rejected.
+every `apply`: its error rate is spent. What a person rolled back is rejected for `apply --once` alone, for a person who
+runs `apply` afterwards decides again. What was rolled back because something else was declared is not rejected.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def read(folder: Path) -> dict[str, str] | None:
         major = str(data["format_version"]).split(".")[0]
         pinned = {str(name): str(digest) for name, digest in data["artifacts"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StackError(f"{path} can't be read ({error}). Run 'rollcast lock' to write it anew.") from None
+        raise StackError(f"{path} can't be read ({error}). Run 'rollcast lock' to write it again.") from None
     if major != FORMAT_VERSION.split(".")[0]:
         raise StackError(f"{path} has format {data['format_version']}, not {FORMAT_VERSION}. Use the newer rollcast.")
     return pinned

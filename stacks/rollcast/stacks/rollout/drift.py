@@ -1,6 +1,6 @@
 """Drift: what was changed by hand since the last rollout, said in sentences. Nothing is changed here.
 
-The ledger says what the last rollout left (its last milestone, or the start of a wave that was led back), each flag
+The ledger says what the last rollout left (its last milestone, or the start of a wave that was rolled back), each flag
 says what rollcast wrote, and the target says what is there. Without a ledger there are only flags to drift from. Of an
 instance its manifest is compared, and not the files beside it.
 """
@@ -150,10 +150,10 @@ def _expected(ledger: Ledger, started: Record | None, context: RolloutContext) -
 
 
 def rolled_back_state(plan: Plan, start: int) -> WorldState:
-    """The state at the end of the way back from a milestone.
+    """The state at the end of the rollback from a milestone.
 
     It serves what the start of the wave does; what was overwritten in place may stand there under the release that the
-    way back wrote it for.
+    rollback wrote it for.
     """
     state, way = plan.state_at(start), plan.rollback_of(start)
     return fold(state, way.milestones, way.operations) if way else state

@@ -99,7 +99,7 @@ class Driver:
         """Where the rollout stands, in words."""
         index = self.rollout.position.milestone
         if self.rollout.position.rollback_from is not None:
-            return f"on the way back from milestone {self.rollout.position.rollback_from}"
+            return f"during the rollback from milestone {self.rollout.position.rollback_from}"
         if index < 0:
             return "before the first milestone"
         milestone = self.context.plan.milestones[index]
@@ -134,7 +134,7 @@ class Driver:
             if not action.rollback:
                 raise DriftError(
                     f"The live state was changed by someone else: {'; '.join(gone)}. "
-                    "Put it back and run 'rollcast apply --resume', or lead back with 'rollcast abort'."
+                    "Put it back and run 'rollcast apply --resume', or roll back with 'rollcast abort'."
                 )
         self.checkpoint.intent = step.key
         self._save("intent", step.to_json())
@@ -167,8 +167,8 @@ class Driver:
             self.ledger.append("failed", self.context.id, {**step.to_json(), "error": str(error)}, self.lease)
         self.emit({"event": "failed", "error": str(error)})
         serves = self.steps.serves(self.context)
-        what = "The way back stopped" if step.rollback else "The rollout stopped"
-        remedy = "" if step.rollback else ", or lead it back with 'rollcast abort'"
+        what = "The rollback stopped" if step.rollback else "The rollout stopped"
+        remedy = "" if step.rollback else ", or roll it back with 'rollcast abort'"
         return type(error)(f"{error} {what}; {serves}. Go on with 'rollcast apply --resume'{remedy}.")
 
     def _reached(self, step: MilestoneKey, serving: Serving) -> None:
@@ -244,7 +244,7 @@ class Driver:
     def _orders(self, given_before: bool = False) -> bool:
         """Does what people asked for since the last time: pause, promote, abort. True when there was any.
 
-        An order that can't be done is told and left; only one given before this driver began, so by the command that
+        An order that can't be done is reported and left; only one given before this driver began, so by the command that
         runs, is its error.
         """
         try:

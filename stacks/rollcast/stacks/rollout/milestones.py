@@ -1,7 +1,7 @@
 """One milestone carried out in the world: what is there, what must be, the `up` between, and a look whether it is.
 
-What exists is read back before and after. On the way forward it must be what the plan says; on the way back it is taken
-as it is, and only what the way back names is changed.
+What exists is read back before and after. On the way forward it must be what the plan says; during a rollback it is taken
+as it is, and only what the rollback names is changed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class MilestoneState:
         return [*begun, *back]
 
     def _back(self, steps: int) -> WorldState:
-        """The state after the first steps of the way back."""
+        """The state after the first steps of the rollback."""
         assert self.rollback_from is not None
         way = self.context.plan.rollback_of(self.rollback_from)
         start = self.context.plan.state_at(self.rollback_from)
@@ -53,7 +53,7 @@ class MilestoneState:
         return fold(start, way.milestones[:steps], done)
 
     def after(self, live: LiveState) -> WorldState:
-        """The state to reach. On the way back instances stay as they are, but for those that its steps name."""
+        """The state to reach. During a rollback instances stay as they are, but for those that its steps name."""
         plan = self.context.plan
         if self.rollback_from is None:
             return plan.state_at(self.milestone + 1)
@@ -81,7 +81,7 @@ class MilestoneRunner:
         self._root, self._world = root, world
 
     def _read(self, context: RolloutContext, edited: Edited = "left out") -> LiveReading:
-        """The live state. Flags that were edited by hand are left out, because they will be written anew."""
+        """The live state. Flags that were edited by hand are left out, because they will be written again."""
         return read(
             target_at(self._root, context.plan.settings), {line.pipeline for line in context.lines.values()}, edited
         )

@@ -1,4 +1,4 @@
-"""Beginning a rollout, going on with one, leading one back: what `apply`, `rollback` and `abort` do.
+"""Beginning a rollout, going on with one, rolling one back: what `apply`, `rollback` and `abort` do.
 
 One process acts at a time: it holds the lease, renews it while it works, and its token is claimed at the target before
 anything is written, so that whoever held the lease before can write nothing more.
@@ -64,7 +64,7 @@ def start(
 ) -> Ended:
     """Carries out a plan. `declared`: what it was made from, with digests, where that is not the project's own.
 
-    `forecast` is what was shown for it, kept in the ledger; `rollback`: it leads back to an earlier release; `blind`:
+    `forecast` is what was shown for it, kept in the ledger; `rollback`: it rolls back to an earlier release; `blind`:
     it waits for no evidence, so that telemetry may be out of reach.
 
     What was changed by hand since the last rollout is put back first: the plan begins from what that left.
@@ -147,7 +147,7 @@ def _refuse_taken(ledger: Ledger, found: LiveBaseline) -> None:
 def _open_once(project: Project, plan: Plan, telemetry: bool) -> None:
     """Opens what the rollout will need before it begins. Raises StackError: nothing was changed.
 
-    Where nothing serves yet there may be no telemetry to reach, so that only its settings are looked at; a way back
+    Where nothing serves yet there may be no telemetry to reach, so that only its settings are looked at; a rollback
     does without.
     """
     source = Guarded(project.environment.telemetry, project.folder)
@@ -181,7 +181,7 @@ def refuse_second(started: Record | None) -> None:
     if started is not None:
         raise LockedError(
             f"Rollout {started.rollout} is under way here, and a second one does not mix with it. Go on with it "
-            "('rollcast apply --resume'), lead it back ('rollcast abort'), or replace it (--supersede)."
+            "('rollcast apply --resume'), roll it back ('rollcast abort'), or replace it (--supersede)."
         )
 
 

@@ -133,7 +133,7 @@ def _held(ledger: Ledger, rollout: str, position: Position | None) -> str | None
 
 def _stand(plan: Plan, index: int, rollback_from: int | None) -> str:
     if rollback_from is not None:
-        return f"on the way back from milestone {rollback_from}"
+        return f"during the rollback from milestone {rollback_from}"
     if index < 0:
         return "before the first milestone"
     return f"milestone {index} of {len(plan.milestones) - 1}, {plan.milestones[index].title}"

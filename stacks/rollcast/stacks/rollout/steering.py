@@ -57,7 +57,7 @@ def _refuse_unreasoned(verdict: Mapping[str, Any] | None) -> None:
 
 
 def roll_back_now(project: Project, emit: Emit, reason: str, cause: str = "by hand") -> Ended:
-    """Leads the rollout under way back to where it began: by the process at work, else by this one."""
+    """Rolls back the rollout under way, to where it began: by the process at work, else by this one."""
     ledger = ledger_of(project)
     if not _at_work(ledger):
         body = {"order": "abort", "reason": reason, "by": getpass.getuser(), "cause": cause}

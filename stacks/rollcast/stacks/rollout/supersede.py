@@ -1,4 +1,4 @@
-"""Another declaration while a rollout is under way: what will stand once that is led back."""
+"""Another declaration while a rollout is under way: what will stand once that is rolled back."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class AfterSupersede:
 
 
 def after_supersede(project: Project) -> AfterSupersede | None:
-    """What leading the rollout under way back will leave; None where none is under way. Nothing is changed.
+    """What rolling back the rollout under way will leave; None where none is under way. Nothing is changed.
 
-    Raises StackError where it can't be led back any more.
+    Raises StackError where it can't be rolled back any more.
     """
     ledger = existing_ledger(project.folder, scope_of(project.declaration, project.environment_name))
     started = under_way(ledger) if ledger else None
@@ -44,7 +44,7 @@ def after_supersede(project: Project) -> AfterSupersede | None:
             rollout.roll_back("")
     except ValueError as error:
         raise StackError(
-            f"Rollout {context.id} is under way and can't be led back any more ({error}). "
+            f"Rollout {context.id} is under way and can't be rolled back any more ({error}). "
             "Complete it with 'rollcast apply --resume' first."
         ) from None
     start, step = rollout.position.rollback_from, rollout.position.rollback_step
@@ -60,7 +60,7 @@ def after_supersede(project: Project) -> AfterSupersede | None:
 
 
 def returning(ledger: Ledger, started: Record) -> bool:
-    """Whether a rollout is on its way back, or is itself a person's order to go back: no declaration stops that."""
+    """Whether a rollout is being rolled back, or is itself a person's order to go back: no declaration stops that."""
     position = Checkpoint.of(ledger.position(started.rollout)).position
     return bool(started.body.get("rollback")) or (position is not None and position.rollback_from is not None)
 

@@ -33,13 +33,13 @@ from rollcast.stacks.targets.definitions import (
     stored,
 )
 
-REMEDY = "Put it back with 'rollcast apply', or, while a rollout is under way, lead back with 'rollcast abort'."
+REMEDY = "Put it back with 'rollcast apply', or, while a rollout is under way, roll back with 'rollcast abort'."
 Edited = Literal["refused", "left out", "as written"]
 
 
 @dataclass(frozen=True)
 class LiveReading:
-    """What serves and exists, with what is needed to write a flag anew.
+    """What serves and exists, with what is needed to write a flag again.
 
     `flags` holds those that are as rollcast wrote them; `edits` says by pipeline what of the others is not, and
     `foreign` names those of them that tell nothing of rollcast. `owners` says by pipeline which ledger's lineage wrote

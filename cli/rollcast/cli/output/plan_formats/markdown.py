@@ -1,4 +1,4 @@
-"""A plan as Markdown, to read in a pull request: what changes, why in this order, the milestones, the way back."""
+"""A plan as Markdown, to read in a pull request: what changes, why in this order, the milestones, the rollback."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _asks(milestone: Milestone) -> str:
 def _rollback_of(plan: Plan) -> Iterator[str]:
     if plan.rollback:
         longest = max(plan.rollback, key=lambda way: len(way.milestones))
-        yield from ("", "### Way back", "")
+        yield from ("", "### Rollback", "")
         yield from (f"{n}. {markdown(m.title)}" for n, m in enumerate(longest.milestones, 1))
 
 

@@ -2,7 +2,7 @@
 
 Each replica repeats: every decoding sequence gets its next token; what is left of the step's token budget goes to
 prompts in order of arrival, a long one in chunks; the step takes the time that `StepTime` says. Where key-value tokens
-run out, the sequence admitted last makes room and starts again later, its tokens to be computed anew
+run out, the sequence admitted last makes room and starts again later, its tokens to be computed again
 (vLLM's recompute preemption, https://docs.vllm.ai/en/latest/design/arch_overview.html).
 
 Limits: key-value tokens are counted one by one, not in pages; a shared prefix saves computing, not room.
