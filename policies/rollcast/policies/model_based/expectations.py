@@ -7,21 +7,36 @@ reasoning and the same mistake in its proof do not hide each other.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import mmh3
 
 from rollcast.planner.base.audiences import matches, parse
 from rollcast.planner.plan.models import EVERYONE, Plan, Serving, Share
 from rollcast.planner.releases.releases import Line, instance_path
-from rollcast.planner.rollout.state_machine import Finished, Outcome
+from rollcast.planner.rollout.state_machine import Finished, Outcome, Reach, Rollout
+from rollcast.policies.model_based.model_state import ModelState
+from rollcast.policies.model_based.users import User
+from rollcast.policies.rules.states import State
 
-if TYPE_CHECKING:
-    from rollcast.policies.model_based.users import User
-    from rollcast.policies.model_based.walk import Walk
+
+class Walked(Protocol):
+    """What expectations look at in a walk; `seen_serving` and `furthest` are theirs to write."""
+
+    plan: Plan
+    rollout: Rollout
+    world: ModelState
+    users: tuple[User, ...]
+    begun: Reach | None
+    chains: dict[str, dict[str, int]]
+    furthest: dict[tuple[int, str], int]
+    seen_serving: Serving | None
+
+    @property
+    def state(self) -> State: ...
 
 
-def expectations(walk: Walk) -> Iterator[str]:
+def expectations(walk: Walked) -> Iterator[str]:
     """What does not hold now."""
     yield from _ready(walk)
     yield from _room(walk)
@@ -34,7 +49,7 @@ def expectations(walk: Walk) -> Iterator[str]:
     yield from _end(walk)
 
 
-def _ready(walk: Walk) -> Iterator[str]:
+def _ready(walk: Walked) -> Iterator[str]:
     """All that a serving release is made of runs."""
     for release_id in sorted({share.release for shares in walk.world.serving.values() for share in shares}):
         release = walk.plan.releases[release_id]
@@ -44,7 +59,7 @@ def _ready(walk: Walk) -> Iterator[str]:
                 yield f"{release_id} serves, and its {slot} ({folder}) does not run."
 
 
-def _room(walk: Walk) -> Iterator[str]:
+def _room(walk: Walked) -> Iterator[str]:
     """What runs fits the environment and each of its regions."""
     settings = walk.plan.settings
     slots = [walk.plan.releases[release].slots[slot] for release, slot in walk.world.instances.values()]
@@ -60,7 +75,7 @@ def _room(walk: Walk) -> Iterator[str]:
                 yield f"what runs needs {used:g} {resource} in region {name}, which has {limit:g}."
 
 
-def _inside_regions(walk: Walk) -> Iterator[str]:
+def _inside_regions(walk: Walked) -> Iterator[str]:
     """Nobody is served outside the regions that their line allows, by what the plan brings."""
     for line, shares in walk.world.serving.items():
         allowed = set(walk.plan.lines[line].allowed_regions) if line in walk.plan.lines else set()
@@ -72,7 +87,7 @@ def _inside_regions(walk: Walk) -> Iterator[str]:
                     yield f"line {line} is served by {slot} {version.reference} outside {', '.join(sorted(allowed))}."
 
 
-def _routed(walk: Walk) -> Iterator[str]:
+def _routed(walk: Walked) -> Iterator[str]:
     """Whoever was served at the start still is, but for a declared maintenance pause."""
     for user in walk.users:
         if walk.world.route(user.pipeline, user.key, user.attributes) is None and _was_served(walk.plan, user.pipeline):
@@ -91,7 +106,7 @@ def _was_served(plan: Plan, pipeline: str) -> bool:
     )
 
 
-def _as_the_shares_say(walk: Walk) -> Iterator[str]:
+def _as_the_shares_say(walk: Walked) -> Iterator[str]:
     """Each user is in the bucket of their key, and the bucket is where the cumulative percentages put it."""
     for user in walk.users:
         routed = walk.world.route(user.pipeline, user.key, user.attributes)
@@ -130,7 +145,7 @@ def _bucketed(line: Line, shares: list[Share], key: str) -> str:
     return shares[-1].release
 
 
-def _sticky(walk: Walk) -> Iterator[str]:
+def _sticky(walk: Walked) -> Iterator[str]:
     """On the way forward nobody goes back to a release that they have left."""
     if walk.rollout.position.rollback_from is not None:
         walk.furthest.clear()
@@ -148,7 +163,7 @@ def _sticky(walk: Walk) -> Iterator[str]:
         walk.furthest[number, routed.line] = max(place, furthest)
 
 
-def _end(walk: Walk) -> Iterator[str]:
+def _end(walk: Walked) -> Iterator[str]:
     """A finished rollout has led to what was declared, or back to where its wave began."""
     action = walk.rollout.next(walk.world.now_s) if walk.begun is None else None
     if not isinstance(action, Finished):
@@ -159,7 +174,7 @@ def _end(walk: Walk) -> Iterator[str]:
         yield from _back_where_it_began(walk)
 
 
-def _promoted(walk: Walk) -> Iterator[str]:
+def _promoted(walk: Walked) -> Iterator[str]:
     plan, needed = walk.plan, set[str]()
     for line, target in plan.to_release.items():
         if list(walk.state.serves(line)) != [target]:
@@ -183,7 +198,7 @@ def _runs_exactly(instances: Mapping[str, tuple[str, str]], needed: set[str], wh
         yield f"{when}, and {folder} still runs though nothing needs it."
 
 
-def _back_where_it_began(walk: Walk) -> Iterator[str]:
+def _back_where_it_began(walk: Walked) -> Iterator[str]:
     """Serving, instances and their content are those of the start of the wave that was undone."""
     plan, start = walk.plan, walk.rollout.position.rollback_from
     if start is None or start < 0:

@@ -15,18 +15,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import simpy
 
 from rollcast.simulator.base.draws import Purpose, uniform
 from rollcast.simulator.engines.reference.caches import ResultCache
-from rollcast.simulator.engines.reference.clock import Kind
+from rollcast.simulator.engines.reference.clock import Kind, SimulatedClock
 from rollcast.simulator.stations.network import StationSpec
 from rollcast.simulator.stations.profiles import KINDS, Profile
-
-if TYPE_CHECKING:
-    from rollcast.simulator.engines.reference.world import Simulation
+from rollcast.simulator.traffic.recording import Traffic
 
 ATTEMPT = 64  # attempts of one visit draw with purposes this far apart
 
@@ -50,13 +48,36 @@ class Visit:
     uses: int = 0
 
 
+class Surroundings(Protocol):
+    """What a station asks of the simulation that it stands in. Times in seconds of simulated time."""
+
+    clock: SimulatedClock
+    traffic: Traffic
+    seed: int
+
+    def leave(self, station: Station, visit: Visit, served: bool) -> None:
+        """A visit is over: the request goes on, falls back, or fails."""
+
+    def blocks(self, visit: Visit) -> list[int]:
+        """The whole prefix blocks of a request's prompt."""
+
+    def slowed(self, station: Station, at_s: float, took_s: float) -> float:
+        """A time at a station, with the slowness of that moment."""
+
+    def disturbed(self, station: Station, visit: Visit, took_s: float) -> float:
+        """A service time of a visit, with the slowness of the moment when it starts."""
+
+    def breaks(self, station: Station, visit: Visit) -> bool:
+        """Whether a fault makes this attempt fail."""
+
+
 class Station:
     """One instance. Subclasses decide who is served when."""
 
     kinds: ClassVar[dict[str, type[Station]]] = {}
     owned: ClassVar[set[str]] = set()
 
-    def __init__(self, world: Simulation, spec: StationSpec, number: int) -> None:
+    def __init__(self, world: Surroundings, spec: StationSpec, number: int) -> None:
         self.world, self.clock, self.spec, self.number = world, world.clock, spec, number
         self.cache = ResultCache(spec.profile.cache) if spec.profile.cache else None
         self.visits = 0
