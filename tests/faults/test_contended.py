@@ -22,7 +22,7 @@ from rollcast.stacks.targets.flagd import FlagdTarget
 from tests.faults.figures import survived, tried
 from tests.faults.surviving import assert_whole, meaning
 from tests.stacks.servers import postgres
-from tests.stacks.site import PATIENT, Site
+from tests.stacks.site import PATIENT, Site, injected
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 QUICK_LEASE = {"ROLLCAST_LEASE_S": "3"}
@@ -56,7 +56,7 @@ def test_a_paused_process_that_wakes_after_its_lease_was_taken_changes_nothing(s
     (site.faults / "passed").write_text("")
     with (
         site.requests() as requests,
-        site.background("apply", "--auto-approve", ROLLCAST_FAULTS=str(site.faults), **QUICK_LEASE) as old,
+        site.background("apply", "--auto-approve", **injected(site.faults), **QUICK_LEASE) as old,
     ):
         _await_stopped(old.pid)
         _stop_between_writes(site, old.pid)

@@ -88,6 +88,13 @@ class Requests:
         return sum(len(mixes) - 1 for mixes in self.made_of.values())
 
 
+def injected(faults: Path) -> dict[str, str]:
+    """The environment in which every Python breaks where `faults.json` in this folder says so."""
+    hooked = Path(__file__).parents[1] / "faults" / "injected"
+    path = os.pathsep.join([str(hooked), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {"ROLLCAST_FAULTS": str(faults), "PYTHONPATH": path}
+
+
 class Site:
     """A project folder and its service."""
 
@@ -105,11 +112,11 @@ class Site:
     def rollcast(
         self, *words: str, faults: Mapping[Any, str] | None = None, timeout_s: float = 240, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a command as a user would; with `faults` it is broken at these boundaries."""
+        """Runs a command as a user would; with `faults` it is broken at these failpoints."""
         if faults is not None:
             (self.faults / "faults.json").write_text(json.dumps({str(k): v for k, v in faults.items()}))
             (self.faults / "passed").write_text("")
-            environment["ROLLCAST_FAULTS"] = str(self.faults)
+            environment |= injected(self.faults)
         return subprocess.run(
             [ROLLCAST, *words], cwd=self.folder, capture_output=True, text=True, timeout=timeout_s, check=False,
             env={**os.environ, "NO_COLOR": "1", **environment},

@@ -299,7 +299,8 @@ def test_a_full_disk_refuses_the_write_and_keeps_the_chain(ledger: Ledger, url: 
     ledger.append("note", "ro-1", {})
     size = (tmp_path / ".rollcast/ledger.db").stat().st_size
     script = (
-        "import resource, signal, sys; from pathlib import Path; from rollcast.stacks.ledger.ledger import open_ledger\n"
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from rollcast.stacks.ledger.ledger import open_ledger\n"
         "from rollcast.stacks.base.errors import LedgerError\n"
         f"signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, ({size},) * 2)\n"
         f"ledger = open_ledger(Path(sys.argv[1]), {SCOPE!r})\n"

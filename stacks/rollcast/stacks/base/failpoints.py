@@ -1,87 +1,23 @@
-"""Numbered failpoints at which a test can break the process: the proof that apply survives is made of these.
+"""Failpoints: places between two steps that a crash can fall into, by name.
 
-Nothing happens unless ROLLCAST_FAULTS names a folder. Then every process of a rollout (driver, provider) counts the
-boundaries it passes in that folder's `passed`, one line each, and at those that `faults.json` names
-(`{"<number>": "<action>"}`, or `"<name>#<how often it was passed>"`, or a name for all of its kind) does what it says:
-
-- kill: this process dies at once (SIGKILL), and what it started lives on for a while;
-- kill-engine: the engine dies and its provider is left behind (in the driver: as kill);
-- kill-all: everything of the rollout dies at once, as when a machine loses power;
-- fail: the call fails with an I/O error; nothing was done;
-- full: as `fail`, because the disk is full;
-- lose: as `fail`, at the boundary after the call: it was done, and its answer is lost;
-- hang: the call does not return for an hour;
-- pause-all: everything of the rollout stops (SIGSTOP) until it is told to go on.
+`failpoint(name)` does nothing. A test that breaks a rollout gives a hook to `install` in each process of that rollout;
+the hook may end the process, or raise an OSError as the call beside it would.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import json
-import os
-import signal
-import time
-from pathlib import Path
+from collections.abc import Callable
 
-FAULTS = "ROLLCAST_FAULTS"
-DRIVER = "ROLLCAST_DRIVER"
-_HANG_S = 3600.0
-
-
-class InjectedFault(OSError):
-    """A fault that a test asked for."""
+Hook = Callable[[str], None]
+_installed: list[Hook] = []
 
 
 def failpoint(name: str) -> None:
-    """A place between two steps that a crash can fall into. Raises InjectedFault where a test asked for a failure."""
-    folder = os.environ.get(FAULTS)
-    if folder:
-        _pass(Path(folder), name)
+    """A place between two steps. Raises what an installed hook raises."""
+    for hook in _installed:
+        hook(name)
 
 
-def _pass(folder: Path, name: str) -> None:
-    with (folder / "passed").open("a+", encoding="utf-8") as passed:
-        fcntl.flock(passed, fcntl.LOCK_EX)
-        passed.seek(0)
-        names = [line.strip() for line in passed]
-        passed.write(f"{name}\n")
-        passed.flush()
-    wanted = json.loads((folder / "faults.json").read_text("utf-8"))
-    keys = (str(len(names)), f"{name}#{names.count(name)}", name)
-    action = next((wanted[key] for key in keys if key in wanted), None)
-    if action == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
-    elif action == "kill-engine":
-        os.kill(os.getppid() if os.environ.get(DRIVER) else os.getpid(), signal.SIGKILL)
-        time.sleep(2.0)
-    elif action == "kill-all":
-        _signal_all(signal.SIGKILL)
-    elif action in ("fail", "lose"):
-        raise InjectedFault(5, "injected fault", name)
-    elif action == "full":
-        raise InjectedFault(errno.ENOSPC, "no space left on device", name)
-    elif action == "pause-all":
-        _signal_all(signal.SIGSTOP)
-    elif action == "hang":
-        time.sleep(_HANG_S)
-
-
-def _signal_all(number: signal.Signals) -> None:
-    """The driver first, so that nothing can react; then its engines and providers, this process last."""
-    driver = os.environ.get(DRIVER) or str(os.getpid())
-    others = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            environ = (entry / "environ").read_bytes()
-        except OSError:
-            continue
-        if f"{DRIVER}={driver}".encode() in environ.split(b"\0"):
-            others.append(int(entry.name))
-    own = os.getpid()
-    first = [] if int(driver) == own else [int(driver)]
-    for pid in [*first, *(pid for pid in others if pid != own), own]:
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            continue
+def install(hook: Hook) -> None:
+    """From now on, every failpoint that this process passes is given to the hook."""
+    _installed.append(hook)

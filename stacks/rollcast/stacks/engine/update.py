@@ -26,7 +26,7 @@ from pulumi.automation.events import EngineEvent
 
 from rollcast.stacks import engine
 from rollcast.stacks.base.errors import EngineError, FenceError, StackError
-from rollcast.stacks.base.failpoints import DRIVER, InjectedFault, failpoint
+from rollcast.stacks.base.failpoints import failpoint
 from rollcast.stacks.engine.program import ResourceNode, program_of
 
 # An engine that ends in the middle also ends its event stream; the error itself says what happened.
@@ -116,7 +116,7 @@ class EngineStack:
         try:
             stack.up(on_event=events.take, color="never", parallel=16)
             failpoint("engine: after an update")
-        except InjectedFault as error:
+        except OSError as error:
             raise EngineError(f"The Pulumi engine failed: {error}.") from None
         except automation.errors.CommandError as error:
             raise events.error(error) from None
@@ -184,7 +184,7 @@ class EngineStack:
             "ROLLCAST_ROOT": str(self._root),
             "ROLLCAST_FENCE": str(self._fence),
             _MARK: self._mark(),
-            DRIVER: str(os.getpid()),
+            "ROLLCAST_DRIVER": str(os.getpid()),
         }
 
     def _own_folder(self) -> None:

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, select, text, update
+from sqlalchemy import Connection, Engine, create_engine, event, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from rollcast.planner.releases.releases import canonical, digest_of
 from rollcast.stacks.base.errors import LedgerError, LockedError
-from rollcast.stacks.base.failpoints import InjectedFault, failpoint
+from rollcast.stacks.base.failpoints import failpoint
 from rollcast.stacks.ledger.lease import TTL_S, Holder, Lease
 from rollcast.stacks.ledger.records import Record, link
 from rollcast.stacks.ledger.schema import DOCUMENTS, LEASES, POSITIONS, RECORDS, migrate
@@ -52,7 +52,7 @@ class Ledger:
                     self._require(connection, lease)
                 yield connection
             failpoint("ledger: after a write")
-        except (SQLAlchemyError, InjectedFault) as error:
+        except (SQLAlchemyError, OSError) as error:
             raise LedgerError(
                 f"The ledger can't be written ({_first_line(error)}). Make the database reachable and writable; "
                 "then 'rollcast apply --resume' goes on."
@@ -151,11 +151,6 @@ class Ledger:
         with self._read() as connection:
             row = connection.execute(query).first()
         return json.loads(row.body) if row else None
-
-    def forget_position(self, lease: Lease, rollout: str) -> None:
-        """Drops the position of a rollout that is over; its records stay."""
-        with self._write(lease) as connection:
-            connection.execute(delete(POSITIONS).where(POSITIONS.c.scope == self.scope, POSITIONS.c.rollout == rollout))
 
     # ---- lease --------------------------------------------------------------------------------
 
