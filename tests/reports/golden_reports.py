@@ -1,4 +1,4 @@
-"""The reports of the shipped examples as they are committed; `python -m tests.reports.golden_reports` writes them again.
+"""The reports of the shipped examples as committed; `python -m tests.reports.golden_reports` writes them again.
 
 Each is made as a user makes it: planned from what is released, replayed with recorded tokens and arrival times of users
 whose attributes reach every audience of the examples, judged by the project's policies on a fixed day. Of the page only

@@ -1,4 +1,4 @@
-"""What leading a rollout back leaves is known before it is rolled back; what was rolled back is known from the ledger."""
+"""What a rollback leaves is known before it begins; what was rolled back is known from the ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`rollcast policy test`: guardrails over the plan, property tests of every rollout, reported as a trace when they fail."""
+"""`rollcast policy test`: guardrails over the plan, property tests of every rollout, a trace where one fails."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Planned(NamedTuple):
-    """A plan, judged and bound to what it was made from; what was changed by hand before it; what is rolled back first."""
+    """A plan, judged and bound to what it was made from; changes by hand before it; what is rolled back first."""
 
     plan: Plan
     drift: tuple[str, ...]

@@ -118,7 +118,7 @@ class Ranges:
     zero: bool = False
 
 
-def thin(points: Sequence[tuple[float, ...]], most: int = MOST_POINTS) -> list[tuple[float, ...]]:
+def thin(points: Sequence[tuple[float, float]], most: int = MOST_POINTS) -> list[tuple[float, float]]:
     """At most about `most` points that keep every peak: of each run, those with the least and the greatest y."""
     if len(points) <= most:
         return list(points)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rollcast.cli.reports.amounts import amount, count, duration, percent
-from rollcast.cli.reports.charts import MOST_POINTS, Chart, Limit, Mark, Point, Ranges, Series
+from rollcast.cli.reports.charts import Chart, Limit, Mark, Point, Ranges, Series, thin
 from rollcast.cli.reports.subject import Named, Reality, Subject
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.rollout.state_machine import trials_of
@@ -164,7 +164,7 @@ def exposure(plan: Plan, forecast: Forecast) -> Chart | None:
         y_label="requests exposed so far",
         write_x=duration,
         write_y=count,
-        series=[Series("requests on a release that is not yet proved", points[:MOST_POINTS], 1)],
+        series=[Series("requests on a release that is not yet proved", thin(points), 1)],
         marks=_marks(forecast),
     )
 

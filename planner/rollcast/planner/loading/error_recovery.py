@@ -1,7 +1,7 @@
 """Mistakes of shape in the user's words, and a corrected copy, so that all other mistakes are found at the same time.
 
 Pydantic stops at shape: a file with a misspelt key would hide that it also names an artifact that is not there. So what
-can be corrected is corrected in a copy (a misspelt key renamed, an unknown or impossible optional one left out), and the copy
+can be corrected is corrected in a copy (a misspelt key renamed, an unknown or impossible optional one left out), and it
 is checked as a whole. Nothing is reported about what was corrected a second time, and the copy is never used.
 """
 

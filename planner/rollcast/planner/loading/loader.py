@@ -121,10 +121,6 @@ def read_yaml(text: str, file: str) -> SourceText:
     return source
 
 
-class _TooMuch(Exception):
-    """The expansion of aliases is beyond the budget."""
-
-
 class _Reader:
     """Walks the node tree once; aliases are followed at a cost, so that a bomb runs out of budget."""
 

@@ -81,7 +81,7 @@ def _slot_steps(
 
 
 def _broken(group: SynchronizationGroup, after: Mapping[str, Release], contracts: Mapping[str, ContractGraph]) -> str:
-    """What would be broken if only this group switched: pairwise orders do not see what takes three to mend."""
+    """What would be broken if only this group switched: pairwise orders do not see what takes three to put right."""
     for line, release in after.items():
         graph = contracts.get(line)
         for u, v in graph.edges_of(group.slots) if graph else ():

@@ -87,8 +87,8 @@ class State:
     def is_unproved(self, share: Share) -> bool:
         """Whether what a share serves has not yet passed a gated or baked milestone on its line.
 
-        What served at the start is proved; so is everything during a rollback, which leads to what served before, and the
-        first release of a line, which takes nobody away from one that was proved.
+        What served at the start is proved; so is everything during a rollback, which leads to what served before, and
+        the first release of a line, which takes nobody away from one that was proved.
         """
         if self.back_from is not None or self.plan.from_release.get(share.line) is None:
             return False

@@ -6,7 +6,7 @@ such as `20ms`.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -42,8 +42,6 @@ class Profile(Model):
     warm_s: Seconds = Field(0.0, description="how long warming takes after that")
     retries: Retries | None = None
     cache: Cache | None = None
-
-    own_keys: ClassVar[bool] = False
 
 
 class PoolProfile(Profile):

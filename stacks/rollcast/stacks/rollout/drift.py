@@ -26,7 +26,7 @@ from rollcast.stacks.state.live import LiveReading, moved, read, target_at
 class LiveBaseline:
     """What rollcast left, which a plan begins from, and what of the world is otherwise now.
 
-    `state` is what is live where nothing drifted; `live` is what was read; `context` is the last rollout, None before one.
+    `state` is what is live where nothing drifted; `live` is what was read; `context` is the last rollout, if any.
     """
 
     state: LiveState

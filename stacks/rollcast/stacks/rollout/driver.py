@@ -57,7 +57,8 @@ class Driver:
     """Carries one rollout on. `stopping` turns true when a person wants the driver to stop at a safe state."""
 
     def __init__(
-        self, context: RolloutContext, ledger: Ledger, lease: Lease, steps: MilestoneRunner, source: TelemetrySource, emit: Emit,
+        self, context: RolloutContext, ledger: Ledger, lease: Lease, steps: MilestoneRunner,
+        source: TelemetrySource, emit: Emit,
         stopping: Callable[[], bool] = lambda: False, clock: Clock | None = None,
     ) -> None:  # fmt: skip
         self.context, self.ledger, self.lease = context, ledger, lease
@@ -244,8 +245,8 @@ class Driver:
     def _orders(self, given_before: bool = False) -> bool:
         """Does what people asked for since the last time: pause, promote, abort. True when there was any.
 
-        An order that can't be done is reported and left; only one given before this driver began, so by the command that
-        runs, is its error.
+        An order that can't be done is reported and left; only one given before this driver began, so by the command
+        that runs, is its error.
         """
         try:
             orders = [r for r in self.ledger.records(self.checkpoint.heard, self.context.id) if r.kind == "order"]

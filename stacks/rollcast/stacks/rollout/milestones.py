@@ -1,7 +1,7 @@
 """One milestone carried out in the world: what is there, what must be, the `up` between, and a look whether it is.
 
-What exists is read back before and after. On the way forward it must be what the plan says; during a rollback it is taken
-as it is, and only what the rollback names is changed.
+What exists is read back before and after. On the way forward it must be what the plan says; during a rollback it is
+taken as it is, and only what the rollback names is changed.
 """
 
 from __future__ import annotations

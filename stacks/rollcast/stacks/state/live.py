@@ -17,9 +17,6 @@ from rollcast.planner.plan.models import LiveState, Serving, Share, WorldState
 from rollcast.planner.releases.releases import Line, Release
 from rollcast.planner.routing.split import Router, flag_key
 from rollcast.stacks.base.errors import DriftError, StackError
-from rollcast.stacks.ledger.ledger import existing_ledger
-from rollcast.stacks.ledger.rollouts import scope_of, serial_of
-from rollcast.stacks.project import Project
 from rollcast.stacks.state.edits import edits_of
 from rollcast.stacks.targets import Placed, Target, target_of
 from rollcast.stacks.targets.definitions import (
@@ -63,13 +60,6 @@ class LiveReading:
             "lines": {key: line.model_dump(mode="json") for key, line in self.lines.items()},
             "audiences": {name: dict(rule) for name, rule in self.audiences.items()},
         }
-
-
-def read_live(project: Project) -> LiveState:
-    """What serves now. Raises StackError, or DriftError when it was edited by hand into something unknown."""
-    live = read(target_at(project.folder, project.environment), project.declaration.each_pipeline())
-    ledger = existing_ledger(project.folder, scope_of(project.declaration, project.environment_name))
-    return live.state.model_copy(update={"serial": serial_of(ledger) if ledger else 0})
 
 
 def target_at(folder: Path, settings: Environment) -> Target:
