@@ -14,13 +14,14 @@ import typer
 from pydantic import BaseModel
 
 REFERENCE = Path(__file__).parent / "reference"
+TERMS = Path(__file__).parent / "terms.yaml"
 NOTE = "<!-- Written by docs/generate.py from the code. Edit the code. -->"
 Schema = Mapping[str, Any]
 
 
 def pages() -> dict[str, str]:
     """Every generated page by file name."""
-    return {"declaration.md": declaration(), "commands.md": commands(), "json.md": formats()}
+    return {"declaration.md": declaration(), "commands.md": commands(), "json.md": formats(), "glossary.md": glossary()}
 
 
 # ---- models -------------------------------------------------------------------------------------
@@ -156,6 +157,20 @@ def _first_paragraph(text: str) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
+
+
+# ---- words --------------------------------------------------------------------------------------
+
+
+def glossary() -> str:
+    """The words of `terms.yaml`, in order."""
+    from ruamel.yaml import YAML
+
+    terms = YAML(typ="safe").load(TERMS.read_text("utf-8"))
+    lines = [NOTE, "", "# Glossary", "", "One word for each concept: in code, messages, pages and JSON.", ""]
+    lines += ["| word | meaning |", "| --- | --- |"]
+    lines += [f"| {term['term']} | {_cell(term['means'])} |" for term in sorted(terms, key=lambda term: term["term"])]
+    return "\n".join(lines) + "\n"
 
 
 # ---- commands -----------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["declaration.md", "commands.md", "json.md"])
+@pytest.mark.parametrize("name", ["declaration.md", "commands.md", "json.md", "glossary.md"])
 def test_the_reference_is_what_the_code_says(name: str) -> None:
     said = generator().pages()[name]
     assert (DOCS / "reference" / name).read_text("utf-8") == said, "run 'python docs/generate.py'"

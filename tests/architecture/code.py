@@ -1,0 +1,62 @@
+"""The product's own modules, read as text and as syntax."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("planner", "simulator", "policies", "stacks", "cli")
+
+
+class Module(NamedTuple):
+    """One file: its path below the project, its lines, and its syntax."""
+
+    path: Path
+    lines: int
+    tree: ast.Module
+
+    @property
+    def docstring(self) -> str:
+        return ast.get_docstring(self.tree) or ""
+
+
+@cache
+def modules() -> tuple[Module, ...]:
+    """Every module of the product, without tests and without the examples that are copied into projects."""
+    found = []
+    for part in PARTS:
+        for path in sorted((ROOT / part / "rollcast" / part).rglob("*.py")):
+            if "new_project" not in path.parts:
+                text = path.read_text("utf-8")
+                found.append(Module(path.relative_to(ROOT), text.count("\n"), ast.parse(text)))
+    return tuple(found)
+
+
+def public_classes() -> Iterator[tuple[str, Path]]:
+    """(name, file) of every class that another module may use."""
+    for module in modules():
+        for node in module.tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                yield node.name, module.path
+
+
+def identifiers(module: Module) -> Iterator[tuple[str, int]]:
+    """(name, line) of everything that a module defines or assigns."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name, node.lineno
+        elif isinstance(node, ast.arg):
+            yield node.arg, node.lineno
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id, node.lineno
+
+
+def texts(module: Module) -> Iterator[tuple[str, int]]:
+    """(text, line) of every string: messages, docstrings, keys."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value, node.lineno
