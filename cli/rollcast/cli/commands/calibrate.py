@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from rollcast.cli import terminal
+from rollcast.cli import files, terminal
 
 if TYPE_CHECKING:
     from rollcast.simulator.calibration.profiles import Calibration
@@ -43,7 +43,7 @@ def calibrate(
     found = calibrated(telemetry, station, known, pairs(columns, "--columns"), replicas)
     text = found.yaml()
     if out is not None:
-        _write(out, text)
+        files.write(out, text)
     if format_ == "json":
         terminal.out_json(found.to_json())
         return
@@ -58,15 +58,6 @@ def _say(found: Calibration) -> None:
         terminal.note(f"  {name:<40} {error:+7.1%}")
     for warning in found.warnings:
         terminal.note(f"Warning: {warning}")
-
-
-def _write(path: Path, text: str) -> None:
-    from rollcast.stacks.base.errors import StackError
-
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise StackError(f"{path} can't be written ({error.strerror}). Choose another place.") from None
 
 
 def register(app: typer.Typer) -> None:

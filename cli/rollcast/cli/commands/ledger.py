@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rollcast.cli import terminal
+from rollcast.cli import files, terminal
 from rollcast.cli.inputs.options import project_of
 from rollcast.cli.terminal import clean, paint
 
@@ -115,10 +115,7 @@ def _reproduce(reading: Audit, found: Mapping[str, Any], release: str | None, pa
         text = declaration_of(*reading.releases_at(float(found["time_s"])))
     else:
         raise StackError("A window holds several configurations. Reproduce one moment of it: --at TIME.")
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise StackError(f"{path} can't be written ({error.strerror}). Choose another place.") from None
+    files.write(path, text)
 
 
 def _seconds(text: str) -> float:

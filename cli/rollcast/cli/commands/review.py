@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from rollcast.cli import terminal
+from rollcast.cli import files, terminal
 from rollcast.cli.inputs.options import (
     FromOption,
     RunsOption,
@@ -53,7 +53,7 @@ def review(
     """Plan, simulate, judge and report, as a job of a pull request: exit 3 when a mandatory guardrail blocks."""
     from rollcast.cli.commenting.sticky import mark_of
     from rollcast.cli.inputs.guardrails import refuse
-    from rollcast.cli.reports.writing import save, text_of
+    from rollcast.cli.reports.writing import text_of
 
     chosen = options_of(context)
     mark = mark_of(os.path.normpath(chosen.given), chosen.file, chosen.environment or "")
@@ -63,7 +63,7 @@ def review(
         _publish(_failure(error), mark, comment, dry_run, markdown)
         raise
     if html is not None:
-        save(text_of(subject, "html"), html)
+        files.write(html, text_of(subject, "html"), "The report")
     _publish(text_of(subject, "markdown"), mark, comment, dry_run, markdown)
     refuse(subject.plan, "simulate")
 
@@ -119,10 +119,9 @@ def _publish(text: str, mark: str, where: Where, dry_run: bool, markdown: Path |
     from rollcast.cli.commenting.errors import CommentError
     from rollcast.cli.commenting.hosts import host_of, named_by
     from rollcast.cli.commenting.sticky import keep
-    from rollcast.cli.reports.writing import save
 
     if markdown is not None:
-        save(text, markdown)
+        files.write(markdown, text, "The report")
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
         with open(summary, "a", encoding="utf-8") as file:

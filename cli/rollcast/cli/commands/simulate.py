@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from rollcast.cli import terminal
+from rollcast.cli import files, terminal
 from rollcast.cli.inputs.options import (
     FromOption,
     RunsOption,
@@ -185,13 +185,7 @@ def _progress(runs: int) -> Progress | None:
 def _save(forecast: dict[str, object], path: Path) -> None:
     import json
 
-    from rollcast.stacks.base.errors import StackError
-
-    try:
-        path.write_text(json.dumps(forecast, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    except OSError as error:
-        text = f"The forecast can't be saved to {path} ({error.strerror}). Choose another place."
-        raise StackError(text) from None
+    files.write(path, json.dumps(forecast, indent=2, ensure_ascii=False) + "\n", "The forecast")
 
 
 def register(app: typer.Typer) -> None:

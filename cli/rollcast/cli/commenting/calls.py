@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import httpx
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    retry_if_result,
+    stop_after_attempt,
+    wait_exponential,
+)
 
 from rollcast.cli.commenting.errors import CommentError
 
@@ -71,21 +78,28 @@ class Api:
         raise CommentError(f"The code host answers HTTP {answer.status_code} to {method} {url}. Run the job again.")
 
     def _answered(self, method: str, url: str, body: Mapping[str, str] | None = None) -> httpx.Response:
-        for attempt in range(_TRIES):
-            wait_s = self._pause_s * 2**attempt
-            try:
-                answer = self._client.request(method, url, json=dict(body) if body is not None else None)
-            except httpx.TransportError as error:
-                if attempt == _TRIES - 1:
-                    raise CommentError(f"The code host can't be reached ({error}). Run the job again.") from None
-            else:
-                busy = answer.status_code == 429 or answer.status_code >= 500
-                if not busy or attempt == _TRIES - 1:
-                    return answer
-                wait_s = _seconds(answer.headers.get("retry-after"), wait_s)
-            time.sleep(min(wait_s, _LONGEST_WAIT_S))
-        raise AssertionError
+        retrying = Retrying(
+            stop=stop_after_attempt(_TRIES),
+            wait=self._wait_s,
+            retry=retry_if_exception_type(httpx.TransportError) | retry_if_result(_busy),
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        )
+        try:
+            answer: httpx.Response = retrying(
+                self._client.request, method, url, json=dict(body) if body is not None else None
+            )
+        except httpx.TransportError as error:
+            raise CommentError(f"The code host can't be reached ({error}). Run the job again.") from None
+        return answer
+
+    def _wait_s(self, state: RetryCallState) -> float:
+        """Seconds before the next try: what the host asks for, else twice as long each time."""
+        asked = None
+        if state.outcome is not None and not state.outcome.failed:
+            asked = state.outcome.result().headers.get("retry-after")
+        doubled = wait_exponential(multiplier=self._pause_s)(state)
+        return min(float(asked) if asked and asked.isdigit() else doubled, _LONGEST_WAIT_S)
 
 
-def _seconds(text: str | None, otherwise: float) -> float:
-    return float(text) if text is not None and text.isdigit() else otherwise
+def _busy(answer: httpx.Response) -> bool:
+    return answer.status_code == 429 or answer.status_code >= 500

@@ -113,17 +113,12 @@ def read_plan(path: Path, *, approved: bool = False) -> Plan:
 def save_plan(made: Plan, path: Path) -> None:
     """Writes a plan for `apply`, readable by its owner alone. Raises StackError."""
     import json
-    import os
 
+    from rollcast.cli import files
     from rollcast.cli.inputs.saved import sealed
-    from rollcast.stacks.base.errors import StackError
 
-    try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump(sealed(made.to_json()), file, indent=2, ensure_ascii=False)
-            file.write("\n")
-    except OSError as error:
-        raise StackError(f"The plan can't be saved to {path} ({error.strerror}). Choose another place.") from None
+    text = json.dumps(sealed(made.to_json()), indent=2, ensure_ascii=False) + "\n"
+    files.write(path, text, "The plan", private=True)
 
 
 __all__ = ["Planned", "plan_of", "read_plan", "save_plan"]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rollcast.cli import terminal
+from rollcast.cli import files, terminal
 from rollcast.cli.reports.forms import ReportFormat
 from rollcast.cli.reports.subject import Subject
-from rollcast.stacks.base.errors import StackError
 
 
 def text_of(subject: Subject, form: ReportFormat) -> str:
@@ -27,13 +26,5 @@ def give(subject: Subject, form: ReportFormat, out: Path | None) -> None:
     if out is None:
         terminal.out(text.rstrip("\n"))
         return
-    save(text, out)
+    files.write(out, text, "The report")
     terminal.note(f"The report is in {out}.")
-
-
-def save(text: str, path: Path) -> None:
-    """Writes a text file. Raises StackError."""
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise StackError(f"The report can't be written to {path} ({error.strerror}). Choose another place.") from None

@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import fcntl
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from rollcast.stacks.base.failpoints import failpoint
 
@@ -25,7 +25,14 @@ _RENAME_EXCHANGE = 2
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> None:
-    """Replaces a file's content. Raises OSError, and then the old content is still there."""
+    """Replaces a file's content. Raises OSError, and then the old content is still there.
+
+    A pipe or a device is written as it is; a link stays one, and what it leads to is replaced.
+    """
+    if path.exists() and not path.is_file():
+        path.write_text(text, "utf-8")
+        return
+    path = path.resolve() if path.is_symlink() else path
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, staged = tempfile.mkstemp(prefix=STAGING, dir=path.parent)
     try:
@@ -78,24 +85,15 @@ def locked(path: Path, wait_s: float = 60.0) -> Iterator[None]:
     Raises OSError when another process still holds it after `wait_s`: it was stopped in the middle of a write.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = FileLock(path, timeout=wait_s, mode=0o600, poll_interval=0.01)
     try:
-        _acquire(handle, path, wait_s)
+        lock.acquire()
+    except Timeout:
+        raise OSError(errno.EBUSY, "another process holds its lock and does not go on", str(path)) from None
+    try:
         yield
     finally:
-        os.close(handle)
-
-
-def _acquire(handle: int, path: Path, wait_s: float) -> None:
-    until = time.monotonic() + wait_s
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() > until:
-                raise OSError(errno.EBUSY, "another process holds its lock and does not go on", str(path)) from None
-            time.sleep(0.01)
+        lock.release()
 
 
 def _sync(path: Path) -> None:

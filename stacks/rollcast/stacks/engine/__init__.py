@@ -6,7 +6,6 @@ some minutes once; the result is moved into place whole, and callers that come a
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -14,6 +13,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from filelock import FileLock
 
 from rollcast.stacks.base.errors import EngineError
 
@@ -63,9 +64,8 @@ def ensure(progress: Progress) -> Path:
     if found is not None:
         return found
     home().mkdir(parents=True, exist_ok=True)
-    with (home() / ".lock").open("w") as lock:
-        progress("waiting for another installation to end, if there is one")
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    progress("waiting for another installation to end, if there is one")
+    with FileLock(home() / ".lock"):
         found = find()
         if found is None:
             _download(progress)

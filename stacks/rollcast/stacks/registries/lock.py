@@ -8,13 +8,12 @@ version. A hosted model has no content here: `by_name` says which digests are on
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rollcast.planner.declaration.models import Declaration
 from rollcast.planner.releases.releases import digest_of
+from rollcast.stacks.base import atomic_files
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.registries.artifacts import definitions_of, digests_of, source_mistake
 
@@ -66,10 +65,7 @@ def write(folder: Path, digests: Mapping[str, str], named: Mapping[str, str] | N
     body = {"format_version": FORMAT_VERSION, "artifacts": dict(sorted(digests.items()))}
     text = json.dumps({**body, **({"by_name": dict(sorted(named.items()))} if named else {})}, indent=2) + "\n"
     try:
-        with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".lock-", encoding="utf-8", delete=False) as staged:
-            staged.write(text)
-        os.chmod(staged.name, 0o644)
-        os.replace(staged.name, path)
+        atomic_files.write(path, text)
     except OSError as error:
         raise StackError(f"{path} can't be written ({error.strerror}). Make the folder writable.") from None
     return path
