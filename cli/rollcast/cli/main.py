@@ -22,6 +22,7 @@ from typer.exceptions import TyperException
 
 from rollcast.cli import terminal
 from rollcast.cli.commands.registry import register
+from rollcast.cli.diagnostics import configure
 from rollcast.cli.inputs.options import Options
 
 app = typer.Typer(
@@ -57,12 +58,15 @@ def options(
     ] = None,
     env: Annotated[str | None, typer.Option("--env", metavar="NAME", help="The environment.")] = None,
     file: Annotated[str, typer.Option("--file", metavar="FILE", help="The declaration in it.")] = "rollcast.yaml",
-    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show how each decision came about, and a traceback with an error.")
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """What holds for every command; kept in the context."""
+    configure(debug)
     given = Path(*directory or ())
     _change_into(given)
     context.obj = Options(Path.cwd() if directory else Path(), env, file, debug, given)

@@ -61,7 +61,7 @@ def apply(
     refused = _confirmed(project, made, format_, once, auto_approve, approved is not None)
     if made.supersedes is not None:
         if approved is not None:
-            applying.refuse_stale(project, approved, made.supersedes.baseline_of)
+            applying.refuse_stale(project, approved, made.supersedes.baseline)
         back = _roll_back_first(project, format_)
         if refused:
             close(project, Ended(Exit.HELD, refused, back.tally), format_)
@@ -228,7 +228,7 @@ def _show(made: _Judged, format_: Format, saved: bool) -> None:
 
 
 def event_reader(format_: Format, plan: Plan | None = None, forecast: Forecast | None = None) -> Any:
-    """How events are told: a context that gives a function which takes each of them."""
+    """How events are shown: a context that gives a function which takes each of them."""
     from contextlib import nullcontext
 
     from rollcast.cli.output.rollout import Lines, emit_json
@@ -246,13 +246,13 @@ def close(project: Project, ended: Ended, format_: Format) -> NoReturn:
     """The last words of a rollout, and its exit code."""
     from rollcast.cli.output.rollout import emit_json
     from rollcast.cli.output.status import measured, not_judged
+    from rollcast.stacks.base.events import CommandEnded
     from rollcast.stacks.rollout.status import asked_now
     from rollcast.stacks.rollout.status import measured as measure
 
     found = measure(ended.tally, asked_now(project))
     if format_ == "json":
-        emit_json({"event": "ended", "exit": int(ended.exit), "outcome": ended.outcome, "reason": ended.reason,
-                   "measured": found})  # fmt: skip
+        emit_json(CommandEnded(exit=int(ended.exit), outcome=ended.outcome, reason=ended.reason, measured=found))
     else:
         word = (ended.outcome or ended.exit.name).replace("_", " ").lower()
         terminal.out(f"{terminal.paint(word.capitalize(), bold=True)}: {terminal.clean(ended.reason)}")

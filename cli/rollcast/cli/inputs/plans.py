@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,6 +10,8 @@ if TYPE_CHECKING:
     from rollcast.planner.plan.models import Plan
     from rollcast.stacks.project import Project
     from rollcast.stacks.rollout.supersede import AfterSupersede
+
+_LOG = logging.getLogger(__name__)
 
 
 class Planned(NamedTuple):
@@ -38,11 +41,27 @@ def plan_of(project: Project, from_: str | None = None) -> Planned:
         live = live_as_declared(*project.sibling(from_))
         digest = live.digest
     else:
-        found = first.baseline_of if first else baseline_of(project)
+        found = first.baseline if first else baseline_of(project)
         live, digest, drift = found.state, found.digest, found.drift
         notes = _others_in_words(found.live.others)
     made = make_plan(project.declaration, live, project.environment_name, project.digests)
+    _explain(made, drift)
     return Planned(judged(project, _bound(project, made, live.serial, digest, notes)), drift, first)
+
+
+def _explain(made: Plan, drift: tuple[str, ...]) -> None:
+    """How a plan came about, for diagnostics: what changes, what goes first or together and why, and each operation."""
+    if not _LOG.isEnabledFor(logging.DEBUG):
+        return
+    for moved in drift:
+        _LOG.debug("changed by hand: %s", moved)
+    for line in made.changes:
+        _LOG.debug("change: %s", line.model_dump(exclude_defaults=True))
+    for milestone in made.milestones:
+        _LOG.debug("milestone %d, wave %d: %s", milestone.index, milestone.wave, milestone.title)
+        for operation in made.operations_of(milestone.index):
+            after = f", after {', '.join(operation.after)}" if operation.after else ""
+            _LOG.debug("  %s%s: %s", operation.id, after, operation.why or "no reason of its own")
 
 
 def removal_of(project: Project) -> Planned:

@@ -7,7 +7,6 @@ the table below is drawn again with every event.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
@@ -21,6 +20,7 @@ from rollcast.cli.output.status import not_judged
 from rollcast.cli.terminal import clean
 from rollcast.planner.plan.models import Plan
 from rollcast.simulator.forecast.models import Forecast
+from rollcast.stacks.base.events import Event, Looked, Progressed, Reached, Working
 
 _AROUND = 4  # milestones shown before and after the one under way
 _VERDICTS = {"advance": "green", "roll_back": "red", "hold": "yellow", "continue": "cyan"}
@@ -35,7 +35,7 @@ class LiveView:
         self._began = time.monotonic()
         self._reached: dict[int, float] = {}
         self._working: int | None = None
-        self._look: Mapping[str, Any] | None = None
+        self._look: Looked | None = None
         self._note = ""
         self._expected = {stage.milestone: stage.entered_s for stage in forecast.stages} if forecast else {}
         self._lasts_s = forecast.duration_s.p50 if forecast else None
@@ -50,19 +50,19 @@ class LiveView:
     ) -> None:
         self._live.__exit__(kind, error, trace)
 
-    def emit(self, event: Mapping[str, Any]) -> None:
+    def emit(self, event: Event) -> None:
         """One event of the rollout."""
-        kind = event["event"]
-        if kind == "progress":
-            self._note = clean(event["text"])
-        elif kind == "look":
-            self._look = event
-        elif kind == "working":
-            self._working, self._note = event["milestone"], ""
-        elif kind == "reached" and not event["rollback"]:
-            self._reached[event["milestone"]] = time.monotonic() - self._began
-            self._working, self._look = None, None
-        if kind not in ("progress", "look", "working") and (text := sentence(event)):
+        match event:
+            case Progressed():
+                self._note = clean(event.text)
+            case Looked():
+                self._look = event
+            case Working():
+                self._working, self._note = event.milestone, ""
+            case Reached(rollback=False):
+                self._reached[event.milestone] = time.monotonic() - self._began
+                self._working, self._look = None, None
+        if not isinstance(event, Progressed | Looked | Working) and (text := sentence(event)):
             self._console.print(Text.from_ansi(text))
 
     def render(self) -> RenderableType:
@@ -92,27 +92,27 @@ class LiveView:
         return table
 
     @staticmethod
-    def _gates(look: Mapping[str, Any]) -> Table:
+    def _gates(look: Looked) -> Table:
         table = Table(box=None, show_header=False, padding=(0, 1))
-        for gate in look["gates"]:
+        for gate in look.gates:
             verdict = gate["verdict"]
             shown = Text(verdict.replace("_", " "), _VERDICTS.get(verdict, ""))
             table.add_row(Text("gate", "dim"), shown, Text(clean(gate["sentence"])))
-        for guard in look["guards"]:
+        for guard in look.guards:
             if not guard["ok"]:
                 table.add_row(Text("guard", "dim"), Text("not yet", "yellow"), Text(clean(guard["sentence"])))
         return table
 
     @staticmethod
-    def _split(look: Mapping[str, Any]) -> str:
-        seen = look["tally"]["stage"]
+    def _split(look: Looked) -> str:
+        seen = look.tally["stage"]
         total = sum(seen.values())
         parts = []
-        for release, asked in look["asked"].items():
+        for release, asked in look.asked.items():
             measured = f"{seen.get(release, 0) / total * 100:.2f} %" if total else "nothing yet"
             parts.append(f"  {clean(release)}: {asked * 100:g} % asked, {measured} measured of {total} requests")
-        parts += [f"  {text}" for text in not_judged(look["tally"])]
-        return "\n".join([*parts, f"  mixed configurations: {look['tally']['mixed']}"])
+        parts += [f"  {text}" for text in not_judged(look.tally)]
+        return "\n".join([*parts, f"  mixed configurations: {look.tally['mixed']}"])
 
     def _time(self) -> str:
         passed = time.monotonic() - self._began

@@ -1,4 +1,4 @@
-"""What a rollout tells while it runs: plain lines, or one JSON object a line."""
+"""What a rollout emits while it runs: plain lines, or one JSON object a line."""
 
 from __future__ import annotations
 
@@ -9,13 +9,26 @@ from typing import Any
 
 from rollcast.cli import terminal
 from rollcast.cli.terminal import clean, paint
-
-Event = Mapping[str, Any]
+from rollcast.stacks.base.events import (
+    Drifted,
+    Evaluated,
+    Event,
+    Failed,
+    HeldBack,
+    Looked,
+    Ordered,
+    Progressed,
+    Reached,
+    Restored,
+    RollbackBegun,
+    Started,
+    Working,
+)
 
 
 def emit_json(event: Event) -> None:
     """One JSON object a line on standard output."""
-    terminal.out_json(finite(event), indent=None)
+    terminal.out_json(finite(event.to_json()), indent=None)
     sys.stdout.flush()
 
 
@@ -45,64 +58,60 @@ class Lines:
 
 def _matter(event: Event) -> object:
     """What a look says once its figures are left out; None for other events."""
-    if event["event"] != "look":
+    if not isinstance(event, Looked):
         return None
-    open_ = [gate["metric"] for gate in event["gates"] if gate["verdict"] == "continue"]
-    return event["milestone"], event["verdict"], open_, [guard["name"] for guard in event["guards"] if not guard["ok"]]
+    open_ = [gate["metric"] for gate in event.gates if gate["verdict"] == "continue"]
+    return event.milestone, event.verdict, open_, [guard["name"] for guard in event.guards if not guard["ok"]]
 
 
 def sentence(event: Event) -> str:
     """An event in one line; empty for one that needs no words."""
-    kind = event["event"]
-    if kind == "started":
-        return f"{event['rollout']}: {event['milestones']} milestones"
-    if kind in ("working", "reached"):
-        way = "back, " if event["rollback"] else ""
-        head = paint("reached", "green") if kind == "reached" else "working"
-        return f"  {head}  {way}milestone {event['milestone']}: {clean(event['title'])}"
-    if kind == "look":
-        word = {"advance": "green", "roll_back": "red", "hold": "yellow"}.get(event["verdict"])
-        return f"    {paint(event['verdict'].replace('_', ' '), word)}: {_shortened(event)}{_share(event)}"
-    if kind == "evaluated":
-        found = ", ".join(f"{name} {value:.3g}" for name, value in sorted(event["metrics"].items()))
-        return f"    {clean(event['operation'])}: {found or 'nothing reported'}"
-    if kind == "progress":
-        return paint(f"    {event['text']}", dim=True)
-    return _ending(event)
+    match event:
+        case Started():
+            return f"{event.rollout}: {event.milestones} milestones"
+        case Working() | Reached():
+            way = "back, " if event.rollback else ""
+            head = paint("reached", "green") if isinstance(event, Reached) else "working"
+            return f"  {head}  {way}milestone {event.milestone}: {clean(event.title)}"
+        case Looked():
+            word = {"advance": "green", "roll_back": "red", "hold": "yellow"}.get(event.verdict)
+            return f"    {paint(event.verdict.replace('_', ' '), word)}: {_shortened(event)}{_share(event)}"
+        case Evaluated():
+            found = ", ".join(f"{name} {value:.3g}" for name, value in sorted(event.metrics.items()))
+            return f"    {clean(event.operation)}: {found or 'nothing reported'}"
+        case Progressed():
+            return paint(f"    {event.text}", dim=True)
+        case RollbackBegun():
+            return paint(f"  rolling back: {event.reason}", "red")
+        case HeldBack():
+            return paint(f"  held: {event.reason}", "yellow")
+        case Drifted():
+            return paint(f"  drift: {'; '.join(event.moved)}", "yellow")
+        case Restored():
+            return paint("  put back: what serves is what the last rollout left", "green")
+        case Failed():
+            return paint(f"  failed: {event.error}", "red")
+        case Ordered():
+            return f"  order: {clean(event.order)} {clean(event.reason)}".rstrip()
+        case _:
+            return ""
 
 
-def _shortened(event: Event) -> str:
+def _shortened(event: Looked) -> str:
     """The sentence of a look, without the figures that change with each request while nothing is decided."""
-    if event["verdict"] == "continue":
-        waits = [gate["metric"] for gate in event["gates"] if gate["verdict"] == "continue"]
-        few = [guard["name"] for guard in event["guards"] if not guard["ok"]]
+    if event.verdict == "continue":
+        waits = [gate["metric"] for gate in event.gates if gate["verdict"] == "continue"]
+        few = [guard["name"] for guard in event.guards if not guard["ok"]]
         return f"waiting for evidence ({', '.join(waits or few)})"
-    return clean(event["sentence"])
+    return clean(event.sentence)
 
 
-def _share(event: Event) -> str:
-    """The share that was asked for and the one that telemetry measured; told when something is decided."""
-    seen = event["tally"]["stage"]
+def _share(event: Looked) -> str:
+    """The share that was asked for and the one that telemetry measured; said when something is decided."""
+    seen = event.tally["stage"]
     total = sum(seen.values())
-    if event["verdict"] == "continue" or not total:
+    if event.verdict == "continue" or not total:
         return ""
     parts = [f"{asked * 100:g} % asked, {seen.get(release, 0) / total * 100:.2f} % measured"
-             for release, asked in event["asked"].items()]  # fmt: skip
+             for release, asked in event.asked.items()]  # fmt: skip
     return f"; {'; '.join(parts)} of {total} requests" if parts else ""
-
-
-def _ending(event: Event) -> str:
-    kind = event["event"]
-    if kind == "rollback":
-        return paint(f"  rolling back: {event['reason']}", "red")
-    if kind == "held":
-        return paint(f"  held: {event['reason']}", "yellow")
-    if kind == "drift":
-        return paint(f"  drift: {'; '.join(event['moved'])}", "yellow")
-    if kind == "restored":
-        return paint("  put back: what serves is what the last rollout left", "green")
-    if kind == "failed":
-        return paint(f"  failed: {event['error']}", "red")
-    if kind == "order":
-        return f"  order: {clean(event['order'])} {clean(event['reason'])}".rstrip()
-    return ""

@@ -21,7 +21,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class ReachedMilestone:
     """A milestone that was really reached, in seconds since the rollout began."""
 
     milestone: int
@@ -47,7 +47,7 @@ class Reality:
     """What the ledger says of one rollout."""
 
     rollout: str
-    reached: Sequence[Reached]
+    reached: Sequence[ReachedMilestone]
     gates: Sequence[Judged]
     outcome: str | None
     reason: str
@@ -81,7 +81,7 @@ def reality_of(records: Iterable[Record], rollout: str) -> Reality | None:
     if started is None:
         return None
     reached = [
-        Reached(int(r.body["milestone"]), r.time_s - started.time_s, bool(r.body["rollback"]))
+        ReachedMilestone(int(r.body["milestone"]), r.time_s - started.time_s, bool(r.body["rollback"]))
         for r in own
         if r.kind == "reached"
     ]

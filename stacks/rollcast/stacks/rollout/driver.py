@@ -8,18 +8,32 @@ ledger and the live state: every step may be done again, and a step that was don
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, assert_never
 
 from rollcast.planner.gates.outcomes import StageVerdict, Verdict
 from rollcast.planner.plan.models import Milestone, Operation, Serving
 from rollcast.planner.rollout.state_machine import PAUSED, Arms, Finished, Hold, Observe, Outcome, Reach
 from rollcast.stacks.base.clock import Clock
 from rollcast.stacks.base.errors import DriftError, EngineError, LedgerError, StackError
-from rollcast.stacks.base.events import Emit
+from rollcast.stacks.base.events import (
+    Drifted,
+    Emit,
+    Evaluated,
+    Failed,
+    HeldBack,
+    Looked,
+    Ordered,
+    Progressed,
+    Reached,
+    RollbackBegun,
+    RolloutFinished,
+    Working,
+)
 from rollcast.stacks.ledger.lease import Lease
 from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.rollouts import FINISHED, RolloutContext
@@ -29,6 +43,7 @@ from rollcast.stacks.rollout.milestones import MilestoneResult, MilestoneRunner,
 from rollcast.stacks.rollout.observation import Observer
 from rollcast.stacks.telemetry import TelemetrySource
 
+_LOG = logging.getLogger(__name__)
 _POLL_S = 0.25
 _PATIENCE_S = 20.0
 _RETRY_S = (1.0, 3.0)
@@ -79,6 +94,7 @@ class Driver:
         while True:
             self._orders()
             action = self.rollout.next(self.clock.now_s())
+            _LOG.debug("%.1f s, %s: next is %s", self.clock.now_s(), self.stand(), _in_short(action))
             if isinstance(action, Finished):
                 return self._finish(action)
             if isinstance(action, Hold):
@@ -110,7 +126,7 @@ class Driver:
         tally = self.observer.poll()
         body = {"outcome": action.outcome.value, "reason": action.reason, "tally": tally.to_json()}
         self._save(FINISHED, body)
-        self.emit({"event": "finished", **body})
+        self.emit(RolloutFinished(**body))
         code = Exit.ROLLED_BACK if action.outcome is Outcome.ROLLED_BACK else Exit.DONE
         return Ended(code, action.reason, tally, action.outcome.value)
 
@@ -118,7 +134,7 @@ class Driver:
         if self.checkpoint.told_hold != reason:
             self.checkpoint.told_hold = reason
             self._save("held", {"reason": reason, "milestone": self.rollout.position.milestone})
-        self.emit({"event": "held", "reason": reason})
+        self.emit(HeldBack(reason=reason))
         return Ended(Exit.HELD, reason, self.checkpoint.tally)
 
     # ---- milestones ---------------------------------------------------------------------------
@@ -131,7 +147,7 @@ class Driver:
         gone = self.steps.drift(stand)
         if gone:
             self.ledger.append("drift", self.context.id, {"moved": gone}, self.lease)
-            self.emit({"event": "drift", "moved": gone})
+            self.emit(Drifted(moved=gone))
             if not action.rollback:
                 raise DriftError(
                     f"The live state was changed by someone else: {'; '.join(gone)}. "
@@ -139,7 +155,7 @@ class Driver:
                 )
         self.checkpoint.intent = step.key
         self._save("intent", step.to_json())
-        self.emit({"event": "working", **step.to_json()})
+        self.emit(Working(**step.to_json()))
         carried = self._carry_out(stand, action, step)
         refused = self._refused(action.operations, carried.metrics)
         if refused and not action.rollback:
@@ -155,7 +171,7 @@ class Driver:
             except EngineError as error:
                 if pause_s is None or self.stopping():
                     raise self._failed(step, error) from None
-                self.emit({"event": "progress", "text": f"{error} Trying again."})
+                self.emit(Progressed(text=f"{error} Trying again."))
                 time.sleep(pause_s)
                 self.ledger.renew(self.lease)  # whoever lost its lease must not touch the stack of its successor
                 self.steps.recover()
@@ -166,7 +182,7 @@ class Driver:
     def _failed(self, step: MilestoneKey, error: StackError) -> StackError:
         with contextlib.suppress(LedgerError):
             self.ledger.append("failed", self.context.id, {**step.to_json(), "error": str(error)}, self.lease)
-        self.emit({"event": "failed", "error": str(error)})
+        self.emit(Failed(error=str(error)))
         serves = self.steps.serves(self.context)
         what = "The rollback stopped" if step.rollback else "The rollout stopped"
         remedy = "" if step.rollback else ", or roll it back with 'rollcast abort'"
@@ -181,7 +197,7 @@ class Driver:
             self.observer.new_stage()
         shares = [share.model_dump(mode="json") for line in serving.values() for share in line]
         self._save("reached", {**step.to_json(), "serving": shares})
-        self.emit({"event": "reached", **step.to_json(), "serving": shares})
+        self.emit(Reached(**step.to_json(), serving=shares))
 
     def _refused(self, operations: tuple[Operation, ...], results: Mapping[str, Mapping[str, float]]) -> str:
         """Why an evaluation forbids to go on; empty when all are passed."""
@@ -190,7 +206,7 @@ class Driver:
             if operation.evaluate is None:
                 continue
             metrics = results.get(operation.id, {})
-            self.emit({"event": "evaluated", "operation": operation.id, "metrics": dict(metrics)})
+            self.emit(Evaluated(operation=operation.id, metrics=dict(metrics)))
             for metric, least in sorted(operation.evaluate.thresholds.items()):
                 value = metrics.get(metric)
                 if value is None or not value >= least:
@@ -202,10 +218,10 @@ class Driver:
         self.rollout.roll_back_unfinished(reason)
         self.checkpoint.intent = None
         self._save("rollback", {"reason": reason, "milestone": self.rollout.position.rollback_from})
-        self.emit({"event": "rollback", "reason": reason})
+        self.emit(RollbackBegun(reason=reason))
 
     def _progress(self, text: str) -> None:
-        self.emit({"event": "progress", "text": text})
+        self.emit(Progressed(text=text))
 
     # ---- evidence -----------------------------------------------------------------------------
 
@@ -222,6 +238,7 @@ class Driver:
             self._judged(verdict)
 
     def _judged(self, verdict: StageVerdict) -> None:
+        _LOG.debug("%s: %s", self.stand(), verdict.sentence)
         position = self.rollout.position
         arms = self.rollout.arms() or self._judged_arms
         body = {
@@ -230,11 +247,11 @@ class Driver:
             "asked": {arms.candidate: arms.split} if arms else {},
             "tally": self.checkpoint.tally.to_json(),
         }
-        self.emit({"event": "look", **body, "cleared": position.cleared})
+        self.emit(Looked(**body, cleared=position.cleared))
         self.checkpoint.verdict = body
         if position.rollback_from is not None:
             self._save("rollback", {**body, "reason": position.reason})
-            self.emit({"event": "rollback", "reason": position.reason})
+            self.emit(RollbackBegun(reason=position.reason))
         elif position.cleared or verdict.verdict is Verdict.HOLD:
             self._save("verdict", body)
         else:
@@ -259,7 +276,7 @@ class Driver:
                 self.obey(str(record.body["order"]), bool(record.body.get("full")), str(record.body.get("reason", "")))
             except StackError as error:
                 refused = error
-                self.emit({"event": "progress", "text": f"{record.body['order']} can't be done: {error}"})
+                self.emit(Progressed(text=f"{record.body['order']} can't be done: {error}"))
         if orders:
             self._save()
         if refused is not None and given_before:
@@ -287,7 +304,7 @@ class Driver:
                 rollout.roll_back(reason or "aborted by hand")
         except ValueError as error:
             raise StackError(f"{str(error)[0].upper()}{str(error)[1:]}.") from None
-        self.emit({"event": "order", "order": order, "reason": reason})
+        self.emit(Ordered(order=order, reason=reason))
 
     def _save(self, kind: str = "", record: Mapping[str, Any] | None = None) -> None:
         self.checkpoint.position = self.rollout.snapshot()
@@ -305,8 +322,24 @@ class Driver:
             except LedgerError as error:
                 if time.monotonic() > until or self.stopping():
                     raise
-                self.emit({"event": "progress", "text": f"waiting for the ledger: {error}"})
+                self.emit(Progressed(text=f"waiting for the ledger: {error}"))
                 time.sleep(1.0)
+
+
+def _in_short(action: Reach | Observe | Hold | Finished) -> str:
+    """What the state machine wants, for diagnostics."""
+    match action:
+        case Reach():
+            ids = ", ".join(operation.id for operation in action.operations) or "nothing to do"
+            return f"{'back to ' if action.rollback else ''}milestone {action.milestone.index} ({ids})"
+        case Observe():
+            return f"evidence until {action.until_s:.1f} s"
+        case Hold():
+            return f"to hold: {action.reason}"
+        case Finished():
+            return f"the end, {action.outcome.value}: {action.reason}"
+        case _:
+            assert_never(action)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from rollcast.planner.rollout.state_machine import Rollout
 from rollcast.planner.routing.split import Router
 from rollcast.stacks.base.clock import Clock
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.base.events import Emit
+from rollcast.stacks.base.events import Emit, Progressed
 from rollcast.stacks.rollout.checkpoint import Checkpoint
 from rollcast.stacks.rollout.evidence import Collector, RequestCounts, Watch
 from rollcast.stacks.telemetry import TelemetrySource
@@ -47,9 +47,7 @@ class Observer:
         jump = self._clock.jumped_s()
         if jump and self._checkpoint.since_s is not None:
             self._checkpoint.since_s += jump
-            self._emit(
-                {"event": "progress", "text": f"the machine's clock jumped by {jump:+.0f} s; this stage follows it"}
-            )
+            self._emit(Progressed(text=f"the machine's clock jumped by {jump:+.0f} s; this stage follows it"))
         watch = self._watch()
         more = True
         while more:
@@ -72,7 +70,7 @@ class Observer:
         """Telemetry is out of reach: said once. The gates see that nothing comes, and no data is never a pass."""
         if why != self._said_blind:
             self._said_blind = why
-            self._emit({"event": "progress", "text": why})
+            self._emit(Progressed(text=why))
 
     def _watch(self) -> Watch:
         plan, index = self._plan, self._rollout.position.milestone

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from rollcast.planner.plan.models import WorldState
 from rollcast.stacks.base.errors import DriftError
-from rollcast.stacks.base.events import Emit
+from rollcast.stacks.base.events import Drifted, Emit, Progressed, Restored
 from rollcast.stacks.engine.program import DesiredState, nodes_of
 from rollcast.stacks.engine.update import EngineStack
 from rollcast.stacks.ledger.lease import Lease
@@ -27,14 +27,14 @@ def put_back(
     """Undoes a drift. Raises DriftError where the world is still otherwise afterwards, StackError where it can't."""
     rollout = found.context.id if found.context else ""
     ledger.append("drift", rollout, {"moved": list(found.drift)}, lease)
-    emit({"event": "drift", "moved": list(found.drift)})
+    emit(Drifted(moved=list(found.drift)))
     world.recover()
     wanted = WorldState(found.state.serving, found.state.instances)
     left = found
     for attempt in range(_TRIES):
         if attempt:  # the engine only deletes what it knows
             world.up(nodes_of(_goal(project, left, _with_all(left, wanted))), _quiet)
-        world.up(nodes_of(_goal(project, left, wanted)), lambda text: emit({"event": "progress", "text": text}))
+        world.up(nodes_of(_goal(project, left, wanted)), lambda text: emit(Progressed(text=text)))
         left = baseline_of(project)
         if not left.drift:
             break
@@ -43,7 +43,7 @@ def put_back(
             f"What was changed by hand is not put back: {'; '.join(left.drift)}. Run 'rollcast apply' again."
         )
     ledger.append("restored", rollout, {"moved": list(found.drift)}, lease)
-    emit({"event": "restored", "moved": list(found.drift)})
+    emit(Restored(moved=list(found.drift)))
 
 
 def _with_all(found: LiveBaseline, wanted: WorldState) -> WorldState:

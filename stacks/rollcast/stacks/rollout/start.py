@@ -19,7 +19,7 @@ from rollcast.planner.declaration.models import Declaration
 from rollcast.planner.plan.models import Plan
 from rollcast.stacks import engine
 from rollcast.stacks.base.errors import LedgerError, LockedError, StackError, StaleError
-from rollcast.stacks.base.events import Emit
+from rollcast.stacks.base.events import Emit, Started
 from rollcast.stacks.engine.update import EngineStack
 from rollcast.stacks.ledger.lease import TTL_S, Lease
 from rollcast.stacks.ledger.ledger import Ledger, open_ledger
@@ -99,7 +99,7 @@ def start(
             about["declared"] = project.declaration_digest
         declaration, digests = declared or (project.declaration, project.digests)
         context = begin(ledger, held.lease, plan, declaration, digests, live.routing, about)
-        emit({"event": "started", "rollout": context.id, "milestones": len(plan.milestones)})
+        emit(Started(rollout=context.id, milestones=len(plan.milestones)))
         return _drive(project, context, ledger, held, emit, recover=False, once=once)
 
 

@@ -13,7 +13,7 @@ from rollcast.planner.declaration.models import Bake, Declaration, RolloutSettin
 from rollcast.planner.plan.models import Binding, Plan
 from rollcast.planner.planning.planner import make_plan
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.base.events import Emit
+from rollcast.stacks.base.events import Emit, Progressed, event_of
 from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, under_way
@@ -63,7 +63,7 @@ def roll_back_now(project: Project, emit: Emit, reason: str, cause: str = "by ha
         body = {"order": "abort", "reason": reason, "by": getpass.getuser(), "cause": cause}
         return applying.resume(project, emit, order=body)
     given = give(project, "abort", reason=reason, cause=cause)
-    emit({"event": "progress", "text": "the process at work was told; waiting for it"})
+    emit(Progressed(text="the process at work was told; waiting for it"))
     return _await_end(project, ledger, given, emit)
 
 
@@ -73,7 +73,7 @@ def go_on(project: Project, emit: Emit, *, once: bool = False) -> Ended:
     if not _at_work(ledger) or not _paused(ledger):
         return applying.resume(project, emit, once=once, order={"order": "resume", "by": getpass.getuser()})
     given = give(project, "resume")
-    emit({"event": "progress", "text": "the process at work watches over a paused rollout; it was told to go on"})
+    emit(Progressed(text="the process at work watches over a paused rollout; it was told to go on"))
     return _await_end(project, ledger, given, emit)
 
 
@@ -94,7 +94,7 @@ def _await_end(project: Project, ledger: Ledger, given: Record, emit: Emit) -> E
     while True:
         for record in ledger.records(seen, given.rollout):
             seen = record.seq
-            emit({"event": record.kind, **record.body})
+            emit(event_of(record.kind, record.body))
             if record.kind == FINISHED:
                 _await_release(ledger)
                 code = Exit.ROLLED_BACK if record.body["outcome"] == "rolled_back" else Exit.DONE

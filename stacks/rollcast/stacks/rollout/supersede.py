@@ -23,7 +23,7 @@ class AfterSupersede:
 
     context: RolloutContext
     steps: tuple[str, ...]
-    baseline_of: LiveBaseline
+    baseline: LiveBaseline
 
 
 def after_supersede(project: Project) -> AfterSupersede | None:
