@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from rollcast.cli.main import main
 from rollcast.cli.output.plan_formats.dot import dot_of
 from rollcast.cli.output.plan_formats.markdown import markdown_of
+from rollcast.cli.reports.diagram import MOST_BOXES
+from rollcast.cli.reports.graph import frames_of
 from rollcast.planner.plan.models import Plan
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -57,7 +60,21 @@ def test_mermaid_and_dot_draw_every_operation(capsys: pytest.CaptureFixture[str]
     assert dot.count("{") == dot.count("}")
     assert all(f'"{operation["id"]}"' in dot for operation in data["operations"])
     assert dot.count(" -> ") == sum(len(operation["after"]) for operation in data["operations"])
-    assert printed(capsys, *SUPPORT, "--format", "mermaid").startswith("flowchart")
+
+
+def test_mermaid_draws_every_box_and_every_arrow_of_every_frame(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    frames = frames_of(Plan.from_json(json.loads(printed(capsys, *SUPPORT, "--format", "json"))))
+    drawn = printed(capsys, *SUPPORT, "--format", "mermaid")
+    boxes = [box for frame in frames for rank in frame.ranks for box in rank]
+    assert drawn.startswith("flowchart TB\n")
+    assert len(re.findall(r"^\s*subgraph ", drawn, re.MULTILINE)) == len(frames)
+    assert len(boxes) <= MOST_BOXES, "more would be drawn as an outline"
+    known = {box.key for box in boxes}
+    assert drawn.count(" --> ") == sum(before in known for box in boxes for before in box.after)
+    labels = re.findall(r'^\s*n\d+\["(\w+) .*:::(\w+)$', drawn, re.MULTILINE)
+    assert labels == [(box.kind, box.kind) for box in boxes]
 
 
 def test_names_can_not_break_out_of_markdown_or_dot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

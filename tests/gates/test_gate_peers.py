@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu, norm
 
@@ -34,8 +34,7 @@ def test_the_rank_statistic_is_scipys(seed: int, n: int, m: int, tied: bool) -> 
     x, y = rng.normal(0.3, 1, n), rng.normal(0, 1, m)
     if tied:
         x, y = np.round(x), np.round(y)
-    if len(np.unique(np.concatenate([x, y]))) == 1:
-        return
+    assume(len(np.unique(np.concatenate([x, y]))) > 1)
     p = mannwhitneyu(x, y, alternative="two-sided", method="asymptotic", use_continuity=True).pvalue
     assert abs(2 * norm.sf(abs(rank_statistic(0.0, x, y))) - p) < 1e-9 or p == 1.0
 

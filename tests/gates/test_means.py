@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rollcast.planner.gates.means import BoundedMean, MeanTest
@@ -34,8 +34,7 @@ def test_harm_can_not_be_expected_to_grow_where_the_mean_difference_is_not_above
     test: MeanTest, low: float, high: float, tilt: float
 ) -> None:
     low, high = -abs(low), abs(high)
-    if high == 0 or low == 0:
-        return
+    assume(high > 0 > low)
     chance = tilt * -low / (high - low)  # of the high one; the mean is at most zero
     assert chance * growth(test, high)[0] + (1 - chance) * growth(test, low)[0] <= 1 + 1e-9
 
@@ -46,8 +45,7 @@ def test_no_worse_can_not_be_expected_to_grow_where_the_mean_difference_is_the_m
 ) -> None:
     margin = float(test.margin[0, 0])
     low, high = margin - below * (1 + margin), margin + above * (1 - margin)
-    if high - low < 1e-9:
-        return
+    assume(high - low >= 1e-9)
     least = (margin - low) / (high - low)
     chance = least + tilt * (1 - least)
     assert chance * growth(test, high)[1] + (1 - chance) * growth(test, low)[1] <= 1 + 1e-9

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import joblib
 import pytest
+import ray
+from ray.util.joblib import register_ray
 
 from rollcast.planner.plan.models import Plan
 from rollcast.simulator.forecast.simulate import simulate
 from rollcast.simulator.traffic.recording import Traffic
 
-ray = pytest.importorskip("ray", reason="needs the extra rollcast[ray]")
-
 
 @pytest.mark.slow
 def test_ray_gives_the_numbers_of_one_process(harmful_plan: Plan, azure_hour: Traffic) -> None:
-    from ray.util.joblib import register_ray
-
     minute = azure_hour.between(0.0, 30.0)
     alone = simulate(harmful_plan, minute, runs=4, seed=5, workers=1, detect=1)
     register_ray()
