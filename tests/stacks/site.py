@@ -179,6 +179,19 @@ class Site:
         return 2 if self.components()["safety"].endswith("@1") else 1
 
     @contextmanager
+    def replica(self, port: int, definition: Path | None = None) -> Iterator[None]:
+        """Another process of the data plane, with its own telemetry file, and perhaps with flags of its own."""
+        words = [sys.executable, "-m", "dataplane.service", "--port", str(port)]
+        words += ["--definition", str(definition)] if definition else []
+        process = subprocess.Popen(words, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            self._await(port)
+            yield
+        finally:
+            process.kill()
+            process.wait()
+
+    @contextmanager
     def service(self, **environment: str) -> Iterator[None]:
         """The data plane, until the block ends."""
         words = [sys.executable, "-m", "dataplane.service", "--port", str(self.port)]
@@ -193,10 +206,10 @@ class Site:
                 process.kill()
                 process.wait()
 
-    def _await(self) -> None:
+    def _await(self, port: int | None = None) -> None:
         for _ in range(300):
             with suppress(OSError):
-                urllib.request.urlopen(f"{self.endpoint}/healthz", timeout=1).close()
+                urllib.request.urlopen(f"http://127.0.0.1:{port or self.port}/healthz", timeout=1).close()
                 return
             time.sleep(0.1)
         raise AssertionError((self.folder / "service.log").read_text("utf-8"))

@@ -48,6 +48,8 @@ class Service:
         telemetry.mkdir(parents=True, exist_ok=True)
         self._log = os.open(telemetry / "requests.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         self._inflight: Counter[str] = Counter()
+        self._finished: Counter[str] = Counter()
+        self._replica = uuid.uuid4().hex[:12]
         self._lock = threading.Lock()
 
     def resolve(self, key: str, attributes: dict[str, Any]) -> dict[str, Any]:
@@ -73,6 +75,7 @@ class Service:
             finally:
                 with self._lock:
                     self._inflight[release["release"]] -= 1
+                    self._finished[release["release"]] += 1
         except DataPlaneError as error:
             failure = error
         latency_s = time.perf_counter() - began
@@ -122,12 +125,14 @@ class Service:
         return 200, {"cases": len(cases), "metrics": {"recall_at_5": found / len(cases)}}
 
     def inflight(self) -> dict[str, Any]:
-        """Requests on each release, and what the flag evaluator has read: its definition's digest."""
+        """Requests on each release now and so far, which process this is, and what its flag evaluator has read."""
         found = self._flags.get_object_details(FLAG, {}, EvaluationContext("rollcast"))
         content = found.flag_metadata.get("rollcast_content")
         with self._lock:
             counts = {release: count for release, count in self._inflight.items() if count}
-        return {"releases": counts, "definitions": {FLAG: content}}
+            finished = dict(self._finished)
+        definitions = {FLAG: content}
+        return {"replica": self._replica, "releases": counts, "finished": finished, "definitions": definitions}
 
 
 def _key(value: Any) -> str:

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from rollcast.planner.base.audiences import Predicate
 from rollcast.planner.base.values import Number, Seconds, VersionText
 from rollcast.planner.gates.spec import GateSpec
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+Address = Annotated[str, Field(pattern=r"^https?://")]
 Reference = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*@[A-Za-z0-9][A-Za-z0-9._+-]*$")]
 Json = Any
 
@@ -248,7 +249,23 @@ class TargetSettings(Model):
     kind: Name = "flagd"
     definition: str = ".rollcast/live/flags.json"
     instances: str = ".rollcast/live/instances"
-    endpoint: str | None = Field(None, pattern=r"^https?://", description="the data plane's control endpoint")
+    endpoint: Address | Annotated[tuple[Address, ...], Field(min_length=1)] | None = Field(
+        None, description="the data plane's control endpoint, or a list with that of each replica"
+    )
+
+    @field_validator("endpoint")
+    @classmethod
+    def _each_once(cls, endpoint: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        if isinstance(endpoint, tuple):
+            twice = sorted({one for one in endpoint if endpoint.count(one) > 1})
+            if twice:
+                raise ValueError(f"{twice[0]} stands there twice: each address is one replica")
+        return endpoint
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """Every address to ask."""
+        return (self.endpoint,) if isinstance(self.endpoint, str) else self.endpoint or ()
 
 
 class Telemetry(Model):

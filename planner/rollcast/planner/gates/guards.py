@@ -6,7 +6,8 @@ arms). The same test on the users whose outcome a gate knows finds outcomes that
 left of that arm is then no fair sample. Each of these tests raises a false alarm with a chance of at most 0.001.
 
 Evidence that is mostly somebody else's is none: where more than a fifth of a stage's requests carry no targeting key,
-or more than one in a hundred of its records had to be left out, nothing advances, and harm is still judged.
+or more than one in a hundred of its records had to be left out, nothing advances, and harm is still judged. The same
+holds where the data plane counts its requests and telemetry shows more than one in a hundred fewer, or more.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ _DOMINANT = 0.2
 _ENOUGH = 50  # requests of an arm before one user can be called dominant
 _KEYLESS = 0.2  # the most requests without a key by which gates that judge users advance
 _DROPPED = 0.01  # the most records left out, of all that were read
+_UNCOUNTED = 0.01  # the most by which the data plane's counters and telemetry may disagree,
+_AT_BORDERS = 2  # besides requests that end just where a count begins or ends
 _GAPS = 10  # telemetry of a rare arm is stale only after this many of its mean gaps
 
 
@@ -50,6 +53,7 @@ class Guards:
         self.keyless = 0  # requests
         self.read = 0  # records of telemetry in this stage, of whatever line and audience
         self.dropped: dict[str, int] = {}  # why -> records that were left out
+        self.finished: tuple[int, int, int, int] | None = None  # see `counted`
 
     def observe(self, outcomes: Outcomes, keys: Keys) -> None:
         """Count requests, users and known fields. A label is no request of its own."""
@@ -82,6 +86,14 @@ class Guards:
             if count:
                 self.dropped[why] = self.dropped.get(why, 0) + count
 
+    def counted(self, finished: tuple[int, int, int, int] | None) -> None:
+        """What the data plane's own counters say of this stage; None where they can't be compared (yet).
+
+        Requests that had finished a moment ago, those that telemetry had shown a moment ago, and both as they are now.
+        The moment is what telemetry may take to arrive.
+        """
+        self.finished = finished
+
     def look(self, now_s: float, specs: Sequence[GateSpec], judged: Sequence[Sequence[int]]) -> tuple[Guard, ...]:
         """Every finding. `judged` has the outcomes of both arms that the gate of each spec counted; empty at 100 %."""
         found = [self._telemetry(now_s), self._split_as_asked(), self._enough()]
@@ -96,6 +108,8 @@ class Guards:
             found.append(self._keys())
         if self.dropped:
             found.append(self._left_out())
+        if self.finished is not None:
+            found.append(self._counters(*self.finished))
         return tuple(found)
 
     def _keys(self) -> Guard:
@@ -111,6 +125,17 @@ class Guards:
         reasons = ", ".join(f"{count} {why}" for why, count in self.dropped.items())
         text = f"{count} of {self.read} records of telemetry in this stage are left out ({reasons})"
         return Guard("left_out", count <= _DROPPED * self.read, text)
+
+    @staticmethod
+    def _counters(finished: int, shown: int, finished_now: int, shown_now: int) -> Guard:
+        lost, extra = finished - shown_now, shown - finished_now
+        if lost > _AT_BORDERS + _UNCOUNTED * finished:
+            text = f"{lost} of {finished} requests that the data plane finished in this stage never reached telemetry"
+            return Guard("counters", False, f"{text}; requests that are not seen can't be judged")
+        if extra > _AT_BORDERS + _UNCOUNTED * shown:
+            text = f"telemetry shows {shown} requests of this stage, and the data plane finished {finished_now}"
+            return Guard("counters", False, f"{text}; list every replica under the target's 'endpoint'")
+        return Guard("counters", True, f"telemetry shows what the data plane counts: {shown_now} of {finished_now}")
 
     def _compared(self) -> tuple[int, ...]:
         return (0, 1) if self.split < 1.0 else (0,)
@@ -182,6 +207,7 @@ class Guards:
             "by_user": None if self.by_user is None else [pack(arm) for arm in self.by_user],
             "fields": {name: list(known) for name, known in self.fields.items()},
             "keyless": self.keyless, "read": self.read, "dropped": dict(self.dropped),
+            "finished": None if self.finished is None else list(self.finished),
         }  # fmt: skip
 
     @classmethod
@@ -194,4 +220,6 @@ class Guards:
         guards.fields = {name: list(known) for name, known in data["fields"].items()}
         guards.keyless, guards.read = data.get("keyless", 0), data.get("read", 0)
         guards.dropped = dict(data.get("dropped", {}))
+        finished = data.get("finished")
+        guards.finished = None if finished is None else tuple(finished)
         return guards

@@ -192,6 +192,11 @@ class Rollout:
         if self.gates is not None:
             self.gates.guards.received(records, dropped)
 
+    def counted(self, finished: tuple[int, int, int, int] | None) -> None:
+        """What the data plane's own counters say of this stage, beside telemetry; see `Guards.counted`."""
+        if self.gates is not None:
+            self.gates.guards.counted(finished)
+
     def look(self, now_s: float) -> StageVerdict | None:
         """Judge the evidence and move: advance, go on, hold, or roll back. While paused, only proved harm moves it."""
         here = self.position

@@ -116,7 +116,7 @@ class _Builder:
         if name in self.nodes:
             return name
         inputs = {"warm": self._warm, "evaluate": self._evaluate, "drain": self._drain}[operation.kind](operation)
-        run = {"run": f"{self.goal.rollout}/{operation.id}", "endpoint": self.goal.settings.target.endpoint or ""}
+        run = {"run": f"{self.goal.rollout}/{operation.id}", "endpoints": list(self.goal.settings.target.endpoints)}
         return self._add(operation.kind.capitalize(), name, {**run, **inputs}, self._waits([operation]))
 
     def _pipeline_of(self, operation: Operation) -> str:
@@ -198,7 +198,7 @@ class _Builder:
             "key": flag_key(pipeline),
             "flag": canonical(flag),
             "content": content_digest(flag),
-            "endpoint": self.goal.settings.target.endpoint or "",
+            "endpoints": list(self.goal.settings.target.endpoints),
             "documents": canonical(documents),
             "timeout_s": _WRITE_S,
         }

@@ -31,6 +31,7 @@ def _inside(text: str) -> str:
 
 
 JsonText = Annotated[str, AfterValidator(_json)]
+Address = Annotated[str, Field(pattern="^https?://")]
 Folder = Annotated[str, Field(pattern=_FOLDER), AfterValidator(_inside)]
 
 
@@ -71,14 +72,14 @@ class FlagInputs(Inputs):
     key: str = Field(min_length=1)
     flag: JsonText
     content: str = Field(pattern=_DIGEST, description="what the data plane says it evaluates, once it does")
-    endpoint: str = ""
+    endpoints: tuple[Address, ...] = ()
     documents: JsonText = "{}"
 
 
 class WarmInputs(Inputs):
     """An instance answers its first request warm."""
 
-    endpoint: str = Field(pattern="^https?://")
+    endpoints: tuple[Address, ...] = Field(min_length=1)
     run: str = Field(description="the rollout and operation that asked; another one does it again")
     instance: Folder
 
@@ -86,7 +87,7 @@ class WarmInputs(Inputs):
 class EvaluateInputs(Inputs):
     """A whole release is tried on an evaluation suite. The result is an output; what it means is decided elsewhere."""
 
-    endpoint: str = Field(pattern="^https?://")
+    endpoints: tuple[Address, ...] = Field(min_length=1)
     run: str
     release: JsonText
     suite: str = Field(min_length=1)
@@ -97,7 +98,7 @@ class EvaluateInputs(Inputs):
 class DrainInputs(Inputs):
     """No request is on the drained releases any more."""
 
-    endpoint: str = Field("", description="without one the drain is the wait alone")
+    endpoints: tuple[Address, ...] = Field((), description="without one the drain is the wait alone")
     run: str
     releases: tuple[str, ...]
     least_s: float = Field(ge=0)

@@ -17,6 +17,8 @@ from rollcast.stacks.provider.inputs import (
     WarmInputs,
 )
 from rollcast.stacks.targets import Placed, Target, target_of
+from rollcast.stacks.targets.control import pause
+from rollcast.stacks.targets.fleet import CONFIRM_S, Fleet
 
 Plain = dict[str, Any]
 
@@ -100,7 +102,9 @@ class FlagResource:
 
     def is_current(self, inputs: Plain, old: Plain, context: Context) -> bool:
         wanted = FlagInputs.model_validate(inputs)
-        return bool(context.target(wanted.target).flag(wanted.key) == json.loads(wanted.flag))
+        if context.target(wanted.target).flag(wanted.key) != json.loads(wanted.flag):
+            return False
+        return Fleet(wanted.endpoints).confirmed(wanted.key, wanted.content)
 
     def make(self, inputs: Plain, context: Context) -> Plain:
         wanted = FlagInputs.model_validate(inputs)
@@ -114,10 +118,13 @@ class FlagResource:
     @staticmethod
     def _await(wanted: FlagInputs, context: Context) -> None:
         """A shift is done when the data plane evaluates it: the drain and the stage that follow begin then."""
-        from rollcast.stacks.targets.control import Control
-
-        if wanted.endpoint and not Control(wanted.endpoint).confirm(wanted.key, wanted.content, context.stopped):
-            context.progress("the data plane does not tell which definition it evaluates; it is taken to be current")
+        most_s = min(CONFIRM_S, wanted.timeout_s / 2)  # what is late is said by name before the operation's own limit
+        silent = Fleet(wanted.endpoints).confirm(wanted.key, wanted.content, context.stopped, most_s)
+        if silent:
+            context.progress(
+                f"the data plane at {', '.join(silent)} does not tell which definition it evaluates; it is taken to be "
+                "current"
+            )
 
     def remove(self, state: Plain, context: Context) -> None:
         target = TargetInputs.model_validate(state["target"])
@@ -146,10 +153,8 @@ class WarmResource(_Step):
     """An instance is loaded before the first user's request meets it."""
 
     def make(self, inputs: Plain, context: Context) -> Plain:
-        from rollcast.stacks.targets.control import Control
-
         wanted = WarmInputs.model_validate(inputs)
-        Control(wanted.endpoint).warm(wanted.instance, wanted.timeout_s)
+        Fleet(wanted.endpoints).warm(wanted.instance, wanted.timeout_s, context.stopped)
         return inputs
 
 
@@ -158,7 +163,6 @@ class EvaluateResource(_Step):
 
     def make(self, inputs: Plain, context: Context) -> Plain:
         from rollcast.stacks.registries.artifacts import materialize
-        from rollcast.stacks.targets.control import Control
 
         wanted = EvaluateInputs.model_validate(inputs)
         recipe = json.loads(wanted.recipe)
@@ -168,7 +172,7 @@ class EvaluateResource(_Step):
         )  # fmt: skip
         context.progress(f"evaluating on {wanted.suite}")
         release = json.loads(wanted.release)
-        found = Control(wanted.endpoint).evaluate(release, str(suite.resolve()), wanted.timeout_s)
+        found = Fleet(wanted.endpoints).evaluate(release, str(suite.resolve()), wanted.timeout_s)
         return {**inputs, "result": json.dumps(found, sort_keys=True)}
 
 
@@ -176,11 +180,10 @@ class DrainResource(_Step):
     """Waits until nobody is on the old releases."""
 
     def make(self, inputs: Plain, context: Context) -> Plain:
-        from rollcast.stacks.targets.control import Control, pause
-
         wanted = DrainInputs.model_validate(inputs)
-        if wanted.endpoint:
-            Control(wanted.endpoint).drain(wanted.releases, wanted.least_s, wanted.timeout_s, context.stopped)
+        fleet = Fleet(wanted.endpoints)
+        if fleet:
+            fleet.drain(wanted.releases, wanted.least_s, wanted.timeout_s, context.stopped)
         else:
             pause(wanted.least_s, context.stopped)
         return inputs

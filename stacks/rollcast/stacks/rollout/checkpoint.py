@@ -38,6 +38,7 @@ class Checkpoint:
     heard: int = -1
     told_hold: str | None = None
     verdict: dict[str, Any] | None = None
+    counters: dict[str, Any] = field(default_factory=dict)
     written_by: str = ""
     unknown: dict[str, dict[str, Any]] = field(default_factory=dict)
 

@@ -14,7 +14,9 @@ from rollcast.stacks.base.clock import Clock
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.events import Emit, Progressed
 from rollcast.stacks.rollout.checkpoint import Checkpoint
+from rollcast.stacks.rollout.counters import Counters
 from rollcast.stacks.rollout.evidence import Collector, RequestCounts, Watch
+from rollcast.stacks.targets.fleet import Fleet
 from rollcast.stacks.telemetry import TelemetrySource
 
 
@@ -28,6 +30,8 @@ class Observer:
         self._clock, self._source, self._emit = clock, source, emit
         self._collector = Collector(plan.releases, clock, checkpoint.tally)
         self._said_blind = ""
+        self._counters = Counters(Fleet(plan.settings.target.endpoints), plan.releases, checkpoint.counters)
+        self._newest_s = float("-inf")
         self._routers: tuple[int, Mapping[str, Router]] | None = None
         try:
             if checkpoint.cursor is None:
@@ -41,6 +45,9 @@ class Observer:
         self._checkpoint.since_s = self._clock.wall_s()
         self._checkpoint.stage_cursor = self._checkpoint.cursor
         self._collector.new_stage()
+        self._newest_s = float("-inf")
+        if self._source.knows_requests:
+            self._counters.new_stage()
 
     def poll(self) -> RequestCounts:
         """Takes what became known, and gives the gates their part of it."""
@@ -64,6 +71,11 @@ class Observer:
                 self._rollout.observe(outcomes)
             dropped = {why: count - before[why] for why, count in self._checkpoint.tally.left_out.items()}
             self._rollout.received(len(batch.requests) + batch.unreadable, dropped)
+            self._newest_s = max([self._newest_s, *(request.time_s for request in batch.requests if not request.label)])
+        wall_s = self._clock.wall_s()
+        total = self._checkpoint.tally.total
+        self._counters.poll(wall_s, sum(total.get(release, 0) for release in self._plan.releases))
+        self._rollout.counted(self._counters.compared(min(self._newest_s, wall_s)))
         return self._checkpoint.tally
 
     def _blind(self, why: str) -> None:

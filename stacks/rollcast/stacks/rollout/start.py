@@ -33,6 +33,7 @@ from rollcast.stacks.rollout.evidence import RequestCounts
 from rollcast.stacks.rollout.milestones import MilestoneRunner
 from rollcast.stacks.rollout.restore import put_back
 from rollcast.stacks.state.live import read, target_at
+from rollcast.stacks.targets.fleet import Fleet
 from rollcast.stacks.telemetry.guarded import Guarded
 
 
@@ -147,8 +148,8 @@ def _refuse_taken(ledger: Ledger, found: LiveBaseline) -> None:
 def _open_once(project: Project, plan: Plan, telemetry: bool) -> None:
     """Opens what the rollout will need before it begins. Raises StackError: nothing was changed.
 
-    Where nothing serves yet there may be no telemetry to reach, so that only its settings are looked at; a rollback
-    does without.
+    Where nothing serves yet there may be no telemetry and no data plane to reach, so that only settings are looked at;
+    a rollback does without.
     """
     source = Guarded(project.environment.telemetry, project.folder)
     try:
@@ -157,6 +158,9 @@ def _open_once(project: Project, plan: Plan, telemetry: bool) -> None:
             source.open()
         if telemetry and any(plan.from_release.values()):
             source.end()
+            fleet = Fleet(project.environment.target.endpoints)
+            fleet.refuse_proxies()
+            list(fleet.states())
     except StackError as error:
         raise type(error)(f"{error} The rollout has not begun, and nothing was changed.") from None
 

@@ -1,95 +1,105 @@
-"""The data plane's control endpoint: warm an instance, evaluate a release, count requests in flight.
+"""One replica's control endpoint: warm an instance, evaluate a release, count requests.
 
 Plain HTTP with JSON: `POST /rollcast/warm {instance}`, `POST /rollcast/evaluate {release, suite}` giving
-`{cases, metrics}`, `GET /rollcast/inflight` giving `{releases: {id: count}}` and, where the data plane tells it,
-`definitions: {flag: digest}`, what it evaluates now. A bearer token comes from ROLLCAST_ENDPOINT_TOKEN only.
+`{cases, metrics}`, `GET /rollcast/inflight` giving `{releases: {id: count}}`, requests that are on each release now,
+and where the data plane tells it
+
+- `definitions: {flag: digest}`: what it evaluates now;
+- `replica`: an id of the process that answers, another one after a restart;
+- `finished: {release: count}`: requests that have ended on each release since that process began.
+
+A bearer token comes from ROLLCAST_ENDPOINT_TOKEN only.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rollcast.stacks.base.errors import StackError
 
 Stopped = Callable[[], bool]
-_POLL_S = 0.1
-CONFIRM_S = 15.0
+POLL_S = 0.1
+_ASK_S = 5.0
+_BUSY = (429, 502, 503, 504)  # not yet, or not just now: asked again until the operation's limit
+
+
+class ReplicaState(BaseModel):
+    """What one replica says of itself. Counts are of requests, by release."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    releases: dict[str, int] = Field(default_factory=dict)
+    definitions: dict[str, str | None] | None = None
+    replica: str | None = None
+    finished: dict[str, int] | None = None
+
+
+class Unanswered(StackError):
+    """An address gave no answer, or one that asks for patience."""
 
 
 class Control:
-    """One data plane's endpoint."""
+    """One address of a data plane."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, address: str) -> None:
         token = os.environ.get("ROLLCAST_ENDPOINT_TOKEN")
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._endpoint = endpoint
-        self._client = httpx.Client(base_url=endpoint, headers=headers, trust_env=False)
+        headers = {"Connection": "close"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        self.address = address
+        self._client = httpx.Client(base_url=address, headers=headers, trust_env=False)
 
-    def warm(self, instance: str, timeout_s: float) -> None:
-        """Returns when the instance answers. Raises StackError."""
-        self._ask("POST", "/rollcast/warm", timeout_s, {"instance": instance})
+    def warm(self, instance: str, timeout_s: float, stopped: Stopped) -> None:
+        """Returns when the instance answers; asks again while the replica is not ready to. Raises StackError."""
+        until = time.monotonic() + timeout_s
+        while True:
+            left_s = until - time.monotonic()
+            try:
+                self._ask("POST", "/rollcast/warm", max(left_s, 0.1), {"instance": instance})
+                return
+            except Unanswered as error:
+                if time.monotonic() + POLL_S >= until:
+                    raise StackError(f"{error} Asked again for {timeout_s:.0f} s.") from None
+            nap(POLL_S, stopped)
 
     def evaluate(self, release: Mapping[str, Any], suite: str, timeout_s: float) -> dict[str, Any]:
         """Metrics of a suite on a release, and the number of cases. Raises StackError."""
         return self._ask("POST", "/rollcast/evaluate", timeout_s, {"release": release, "suite": suite})
 
-    def drain(self, releases: Collection[str], least_s: float, timeout_s: float, stopped: Stopped) -> None:
-        """Returns when `least_s` are over and no request is on `releases`. Raises StackError after `timeout_s`."""
-        began = time.monotonic()
-        while True:
-            waited = time.monotonic() - began
-            if waited >= least_s:
-                counts = self._ask("GET", "/rollcast/inflight", 30.0).get("releases", {})
-                busy = {name: counts[name] for name in releases if counts.get(name)}
-                if not busy:
-                    return
-                if waited > timeout_s:
-                    text = ", ".join(f"{count} on {name}" for name, count in sorted(busy.items()))
-                    raise StackError(
-                        f"Requests are still in flight after {waited:.0f} s: {text}. Wait for them or end them, "
-                        "then run 'rollcast apply --resume'."
-                    )
-            _nap(min(_POLL_S, max(least_s - waited, 0.01)) if waited < least_s else _POLL_S, stopped)
-
-    def confirm(self, key: str, content: str, stopped: Stopped) -> bool:
-        """Whether the data plane evaluates this content of a flag; waits for it up to `CONFIRM_S`.
-
-        False where it can't be reached or does not tell. Raises StackError when it tells of another content still.
-        """
-        until = time.monotonic() + CONFIRM_S
-        while True:
-            try:
-                told = self._ask("GET", "/rollcast/inflight", 5.0).get("definitions")
-            except StackError:
-                return False
-            if not isinstance(told, dict) or key not in told:
-                return False
-            if told[key] == content:
-                return True
-            if time.monotonic() > until:
-                raise StackError(
-                    f"The data plane at {self._endpoint} still evaluates an older {key} after {CONFIRM_S:.0f} s. "
-                    "See that it reads the target's definition, then run 'rollcast apply --resume'."
-                )
-            _nap(_POLL_S, stopped)
+    def state(self, timeout_s: float = _ASK_S) -> ReplicaState:
+        """What whoever answers at this address says of itself. Raises StackError."""
+        answer = self._ask("GET", "/rollcast/inflight", timeout_s)
+        try:
+            return ReplicaState.model_validate(answer)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise StackError(
+                f"The data plane at {self.address} answers /rollcast/inflight with '{place}' that can't be used "
+                f"({first['msg']}). Correct what it says there."
+            ) from None
 
     def _ask(self, method: str, path: str, timeout_s: float, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         try:
             reply = self._client.request(method, path, json=body, timeout=timeout_s)
-            data = reply.json()
+            data = None if reply.status_code in _BUSY else reply.json()
         except (httpx.HTTPError, ValueError) as error:
-            raise StackError(
-                f"The data plane at {self._endpoint} doesn't answer {path} ({error or type(error).__name__}). "
+            raise Unanswered(
+                f"The data plane at {self.address} doesn't answer {path} ({error or type(error).__name__}). "
                 "Start it, or correct the target's endpoint."
             ) from None
+        if reply.status_code in _BUSY:
+            raise Unanswered(
+                f"The data plane at {self.address} is not ready for {path} (HTTP {reply.status_code}). See why, or "
+                "give it more time."
+            )
         if reply.is_error or not isinstance(data, dict):
             said = data.get("error", reply.status_code) if isinstance(data, dict) else reply.status_code
-            raise StackError(f"The data plane refused {path}: {said}")
+            raise StackError(f"The data plane at {self.address} refused {path}: {said}")
         return data
 
 
@@ -97,10 +107,11 @@ def pause(least_s: float, stopped: Stopped) -> None:
     """Waits. Raises StackError when it is cancelled."""
     until = time.monotonic() + least_s
     while (left := until - time.monotonic()) > 0:
-        _nap(min(_POLL_S, left), stopped)
+        nap(min(POLL_S, left), stopped)
 
 
-def _nap(seconds: float, stopped: Stopped) -> None:
+def nap(seconds: float, stopped: Stopped) -> None:
+    """Waits a moment. Raises StackError when the operation is cancelled."""
     if stopped():
-        raise StackError("The drain was cancelled. Run 'rollcast apply --resume'.")
+        raise StackError("The operation was cancelled. Run 'rollcast apply --resume'.")
     time.sleep(seconds)

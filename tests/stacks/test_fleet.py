@@ -1,0 +1,277 @@
+"""What holds of a fleet holds of every replica: shifts, drains, warm-ups, and the counters beside telemetry."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollcast.planner.declaration.models import TargetSettings
+from rollcast.planner.gates.stage import StageGates
+from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.rollout import counters
+from rollcast.stacks.rollout.counters import MARGIN_S, Counters
+from rollcast.stacks.targets.control import ReplicaState
+from rollcast.stacks.targets.fleet import Fleet
+from tests.stacks.site import Site, first_released, free_port
+
+Answer = Callable[[str], tuple[int, Any]]
+NEVER = lambda: False  # noqa: E731 - never cancelled
+
+
+@contextmanager
+def listening(answer: Answer) -> Iterator[str]:
+    """An address that answers each path so."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            status, body = answer(self.path)
+            data = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, format: str, *args: Any) -> None:
+            return None
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
+def replicas(*answers: dict[str, Any] | Answer) -> Iterator[Fleet]:
+    with ExitStack() as stack:
+        asked = [one if callable(one) else (lambda path, said=one: (200, said)) for one in answers]
+        yield Fleet([stack.enter_context(listening(answer)) for answer in asked])
+
+
+@pytest.fixture(autouse=True)
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counters, "_EVERY_S", 0.0)
+
+
+def test_a_shift_counts_only_when_every_replica_evaluates_it() -> None:
+    new, old = {"replica": "a", "definitions": {"f": "new"}}, {"replica": "b", "definitions": {"f": "old"}}
+    with replicas(new, old) as fleet, pytest.raises(StackError, match="still evaluates old") as caught:
+        fleet.confirm("f", "new", NEVER, 0.5)
+    assert fleet.controls[1].address in str(caught.value)
+    assert not fleet.confirmed("f", "new")
+    with replicas(new, {**new, "replica": "b"}) as fleet:
+        assert fleet.confirm("f", "new", NEVER, 0.5) == []
+        assert fleet.confirmed("f", "new")
+
+
+def test_an_address_that_does_not_answer_confirms_nothing_and_drains_nothing() -> None:
+    with replicas({"replica": "a", "definitions": {"f": "new"}}) as fleet:
+        pair = Fleet([fleet.controls[0].address, f"http://127.0.0.1:{free_port()}"])
+        with pytest.raises(StackError, match="does not answer"):
+            pair.confirm("f", "new", NEVER, 0.5)
+        with pytest.raises(StackError, match="doesn't answer"):
+            pair.drain(["r"], 0.0, 1.0, NEVER)
+
+
+def test_a_data_plane_that_does_not_tell_is_named_and_taken_at_its_word() -> None:
+    with replicas({"releases": {}}) as fleet:
+        assert fleet.confirm("f", "new", NEVER, 0.5) == [fleet.controls[0].address]
+
+
+def test_a_drain_waits_for_the_replica_that_is_busy() -> None:
+    asked = 0
+
+    def busy_twice(path: str) -> tuple[int, Any]:
+        nonlocal asked
+        asked += 1
+        return 200, {"replica": "b", "releases": {"r": 1 if asked < 10 else 0}}
+
+    with replicas({"replica": "a"}, busy_twice) as fleet:
+        fleet.drain(["r"], 0.0, 10.0, NEVER)
+        assert asked >= 10
+    still = {"replica": "b", "releases": {"r": 2}}
+    with replicas({"replica": "a"}, still) as fleet, pytest.raises(StackError, match="2 on r at") as caught:
+        fleet.drain(["r"], 0.0, 0.3, NEVER)
+    assert fleet.controls[1].address in str(caught.value)
+
+
+def test_a_proxy_in_front_of_several_replicas_is_refused_with_the_remedy() -> None:
+    turn = iter(range(1000))
+    several = pytest.raises(StackError, match=r"Several replicas answer .* List the address of each replica")
+    with replicas(lambda path: (200, {"replica": "ab"[next(turn) % 2]})) as fleet, several:
+        fleet.confirm("f", "new", NEVER, 0.5)
+    with replicas({"replica": "a"}, {"replica": "a"}) as fleet, pytest.raises(StackError, match="are one replica"):
+        fleet.confirm("f", "new", NEVER, 0.5)
+
+
+def test_a_replica_that_restarts_is_no_proxy() -> None:
+    turn = iter(range(1000))
+    with replicas(lambda path: (200, {"replica": "old" if next(turn) < 2 else "new"})) as fleet:
+        fleet.refuse_proxies()
+
+
+def test_a_replica_that_is_not_ready_is_asked_again_until_the_limit() -> None:
+    turn = iter(range(1000))
+    with replicas(lambda path: (503, {}) if next(turn) < 3 else (200, {"ready": True})) as fleet:
+        fleet.warm("i", 10.0, NEVER)
+    with replicas(lambda path: (503, {})) as fleet, pytest.raises(StackError, match=r"503.*Asked again for"):
+        fleet.warm("i", 0.4, NEVER)
+    unknown = pytest.raises(StackError, match="no such instance")
+    with replicas({"ready": True}, lambda path: (400, {"error": "no such instance"})) as fleet, unknown:
+        fleet.warm("i", 5.0, NEVER)
+
+
+KEYS = st.sampled_from(["releases", "definitions", "replica", "finished", "f"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner),
+    max_leaves=6,
+)
+
+
+@given(JSON)
+def test_whatever_a_replica_answers_is_used_or_refused_by_its_address(said: Any) -> None:
+    with replicas(lambda path: (200, said)) as fleet:
+        (found,) = [*fleet.known_states(5.0).values()] or [_refused(fleet)]
+        assert isinstance(found, ReplicaState) or fleet.controls[0].address in found
+
+
+def _refused(fleet: Fleet) -> str:
+    with pytest.raises(StackError) as caught:
+        list(fleet.states())
+    return str(caught.value)
+
+
+def test_one_address_or_a_list_of_them() -> None:
+    assert TargetSettings(endpoint="http://a").endpoints == ("http://a",)
+    assert TargetSettings(endpoint=("http://a", "http://b")).endpoints == ("http://a", "http://b")
+    assert TargetSettings().endpoints == ()
+    with pytest.raises(ValueError, match="stands there twice"):
+        TargetSettings(endpoint=("http://a", "http://a"))
+
+
+# ---- counters -----------------------------------------------------------------------------------
+
+
+class Counting(Fleet):
+    """A fleet of counters that are set by hand."""
+
+    def __init__(self, addresses: int) -> None:
+        super().__init__([f"http://{number}" for number in range(addresses)])
+        self.said = {control.address: ReplicaState(replica="0", finished={}) for control in self.controls}
+
+    def known_states(self, timeout_s: float) -> dict[str, ReplicaState]:
+        return dict(self.said)
+
+    def finish(self, number: int, release: str) -> None:
+        state = self.said[f"http://{number}"]
+        finished = {**(state.finished or {}), release: (state.finished or {}).get(release, 0) + 1}
+        self.said[f"http://{number}"] = state.model_copy(update={"finished": finished})
+
+    def restart(self, number: int) -> None:
+        old = self.said[f"http://{number}"].replica
+        self.said[f"http://{number}"] = ReplicaState(replica=f"{old}+", finished={})
+
+
+@given(st.integers(0, 2**32), st.sampled_from([0.0, 0.1, 0.3]), st.floats(0, 3), st.integers(1, 3), st.booleans())
+def test_counters_hold_exactly_where_requests_are_lost(
+    seed: int, lost: float, late_s: float, addresses: int, restarts: bool
+) -> None:
+    """Late telemetry is no loss, nor is a replica that begins again; what never comes is one, wherever it happens."""
+    rng, fleet = random.Random(seed), Counting(addresses)
+    stage = StageGates.start([], alpha=0.05, split=1.0, started_s=0.0)
+    watched, on_the_way, shown, newest_s, missing, finished = Counters(fleet, ["r"], {}), [], 0, -1.0, 0, 0
+    watched.new_stage()
+    for second in range(60):
+        for _ in range(20):
+            fleet.finish(rng.randrange(addresses), "r")
+            fleet.finish(0, "another pipeline's")
+            finished += 1
+            if rng.random() < lost:
+                missing += 1
+            else:
+                on_the_way.append(second + late_s)
+        shown += sum(due_s <= second for due_s in on_the_way)
+        if any(due_s <= second for due_s in on_the_way):
+            newest_s = second - late_s
+        on_the_way = [due_s for due_s in on_the_way if due_s > second]
+        watched.poll(float(second), shown)
+        if restarts and second % 20 == 7:
+            fleet.restart(rng.randrange(addresses))
+        stage.guards.counted(watched.compared(newest_s))
+        found = {guard.name: guard for guard in stage.look(float(second)).guards}.get("counters")
+        if lost == 0.0:
+            assert found is None or found.ok, found
+    assert found is not None, "sixty seconds are enough to compare"
+    if missing > 0.06 * finished:
+        assert not found.ok
+        assert "never reached telemetry" in found.sentence
+    again = StageGates.from_json(json.loads(json.dumps(stage.to_json())))
+    assert again.guards.finished == stage.guards.finished
+
+
+def test_nothing_is_compared_where_a_replica_does_not_count() -> None:
+    fleet = Counting(2)
+    fleet.said["http://1"] = ReplicaState(replica="1")
+    watched = Counters(fleet, ["r"], {})
+    watched.new_stage()
+    for second in range(30):
+        fleet.finish(0, "r")
+        watched.poll(float(second), 0)
+    assert watched.compared(30.0) is None
+    assert MARGIN_S < 30
+
+
+# ---- two real replicas --------------------------------------------------------------------------
+
+
+QUICK = {"ROLLCAST_TIMEOUT_S": "8"}
+
+
+@pytest.mark.engine
+def test_a_replica_that_reads_old_flags_holds_the_rollout_until_it_reads_the_new_ones(tmp_path: Any) -> None:
+    folder, other = tmp_path / "site", free_port()
+    with first_released(folder) as site:
+        both = f"endpoint: [http://127.0.0.1:{site.port}, http://127.0.0.1:{other}]"
+        flags = site.folder / ".rollcast/live/flags.json"
+        stale = site.folder / "stale/flags.json"
+        stale.parent.mkdir()
+        shutil.copy(flags, stale)
+        site.declare(safety=2)
+        text = (site.folder / "rollcast.yaml").read_text("utf-8")
+        assert f"endpoint: http://127.0.0.1:{site.port}" in text
+        text = text.replace(f"endpoint: http://127.0.0.1:{site.port}", both)
+        (site.folder / "rollcast.yaml").write_text(text, "utf-8")
+        with site.replica(other, stale), site.requests():
+            held = site.rollcast("apply", "--auto-approve", **QUICK)
+            assert held.returncode == 1, held.stdout
+            assert f"http://127.0.0.1:{other} still evaluates" in held.stderr
+            assert site.rollcast("promote", "--full", "--reason", "never mind").returncode == 0
+            forced = site.rollcast("apply", "--resume", **QUICK)
+            assert forced.returncode == 1, "an order moves nobody past a replica that serves something else"
+            assert _instances(site, "no-code-execution@1"), "nothing that it still serves is retired"
+        with site.replica(other), site.requests():
+            done = site.rollcast("apply", "--resume")
+            assert done.returncode == 0, done.stderr
+
+
+def _instances(site: Site, reference: str) -> bool:
+    name, version = reference.split("@")
+    return any(
+        name in str(path) and version in str(path) for path in (site.folder / ".rollcast/live/instances").rglob("*")
+    )
