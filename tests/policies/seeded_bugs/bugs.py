@@ -209,13 +209,13 @@ BUGS = (
     Bug(
         "the rollback does not drain",
         "planning.rollback",
-        "wait_s=self.draft.longest_request_s(gone | self.draft.owners(folders)), drained",
+        "wait_s=self.builder.longest_request_s(gone | self.draft.owners(folders)), drained",
         "wait_s=0.0, drained",
     ),
     Bug(
         "the rollback has forgotten where the wave began",
         "planning.waves",
-        "origin: Serving = {line: draft.serving.get(line, ()) for line in lines}",
+        "origin: Serving = {line: builder.serving.get(line, ()) for line in lines}",
         "origin: Serving = {}",
     ),
     # ---- who is served by what ------------------------------------------------------------------
