@@ -275,7 +275,7 @@ class Oracle:
         """(the line whose rules hold for a request, a release that it may meet)."""
         plan = self.plan
         for pipeline in sorted({line.pipeline for line in plan.lines.values()}):
-            own = sorted((n for n in plan.lines.values() if n.pipeline == pipeline), key=lambda n: n.route is None)
+            own = sorted((n for n in plan.lines.values() if n.pipeline == pipeline), key=lambda n: n.turn)
             router = Router(pipeline, plan.lines, serving, plan.audiences)
             for attributes in _REQUESTS:
                 routed = router.route("anyone", attributes)

@@ -240,7 +240,7 @@ BUGS = (
     Bug(
         "channels are tried in the wrong order",
         "routing.split",
-        "key=lambda line: line.route is None)",
+        "key=lambda line: line.turn)",
         "key=lambda line: line.route is not None)",
     ),
     # ---- the rollout ----------------------------------------------------------------------------

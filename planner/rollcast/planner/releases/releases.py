@@ -179,6 +179,15 @@ class Line(Model):
     route: dict[str, Json] | None = Field(None, description="predicate of its requests; None takes all others")
     allowed_regions: tuple[str, ...] = ()
     rollout: RolloutSettings = RolloutSettings()
+    place: int = Field(0, description="its turn among the lines of its pipeline; those without a route come last")
+
+    @property
+    def turn(self) -> tuple[bool, int]:
+        """Sorts the lines of a pipeline as they are tried: the first whose route matches takes a request.
+
+        The order is part of a line, and not that of a mapping, for stored mappings are sorted by name.
+        """
+        return self.route is None, self.place
 
 
 def default_of(line: str) -> str:
@@ -213,7 +222,7 @@ def lines_of(declaration: Declaration) -> dict[str, Line]:
         prefix = f"{name}/" if several else ""
         rollout = pipeline.rollout or declaration.rollout
         allowed = pipeline.allowed_regions or declaration.allowed_regions
-        for channel, rule in pipeline.channels.items():
+        for place, (channel, rule) in enumerate(pipeline.channels.items()):
             lines[prefix + channel] = Line(
                 id=prefix + channel,
                 pipeline=name,
@@ -221,10 +230,12 @@ def lines_of(declaration: Declaration) -> dict[str, Line]:
                 route=rule.route.root,
                 allowed_regions=rule.allowed_regions or allowed,
                 rollout=rule.rollout or rollout,
+                place=place,
             )
         lines[prefix + "default"] = Line(
-            id=prefix + "default", pipeline=name, channel="default", allowed_regions=allowed, rollout=rollout
-        )
+            id=prefix + "default", pipeline=name, channel="default", allowed_regions=allowed, rollout=rollout,
+            place=len(pipeline.channels),
+        )  # fmt: skip
     return lines
 
 

@@ -37,7 +37,7 @@ def takers(lines: Mapping[str, Line]) -> dict[str, tuple[str, ...]]:
     for line in lines.values():
         siblings.setdefault(line.pipeline, []).append(line)
     for own in siblings.values():
-        ordered = sorted(own, key=lambda line: line.route is None)
+        ordered = sorted(own, key=lambda line: line.turn)
         for place, line in enumerate(ordered if len(own) > 1 else ()):
             if line.route is not None:
                 found[line.id] = tuple(other.id for other in ordered[place + 1 :] if meet(line, other))

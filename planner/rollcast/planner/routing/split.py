@@ -75,7 +75,7 @@ class Router:
 
     def __init__(self, pipeline: str, lines: Mapping[str, Line], serving: Serving, audiences: Audiences) -> None:
         own = [line for line in lines.values() if line.pipeline == pipeline]
-        self.lines = sorted(own, key=lambda line: line.route is None)
+        self.lines = sorted(own, key=lambda line: line.turn)
         self.routes: list[Rule | None] = [None if ln.route is None else parse(ln.route) for ln in self.lines]
         self.salts = [salt_of(line) for line in self.lines]
         self.groups = [groups_of(serving.get(line.id, ()), audiences) for line in self.lines]

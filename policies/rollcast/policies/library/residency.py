@@ -120,7 +120,7 @@ def _lines_that_take(plan: Plan, asked: Rule) -> set[str]:
     for pipeline in dict.fromkeys(line.pipeline for line in plan.lines.values()):
         taken: list[tuple[Rule, bool]] = []
         own = [line for line in plan.lines.values() if line.pipeline == pipeline]
-        for line in sorted(own, key=lambda line: line.route is None):
+        for line in sorted(own, key=lambda line: line.turn):
             route: Rule = ("all", (), None) if line.route is None else parse(line.route)
             if satisfiable([(asked, True), (route, True), *taken]):
                 found.add(line.id)

@@ -121,7 +121,7 @@ def _as_the_shares_say(walk: Walked) -> Iterator[str]:
 def expected(plan: Plan, serving: Serving, user: User) -> tuple[str, str]:
     """(line, release) of a user by the definition of shares."""
     lines = [line for line in plan.lines.values() if line.pipeline == user.pipeline]
-    for line in sorted(lines, key=lambda line: line.route is None):
+    for line in sorted(lines, key=lambda line: line.turn):
         shares = serving.get(line.id, ())
         if line.route is not None and (not shares or not matches(parse(line.route), user.attributes)):
             continue

@@ -76,7 +76,7 @@ class State:
         if self.serving.get(line) or own.route is None:
             return
         siblings = [other for other in self.plan.lines.values() if other.pipeline == own.pipeline]
-        after = sorted(siblings, key=lambda other: other.route is None)
+        after = sorted(siblings, key=lambda other: other.turn)
         yield from (other.id for other in after[after.index(own) + 1 :] if meet(own, other))
 
     @property

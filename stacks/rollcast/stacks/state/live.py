@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from rollcast.planner.base.audiences import parse, targeting
 from rollcast.planner.declaration.models import Environment
 from rollcast.planner.plan.models import LiveState, Serving, Share, WorldState
 from rollcast.planner.releases.releases import Line, Release
@@ -142,7 +143,8 @@ class _Found:
         for release, digest in named:
             own.releases[release] = _release(self.target, release, digest)
         about = self.target.document(metadata[LINES])
-        own.lines.update({key: stored(Line, line, f"Line '{key}'") for key, line in about["lines"].items()})
+        lines = {key: stored(Line, line, f"Line '{key}'") for key, line in about["lines"].items()}
+        own.lines.update(lines if all("place" in line for line in about["lines"].values()) else as_tried(flag, lines))
         own.audiences.update(about["audiences"])
         return own
 
@@ -151,6 +153,18 @@ class _Found:
         self.releases.update(other.releases)
         self.lines.update(other.lines)
         self.audiences.update(other.audiences)
+
+
+def as_tried(flag: Mapping[str, Any], lines: Mapping[str, Line]) -> dict[str, Line]:
+    """Lines that were stored without their places, with those that the rules of their flag have them in."""
+    order: list[Any] = []
+    rule = flag.get("targeting")
+    while isinstance(rule, Mapping) and isinstance(links := rule.get("if"), list) and len(links) == 3:
+        order.append(links[0])
+        rule = links[2]
+    asked = {key: None if line.route is None else targeting(parse(line.route)) for key, line in lines.items()}
+    places = {key: order.index(rule) if rule in order else len(order) for key, rule in asked.items()}
+    return {key: line.model_copy(update={"place": places[key]}) for key, line in lines.items()}
 
 
 def _edited(pipeline: str, flag: Mapping[str, Any], written: _Found | None) -> str:
