@@ -226,7 +226,10 @@ class Oracle:
     def _sides(self, line: str) -> list[dict[str, SlotVersion]]:
         plan = self.plan
         ids = [plan.from_release.get(line), plan.to_release.get(line)]
-        if line not in plan.to_release:  # the default line takes its requests over
+        carried = [[reroute.from_release, reroute.to_release] for reroute in plan.reroutes if reroute.line == line]
+        if carried:  # another line takes its requests over
+            ids = list(carried[0])
+        elif line not in plan.to_release:
             heir = f"{line.rpartition('/')[0]}/default".lstrip("/")
             ids = [share.release for share in plan.start.get(line, ())] + [plan.to_release.get(heir)]
         return [plan.releases[name].slots for name in ids if name]

@@ -188,15 +188,20 @@ def channelled(route: str) -> Declaration:
 def test_a_routing_rule_that_changes_is_a_change_of_its_own() -> None:
     old, new = channelled("{domain: medical}"), channelled("{domain: [medical, legal]}")
     plan = make_plan(new, live_as_declared(old))
-    assert [(c.line, c.component, c.action) for c in plan.changes] == [("private", "route", "update")]
-    assert [m.title for m in plan.milestones] == ["routing rules: private"]
+    assert [(c.line, c.component, c.action) for c in plan.changes] == [
+        ("private", "route", "update"),
+        ("default-to-private", "route", "update"),
+        ("default-to-private", "m", "replace"),
+    ]
+    assert plan.milestones[0].title == "routing rules: private, default-to-private"
     assert plan.milestones[0].point_of_no_return
     assert any("holds one set of them" in note and "declare the old ones and plan again" in note for note in plan.notes)
     walk = Rollout(plan)
     walk.reached(0.0)
     with pytest.raises(ValueError, match="past the point of no return, routing rules: private"):
         walk.roll_back("no")
-    assert plan.state_at(0).serving == plan.state_at(-1).serving
+    carried = plan.state_at(0).serving.pop("default-to-private")
+    assert [share.release for share in carried] == [plan.from_release["default"]]
     assert make_plan(new, live_as_declared(new)).empty
 
 

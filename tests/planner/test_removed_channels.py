@@ -59,10 +59,16 @@ def test_a_channel_whose_region_its_default_line_leaves_is_not_removed() -> None
         plan_of(declared("2", {"careful": "1"}, more), declared("2", {}, more))
 
 
-def test_requests_that_another_channel_takes_are_said() -> None:
+def test_requests_that_another_channel_takes_are_said_and_move_by_its_stages() -> None:
     before = load(TWO.format("  a: {route: {region: eu}, components: {m: {artifact: m@1}}}\n"))
-    notes = plan_of(before, load(TWO.format(""))).notes
-    assert any("Requests of a that match the route of b too go on to b when a ends" in note for note in notes)
+    plan = plan_of(before, load(TWO.format("")))
+    (one,) = [reroute for reroute in plan.reroutes if reroute.target == "b"]
+    assert (one.source, one.line, one.moves) == ("a", "a-to-b", "by stages")
+    assert one.where == {"all": [{"region": "eu"}, {"segment": "b"}]}
+    assert any(
+        c.line == "a-to-b" and "requests of a that match" in c.reason and "go to b" in c.reason for c in plan.changes
+    )
+    assert [m.percent for m in plan.milestones if m.lines == ("a-to-b",) and m.step == "m"] == [10.0, 100.0]
 
 
 TWO = (

@@ -5,15 +5,16 @@ from __future__ import annotations
 from itertools import combinations
 
 from hypothesis import given
+from hypothesis import strategies as st
 
 from rollcast.planner.declaration.models import Declaration
-from rollcast.planner.plan.models import Plan
+from rollcast.planner.plan.models import LiveState, Plan
 from rollcast.planner.planning.planner import live_as_declared, make_plan
-from rollcast.planner.releases.releases import Release
+from rollcast.planner.releases.releases import Release, releases_of
 from rollcast.planner.rollout.state_machine import arms_of
 from rollcast.planner.routing.split import Router
 from rollcast.planner.safety.invariants import violations
-from rollcast.policies.strategies import plans
+from rollcast.policies.strategies import Transition, plans, transitions
 
 
 def agent(version: str, writes: str, reads: str | None) -> dict[str, object]:
@@ -114,3 +115,66 @@ def made_of(release: Release, slot: str) -> dict[str, str]:
             found[name] = release.slots[name].identity
             pending.extend(release.slots[name].upstream)
     return found
+
+
+# ---- what is declared later ----------------------------------------------------------------------
+
+
+def silent(version: str) -> dict[str, object]:
+    return {"kind": "model-weights", "name": "agent", "version": version}
+
+
+def applied(plan: Plan) -> LiveState:
+    """What a plan leaves, read back."""
+    state = plan.state_at(len(plan.milestones))
+    serving = {line: shares for line, shares in state.serving.items() if shares}
+    used = {share.release for shares in serving.values() for share in shares} | {r for r, _ in state.instances.values()}
+    releases = {name: release for name, release in plan.releases.items() if name in used}
+    return LiveState(serving=serving, releases=releases, instances=state.instances, lines=plan.lines)
+
+
+def test_a_contract_that_is_added_to_what_serves_is_a_change_and_the_next_plan_honours_it() -> None:
+    before = live_as_declared(declared("1", silent("1")))
+    plan = make_plan(declared("1", agent("1", "1", None)), before)
+    (change,) = plan.changes
+    assert (change.component, change.action) == ("agent", "update")
+    assert change.reason == "contracts: provides session-state unsaid -> 1"
+    assert [m.title for m in plan.milestones] == ["contracts of what serves: default"]
+    assert [o.kind for o in plan.operations] == ["shift"]
+    assert list(violations(plan)) == []
+    live = applied(plan)
+    assert make_plan(declared("1", agent("1", "1", None)), live).empty
+    following = make_plan(declared("2", agent("2", "2", "2")), live)
+    assert any(milestone.title.startswith("sessions have ended") for milestone in following.milestones)
+
+
+def test_a_contract_that_is_declared_of_what_serves_together_with_its_successor_is_honoured() -> None:
+    plan = make_plan(
+        declared("2", agent("1", "1", None), agent("2", "2", "2")), live_as_declared(declared("1", silent("1")))
+    )
+    assert any(milestone.title.startswith("sessions have ended") for milestone in plan.milestones)
+
+
+def test_a_contract_that_what_serves_does_not_have_is_said_not_to_hold_yet() -> None:
+    plan = make_plan(declared("2", agent("2", "2", "2")), live_as_declared(declared("1", silent("1"))))
+    assert not any(milestone.title.startswith("sessions have ended") for milestone in plan.milestones)
+    assert any("agent@2 declares session-state, and agent@1, which serves, does not" in note for note in plan.notes)
+
+
+@given(transitions(max_slots=3), st.sampled_from(("session-state", "x")))
+def test_whatever_is_declared_of_what_serves_is_learned_by_one_plan(pair: Transition, contract: str) -> None:
+    """A contract is added to every artifact: one plan says it for each that serves, and then there is nothing to do."""
+    now = pair.declared
+    told = tuple(one.model_copy(update={"provides": {**one.provides, contract: "9"}}) for one in now.artifacts)
+    after = now.model_copy(update={"artifacts": told})
+    plan = make_plan(after, live_as_declared(now))
+    said, unsaid = releases_of(after), releases_of(now)
+    differ = {
+        (line, slot)
+        for line, release in said.items()
+        for slot, version in release.slots.items()
+        if version.provides != unsaid[line].slots[slot].provides
+    }
+    assert {(change.line, change.component) for change in plan.changes} == differ
+    assert bool(plan.milestones) == bool(differ)
+    assert make_plan(after, applied(plan)).empty

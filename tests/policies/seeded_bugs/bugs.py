@@ -72,8 +72,14 @@ BUGS = (
     Bug(
         "a channel that ends is no change",
         "planning.planner",
-        "_removed(live, (*gone, *leaving))",
-        "_removed(live, gone)",
+        "*(line for line in leaving if live.serving.get(line))",
+        "*()",
+    ),
+    Bug(
+        "requests that another channel takes move at once",
+        "routing.rerouting",
+        '    found.sources[name] = line.id\n    return reroute.model_copy(update={"line": name})\n',
+        "    del found.carriers[name]\n    return reroute\n",
     ),
     Bug("a channel that ends is not ended", "planning.planner", "leaving if number == len(waves) else ()", "()"),
     # ---- expand ---------------------------------------------------------------------------------

@@ -115,6 +115,22 @@ class WorldState:
     instances: dict[str, tuple[str, str]]
 
 
+class Reroute(Model):
+    """Requests that another line takes from now on: which, from which line and release to which."""
+
+    line: str = Field(
+        "", description="the line that carries them to the release of their target; none: they go at once"
+    )
+    source: str = Field(description="the line that takes them now")
+    target: str = Field(description="the line that takes them then")
+    where: dict[str, Json] = Field(description="the predicate that tells them")
+    from_release: str
+    to_release: str
+    moves: Literal["by stages", "with it", "at once"] = Field(
+        "by stages", description="by stages and gates; with what the target does, whose release they have; or at once"
+    )
+
+
 class Plan(Model):
     """What takes live to declared, with its rollback. Self-contained: everything needed to apply it is in it."""
 
@@ -137,6 +153,7 @@ class Plan(Model):
     releases: dict[str, Release]
     start: Serving
     start_instances: dict[str, tuple[str, str]]
+    reroutes: tuple[Reroute, ...] = ()
     binding: Binding = Binding()
 
     @property
@@ -166,11 +183,27 @@ class Plan(Model):
         return found
 
     @cached_property
+    def _carriers(self) -> dict[str, Reroute]:
+        return {reroute.line: reroute for reroute in self.reroutes if reroute.line}
+
+    @property
+    def before(self) -> Serving:
+        """What serves before anything is done, by the lines of this plan: those that carry requests included."""
+        carried: Serving = {
+            line: (Share(line=line, percent=100.0, release=reroute.from_release),)
+            for line, reroute in self._carriers.items()
+            if not self.start.get(line)
+        }
+        return {**self.start, **carried}
+
+    @cached_property
     def _pipelines(self) -> set[str]:
         return {*self.pipeline_of.values()}
 
     def ends_of(self, line: str) -> tuple[str | None, str | None]:
-        """The releases that a line comes from and goes to; one that ends goes to what its default line will serve."""
+        """The releases that a line comes from and goes to; one that ends goes to what takes its requests over."""
+        if line not in self.to_release and line in self._carriers:
+            return self._carriers[line].from_release, self._carriers[line].to_release
         if line in self.to_release or not self.start.get(line):
             return self.from_release.get(line), self.to_release.get(line)
         heir = default_of(line)

@@ -27,13 +27,15 @@ from rollcast.planner.contracts.groups import (
     node_of,
 )
 from rollcast.planner.declaration.models import Declaration
-from rollcast.planner.plan.models import LiveState, Operation, Plan, Serving, Share
+from rollcast.planner.plan.models import LiveState, Operation, Plan, Reroute, Serving, Share
 from rollcast.planner.planning.builder import PlanBuilder
+from rollcast.planner.planning.sessions import Claims, as_declared, claims_of, unsaid
 from rollcast.planner.planning.steps import Step, instances_of, steps_of
 from rollcast.planner.planning.waves import add_wave, begin, remove, waves_of
 from rollcast.planner.releases.changes import Change, diff
 from rollcast.planner.releases.releases import Digests, Line, Release, canonical, default_of, lines_of, releases_of
-from rollcast.planner.routing.residency import outside, runs_in, takers
+from rollcast.planner.routing.rerouting import Crossing, crossing_of
+from rollcast.planner.routing.residency import in_turn, meet, outside, runs_in
 from rollcast.planner.safety.invariants import assert_safe
 
 
@@ -77,6 +79,7 @@ def _whole(
     builder: PlanBuilder, live: LiveState, pipeline: str, environment: str, *,
     from_release: dict[str, str | None], to_release: dict[str, str], changes: tuple[Change, ...],
     groups: tuple[tuple[str, ...], ...], notes: tuple[str, ...], audiences: dict[str, Any], start: Serving,
+    reroutes: tuple[Reroute, ...] = (),
 ) -> Plan:  # fmt: skip
     """The plan that has grown, with what it is about. Raises UnsafePlan on a defect of the planner."""
     plan = Plan(
@@ -97,6 +100,7 @@ def _whole(
         releases=dict(sorted(builder.releases.items())),
         start=start,
         start_instances=dict(live.instances),
+        reroutes=reroutes,
     )
     assert_safe(plan)
     return plan
@@ -130,13 +134,17 @@ def make_plan(
     """
     lines, released = lines_of(declaration), releases_of(declaration, digests)
     everywhere = tuple(declaration.environment(environment)[1].regions)
-    leaving = _leaving(live, lines, released, everywhere)
-    lines = _beside(live, lines, leaving)
-    declared = apart(live, {**released, **{line: released[default_of(line)] for line in leaving}})
-    before = _live_releases(live, declared, lines, everywhere)
+    now = {line: release for line in live.serving if (release := _release_of(live, line)) is not None}
+    came_from = _live_releases(live, released, lines, everywhere, {})
+    crossing = crossing_of(live, now, lines, released, came_from, everywhere)
+    lines = {**crossing.carriers, **lines}
+    carried = {line: released[heir] for line, heir in crossing.heirs.items()}
+    declared = apart(live, {**released, **carried})
+    said = claims_of(declaration.artifacts, digests or {})
+    before = _live_releases(live, declared, lines, everywhere, crossing.sources)
 
     def attempt(live: LiveState, declared: Releases, chosen: Chosen) -> Plan:
-        return _plan(declaration, environment, live, lines, declared, chosen, tuple(leaving))
+        return _plan(declaration, environment, live, lines, declared, chosen, crossing, said)
 
     return with_room(live, declared, before, attempt)
 
@@ -148,22 +156,23 @@ def _plan(
     lines: Mapping[str, Line],
     declared: Releases,
     chosen: Chosen,
-    leaving: tuple[str, ...],
+    crossing: Crossing,
+    said: Claims,
 ) -> Plan:
     name, settings = declaration.environment(environment)
-    everywhere = tuple(settings.regions)
-    before = _live_releases(live, declared, lines, everywhere)
+    everywhere, leaving = tuple(settings.regions), tuple(crossing.carriers)
+    before = _live_releases(live, declared, lines, everywhere, crossing.sources)
     in_place = in_place_slots(before, declared)
     begins = {line: release for line, release in before.items() if not live.serving.get(line)}
-    groups, steps, asunder = _in_order(before, declared, lines, in_place)
+    groups, steps, asunder = _in_order(as_declared(before, said), declared, lines, in_place)
     _refuse_impossible(steps, lines)
     _refuse_late_channels(before, declared, lines, live, everywhere)
     start = {line: live.serving.get(line, ()) for line in {**declared, **live.serving}}
     builder = PlanBuilder(lines, settings, start, live.instances, live.releases, live.lines)
     gone = [line for line in sorted(live.serving) if line not in declared and live.serving[line]]
     _remove_lines(builder, gone)
-    rerouted = _reroute(builder, live)
     builder.begins, builder.for_room = dict(begins), chosen
+    rerouted = _reroute(builder, live, crossing)
     builder.notes.extend((*_for_room(chosen, lines), *asunder))
     waves = waves_of(steps, builder)
     for number, (wave, narrowed) in enumerate(waves, 1):
@@ -172,7 +181,8 @@ def _plan(
     begin(builder, begun)
     if not waves:
         _remove_lines(builder, leaving, begun)
-    builder.notes.extend(_taken_by_others(leaving, lines, declared))
+    _say_contracts(builder, before, declared, live)
+    builder.notes.extend(dict.fromkeys(text for step in steps for text in unsaid(step)))
     lost = dict.fromkeys(text for way in builder.rollbacks for text in way.loses)
     builder.notes.extend(f"After a rollback: {text}." for text in lost)
     builder.notes.extend(_by_name(declared))
@@ -182,28 +192,34 @@ def _plan(
         to_release={line: release.id for line, release in declared.items() if line not in leaving},
         changes=(
             *rerouted,
-            *_removed(live, (*gone, *leaving)),
-            *_new_channels(before, declared, live),
+            *_removed(live, (*gone, *(line for line in leaving if live.serving.get(line))), crossing),
+            *_gone_elsewhere(crossing, lines, declared, before, live),
+            *_new_channels(before, declared, live, crossing),
             *diff(before, declared),
         ),
         groups=tuple(g.slots for g in groups),
         notes=tuple(dict.fromkeys(builder.notes)),
         audiences={**{key: p.root for key, p in declaration.audiences.items()}, **builder.audiences},
         start=start,
+        reroutes=_as_planned(crossing, declared, before),
     )  # fmt: skip
 
 
 def _live_releases(
-    live: LiveState, declared: Mapping[str, Release], lines: Mapping[str, Line], everywhere: tuple[str, ...]
+    live: LiveState,
+    declared: Mapping[str, Release],
+    lines: Mapping[str, Line],
+    everywhere: tuple[str, ...],
+    sources: Mapping[str, str],
 ) -> dict[str, Release]:
-    """The release that each declared line comes from.
+    """The release that each declared line comes from; of those that carry requests, that of their source.
 
     A new channel of a pipeline that is served comes from what its default line serves now, for that is what its
     requests meet; unless it may not meet that: then it comes from nothing.
     """
     found: dict[str, Release] = {}
     for line in [*declared, *live.serving]:
-        release = _release_of(live, line)
+        release = _release_of(live, sources.get(line, line))
         if line in declared and release is None:
             release = _release_of(live, default_of(line)) if default_of(line) in declared else None
             if release is not None and any(outside(lines[line], release, everywhere)):
@@ -220,69 +236,53 @@ def _by_name(declared: Mapping[str, Release]) -> list[str]:
     return [f"Pinned by name, not by content: {some_of(named, 6)}."] if named else []
 
 
-def _leaving(
-    live: LiveState, lines: Mapping[str, Line], released: Releases, everywhere: Sequence[str]
-) -> dict[str, Line]:
-    """Channels that serve and are no longer declared, beside a default line that is.
-
-    Until they are removed each is a line that changes to what its default line will serve, by the rules of that line.
-    Raises NoSafeOrder where its requests may not be served there.
-    """
-    found: dict[str, Line] = {}
-    for name, line in live.lines.items():
-        default = default_of(name)
-        if name in released or not live.serving.get(name) or default not in released or not live.serving.get(default):
-            continue
-        for slot, version in outside(line, released[default], everywhere):
-            raise NoSafeOrder(
-                f"channel '{name}' is no longer declared, but its requests may only be served in "
-                f"{', '.join(line.allowed_regions)}, and {slot} {version.reference} of {default}, which would take "
-                f"them, runs in {', '.join(runs_in(version, everywhere))}",
-                f"Keep channel '{name}', or release it with the regions that {default} needs before it is removed.",
-            )
-        found[name] = line.model_copy(update={"rollout": lines[default].rollout})
-    return found
+def _as_planned(crossing: Crossing, declared: Releases, before: Releases) -> tuple[Reroute, ...]:
+    """Who goes another way, with the ends of the lines that carry them as the plan has them."""
+    return tuple(
+        reroute.model_copy(update={"from_release": before[reroute.line].id, "to_release": declared[reroute.line].id})
+        if reroute.line
+        else reroute
+        for reroute in crossing.reroutes
+    )
 
 
-def _beside(live: LiveState, lines: Mapping[str, Line], leaving: Mapping[str, Line]) -> dict[str, Line]:
-    """The declared lines with those that leave, each before the lines that came after it."""
-    if not leaving:
-        return dict(lines)
-    found: dict[str, Line] = {}
-    known = list(live.lines)
-    for name, line in lines.items():
-        own = [other for other in leaving if default_of(other) == default_of(name)]
-        last = name == default_of(name)
-        earlier = known[: known.index(name)] if name in known else []
-        found.update({other: leaving[other] for other in own if last or other in earlier})
-        found[name] = line
-    return found
-
-
-def _taken_by_others(leaving: Sequence[str], lines: Mapping[str, Line], declared: Releases) -> Iterator[str]:
-    """Requests of a channel that ends which another channel's route takes, and not the default line."""
-    following = takers(lines) if leaving else {}
-    for name in leaving:
-        for other in following.get(name, ()):
-            if other not in leaving and other != default_of(name) and declared[other].id != declared[name].id:
-                yield (
-                    f"Requests of {name} that match the route of {other} too go on to {other} when {name} ends: "
-                    "these move at once, and no gate judges that."
-                )
-
-
-def _removed(live: LiveState, gone: Sequence[str]) -> list[Change]:
+def _removed(live: LiveState, gone: Sequence[str], crossing: Crossing | None = None) -> list[Change]:
     """Lines that serve and are no longer declared."""
+    heirs = crossing.heirs if crossing else {}
     return [
         Change(
             line=name, component="route", action="delete",
-            reason=f"no longer declared: {name}'s requests go on to the lines after it"
+            reason=f"no longer declared: its requests go on to {heirs[name]} by stages, and then it ends"
+            if name in heirs
+            else f"no longer declared: {name}'s requests go on to the lines after it"
             if name != default_of(name)
             else "taken down: nothing serves its requests afterwards",
             **{"from": canonical(live.lines[name].route) if name in live.lines else name},
         )
         for name in gone
     ]  # fmt: skip
+
+
+def _gone_elsewhere(
+    crossing: Crossing, lines: Mapping[str, Line], declared: Releases, before: Releases, live: LiveState
+) -> Iterator[Change]:
+    """Every other re-route: which requests, from which line and release to which, and how."""
+    for one in crossing.reroutes:
+        if one.line and one.line not in crossing.sources:
+            continue  # the channel that ends says it
+        if one.moves == "with it" and not live.serving.get(one.target) and one.source == default_of(one.source):
+            continue  # a new channel's own beginning says it
+        to = declared[one.target].id
+        how = {
+            "by stages": f"from {one.from_release} to {to}, by stages and gates as {one.line}",
+            "with it": f"both serve {one.from_release} now, so nobody changes release by it",
+            "at once": f"from {one.from_release}, all at once, for {one.target} does not allow where that runs",
+        }[one.moves]
+        yield Change(
+            line=one.line or one.target, component="route", action="update",
+            reason=f"requests of {one.source} that match {canonical(one.where)} go to {one.target}: {how}",
+            **{"from": one.source, "to": one.target},
+        )  # fmt: skip
 
 
 def _for_room(chosen: Chosen, lines: Mapping[str, Line]) -> Iterator[str]:
@@ -307,13 +307,16 @@ def _release_of(live: LiveState, line: str) -> Release | None:
         ) from None
 
 
-def _new_channels(before: Mapping[str, Release], declared: Mapping[str, Release], live: LiveState) -> list[Change]:
+def _new_channels(before: Releases, declared: Releases, live: LiveState, crossing: Crossing) -> list[Change]:
     """Channels that are new beside a default line that serves."""
     reason = "its requests get a line of their own"
     return [
         Change(line=line, component="route", action="create", to=line, reason=reason)
         for line in declared
-        if not live.serving.get(line) and line != default_of(line) and default_of(line) in before
+        if not live.serving.get(line)
+        and line != default_of(line)
+        and default_of(line) in before
+        and line not in crossing.carriers
     ]
 
 
@@ -399,8 +402,12 @@ def _refuse_impossible(steps: list[Step], lines: Mapping[str, Line]) -> None:
                 )
 
 
-def _reroute(builder: PlanBuilder, live: LiveState) -> list[Change]:
-    """Routing rules that are not as declared: they change first and at once, for the flag holds one set of them."""
+def _reroute(builder: PlanBuilder, live: LiveState, crossing: Crossing) -> list[Change]:
+    """Routing rules that are not as declared: they change first and at once, for the flag holds one set of them.
+
+    In the same write begin the lines that carry requests elsewhere, and the new channels beside them, each on what
+    serves its requests today.
+    """
     changes = [
         Change(
             line=name, component="route", action="update", reason="other requests go this way",
@@ -409,9 +416,13 @@ def _reroute(builder: PlanBuilder, live: LiveState) -> list[Change]:
         for name, line in builder.lines.items()
         if live.serving.get(name) and name in live.lines and live.lines[name].route != line.route
     ]  # fmt: skip
-    if not changes:
+    changes += _orders(builder.lines, live)
+    own = {builder.lines[name].pipeline for name in (*crossing.sources, *(change.line for change in changes))}
+    if not own:
         return []
-    names = [change.line for change in changes]
+    names = list(dict.fromkeys(change.line for change in changes))
+    begun = [line for line in builder.begins if builder.lines[line].pipeline in own]
+    releases = {line: builder.begins.pop(line) for line in begun}
     operations = [
         Operation(
             id=builder.id(f"shift/{name}/route", name), kind="shift", milestone=len(builder.milestones), line=name,
@@ -419,17 +430,75 @@ def _reroute(builder: PlanBuilder, live: LiveState) -> list[Change]:
         )
         for name in names
     ]  # fmt: skip
-    title = f"routing rules: {', '.join(names)}"
-    serving: Serving = {name: builder.serving[name] for name in names}
-    details = {"step": "routing", "lines": tuple(names), "point_of_no_return": True}
+    operations += [
+        Operation(
+            id=builder.id(f"shift/{name}/begin", name), kind="shift", milestone=len(builder.milestones), line=name,
+            component="routing", release=release.id, why="its requests are served as today while the rules change",
+        )
+        for name, release in releases.items()
+    ]  # fmt: skip
+    title = f"routing rules: {', '.join((*names, *begun))}"
+    serving: Serving = {ln: (Share(line=ln, percent=100.0, release=r.id),) for ln, r in releases.items()}
+    operations, _ = in_turn(operations, builder.lines, builder.serving, {**builder.serving, **serving})
+    details = {"step": "routing", "lines": (*names, *begun), "point_of_no_return": True}
     builder.milestone("shift", title, operations, serving, **details)
     builder.notes.append(
-        f"Routing rules ({', '.join(names)}) change first and at once, for a pipeline's flag holds one set of them for "
-        "everything that is under way. So that is a point of no return of its own: a rollback of what follows leaves "
-        "them. To take them back, declare the old ones and plan again."
+        f"Routing rules ({', '.join((*names, *begun))}) change first and at once, for a pipeline's flag holds one set "
+        "of them for everything that is under way. So that is a point of no return of its own: a rollback of what "
+        "follows leaves them. To take them back, declare the old ones and plan again."
     )
     builder.wave += 1
-    return changes
+    return [change for change in changes if change.line not in crossing.carriers]
+
+
+def _orders(lines: Mapping[str, Line], live: LiveState) -> Iterator[Change]:
+    """Channels that are tried in another order, where some request matches the routes of two that change places."""
+    there = sorted((line for name, line in live.lines.items() if live.serving.get(name) and name in lines), key=_turn)
+    for place, one in enumerate(there):
+        for other in there[place + 1 :]:
+            if one.pipeline != other.pipeline or lines[one.id].turn <= lines[other.id].turn:
+                continue
+            if meet(lines[one.id], lines[other.id]):
+                yield Change(
+                    line=other.id, component="route", action="update",
+                    reason=f"{other.id} is tried before {one.id}: the first route that matches takes a request",
+                    **{"from": f"{one.id}, {other.id}", "to": f"{other.id}, {one.id}"},
+                )  # fmt: skip
+
+
+def _turn(line: Line) -> tuple[bool, int]:
+    return line.turn
+
+
+def _say_contracts(builder: PlanBuilder, before: Releases, declared: Releases, live: LiveState) -> None:
+    """Contracts that are declared of what serves: its definition learns them, so that later plans honour them.
+
+    Where a pipeline's flag is written anyway, it learns them then.
+    """
+    written = {builder.lines[o.line].pipeline for o in builder.operations if o.line and o.kind in ("shift", "flag")}
+    for release in declared.values():
+        if release.id in builder.releases:
+            builder.releases[release.id] = builder.releases[release.id].saying(release)
+    names = [
+        name for name, release in declared.items()
+        if live.serving.get(name) and name in before and before[name].saying(release) is not before[name]
+        and release.pipeline not in written
+    ]  # fmt: skip
+    if not names:
+        return
+    operations = [
+        Operation(
+            id=builder.id(f"shift/{name}/contracts", name), kind="shift", milestone=len(builder.milestones), line=name,
+            component="contracts", why="what serves says more of itself; nothing else changes",
+        )
+        for name in names
+    ]  # fmt: skip
+    details = {"step": "contracts", "lines": tuple(names), "point_of_no_return": True}
+    builder.milestone("shift", f"contracts of what serves: {', '.join(names)}", operations, {}, **details)
+    builder.notes.append(
+        "Contracts of what serves are written down: nobody is served otherwise, and later plans honour them."
+    )
+    builder.wave += 1
 
 
 def _remove_lines(builder: PlanBuilder, gone: Sequence[str], begun: Sequence[str] = ()) -> None:

@@ -9,12 +9,13 @@ can't read the new one's, a rollback loses it, and the plan says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rollcast.planner.base.values import satisfies
 from rollcast.planner.contracts.edges import SESSION_STATE
+from rollcast.planner.declaration.models import Artifact
 from rollcast.planner.planning.steps import Step
-from rollcast.planner.releases.releases import Release, SlotVersion
+from rollcast.planner.releases.releases import Digests, Release, SlotVersion, pinned
 
 SESSION_RELEASE = "session_release"
 
@@ -47,6 +48,45 @@ def unreadable(step: Step, line: str, *, back: bool) -> Iterator[tuple[str, Slot
             yield slot, reader, writer
 
 
+def unsaid(step: Step) -> Iterator[str]:
+    """Sessions that a plan can't keep where they began, because what serves does not say what it writes."""
+    for line, release in step.after.items():
+        before = step.before.get(line)
+        for slot in step.group.slots if before else ():
+            old, new = (before.slots.get(slot) if before else None), release.slots.get(slot)
+            says = new is not None and SESSION_STATE in {*new.provides, *new.requires}
+            if old is not None and new is not None and says and SESSION_STATE not in old.provides:
+                yield (
+                    f"{new.reference} declares {SESSION_STATE}, and {old.reference}, which serves, does not: sessions "
+                    f"under way are not kept on {old.reference}. To keep them, declare what it writes on it first."
+                )
+
+
+Claims = Mapping[tuple[str, str], str]  # (artifact reference, digest) -> the session state that it writes
+
+
+def claims_of(artifacts: Iterable[Artifact], digests: Digests) -> Claims:
+    """What is declared of the session state that each artifact writes."""
+    return {
+        (one.reference, pinned(one, digests)): one.provides[SESSION_STATE]
+        for one in artifacts
+        if SESSION_STATE in one.provides
+    }
+
+
+def as_declared(live: Mapping[str, Release], claims: Claims) -> dict[str, Release]:
+    """What serves each line, saying of its session state what is declared of the very same artifacts by now."""
+    found = {}
+    for line, release in live.items():
+        said = {
+            slot: version.model_copy(update={"provides": {**version.provides, SESSION_STATE: claim}})
+            for slot, version in release.slots.items()
+            if (claim := claims.get((version.reference, version.digest))) and SESSION_STATE not in version.provides
+        }
+        found[line] = release.model_copy(update={"slots": {**release.slots, **said}}) if said else release
+    return found
+
+
 def losses(steps: Sequence[Step]) -> tuple[str, ...]:
     """What can't be taken back once these steps are undone."""
     return tuple(
@@ -60,4 +100,14 @@ def losses(steps: Sequence[Step]) -> tuple[str, ...]:
     )
 
 
-__all__ = ["SESSION_RELEASE", "audience_of", "losses", "reads", "unreadable"]
+__all__ = [
+    "SESSION_RELEASE",
+    "Claims",
+    "as_declared",
+    "audience_of",
+    "claims_of",
+    "losses",
+    "reads",
+    "unreadable",
+    "unsaid",
+]

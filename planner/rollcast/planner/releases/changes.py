@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import Field
@@ -48,11 +48,29 @@ def diff(live: Mapping[str, Release], declared: Mapping[str, Release]) -> list[C
 def _slot_change(line: str, name: str, old: SlotVersion | None, new: SlotVersion) -> Change | None:
     if old is None:
         return Change(line=line, component=name, action="create", to=new.reference, reason="not there yet")
-    if old.identity == new.identity:
-        return None
-    action: Action = "update" if old.instance_id == new.instance_id else "replace"
     pair: dict[str, Any] = {"from": old.reference, "to": new.reference}
+    if old.identity == new.identity:
+        said = "; ".join(_contracts(old, new))
+        return Change(line=line, component=name, action="update", reason=f"contracts: {said}", **pair) if said else None
+    action: Action = "update" if old.instance_id == new.instance_id else "replace"
     return Change(line=line, component=name, action=action, reason=_reason(old, new), **pair)
+
+
+def _contracts(old: SlotVersion, new: SlotVersion) -> Iterator[str]:
+    """What a slot that is the same says otherwise than before: only from now on can a plan honour it."""
+    for verb in ("provides", "requires"):
+        before, after = _said(old, verb), _said(new, verb)
+        for key in sorted({*before, *after}):
+            if before.get(key) != after.get(key):
+                yield f"{verb} {key} {before.get(key, 'unsaid')} -> {after.get(key, 'unsaid')}"
+    if set(old.independent_of) != set(new.independent_of):
+        yield f"independent of {', '.join(new.independent_of) or 'none'}"
+
+
+def _said(slot: SlotVersion, verb: str) -> dict[str, str]:
+    if verb == "provides":
+        return slot.provides
+    return {key: f"{one.value} of {one.of}" if one.of else one.value for key, one in slot.requires.items()}
 
 
 def _reason(old: SlotVersion, new: SlotVersion) -> str:

@@ -89,6 +89,11 @@ class SlotVersion(Model):
         usual: dict[str, Json] = {"fallback": None, "replicas": 1, "needs": {}, "timeout_s": None}
         return [{key: value} for key, value in run_as.items() if value != usual[key]]
 
+    @property
+    def contracts(self) -> dict[str, Any]:
+        """What it says of itself to others: no part of what it is, so that it may be said later."""
+        return {"provides": self.provides, "requires": self.requires, "independent_of": self.independent_of}
+
     @cached_property
     def instance_id(self) -> str:
         """Name of the running instance: `name@version-<8 hex of what it is made of>`."""
@@ -141,6 +146,13 @@ class Release(Model):
         for name in self.slots:
             key_of(name)
         return keys
+
+    def saying(self, other: Release) -> Release:
+        """This release, with the contracts of another that is the same configuration."""
+        if self.id != other.id or all(self.slots[n].contracts == s.contracts for n, s in other.slots.items()):
+            return self
+        slots = {name: slot.model_copy(update=other.slots[name].contracts) for name, slot in self.slots.items()}
+        return self.model_copy(update={"slots": slots})
 
     def variant(self, channel: str) -> dict[str, Any]:
         """What the data plane receives for a request that this release serves."""
@@ -274,7 +286,8 @@ def _release(
     return Release(pipeline=name, slots=slots, flags=flags)
 
 
-def _digest(artifact: Artifact, digests: Digests) -> str:
+def pinned(artifact: Artifact, digests: Digests) -> str:
+    """The digest that an artifact is pinned to: its own, that of the lock file, else that of its definition."""
     definition = artifact.model_dump(mode="json", include={"kind", "name", "version", "source", "build", "parameters"})
     return artifact.digest or digests.get(artifact.reference) or digest_of(definition)
 
@@ -282,7 +295,7 @@ def _digest(artifact: Artifact, digests: Digests) -> str:
 def _attachment(artifact: Artifact, component: Component, override: ComponentOverride, digests: Digests) -> SlotVersion:
     return SlotVersion(
         artifact=artifact,
-        digest=_digest(artifact, digests),
+        digest=pinned(artifact, digests),
         requires=artifact.requires,
         provides=artifact.provides,
         parameters=artifact.parameters,
@@ -300,7 +313,7 @@ def _slot(
 ) -> SlotVersion:
     return SlotVersion(
         artifact=artifact,
-        digest=_digest(artifact, digests),
+        digest=pinned(artifact, digests),
         upstream=(*component.upstream, *attached),
         independent_of=component.independent_of,
         requires={**artifact.requires, **component.requires},

@@ -338,7 +338,7 @@ def trials_of(plan: Plan) -> frozenset[int]:
     found: set[int] = set()
     for milestone in plan.milestones:
         arms = arms_of(plan, milestone.index)
-        if arms is None or plan.from_release.get(arms.line) is None:
+        if arms is None or plan.ends_of(arms.line)[0] is None:
             continue
         who = (arms.line, arms.audience, arms.candidate)
         if arms.baseline is not None:

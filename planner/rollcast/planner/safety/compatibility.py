@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from rollcast.planner.contracts.edges import ContractGraph
 from rollcast.planner.plan.models import Plan
-from rollcast.planner.releases.releases import SHARED, SlotVersion, default_of
+from rollcast.planner.releases.releases import SHARED, SlotVersion
 from rollcast.planner.routing.residency import outside, runs_in, takers
 
 Content = tuple[str, str]  # (release id, slot): the version that fills this slot of this release
@@ -88,12 +88,9 @@ class Compatibility:
         return self._lines.get(self.plan.releases[release].pipeline, [])
 
     def graph(self, line: str) -> ContractGraph:
-        """Contracts between what a line comes from and goes to; the default line takes over from one that goes."""
+        """Contracts between what a line comes from and goes to; another line takes over from one that goes."""
         if line not in self._graph_of:
-            heir = line if line in self.plan.to_release else default_of(line)
-            ids = [name for name in (self.plan.from_release.get(line), self.plan.to_release.get(heir)) if name]
-            if line not in self.plan.to_release:
-                ids = [*(share.release for share in self.plan.start.get(line, ())), *ids]
+            ids = [name for name in self.plan.ends_of(line) if name]
             ends = (ids[0], ids[-1])
             if ends not in self._graphs:
                 self._graphs[ends] = ContractGraph(*(self.plan.releases[name].slots for name in ends))

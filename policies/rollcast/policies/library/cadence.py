@@ -49,7 +49,7 @@ def _jumps(plan: Plan) -> Iterator[tuple[Milestone, str]]:
                 continue
             chosen = plan.lines[line].rollout.strategy if line in plan.lines else None
             free = chosen is not Strategy.BLUE_GREEN and milestone.step not in in_place
-            if free and plan.from_release.get(line) is not None:
+            if free and plan.ends_of(line)[0] is not None:
                 yield milestone, line
 
 
@@ -120,6 +120,8 @@ def rollback_possible(*, level: Level = "mandatory", name: str = "rollback-possi
         ways = {way.from_milestone for way in plan.rollback}
         last = {pipeline: m.index for m in plan.milestones if m.kind == "shift" for pipeline in _pipelines(plan, m)}
         for milestone in plan.milestones:
+            if milestone.step == "routing" and not any(one.moves == "at once" for one in plan.reroutes):
+                continue  # nobody changes release by it, so there is nothing to take back
             moves = any(last.get(pipeline, -1) > milestone.index for pipeline in _pipelines(plan, milestone))
             if milestone.index not in ways and moves:
                 message = f"after '{milestone.title}' there is no rollback, and traffic still has to move."

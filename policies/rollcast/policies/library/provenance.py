@@ -30,7 +30,7 @@ def safety_before_capability(
         told: set[tuple[str, str]] = set()
         for state in review.states:
             for share in state.new_shares:
-                source, target = review.plan.from_release.get(share.line), review.plan.to_release.get(share.line)
+                source, target = review.plan.ends_of(share.line)
                 if source is None or target is None:
                     continue
                 before, after = review.plan.releases[source], review.plan.releases[target]

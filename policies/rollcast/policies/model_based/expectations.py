@@ -79,11 +79,13 @@ def _inside_regions(walk: Walked) -> Iterator[str]:
     """Nobody is served outside the regions that their line allows, by what the plan brings."""
     for line, shares in walk.world.serving.items():
         allowed = set(walk.plan.lines[line].allowed_regions) if line in walk.plan.lines else set()
-        before = {share.release for share in walk.plan.start.get(line, ())}
+        releases = walk.plan.releases
+        served = {share.release for share in walk.plan.start.get(line, ())}
+        met = {(slot, found.instance_id) for name in served for slot, found in releases[name].slots.items()}
         for share in shares if allowed else ():
-            for slot, version in walk.plan.releases[share.release].slots.items():
+            for slot, version in releases[share.release].slots.items():
                 regions = version.regions or tuple(walk.plan.settings.regions)
-                if share.release not in before and not allowed.issuperset(regions):
+                if (slot, version.instance_id) not in met and not allowed.issuperset(regions):
                     yield f"line {line} is served by {slot} {version.reference} outside {', '.join(sorted(allowed))}."
 
 

@@ -64,6 +64,7 @@ def _changes(plan: Plan) -> Iterator[str]:
             expected.add((line, "route"))
             source, heir = plan.ends_of(line)
             ends += [(line, heir, source)] if heir else []
+    ends += [(r.line, r.to_release, r.from_release) for r in plan.reroutes if r.line and not plan.start.get(r.line)]
     for line, target, source in ends:
         after, before = plan.releases[target], plan.releases[source] if source else None
         for slot in {*after.slots, *(before.slots if before else ())}:
@@ -81,10 +82,14 @@ def _changes(plan: Plan) -> Iterator[str]:
             and any(found[0] == line and found[1] != "route" for found in expected)
         ):
             yield f"line {line} changes, and keeps its release id {after.id}."
-        if not plan.start.get(line) and line != default_of(line) and plan.start.get(default_of(line)):
+        begins = line in plan.to_release and not plan.start.get(line)
+        if begins and line != default_of(line) and plan.start.get(default_of(line)):
             expected.add((line, "route"))
-    rerouted = {change.line for change in plan.changes if (change.component, change.action) == ("route", "update")}
-    named = {(change.line, change.component) for change in plan.changes} - {(line, "route") for line in rerouted}
+    named = {
+        (change.line, change.component)
+        for change in plan.changes
+        if (change.component, change.action) != ("route", "update") and not change.reason.startswith("contracts: ")
+    }
     for line, name in sorted(expected - named):
         yield f"{name} of line {line} differs from what is live, and is not named as a change."
     for line, name in sorted(named - expected):
@@ -146,7 +151,7 @@ def _steps(plan: Plan) -> Iterator[str]:
             for line in milestone.lines:
                 taken.setdefault((line, milestone.step), []).append(milestone)
     for (line, step), milestones in taken.items():
-        if plan.from_release.get(line) is None or _once(plan, step):
+        if plan.ends_of(line)[0] is None or _once(plan, step):
             continue
         rule = plan.lines[line].rollout
         declared = _declared(rule)
@@ -260,7 +265,7 @@ def _evaluated(plan: Plan) -> Iterator[str]:
         for release_id, milestone in new.items():
             release = plan.releases[release_id]
             flags_only = any(release.slots == other.slots for other in plan.releases.values() if other.id != release_id)
-            begins = release_id == plan.from_release.get(line)  # a new channel, on what its requests meet already
+            begins = release_id == plan.ends_of(line)[0]  # a new channel, on what its requests meet already
             if flags_only or begins or any(slot.in_place for slot in release.slots.values()):
                 continue
             run = {

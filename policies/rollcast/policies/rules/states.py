@@ -90,7 +90,7 @@ class State:
         What served at the start is proved; so is everything during a rollback, which leads to what served before, and
         the first release of a line, which takes nobody away from one that was proved.
         """
-        if self.back_from is not None or self.plan.from_release.get(share.line) is None:
+        if self.back_from is not None or self.plan.ends_of(share.line)[0] is None:
             return False
         proofs = self.proofs if self.proofs is not None else proofs_of(self.plan)
         return not proofs.get((share.line, share.release), self.milestone) < self.milestone
@@ -112,7 +112,7 @@ class State:
 
 def proofs_of(plan: Plan) -> Proofs:
     """(line, release) -> the milestone that proves it there; before all of them where it serves already."""
-    found = {(share.line, share.release): -2 for shares in plan.start.values() for share in shares}
+    found = {(share.line, share.release): -2 for shares in plan.before.values() for share in shares}
     # A new channel begins on what its requests meet already.
     found.update({(line, release): -2 for line, release in plan.from_release.items() if release})
     for milestone in plan.milestones:

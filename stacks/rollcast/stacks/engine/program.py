@@ -99,8 +99,9 @@ class _Builder:
     # ---- operations ---------------------------------------------------------------------------
 
     def _waits(self, operations: Sequence[Operation]) -> list[str]:
-        """The resources that must come first. Operations of earlier milestones are done."""
-        own = {operation.id: operation for operation in self.goal.operations}
+        """The resources that must come first. Operations of earlier milestones are done, these are done together."""
+        together = {operation.id for operation in operations}
+        own = {operation.id: operation for operation in self.goal.operations if operation.id not in together}
         found = (self._operation(own[name]) for operation in operations for name in operation.after if name in own)
         return [name for name in found if name]
 

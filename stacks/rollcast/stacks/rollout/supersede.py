@@ -76,7 +76,7 @@ def leads_to(project: Project, context: RolloutContext, declared: Plan) -> bool:
     plan, audiences = context.plan, {key: rule.root for key, rule in project.declaration.audiences.items()}
     return (
         plan.to_release == declared.to_release
-        and plan.lines == lines_of(project.declaration)
+        and {key: line for key, line in plan.lines.items() if key in plan.to_release} == lines_of(project.declaration)
         and all(plan.audiences.get(key) == rule for key, rule in audiences.items())
         and plan.settings.target == declared.settings.target
     )
