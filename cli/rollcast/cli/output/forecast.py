@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rollcast.cli.reports.facts import moved_in_words
 from rollcast.cli.terminal import paint
 from rollcast.simulator.forecast.models import Detection, Duration, Forecast, Interval, MetricForecast, StageForecast
 
@@ -55,6 +56,8 @@ def _outcome(forecast: Forecast) -> Iterator[str]:
         after: Duration | None = getattr(forecast.ends_after_s, name)
         if after is not None and getattr(forecast.outcome, name) < 1:
             yield f"               {name.replace('_', ' ')} after {duration(after.p50)}"
+    for moved in forecast.moved:
+        yield f"  goes over     {_plain(moved_in_words(moved))}"
     exposure = forecast.exposure
     yield f"  exposed      {exposure.requests:,.0f} requests of {exposure.users:,.0f} users meet what is not yet proved"
     for reason in forecast.reasons:

@@ -76,9 +76,9 @@ def _sections(subject: Subject) -> Iterator[Section]:
     plan, forecast = subject.plan, subject.forecast
     if subject.reality is not None:
         yield Section("reality", "Reality", list(_reality(subject)), _how_it_ended(subject))
-    yield Section(
-        "changes", "What changes", [table_of(facts.changes(plan)), *_words(plan.notes)] if plan.changes else []
-    )
+    moved = [facts.moved_in_words(moved) for moved in forecast.moved] if forecast else []
+    changed = [table_of(facts.changes(plan)), *_words(moved), *_words(plan.notes)] if plan.changes else []
+    yield Section("changes", "What changes", changed)
     if forecast is not None:
         yield Section(
             "metrics",

@@ -11,7 +11,7 @@ from rollcast.cli.reports.subject import Subject
 from rollcast.planner.plan.models import Milestone, Plan
 from rollcast.planner.releases.changes import SYMBOLS, Change
 from rollcast.policies import Judgement
-from rollcast.simulator.forecast.models import Forecast, MetricForecast, StageForecast
+from rollcast.simulator.forecast.models import Forecast, MetricForecast, Moved, StageForecast
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +159,17 @@ def stations(forecast: Forecast) -> Facts:
         rows.append([station.component, station.artifact, busy, count(station.requests), queue, behind])
         tones.append("bad" if behind else "warn" if station.utilization > 0.8 else None)
     return Facts("Capacity", head, rows, tones, frozenset({0, 1}), frozenset({2, 3, 4}))
+
+
+def moved_in_words(moved: Moved) -> str:
+    """Whom a change of routes sends another way, and how many of the recorded users they are."""
+    release = (
+        f"from {moved.from_release} to {moved.to_release}"
+        if moved.from_release != moved.to_release
+        else f"and stay on {moved.to_release}"
+    )
+    who = f"{count(moved.users)} users ({percent(moved.share, 1)}), {count(moved.requests)} requests"
+    return f"{who}: {moved.source} -> {moved.target}, {release}"
 
 
 def comparison(subject: Subject) -> Facts:

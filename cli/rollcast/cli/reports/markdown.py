@@ -82,6 +82,7 @@ def _forecast_parts(forecast: Forecast | None) -> dict[str, Any]:
     if forecast is None:
         return dict.fromkeys(("metrics", "others", "detection", "costs", "stations"), None) | {
             "warnings": (),
+            "moved": (),
             "assumptions": (),
         }
     metrics = facts.metrics(forecast)
@@ -95,6 +96,7 @@ def _forecast_parts(forecast: Forecast | None) -> dict[str, Any]:
         "costs": _some(metrics, costs),
         "stations": facts.stations(forecast),
         "warnings": forecast.warnings,
+        "moved": [facts.moved_in_words(moved) for moved in forecast.moved],
         "assumptions": forecast.assumptions,
     }
 

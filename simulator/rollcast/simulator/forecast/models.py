@@ -156,6 +156,20 @@ class Reason(Part):
     example: str
 
 
+class Moved(Part):
+    """Recorded requests that another line takes after the plan, and by how many users."""
+
+    source: str
+    target: str
+    line: str = Field("", description="the line that carries them across")
+    moves: str
+    from_release: str
+    to_release: str
+    requests: int
+    users: int
+    share: float = Field(description="part of the users of the pipeline, 0 to 1")
+
+
 class Forecast(Part):
     """What `rollcast simulate` says. `to_json` is the public form."""
 
@@ -184,6 +198,7 @@ class Forecast(Part):
     warnings: tuple[str, ...] = Field((), description="what makes a number of this forecast doubtful")
     timeline: tuple[Moment, ...] = Field((), description="traffic over time in the first run")
     evidence: tuple[Known, ...] = Field((), description="what gates knew over time in the first run")
+    moved: tuple[Moved, ...] = Field((), description="who goes another way by the routes that are declared")
     runs_asked: int = 0
     interrupted: bool = False
 

@@ -28,6 +28,7 @@ from rollcast.simulator.forecast.models import (
     StationForecast,
     TimeToEnd,
 )
+from rollcast.simulator.forecast.rerouted import moved_of
 from rollcast.simulator.forecast.runs import Pair, Run, RunInputs, StageOutcome
 from rollcast.simulator.forecast.timeline import banded
 from rollcast.simulator.replay.durations import OperationTimes
@@ -67,6 +68,7 @@ def forecast_of(
         assumptions=(*_assumptions(stage, runs), *said), traffic=stage.inputs.traffic.source,
         pipeline=plan.pipeline, environment=plan.environment, reasons=tuple(_reasons(runs)), stations=stations,
         warnings=tuple(_warnings(stage, stations)), runs_asked=asked, interrupted=interrupted,
+        moved=tuple(moved_of(stage.inputs)),
         timeline=banded([run.timeline for run in runs], ENOUGH_RUNS), evidence=runs[0].evidence,
     )  # fmt: skip
 

@@ -75,7 +75,7 @@ class Replayer:
         self.now_s = 0.0
         self.submitted = 0
         self.request_log = RequestLog(inputs, seed, self.arrivals, rates)
-        self.table: RoutingTable = inputs.routing.table(inputs.plan.start)
+        self.table: RoutingTable = inputs.routing.table(inputs.plan.before)
 
     def serve(self, serving: Serving) -> None:
         """From now on, requests are routed like this."""
@@ -141,7 +141,7 @@ class _Driver:
     def __init__(self, inputs: ReplayInputs, time: Replayer) -> None:
         self.inputs, self.time = inputs, time
         self.rollout = Rollout(inputs.plan)
-        self.serving: Serving = dict(inputs.plan.start)
+        self.serving: Serving = dict(inputs.plan.before)
         self.durations = OperationTimes(inputs.plan)
         self.stages: list[StageRecord] = []
         self.looks: list[Look] = []
