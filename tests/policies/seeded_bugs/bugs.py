@@ -75,12 +75,6 @@ BUGS = (
         "*(line for line in leaving if live.serving.get(line))",
         "*()",
     ),
-    Bug(
-        "requests that another channel takes move at once",
-        "routing.rerouting",
-        '    found.sources[name] = line.id\n    return reroute.model_copy(update={"line": name})\n',
-        "    del found.carriers[name]\n    return reroute\n",
-    ),
     Bug("a channel that ends is not ended", "planning.planner", "leaving if number == len(waves) else ()", "()"),
     # ---- expand ---------------------------------------------------------------------------------
     Bug("instances come up in any order", "planning.expand", "waits = _waits(", "waits = () if True else _waits("),
