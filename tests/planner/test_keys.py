@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcast.planner.base.audiences import TOTAL_WEIGHT, bucket_of, buckets_of
+from rollcast.planner.base.buckets import TOTAL_WEIGHT, bucket_of, buckets_of
 from rollcast.planner.base.keys import LONGEST, UnusableKey, key_of, unit_of
 from rollcast.planner.plan.models import Share
 from rollcast.planner.releases.releases import Line

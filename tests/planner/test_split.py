@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from openfeature.contrib.tools.flagd.core import FlagdCore
 from openfeature.evaluation_context import EvaluationContext
 
-from rollcast.planner.base.audiences import bucket_of, buckets_of, matches, parse, satisfiable, weight_of
+from rollcast.planner.base.audiences import matches, parse, satisfiable
+from rollcast.planner.base.buckets import bucket_of, buckets_of, weight_of
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.routing.split import PAUSED, Router, flag_key, flag_of
 from rollcast.policies.strategies import plans

@@ -50,13 +50,13 @@ def test_there_are_at_least_thirty_bugs_each_of_its_own() -> None:
 
 
 def test_a_bug_is_taken_out_again() -> None:
-    from rollcast.planner.base.audiences import weight_of
+    from rollcast.planner.base.buckets import weight_of
 
-    with mutated("rollcast.planner.base.audiences", "return round(percent * TOTAL_WEIGHT / 100)", "return 7"):
+    with mutated("rollcast.planner.base.buckets", "return round(percent * TOTAL_WEIGHT / 100)", "return 7"):
         assert weight_of(50) == 7
     assert weight_of(50) == 50_000
 
 
 def test_a_bug_whose_source_is_gone_says_so() -> None:
-    with pytest.raises(NoLongerThere), mutated("rollcast.planner.base.audiences", "no such line", ""):
+    with pytest.raises(NoLongerThere), mutated("rollcast.planner.base.buckets", "no such line", ""):
         pass

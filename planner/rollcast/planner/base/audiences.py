@@ -1,29 +1,17 @@
-"""Audiences: structured predicates over request attributes, and sticky buckets.
+"""Audiences: structured predicates over request attributes.
 
 A predicate is data. It has four readers, and they agree: `matches` (one request), `targeting` (the flag
 evaluator's JsonLogic), `satisfiable` and `implied_by` (can it match at all, is it shadowed). No text is ever evaluated.
-
-Buckets are the flag evaluator's own: murmur3-32 of `salt + targeting key`, unsigned, scaled as
-`(hash * total) >> 32` (flagd's `fractional`, https://flagd.dev/reference/custom-operations/fractional-operation/).
-Weights are thousandths of a percent, and the new release is listed first, so that widening never moves
-anyone back. `BUCKETING` names the algorithm; a split made for another one is a re-bucketing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-import mmh3
-import numpy as np
-import numpy.typing as npt
 from packaging.version import InvalidVersion, Version
 from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
-from rollcast.planner.base.keys import hashable
-
-BUCKETING = "flagd-murmur3-32/1"
-TOTAL_WEIGHT = 100_000
 _MOST_CONJUNCTIONS = 512
 
 Scalar = str | int | float | bool
@@ -267,22 +255,3 @@ def satisfiable(rules: Iterable[tuple[Rule, bool]]) -> bool:
     )
     normal = _literals(conjoined, True)
     return normal is None or any(_consistent(conjunction) for conjunction in normal)
-
-
-# ---- buckets ----------------------------------------------------------------------------------
-
-
-def weight_of(percent: float) -> int:
-    """A percentage as an integer weight out of TOTAL_WEIGHT."""
-    return round(percent * TOTAL_WEIGHT / 100)
-
-
-def bucket_of(salt: str, key: str) -> int:
-    """The sticky bucket, 0 to TOTAL_WEIGHT - 1, of a targeting key."""
-    return (mmh3.hash(hashable(salt + key), signed=False) * TOTAL_WEIGHT) >> 32
-
-
-def buckets_of(salt: str, keys: Sequence[str]) -> npt.NDArray[np.int64]:
-    """The buckets of many keys at once: the vectorized twin of `bucket_of`."""
-    hashes = np.fromiter((mmh3.hash(hashable(salt + key), signed=False) for key in keys), np.uint64, len(keys))
-    return ((hashes * np.uint64(TOTAL_WEIGHT)) >> np.uint64(32)).astype(np.int64)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import networkx as nx
 
-from rollcast.planner.base.audiences import TOTAL_WEIGHT, Rule, satisfiable
+from rollcast.planner.base.audiences import Rule, satisfiable
+from rollcast.planner.base.buckets import TOTAL_WEIGHT
 from rollcast.planner.base.errors import did_you_mean
 from rollcast.planner.base.sources import Path
 from rollcast.planner.base.values import plain, range_mistake, satisfies

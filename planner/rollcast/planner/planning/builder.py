@@ -14,9 +14,10 @@ from rollcast.planner.base.wording import some_of
 from rollcast.planner.contracts.groups import Node
 from rollcast.planner.contracts.upstream import Upstream, nearest_upstream
 from rollcast.planner.declaration.models import Environment
+from rollcast.planner.plan.drains import LongestRequest
 from rollcast.planner.plan.models import Milestone, MilestoneKind, Operation, Rollback, Serving, Share
 from rollcast.planner.planning.steps import Instances, instances_of
-from rollcast.planner.releases.releases import SHARED, Line, LongestRequest, Release
+from rollcast.planner.releases.releases import SHARED, Line, Release
 
 MANY = 6  # names in a title
 

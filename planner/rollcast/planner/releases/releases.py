@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -206,24 +206,6 @@ def default_of(line: str) -> str:
     """The default line of a line's pipeline."""
     pipeline, several, _ = line.rpartition("/")
     return f"{pipeline}/default" if several else "default"
-
-
-class LongestRequest:
-    """How long one request of a release may last: the greatest `timeout` of its components and its rollout, in seconds.
-
-    Its rollout's is that of its pipeline's lines; of all lines where its pipeline has none any more.
-    """
-
-    def __init__(self, lines: Iterable[Line]) -> None:
-        self._by_pipeline: dict[str, float] = {}
-        for line in lines:
-            self._by_pipeline[line.pipeline] = max(self._by_pipeline.get(line.pipeline, 0.0), line.rollout.timeout)
-        self._of_all = max(self._by_pipeline.values(), default=0.0)
-
-    def of(self, release: Release) -> float:
-        """The longest that one of its requests may last."""
-        said = [slot.timeout_s for slot in release.slots.values() if slot.timeout_s is not None]
-        return max((self._by_pipeline.get(release.pipeline, self._of_all), *said))
 
 
 def lines_of(declaration: Declaration) -> dict[str, Line]:

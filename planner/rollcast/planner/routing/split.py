@@ -10,17 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from rollcast.planner.base.audiences import (
-    BUCKETING,
-    TOTAL_WEIGHT,
-    JsonLogic,
-    Rule,
-    bucket_of,
-    matches,
-    parse,
-    targeting,
-    weight_of,
-)
+from rollcast.planner.base.audiences import JsonLogic, Rule, matches, parse, targeting
+from rollcast.planner.base.buckets import BUCKETING, TOTAL_WEIGHT, bucket_of, weight_of
 from rollcast.planner.plan.models import EVERYONE, Serving, Share
 from rollcast.planner.releases.releases import Line, Release, canonical
 

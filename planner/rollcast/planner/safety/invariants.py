@@ -16,8 +16,9 @@ import networkx as nx
 
 from rollcast.planner.base.errors import UnsafePlan
 from rollcast.planner.contracts.edges import wiring
+from rollcast.planner.plan.drains import LongestRequest
 from rollcast.planner.plan.models import Milestone, Operation, Plan, Rollback, Serving
-from rollcast.planner.releases.releases import LongestRequest, instance_path
+from rollcast.planner.releases.releases import instance_path
 from rollcast.planner.safety.cluster_state import ClusterState, InvariantViolation
 from rollcast.planner.safety.compatibility import Compatibility, Content
 from rollcast.planner.safety.reachable import go

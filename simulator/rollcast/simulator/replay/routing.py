@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rollcast.planner.base.audiences import buckets_of, matches
+from rollcast.planner.base.audiences import matches
+from rollcast.planner.base.buckets import buckets_of
 from rollcast.planner.plan.models import Plan, Serving
 from rollcast.planner.rollout.state_machine import Arms
 from rollcast.planner.routing.split import AudienceShares, Router
