@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
@@ -161,6 +162,17 @@ def test_an_index_serves_beside_the_embedder_that_made_it_or_one_declared_compat
     passes(rule, review_of(behind, changed))
     refused(rule, review_of(changed, behind), "kb@1 was derived from e@1", "e@2 embeds")
     passes(rule, review_of(*(text.replace("[e@1]}", "[e@1], requires: {space: s}}") for text in (changed, behind))))
+
+
+def test_who_was_served_under_a_safety_policy_is_never_served_without_one() -> None:
+    rule = library.safety_policy_kept()
+    passes(rule, review_of())
+    bare, bare_before = (re.sub(r"\n  safety: \{[^\n]*", "", text) for text in (DECLARED, RELEASED))
+    judgement = refused(rule, review_of(bare), "would serve line default without a safety policy; guard@1 guards it")
+    assert judgement.blocks("plan")
+    passes(rule, review_of(bare, bare_before))
+    renamed = DECLARED.replace("  safety: {", "  filter: {")
+    passes(rule, review_of(renamed))
 
 
 def test_the_privacy_channel_meets_nothing_experimental_though_others_may() -> None:

@@ -22,6 +22,7 @@ from rollcast.policies.library.provenance import (
     safety_before_capability,
 )
 from rollcast.policies.library.residency import privacy_never_experimental, regulatory_domain, residency
+from rollcast.policies.library.safety import safety_policy_kept
 from rollcast.policies.rules.rule import Policy, collecting
 
 
@@ -35,6 +36,7 @@ def defaults() -> tuple[Policy, ...]:
         all_at_once()
         residency()
         index_with_its_embedder()
+        safety_policy_kept()
         one_cadence()
         privacy_never_experimental()
         rollback_possible(level="advisory")
@@ -69,4 +71,5 @@ __all__ = [
     "residency",
     "rollback_possible",
     "safety_before_capability",
+    "safety_policy_kept",
 ]
