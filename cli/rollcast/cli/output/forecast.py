@@ -9,6 +9,10 @@ from rollcast.cli.terminal import paint
 from rollcast.simulator.forecast.models import Detection, Duration, Forecast, Interval, MetricForecast, StageForecast
 
 _SHOWN_STAGES = 40
+UNPROVED = {  # what an end rests on -> what that means
+    "unserved": "nothing was proved: no request of the traffic met what the plan brings",
+    "uncompared": "nothing was proved: nothing is live to compare with, so it goes through whatever it does",
+}
 
 
 def text_of(forecast: Forecast) -> str:
@@ -48,7 +52,10 @@ def _outcome(forecast: Forecast) -> Iterator[str]:
         known: Interval | None = getattr(forecast.outcome_interval, name) if forecast.outcome_interval else None
         label = f"{name.replace('_', ' '):<12}"
         text = f"  {label} {share:6.1%}" + (f"   ({known[0]:.1%} to {known[1]:.1%})" if known else "")
-        yield paint(text, colour if share > 0 else None, dim=share == 0)
+        plain = name == "promoted" and forecast.proof in UNPROVED
+        yield paint(text, colour if share > 0 and not plain else None, dim=share == 0)
+    if forecast.proof in UNPROVED:
+        yield paint(f"  {UNPROVED[forecast.proof]}", "yellow")
     lasts = duration(forecast.duration_s.p50)
     later = duration(forecast.duration_s.p95)
     yield f"  lasts        {lasts}" + (f" (95 % of runs: at most {later})" if later != lasts else "")

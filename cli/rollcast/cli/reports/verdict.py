@@ -18,6 +18,10 @@ from rollcast.simulator.forecast.models import Detection, Forecast
 
 SURE = 0.9
 MOST = 5  # of one kind of reason
+_UNPROVED = {
+    "unserved": "Nothing was proved: no request of the traffic met what this plan brings",
+    "uncompared": "A first release: nothing is live to compare it with, so nothing is proved",
+}
 _WORDS = {"promoted": "promoted", "rolled_back": "rolled back", "held": "held"}
 
 
@@ -71,6 +75,8 @@ def _outcome(forecast: Forecast) -> tuple[Tone, str]:
     chances = {name: float(getattr(forecast.outcome, name)) for name in _WORDS}
     likely = max(chances, key=lambda name: chances[name])
     beyond = [metric for metric in forecast.metrics if not metric.ok]
+    if likely == "promoted" and forecast.proof in _UNPROVED:
+        return "warn", _UNPROVED[forecast.proof]
     if forecast.runs == 1:
         word = _WORDS[likely].capitalize()
         return "bad" if likely == "rolled_back" else "warn", f"{word} in the only run, and one run says little"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 FORMAT_VERSION = "1.0"
 Interval = tuple[float, float]
+Proof = Literal["compared", "uncompared", "unserved"]
 
 
 class Part(BaseModel):
@@ -181,6 +182,8 @@ class Forecast(Part):
     outcome: OutcomeForecast
     duration_s: Duration
     requests: int
+    proof: Proof = Field("compared", description="what its end rests on: `unserved`: no request met what the plan "
+                         "brings; `uncompared`: nothing was live to compare with")  # fmt: skip
     metrics: tuple[MetricForecast, ...]
     exposure: Exposure
     detection: tuple[Detection, ...] = ()

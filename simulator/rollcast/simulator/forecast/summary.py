@@ -11,6 +11,7 @@ from scipy.special import betaincinv, stdtrit
 
 from rollcast.planner.gates.spec import GateSpec
 from rollcast.planner.plan.models import Plan
+from rollcast.planner.rollout.state_machine import arms_of
 from rollcast.simulator.base.draws import Floats
 from rollcast.simulator.engines.interface import Demand
 from rollcast.simulator.forecast.measures import SLO, guarded
@@ -23,6 +24,7 @@ from rollcast.simulator.forecast.models import (
     MetricForecast,
     OutcomeForecast,
     OutcomeIntervals,
+    Proof,
     Reason,
     StageForecast,
     StationForecast,
@@ -61,13 +63,13 @@ def forecast_of(
     return Forecast(
         plan_digest=plan.digest, seed=seed, runs=len(runs), engine=engine,
         outcome=OutcomeForecast(**share), outcome_interval=OutcomeIntervals(**intervals),
-        duration_s=_duration(durations), ends_after_s=_ends(runs),
+        proof=proof_of(plan, runs), duration_s=_duration(durations), ends_after_s=_ends(runs),
         duration_interval_s=spread(durations), requests=len(stage.inputs.traffic),
         requests_replayed=float(np.mean([run.requests for run in runs])), metrics=tuple(_metrics(stage, runs)),
         exposure=_exposure(runs), detection=detection, stages=tuple(_stages(stage, runs)),
         assumptions=(*_assumptions(stage, runs), *said), traffic=stage.inputs.traffic.source,
         pipeline=plan.pipeline, environment=plan.environment, reasons=tuple(_reasons(runs)), stations=stations,
-        warnings=tuple(_warnings(stage, stations)), runs_asked=asked, interrupted=interrupted,
+        warnings=tuple(_warnings(stage, stations, proof_of(plan, runs))), runs_asked=asked, interrupted=interrupted,
         moved=tuple(moved_of(stage.inputs)),
         timeline=banded([run.timeline for run in runs], ENOUGH_RUNS), evidence=runs[0].evidence,
     )  # fmt: skip
@@ -105,6 +107,21 @@ def _metrics(stage: RunInputs, runs: Sequence[Run]) -> Iterable[MetricForecast]:
         for spec in stage.specs:
             key = (audience, spec.metric)
             yield _metric(stage.inputs.plan, spec, audience, [run.metrics[key] for run in runs], watched, runs[0], key)
+
+
+def proof_of(plan: Plan, runs: Sequence[Run]) -> Proof:
+    """What an end of these runs rests on: it proves nothing where no request met a new release, or nothing was live."""
+    if plan.empty:
+        return "compared"
+    if _first(plan):
+        return "uncompared" if any(run.requests for run in runs) else "unserved"
+    return "compared" if any(_served(plan, stage) for run in runs for stage in run.stages) else "unserved"
+
+
+def _served(plan: Plan, stage: StageOutcome) -> int:
+    """Requests that a milestone's new release served; of one that compares nothing, all that came meanwhile."""
+    moves = plan.milestones[stage.milestone].kind not in ("expand", "contract")
+    return stage.requests if moves and arms_of(plan, stage.milestone) is None else stage.exposed
 
 
 def _first(plan: Plan) -> bool:
@@ -225,7 +242,7 @@ def _behind(demand: Demand, lasted_s: float) -> bool:
     return lasted_s - demand.behind_since_s > _FOR_LONG * lasted_s and demand.longest_queue > _MANY
 
 
-def _warnings(stage: RunInputs, stations: Sequence[StationForecast]) -> Iterable[str]:
+def _warnings(stage: RunInputs, stations: Sequence[StationForecast], proof: Proof) -> Iterable[str]:
     for station in stations:
         behind_s = station.behind_since_s
         if station.utilization > _BUSY or behind_s is not None:
@@ -234,6 +251,8 @@ def _warnings(stage: RunInputs, stations: Sequence[StationForecast]) -> Iterable
                 f"{station.component} ({station.artifact}) can't keep up{since}: it is {station.utilization:.0%} busy. "
                 "Its latencies grow for as long as this traffic lasts; give it replicas, or lower --scale."
             )
+    if proof == "unserved":
+        yield "no request of the traffic met what the plan brings: whatever the end, nothing was proved"
     if _first(stage.inputs.plan):
         yield "nothing is live, so a first release is compared with nothing: no baseline, difference or limit"
     for audience, inside in stage.audiences.items():
