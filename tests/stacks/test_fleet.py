@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -268,6 +269,30 @@ def test_a_replica_that_reads_old_flags_holds_the_rollout_until_it_reads_the_new
         with site.replica(other), site.requests():
             done = site.rollcast("apply", "--resume")
             assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.engine
+def test_a_proxy_in_front_of_two_replicas_is_refused_before_anything_begins(tmp_path: Any) -> None:
+    other, turn = free_port(), iter(range(1000))
+    with first_released(tmp_path / "site") as site, site.replica(other):
+        ports = (site.port, other)
+
+        def forward(path: str) -> tuple[int, Any]:
+            with urllib.request.urlopen(f"http://127.0.0.1:{ports[next(turn) % 2]}{path}", timeout=5) as reply:
+                return 200, json.load(reply)
+
+        with listening(forward) as proxy:
+            serving = site.status()["serving"]
+            site.declare(safety=2)
+            declared = site.folder / "rollcast.yaml"
+            text = declared.read_text("utf-8")
+            declared.write_text(text.replace(f"http://127.0.0.1:{site.port}", proxy), "utf-8")
+            refused = site.rollcast("apply", "--auto-approve", **QUICK)
+            assert refused.returncode == 1, refused.stdout
+            assert f"Several replicas answer at {proxy}" in refused.stderr
+            assert "List the address of each replica" in refused.stderr
+            assert site.status()["serving"] == serving, "nothing was changed"
+        Fleet([f"http://127.0.0.1:{port}" for port in ports]).refuse_proxies()
 
 
 def _instances(site: Site, reference: str) -> bool:

@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.stacks.site import ROLLCAST
+from tests.stacks.test_fleet import listening
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -53,6 +55,7 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.target = "{}"
         for version in ("1", "2", "3"):
             (folder / "m").mkdir(exist_ok=True)
             (folder / "m" / version).write_text(f"prompt {version}\n", "utf-8")
@@ -61,7 +64,9 @@ class Project:
         assert self.run("apply", "--auto-approve", "--no-forecast")[0] == 0
 
     def declare(self, version: int) -> None:
-        (self.folder / "rollcast.yaml").write_text(DECLARATION.replace("artifact: p@1", f"artifact: p@{version}"))
+        text = DECLARATION.replace("artifact: p@1", f"artifact: p@{version}")
+        text = text.replace("development: true", f"development: true, target: {self.target}")
+        (self.folder / "rollcast.yaml").write_text(text, "utf-8")
 
     def run(self, *words: str) -> tuple[int, str]:
         """A command: its exit code and all that it said."""
@@ -127,6 +132,25 @@ def test_a_reverted_release_is_led_back_and_another_one_takes_the_place_of_the_o
     code, said = project.run(*ONCE)
     assert code == 5, said
     assert project.shares() == {"p@3": 50.0, "p@1": 50.0}
+
+
+@pytest.mark.parametrize(("said", "judged"), [
+    (None, False), ({"replica": "a"}, False), ({"replica": "a", "finished": {}}, True),
+])  # fmt: skip
+def test_status_says_where_completeness_of_telemetry_is_not_judged(
+    project: Project, said: dict[str, Any] | None, judged: bool
+) -> None:
+    with ExitStack() as stack:
+        if said is not None:
+            address = stack.enter_context(listening(lambda path: (200, said)))
+            project.target = f"{{endpoint: '{address}'}}"
+        project.declare(2)
+        code, text = project.run(*ONCE)
+        assert code == 5, text
+        notes = json.dumps(project.read("status")["notes"])
+        assert ("whether telemetry is complete is not judged" in notes) is not judged, notes
+        assert project.run("abort")[0] == 4
+        assert "is not judged" not in json.dumps(project.read("status")["notes"])
 
 
 def test_a_release_that_was_rolled_back_is_not_tried_again_until_a_person_says_so(project: Project) -> None:

@@ -20,6 +20,10 @@ from rollcast.stacks.rollout.start import ledger_of
 from rollcast.stacks.state.live import REMEDY, LiveReading, moved, read, target_at
 
 FORMAT_VERSION = "1.0"
+UNCOUNTED = (
+    "whether telemetry is complete is not judged: that takes telemetry of single requests, and every address of the "
+    "target's 'endpoint' to say how many requests it 'finished' on each release"
+)
 
 
 def status(project: Project) -> dict[str, Any]:
@@ -102,6 +106,8 @@ def _under_way(
         notes.extend(f"drift: {text}" for text in moved(live.state, plan.state_at(index)))
     if holder is None or holder[0].is_gone or holder[1] <= 0:
         notes.append("no process is at work on the rollout; 'rollcast apply --resume' goes on with it")
+    if position is not None and position.rollback_from is None and position.evidence and not checkpoint.counters:
+        notes.append(UNCOUNTED)
     verdict = checkpoint.verdict if checkpoint.verdict and checkpoint.verdict["milestone"] == index else None
     body = {
         **about,
