@@ -52,6 +52,7 @@ def apply(
     if resume and (plan is not None or supersede):
         raise StackError("--resume goes on with the plan under way. Leave out the plan and --supersede, or --resume.")
     approved = read_plan(plan, approved=True) if plan is not None else None
+    applying.refuse_foreign(project)
     if resume:
         _note_declared(project)
         with event_reader(format_) as emit:

@@ -25,6 +25,7 @@ def destroy(
     from rollcast.stacks.rollout import start as applying
 
     project = project_of(context)
+    applying.refuse_foreign(project)
     applying.refuse_second(rollouts.under_way(applying.ledger_of(project)))
     made = removal_of(project)
     if format_ == "text":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from rollcast.cli import files, terminal
-from rollcast.cli.inputs.options import project_of
+from rollcast.cli.inputs.options import note_others, project_of
 from rollcast.cli.terminal import clean, paint
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ def history(context: typer.Context, format_: FormatOption = "text") -> None:
     from rollcast.stacks.ledger.history import history as read_history
     from rollcast.stacks.rollout.start import ledger_of
 
-    found = read_history(ledger_of(project_of(context)))
+    project = project_of(context)
+    note_others(project)
+    found = read_history(ledger_of(project))
     if format_ == "json":
         terminal.out_json(found)
         return
@@ -81,6 +83,7 @@ def audit(
     if sum(value is not None for value in (at, request, between)) != 1:
         raise StackError("Ask for one thing: --at TIME, --request ID, or --between A B.")
     project = project_of(context)
+    note_others(project)
     reading = Audit(ledger_of(project))
     if at is not None:
         found = reading.at(_seconds(at))

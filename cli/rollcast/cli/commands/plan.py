@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from rollcast.cli import terminal
-from rollcast.cli.inputs.options import FromOption, project_of
+from rollcast.cli.inputs.options import FromOption, note_others, project_of
 
 if TYPE_CHECKING:
     from rollcast.planner.plan.models import Plan
@@ -45,6 +45,8 @@ def plan(
     if refresh_only:
         _drift(project_of(context), format_, detailed_exitcode)
         return
+    if saved is None:
+        note_others(project_of(context))
     found = Planned(read_plan(saved), ()) if saved is not None else plan_of(project_of(context), from_)
     made, drift = found.plan, found.drift
     if out is not None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rollcast.cli import terminal
+
 if TYPE_CHECKING:
     from rollcast.stacks.project import Project
 
@@ -39,6 +41,21 @@ def options_of(context: typer.Context) -> Options:
     found = context.find_object(Options)
     assert found is not None
     return found
+
+
+def note_others(project: Project) -> None:
+    """Says where to go when another ledger holds the project's pipelines: this one knows nothing of it."""
+    from contextlib import suppress
+
+    from rollcast.stacks.base.errors import StackError
+    from rollcast.stacks.rollout.drift import lineage_of
+    from rollcast.stacks.state.live import target_at
+    from rollcast.stacks.state.ownership import others_of
+
+    with suppress(StackError):  # the ledger is read all the same where the target can't be
+        target = target_at(project.folder, project.environment)
+        for text in others_of(target, {*project.declaration.each_pipeline()}, lineage_of(project)):
+            terminal.note(terminal.clean(text))
 
 
 def project_of(context: typer.Context) -> Project:

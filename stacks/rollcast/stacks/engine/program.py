@@ -161,6 +161,8 @@ class _Builder:
             "slot": slot,
             "release": release,
             "document": digest_of(document),
+            "owner": self.goal.owner,
+            "pipeline": self.goal.releases[release].pipeline,
             "documents": canonical({digest_of(document): canonical(document)}),
             "recipe": canonical(self._recipe(version.reference, release)),
             "timeout_s": float(BUILD_TIMEOUT_S),

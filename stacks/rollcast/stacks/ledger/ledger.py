@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -75,6 +76,14 @@ class Ledger:
             raise LedgerError(
                 f"The ledger can't be read ({_first_line(error)}). Make the database reachable, then try again."
             ) from None
+
+    @property
+    def place(self) -> str:
+        """Where it is, as a person may be told: without a password or a query, which may hold one."""
+        url = self._engine.url
+        if url.get_backend_name() == "sqlite":
+            return f"{Path(url.database).resolve() if url.database else 'in memory'} on {socket.gethostname()}"
+        return url.set(query={}).render_as_string()  # hides the password
 
     # ---- records and documents ----------------------------------------------------------------
 

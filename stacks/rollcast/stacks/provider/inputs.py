@@ -61,6 +61,8 @@ class InstanceInputs(Inputs):
     slot: str = Field(min_length=1)
     release: str = Field(min_length=1)
     document: str = Field(pattern=_DIGEST, description="digest of the release's full definition")
+    owner: str = Field("", description="lineage of the ledger that it belongs to")
+    pipeline: str = Field("", description="the pipeline that it was made for")
     documents: JsonText = Field("{}", description="definitions to store: digest -> canonical JSON")
     recipe: JsonText = Field(description="artifact definitions and digests: all that the content is made from")
 

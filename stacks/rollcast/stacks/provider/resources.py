@@ -57,7 +57,7 @@ class InstanceResource:
 
     def is_current(self, inputs: Plain, old: Plain, context: Context) -> bool:
         wanted = InstanceInputs.model_validate(inputs)
-        return context.target(wanted.target).placed().get(wanted.folder) == _placed(wanted)
+        return is_placed(context.target(wanted.target).placed().get(wanted.folder), _placed(wanted))
 
     def make(self, inputs: Plain, context: Context) -> Plain:
         from rollcast.stacks.registries.artifacts import materialize
@@ -66,7 +66,7 @@ class InstanceResource:
         target = context.target(wanted.target)
         for digest, body in json.loads(wanted.documents).items():
             target.put_document(context.fence, digest, body)
-        if target.placed().get(wanted.folder) != _placed(wanted):
+        if not is_placed(target.placed().get(wanted.folder), _placed(wanted)):
             recipe = json.loads(wanted.recipe)
             content = materialize(
                 wanted.reference, recipe["definitions"], recipe["digests"], context.root,
@@ -77,14 +77,22 @@ class InstanceResource:
 
     def remove(self, state: Plain, context: Context) -> None:
         target = TargetInputs.model_validate(state["target"])
-        context.target(target).remove_instance(context.fence, state["folder"])
+        context.target(target).remove_instance(context.fence, state["folder"], state.get("owner", ""))
 
     def read(self, state: Plain, context: Context) -> Plain | None:
         target = TargetInputs.model_validate(state["target"])
         found = context.target(target).placed().get(state["folder"])
         if found is None:
             return None
-        return {**state, **found.model_dump(include={"digest", "release", "slot", "document"})}
+        return {**state, **found.model_dump(exclude={"folder"})}
+
+
+def is_placed(found: Placed | None, wanted: Placed) -> bool:
+    """Whether an instance is what is wanted. One that says no owner was made by an older version, and stays."""
+    if found is None or (found.owner and wanted.owner):
+        return found == wanted
+    unmarked = {"owner": "", "pipeline": ""}
+    return found.model_copy(update=unmarked) == wanted.model_copy(update=unmarked)
 
 
 def _placed(inputs: InstanceInputs) -> Placed:
@@ -94,6 +102,8 @@ def _placed(inputs: InstanceInputs) -> Placed:
         release=inputs.release,
         slot=inputs.slot,
         document=inputs.document,
+        owner=inputs.owner,
+        pipeline=inputs.pipeline,
     )
 
 

@@ -10,6 +10,7 @@ import contextlib
 import getpass
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import FrameType
@@ -33,6 +34,8 @@ from rollcast.stacks.rollout.evidence import RequestCounts
 from rollcast.stacks.rollout.milestones import MilestoneRunner
 from rollcast.stacks.rollout.restore import put_back
 from rollcast.stacks.state.live import read, target_at
+from rollcast.stacks.state.ownership import refuse_others
+from rollcast.stacks.targets import Holding
 from rollcast.stacks.targets.fleet import Fleet
 from rollcast.stacks.telemetry.guarded import Guarded
 
@@ -78,7 +81,8 @@ def start(
     with holding(ledger, take_over=True, above=target.newest()) as held:
         refuse_second(under_way(ledger))
         found = baseline_of(project)
-        _refuse_taken(ledger, found)
+        made = {op.instance for op in plan.operations if op.kind == "provision" and op.instance}
+        refuse_others(target, project.declaration.each_pipeline(), ledger.lineage(), made)
         refuse_stale(project, plan, found, own=declared is None)
         if not plan.empty:
             _open_once(project, plan, telemetry=not (rollback or blind))
@@ -107,6 +111,7 @@ def start(
 def resume(project: Project, emit: Emit, *, once: bool = False, order: Mapping[str, Any] | None = None) -> Ended:
     """Goes on with the rollout under way, after an order where one is given. Raises as `start` does."""
     ledger = ledger_of(project)
+    refuse_foreign(project)
     if under_way(ledger) is None:
         raise StackError("No rollout is under way, so there is nothing to go on with. Run 'rollcast apply'.")
     with holding(ledger, take_over=True) as held:
@@ -126,6 +131,7 @@ def _drive(
 ) -> Ended:
     world = _world(project, held)
     held.on_second.append(world.end)
+    _tell_others(project, context, ledger, held.lease)
     if recover:
         world.recover()
     source = Guarded(project.environment.telemetry, project.folder)
@@ -133,16 +139,19 @@ def _drive(
     return Driver(context, ledger, held.lease, steps, source, emit, held.stopping).run(once)
 
 
-def _refuse_taken(ledger: Ledger, found: LiveBaseline) -> None:
-    """A pipeline's flag has one owner: what another project, or another ledger of this one, put there is not taken."""
-    mine = ledger.lineage()
-    taken = sorted(name for name, owner in found.live.owners.items() if owner and owner != mine)
-    if taken:
-        raise StackError(
-            f"Pipeline '{taken[0]}' is served at this target by another project, or by another ledger of this one "
-            f"(lineage {found.live.owners[taken[0]][:12]}): nothing of it was changed. Apply with that ledger "
-            "(ROLLCAST_LEDGER_URL), or give this pipeline another name or another target."
-        )
+def refuse_foreign(project: Project) -> None:
+    """Raises StackError, which says where to go, where another owner holds the project's pipelines at its target."""
+    target = target_at(project.folder, project.environment)
+    refuse_others(target, project.declaration.each_pipeline(), lineage_of(project))
+
+
+def _tell_others(project: Project, context: RolloutContext, ledger: Ledger, lease: Lease) -> None:
+    """Says at the target which ledger and driver hold it, for whoever meets it with another ledger."""
+    holding = Holding(
+        lineage=context.owner, ledger=ledger.place, driver=str(lease.holder), rollout=context.id, since_s=time.time()
+    )
+    pipelines = sorted({line.pipeline for line in context.lines.values()})
+    target_at(project.folder, context.plan.settings).put_holding(lease.token, pipelines, holding)
 
 
 def _open_once(project: Project, plan: Plan, telemetry: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from rollcast.planner.base.wording import some_of
 from rollcast.planner.plan.models import Plan, Serving
 from rollcast.planner.releases.releases import Release
 from rollcast.planner.rollout.state_machine import Position
@@ -15,9 +16,11 @@ from rollcast.stacks.ledger.rejections import rejected_of
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, load
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.checkpoint import Checkpoint
+from rollcast.stacks.rollout.drift import lineage_of
 from rollcast.stacks.rollout.evidence import RequestCounts
 from rollcast.stacks.rollout.start import ledger_of
 from rollcast.stacks.state.live import REMEDY, LiveReading, moved, read, target_at
+from rollcast.stacks.state.ownership import others_of
 
 FORMAT_VERSION = "1.0"
 UNCOUNTED = (
@@ -33,6 +36,9 @@ def status(project: Project) -> dict[str, Any]:
     pipelines = list(project.declaration.each_pipeline())
     live = read(target, pipelines, edited="left out")
     notes.extend(f"drift: {text}. {REMEDY}" for text in live.edits.values())
+    notes.extend(others_of(target, pipelines, lineage_of(project)))
+    if live.others:
+        notes.append(f"other projects serve {some_of(list(live.others), 6)} at this target; none of it is touched")
     ledger = ledger_of(project)
     rollout, tally, asked = _rollout(ledger, live, notes)
     if (rollout is None or rollout["outcome"]) and (rejected := rejected_of(ledger, project)):

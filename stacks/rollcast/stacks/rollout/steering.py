@@ -39,6 +39,7 @@ def give(project: Project, order: Order, *, full: bool = False, reason: str = ""
     ledger = ledger_of(project)
     started = under_way(ledger)
     if started is None:
+        applying.refuse_foreign(project)
         raise StackError(f"No rollout is under way, so there is nothing to {order}. See 'rollcast status'.")
     if order == "promote" and full and not reason:
         _refuse_unreasoned(Checkpoint.of(ledger.position(started.rollout)).verdict)
@@ -125,6 +126,7 @@ class RollbackPlan:
 
 def plan_rollback(project: Project, to: str | None) -> RollbackPlan:
     """The way from what is live to an earlier release, without gates to wait for. Raises StackError."""
+    applying.refuse_foreign(project)
     ledger = ledger_of(project)
     found = baseline_of(project)
     live = found.state

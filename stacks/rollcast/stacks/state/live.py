@@ -23,7 +23,6 @@ from rollcast.stacks.targets import Placed, Target, target_of
 from rollcast.stacks.targets.definitions import (
     CONTENT,
     LINES,
-    OWNER,
     RELEASES,
     SERVING,
     compiled,
@@ -40,8 +39,8 @@ class LiveReading:
     """What serves and exists, with what is needed to write a flag again.
 
     `flags` holds those that are as rollcast wrote them; `edits` says by pipeline what of the others is not, and
-    `foreign` names those of them that tell nothing of rollcast. `owners` says by pipeline which ledger's lineage wrote
-    its flag, where the flag says it; `others` are the pipelines of other projects that the target serves.
+    `foreign` names those of them that tell nothing of rollcast; `others` are the pipelines of other projects that the
+    target serves.
     """
 
     state: LiveState
@@ -51,7 +50,6 @@ class LiveReading:
     audiences: Mapping[str, Mapping[str, Any]]
     edits: Mapping[str, str]
     foreign: tuple[str, ...]
-    owners: Mapping[str, str] = field(default_factory=dict)
     others: tuple[str, ...] = ()
 
     @property
@@ -96,10 +94,9 @@ def read(target: Target, pipelines: Iterable[str], edited: Edited = "refused") -
     )
     whole = {name: flag for name, flag in flags.items() if not edits[name]}
     edits = {name: text for name, text in edits.items() if text}
-    owners = {name: str((flag.get("metadata") or {}).get(OWNER) or "") for name, flag in flags.items()}
     others = [key.removeprefix(flag_key("")) for key in sorted(there) if key.startswith(flag_key(""))]
     return LiveReading(
-        state, whole, placed, found.lines, found.audiences, edits, tuple(foreign), owners,
+        state, whole, placed, found.lines, found.audiences, edits, tuple(foreign),
         tuple(name for name in others if name not in pipelines),
     )  # fmt: skip
 
@@ -108,6 +105,8 @@ def _own(target: Target, placed: Mapping[str, Placed], found: _Found, pipelines:
     """The instances that were made for a release of these pipelines, and those that say nothing of a release."""
     kept = {}
     for folder, item in placed.items():
+        if item.pipeline and item.pipeline not in pipelines:
+            continue
         release = found.releases.get(item.release) if item.release else None
         if item.release and release is None:
             release = _release(target, item.release, item.document)

@@ -6,7 +6,7 @@ wakes up later can't undo what its successor did, whatever it believes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +19,10 @@ KINDS = {"flagd": "rollcast.stacks.targets.flagd:FlagdTarget"}
 
 
 class Placed(BaseModel):
-    """An instance that exists: what it holds, and the release and slot that it was provisioned for."""
+    """An instance that exists: what it holds, and the release and slot that it was provisioned for.
+
+    `owner` is the lineage of the ledger that made it, for `pipeline`; empty where an older version made it.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
     folder: str
@@ -27,6 +30,22 @@ class Placed(BaseModel):
     release: str = ""
     slot: str = ""
     document: str = ""
+    owner: str = ""
+    pipeline: str = ""
+
+
+class Holding(BaseModel):
+    """Which ledger a pipeline of a target is kept in, and who drove its last rollout: where others have to go.
+
+    `ledger` says where it is, without a secret; `since_s` is when the driver began, in seconds since 1970.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    lineage: str
+    ledger: str
+    driver: str
+    rollout: str
+    since_s: float
 
 
 class Target(Protocol):
@@ -51,10 +70,19 @@ class Target(Protocol):
         """The instances that exist, by folder."""
 
     def put_instance(self, fence: int, placed: Placed, content: Path) -> None:
-        """Makes an instance from a folder's content, whole or not at all. Raises FenceError, StackError."""
+        """Makes an instance from a folder's content, whole or not at all, in the place of none but its owner's.
 
-    def remove_instance(self, fence: int, folder: str) -> None:
-        """Takes an instance away. Nothing happens when it is absent. Raises FenceError, StackError."""
+        Raises FenceError, StackError.
+        """
+
+    def remove_instance(self, fence: int, folder: str, owner: str = "") -> None:
+        """Takes an instance away, where there is one of this owner. Raises FenceError, StackError."""
+
+    def holdings(self) -> dict[str, Holding]:
+        """By pipeline, which ledger it is kept in, as far as drivers have said so."""
+
+    def put_holding(self, fence: int, pipelines: Collection[str], holding: Holding) -> None:
+        """Says for these pipelines which ledger they are kept in. Raises FenceError, StackError."""
 
     def document(self, digest: str) -> Any:
         """A stored definition. Raises StackError when it is absent or not what its digest says."""

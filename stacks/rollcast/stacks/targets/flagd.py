@@ -11,13 +11,13 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from rollcast.stacks.base import atomic_files
 from rollcast.stacks.base.errors import FenceError, StackError
-from rollcast.stacks.targets import Placed
+from rollcast.stacks.targets import Holding, Placed
 
 _DEEPEST = 3  # pipeline / slot / instance
 _MANIFEST = "manifest.json"
@@ -31,6 +31,7 @@ class FlagdTarget:
         self.instances = root / str(settings["instances"])
         self._documents = self.definition.parent / "releases"
         self._fence = self.definition.parent / ".rollcast-fence"
+        self._holdings = self.definition.parent / ".rollcast-holdings.json"
 
     # ---- fence --------------------------------------------------------------------------------
 
@@ -102,14 +103,25 @@ class FlagdTarget:
         found = {}
         for manifest in self._manifests(self.instances, 0):
             folder = manifest.parent.relative_to(self.instances).as_posix()
-            try:
-                data = json.loads(manifest.read_text("utf-8"))
-                found[folder] = Placed(folder=folder, digest=data["digest"], **data.get("provisioned", {}))
-            except FileNotFoundError:
-                continue
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise StackError(f"{manifest} can't be read ({error}). Remove its folder and apply again.") from None
+            item = self._placed_at(folder)
+            if item is not None:
+                found[folder] = item
         return dict(sorted(found.items()))
+
+    def _placed_at(self, folder: str) -> Placed | None:
+        manifest = self.instances / folder / _MANIFEST
+        try:
+            data = json.loads(manifest.read_text("utf-8"))
+            return Placed(folder=folder, digest=data["digest"], **data.get("provisioned", {}))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StackError(f"{manifest} can't be read ({error}). Remove its folder and apply again.") from None
+
+    def _others(self, folder: str, owner: str) -> Placed | None:
+        """The instance in this place, where it says that it is another owner's."""
+        found = self._placed_at(folder)
+        return found if found is not None and owner and found.owner and found.owner != owner else None
 
     def _manifests(self, folder: Path, depth: int) -> Iterator[Path]:
         if depth > _DEEPEST or not folder.is_dir():
@@ -139,10 +151,17 @@ class FlagdTarget:
             shutil.rmtree(staged, ignore_errors=True)
             shutil.copytree(content, staged)
             manifest = json.loads((content / _MANIFEST).read_text("utf-8"))
-            manifest["provisioned"] = placed.model_dump(include={"release", "slot", "document"})
+            manifest["provisioned"] = placed.model_dump(exclude={"folder", "digest"}, exclude_defaults=True)
             (staged / _MANIFEST).write_text(json.dumps(manifest, sort_keys=True) + "\n", "utf-8")
             staged.chmod(0o755)
             with self._fenced(fence):
+                other = self._others(placed.folder, placed.owner)
+                if other is not None:
+                    raise StackError(
+                        f"Instance {placed.folder} is that of another owner (pipeline '{other.pipeline}', lineage "
+                        f"{other.owner[:12]}) and stays as it is. Give the component or the pipeline another name, "
+                        "or choose another target."
+                    )
                 atomic_files.place(staged, folder)
         except (OSError, shutil.Error) as error:
             raise StackError(
@@ -175,9 +194,11 @@ class FlagdTarget:
             for staged in folder.glob(f"{atomic_files.STAGING}*"):
                 staged.unlink(missing_ok=True)  # files are only written under the lock that is held here
 
-    def remove_instance(self, fence: int, folder: str) -> None:
+    def remove_instance(self, fence: int, folder: str, owner: str = "") -> None:
         place = self._folder(folder)
         with self._fenced(fence):
+            if self._others(folder, owner) is not None:
+                return
             atomic_files.remove(place, self._staging(fence, folder))
             self._prune(place.parent)
 
@@ -188,6 +209,21 @@ class FlagdTarget:
             except OSError:
                 return
             folder = folder.parent
+
+    # ---- who holds what -----------------------------------------------------------------------
+
+    def holdings(self) -> dict[str, Holding]:
+        try:
+            data = json.loads(self._holdings.read_text("utf-8"))
+            return {str(name): Holding.model_validate(item) for name, item in data.items()}
+        except (OSError, ValueError, AttributeError):
+            return {}  # it only says where to go; the marks of flags and instances say whose they are
+
+    def put_holding(self, fence: int, pipelines: Collection[str], holding: Holding) -> None:
+        with self._fenced(fence):
+            said = {**self.holdings(), **dict.fromkeys(pipelines, holding)}
+            body = {name: item.model_dump(mode="json") for name, item in sorted(said.items())}
+            atomic_files.write(self._holdings, json.dumps(body, indent=1, ensure_ascii=False) + "\n")
 
     # ---- definitions --------------------------------------------------------------------------
 

@@ -1,0 +1,118 @@
+"""Whose a target's instances and flags are: no order of two owners' writes changes what the other put there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollcast.planner.releases.releases import digest_of
+from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.ledger.ledger import open_ledger
+from rollcast.stacks.provider.resources import is_placed
+from rollcast.stacks.state.ownership import others_of, refuse_others
+from rollcast.stacks.targets import Holding, Placed
+from rollcast.stacks.targets.definitions import OWNER
+from rollcast.stacks.targets.flagd import FlagdTarget
+
+SETTINGS = {"definition": "flags.json", "instances": "instances"}
+OWNERS = ("sha256:one", "sha256:two")
+writes = st.lists(st.tuples(st.sampled_from(["put", "remove"]), st.sampled_from(OWNERS), st.integers(0, 2)), max_size=8)
+
+
+def _target(root: Path) -> FlagdTarget:
+    return FlagdTarget(root, SETTINGS)
+
+
+def _placed(folder: str, owner: str) -> Placed:
+    return Placed(
+        folder=folder, digest=digest_of("content"), release="rel-1", slot="s", owner=owner,
+        pipeline=f"of {owner}" if owner else "",
+    )  # fmt: skip
+
+
+def _put(target: FlagdTarget, root: Path, folder: str, owner: str) -> None:
+    content = root / "content"
+    content.mkdir(exist_ok=True)
+    (content / "manifest.json").write_text(json.dumps({"digest": digest_of("content")}))
+    target.put_instance(1, _placed(folder, owner), content)
+
+
+@given(writes)
+def test_what_an_owner_put_there_goes_by_its_own_hand_alone(steps: list[tuple[str, str, int]]) -> None:
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        target, there = _target(root), dict[str, str]()
+        for what, owner, number in steps:
+            name = f"=/slot/{number}"
+            if what == "remove":
+                target.remove_instance(1, name, owner)
+                if there.get(name) == owner:
+                    del there[name]
+            elif there.get(name, owner) == owner:
+                _put(target, root, name, owner)
+                there[name] = owner
+            else:
+                with pytest.raises(StackError, match="another owner"):
+                    _put(target, root, name, owner)
+            assert {name: item.owner for name, item in target.placed().items()} == there
+
+
+def test_an_instance_without_a_mark_stays_its_pipelines(tmp_path: Path) -> None:
+    target = _target(tmp_path)
+    _put(target, tmp_path, "p/slot/one", "")
+    assert is_placed(target.placed()["p/slot/one"], _placed("p/slot/one", OWNERS[0])), (
+        "nothing is made again for a mark"
+    )
+    assert others_of(target, {"p"}, OWNERS[0], {"p/slot/one"}) == []
+    target.remove_instance(1, "p/slot/one", OWNERS[0])
+    assert target.placed() == {}
+
+
+def test_two_owners_of_one_name_are_told_apart_before_anything_is_made(tmp_path: Path) -> None:
+    target = _target(tmp_path)
+    _put(target, tmp_path, "=/index/once", OWNERS[0])
+    with pytest.raises(StackError, match=r"Instance =/index/once .* another owner: pipeline 'of sha256:one'"):
+        refuse_others(target, ["p"], OWNERS[1], {"=/index/once"})
+    refuse_others(target, ["p"], OWNERS[0], {"=/index/once"})
+    refuse_others(target, ["p"], OWNERS[1], {"=/index/another"})
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_who_meets_another_ledger_is_told_where_to_go(tmp_path: Path, said: bool) -> None:
+    target = _target(tmp_path)
+    flag: dict[str, Any] = {"variants": {}, "metadata": {OWNER: OWNERS[0]}}
+    target.put_flag(1, "rollcast-p", flag)
+    if said:
+        holding = Holding(
+            lineage=OWNERS[0], ledger="/a/ledger.db on host", driver="process 7 of ana on host", rollout="ro-1",
+            since_s=0.0,
+        )  # fmt: skip
+        target.put_holding(1, ["p"], holding)
+    (told,) = others_of(target, {"p"}, OWNERS[1])
+    assert "Pipeline 'p' is served at this target by another project" in told
+    assert "ROLLCAST_LEDGER_URL" in told
+    assert ("/a/ledger.db on host" in told and "process 7 of ana" in told and "1970-01-01" in told) == said
+    assert others_of(target, {"p"}, OWNERS[0]) == []
+
+
+def test_who_holds_a_target_is_no_reason_to_stop_where_it_can_not_be_read(tmp_path: Path) -> None:
+    target = _target(tmp_path)
+    for text in ("{", "[]", '{"p": 7}'):
+        (tmp_path / ".rollcast-holdings.json").write_text(text)
+        assert target.holdings() == {}
+
+
+def test_where_a_ledger_is_holds_no_secret(tmp_path: Path) -> None:
+    assert str(tmp_path / ".rollcast" / "ledger.db") in open_ledger(tmp_path, "p/e").place
+    from sqlalchemy import create_engine
+
+    from rollcast.stacks.ledger.ledger import Ledger
+
+    engine = create_engine("postgresql+psycopg://ana:hunter2@db.example/rollcast?options=hunter3")
+    assert Ledger(engine, "p/e").place == "postgresql+psycopg://ana:***@db.example/rollcast"
