@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcast.planner.releases.releases import digest_of
-from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.base.errors import FenceError, StackError
 from rollcast.stacks.ledger.ledger import open_ledger
 from rollcast.stacks.provider.resources import is_placed
 from rollcast.stacks.state.ownership import others_of, refuse_others
@@ -99,6 +99,37 @@ def test_who_meets_another_ledger_is_told_where_to_go(tmp_path: Path, said: bool
     assert "ROLLCAST_LEDGER_URL" in told
     assert ("/a/ledger.db on host" in told and "process 7 of ana" in told and "1970-01-01" in told) == said
     assert others_of(target, {"p"}, OWNERS[0]) == []
+
+
+claims = st.lists(st.tuples(st.sampled_from(["a/dev", "b/dev"]), st.integers(1, 4)), max_size=10)
+
+
+@given(st.integers(0, 3), claims)
+def test_tokens_are_compared_within_a_scope_and_never_across(legacy: int, claimed: list[tuple[str, int]]) -> None:
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        if legacy:
+            _target(root).claim(legacy)
+        newest: dict[str, int] = {}
+        for scope, token in claimed:
+            target = FlagdTarget(root, SETTINGS, scope)
+            assert target.newest() == max(legacy, newest.get(scope, 0))
+            if token < target.newest():
+                with pytest.raises(FenceError, match=f"fencing token {token}"):
+                    target.put_flag(token, f"of {scope}", {"token": token})
+            else:
+                target.put_flag(token, f"of {scope}", {"token": token})
+                newest[scope] = token
+        assert _target(root).flags() == {f"of {scope}": {"token": token} for scope, token in newest.items()}
+
+
+def test_a_project_sweeps_up_after_itself_alone(tmp_path: Path) -> None:
+    mine, other = (FlagdTarget(tmp_path, SETTINGS, scope) for scope in ("a/dev", "b/dev"))
+    for target in (mine, other):
+        target._staging(1, "p/s/i").mkdir(parents=True)
+    mine.claim(5)
+    assert not mine._staging(1, "p/s/i").exists()
+    assert other._staging(1, "p/s/i").exists(), "it may be at work"
 
 
 def test_who_holds_a_target_is_no_reason_to_stop_where_it_can_not_be_read(tmp_path: Path) -> None:

@@ -183,6 +183,7 @@ class EngineStack:
             "PULUMI_HOME": os.environ.get("PULUMI_HOME") or str(self._folder / "home"),
             "ROLLCAST_ROOT": str(self._root),
             "ROLLCAST_FENCE": str(self._fence),
+            "ROLLCAST_SCOPE": f"{self._project}/{self._name}",
             _MARK: self._mark(),
             "ROLLCAST_DRIVER": str(os.getpid()),
         }

@@ -174,7 +174,7 @@ class Ledger:
             now = _now(connection)
             if row is not None and row.held:
                 self._may_take(Holder.of(json.loads(row.holder)), row.expires_s - now, take_over)
-            token = row.token + 1 if row else above + 1
+            token = max(row.token if row else 0, above) + 1
             values = {"token": token, "holder": canonical(holder.to_json()), "expires_s": now + ttl_s, "held": True}
             if row is None:
                 connection.execute(insert(LEASES).values(scope=self.scope, **values))

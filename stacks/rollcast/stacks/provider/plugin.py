@@ -2,7 +2,7 @@
 
 It ends with its engine: when the parent process is gone, so is the provider, at once and whatever it was doing. Each
 write is whole or absent, so nothing is left half done. The fencing token and the project folder come in the
-environment (ROLLCAST_FENCE, ROLLCAST_ROOT), set by the driver that holds the lease.
+environment (ROLLCAST_FENCE, ROLLCAST_SCOPE, ROLLCAST_ROOT), set by the driver that holds the lease.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _CHANNEL = [("grpc.max_receive_message_length", 400 * 1024 * 1024)]
 class RollcastProvider(api.Provider):
     """Pulumi's requests, answered by `RESOURCES`."""
 
-    def __init__(self, engine: str, root: Path, fence: int) -> None:
+    def __init__(self, engine: str, root: Path, fence: int, scope: str = "") -> None:
         self._engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(engine))
-        self._root, self._fence = root, fence
+        self._root, self._fence, self._scope = root, fence, scope
         self._cancelled = threading.Event()
 
     def _context(self, urn: str) -> Context:
@@ -50,7 +50,7 @@ class RollcastProvider(api.Provider):
             with contextlib.suppress(grpc.RpcError):  # nobody hears it; the work goes on
                 self._engine.Log(request, timeout=5)
 
-        return Context(self._root, self._fence, progress, self._cancelled.is_set)
+        return Context(self._root, self._fence, progress, self._cancelled.is_set, self._scope)
 
     async def check(self, request: api.CheckRequest) -> api.CheckResponse:
         try:
@@ -164,7 +164,9 @@ def _end_with(parent: int) -> None:
 async def _serve(engine: str) -> None:
     root, fence = Path(os.environ.get("ROLLCAST_ROOT", ".")), int(os.environ.get("ROLLCAST_FENCE", "0"))
     server = grpc.aio.server(options=_CHANNEL)
-    servicer = _Servicer([], VERSION, RollcastProvider(engine, root, fence), engine)
+    servicer = _Servicer(
+        [], VERSION, RollcastProvider(engine, root, fence, os.environ.get("ROLLCAST_SCOPE", "")), engine
+    )
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

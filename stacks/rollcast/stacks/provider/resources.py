@@ -25,15 +25,16 @@ Plain = dict[str, Any]
 
 @dataclass(frozen=True)
 class Context:
-    """What an operation may use: the project folder, its fencing token, how to say and to notice things."""
+    """What an operation may use: the project folder, its fencing token with its scope, how to say and notice things."""
 
     root: Path
     fence: int
     progress: Callable[[str], None]
     stopped: Callable[[], bool]
+    scope: str = ""
 
     def target(self, inputs: TargetInputs) -> Target:
-        return target_of(inputs.kind, self.root, inputs.model_dump())
+        return target_of(inputs.kind, self.root, inputs.model_dump(), self.scope)
 
 
 class Resource(Protocol):

@@ -77,7 +77,7 @@ def start(
     """
     ledger = ledger_of(project)
     refuse_second(under_way(ledger))
-    target = target_at(project.folder, plan.settings)
+    target = target_at(project.folder, plan.settings, ledger.scope)
     with holding(ledger, take_over=True, above=target.newest()) as held:
         refuse_second(under_way(ledger))
         found = baseline_of(project)
@@ -120,7 +120,7 @@ def resume(project: Project, emit: Emit, *, once: bool = False, order: Mapping[s
             raise StackError("The rollout ended just now. See 'rollcast status'.")
         context = _where_things_are(project, load(ledger, started))
         _world(project, held).end_orphans()  # one that was stopped in a write would hold the target's lock
-        target_at(project.folder, context.plan.settings).claim(held.lease.token)
+        target_at(project.folder, context.plan.settings, ledger.scope).claim(held.lease.token)
         if order is not None:
             ledger.append("order", context.id, dict(order), held.lease)
         return _drive(project, context, ledger, held, emit, recover=True, once=once)
@@ -151,7 +151,7 @@ def _tell_others(project: Project, context: RolloutContext, ledger: Ledger, leas
         lineage=context.owner, ledger=ledger.place, driver=str(lease.holder), rollout=context.id, since_s=time.time()
     )
     pipelines = sorted({line.pipeline for line in context.lines.values()})
-    target_at(project.folder, context.plan.settings).put_holding(lease.token, pipelines, holding)
+    target_at(project.folder, context.plan.settings, ledger.scope).put_holding(lease.token, pipelines, holding)
 
 
 def _open_once(project: Project, plan: Plan, telemetry: bool) -> None:

@@ -61,9 +61,9 @@ class LiveReading:
         }
 
 
-def target_at(folder: Path, settings: Environment) -> Target:
-    """The target of an environment."""
-    return target_of(settings.target.kind, folder.resolve(), settings.target.model_dump())
+def target_at(folder: Path, settings: Environment, scope: str = "") -> Target:
+    """The target of an environment; `scope`: the ledger's, where it is to be written."""
+    return target_of(settings.target.kind, folder.resolve(), settings.target.model_dump(), scope)
 
 
 def read(target: Target, pipelines: Iterable[str], edited: Edited = "refused") -> LiveReading:

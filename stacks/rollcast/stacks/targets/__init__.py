@@ -1,7 +1,8 @@
 """Targets: where releases are put and read back from. One file for each kind, and one line in `KINDS`.
 
 A target refuses a write whose fencing token is older than one that it has seen. So a process that lost its lease and
-wakes up later can't undo what its successor did, whatever it believes.
+wakes up later can't undo what its successor did, whatever it believes. Tokens are those of one scope (a pipeline in an
+environment): projects that share a target do not stop each other.
 """
 
 from __future__ import annotations
@@ -91,11 +92,14 @@ class Target(Protocol):
         """Stores canonical JSON under its digest. Raises FenceError, StackError."""
 
 
-def target_of(kind: str, root: Path, settings: Mapping[str, Any]) -> Target:
-    """The target of a kind. `root` is the project folder that relative paths are below. Raises StackError."""
+def target_of(kind: str, root: Path, settings: Mapping[str, Any], scope: str = "") -> Target:
+    """The target of a kind. `root` is the project folder that relative paths are below. Raises StackError.
+
+    `scope`: the ledger's, where something is to be written. Fencing tokens are compared within it.
+    """
     place = KINDS.get(kind)
     if place is None:
         raise StackError(f"There is no target of kind '{kind}'. Known kinds: {', '.join(sorted(KINDS))}.")
     module, name = place.split(":")
-    made: Target = getattr(import_module(module), name)(root, settings)
+    made: Target = getattr(import_module(module), name)(root, settings, scope)
     return made

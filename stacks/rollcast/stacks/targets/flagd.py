@@ -26,11 +26,14 @@ _MANIFEST = "manifest.json"
 class FlagdTarget:
     """Flags in a definition file, instances in a folder."""
 
-    def __init__(self, root: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(self, root: Path, settings: Mapping[str, Any], scope: str = "") -> None:
+        """`scope`: whose tokens its writes carry. Several projects share a target, and each counts its own."""
         self.definition = root / str(settings["definition"])
         self.instances = root / str(settings["instances"])
         self._documents = self.definition.parent / "releases"
-        self._fence = self.definition.parent / ".rollcast-fence"
+        self._mark = f"{hashlib.sha256(scope.encode()).hexdigest()[:16]}-" if scope else ""
+        self._shared_fence = self.definition.parent / ".rollcast-fence"  # of versions that had one for all
+        self._fence = self.definition.parent / f".rollcast-fence-{self._mark[:-1]}" if scope else self._shared_fence
         self._holdings = self.definition.parent / ".rollcast-holdings.json"
 
     # ---- fence --------------------------------------------------------------------------------
@@ -43,7 +46,7 @@ class FlagdTarget:
     def _fenced(self, fence: int) -> Iterator[None]:
         """Holds the target's lock for one short write that is not late."""
         try:
-            with atomic_files.locked(self._fence.with_suffix(".lock")):
+            with atomic_files.locked(self._shared_fence.with_suffix(".lock")):
                 newest = self.newest()
                 if fence < newest:
                     raise FenceError(
@@ -60,12 +63,16 @@ class FlagdTarget:
             ) from None
 
     def newest(self) -> int:
+        return max(self._token(self._fence), self._token(self._shared_fence))
+
+    @staticmethod
+    def _token(file: Path) -> int:
         try:
-            return int(self._fence.read_text("utf-8"))
+            return int(file.read_text("utf-8"))
         except FileNotFoundError:
             return 0
         except ValueError:
-            raise StackError(f"{self._fence} holds no number. Remove it when no rollout is running.") from None
+            raise StackError(f"{file} holds no number. Remove it when no rollout is running.") from None
 
     # ---- flags --------------------------------------------------------------------------------
 
@@ -182,12 +189,15 @@ class FlagdTarget:
 
     def _staging(self, fence: int, name: str) -> Path:
         """Where a folder is made before it is whole, or goes to before it is deleted: one place for each instance."""
-        return self.instances / f"{atomic_files.STAGING}{fence}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        return (
+            self.instances
+            / f"{atomic_files.STAGING}{self._mark}{fence}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        )
 
     def _sweep(self, fence: int) -> None:
-        """Removes what processes with older tokens left half written."""
-        for left in self.instances.glob(f"{atomic_files.STAGING}*"):
-            token = left.name.removeprefix(atomic_files.STAGING).split("-")[0]
+        """Removes what processes with older tokens left half written; another scope's may be at work."""
+        for left in self.instances.glob(f"{atomic_files.STAGING}{self._mark}*"):
+            token = left.name.removeprefix(f"{atomic_files.STAGING}{self._mark}").split("-")[0]
             if token.isdigit() and int(token) < fence:
                 shutil.rmtree(left, ignore_errors=True)
         for folder in (self.definition.parent, self._documents):
