@@ -132,6 +132,12 @@ def test_a_project_sweeps_up_after_itself_alone(tmp_path: Path) -> None:
     assert other._staging(1, "p/s/i").exists(), "it may be at work"
 
 
+def test_a_claim_shows_whether_instances_can_be_made(tmp_path: Path) -> None:
+    (tmp_path / "instances").write_text("a file in its place")
+    with pytest.raises(StackError, match="instances can't be written"):
+        _target(tmp_path).claim(1)
+
+
 def test_who_holds_a_target_is_no_reason_to_stop_where_it_can_not_be_read(tmp_path: Path) -> None:
     target = _target(tmp_path)
     for text in ("{", "[]", '{"p": 7}'):

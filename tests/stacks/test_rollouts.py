@@ -15,7 +15,7 @@ import pytest
 from rollcast.cli.inputs.saved import sealed
 from tests.faults.surviving import assert_whole, meaning
 from tests.stacks.figures import ROLLBACKS_S
-from tests.stacks.site import EXAMPLE, PATIENT, ROLLOUT, Site
+from tests.stacks.site import EXAMPLE, PATIENT, ROLLOUT, Site, free_port
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -168,6 +168,20 @@ def test_evidence_that_never_comes_is_no_pass(site: Site) -> None:
     assert held.returncode == 5, held.stdout + held.stderr
     assert "no telemetry" in held.stdout
     assert {share["percent"] for share in site.status()["serving"]} == {50.0}
+
+
+def test_a_rollout_begins_only_where_its_data_plane_answers(site: Site) -> None:
+    before = len(json.loads(site.rollcast("history", "--format", "json").stdout)["rollouts"])
+    serving = site.status()["serving"]
+    site.declare(safety=2)
+    path = site.folder / "rollcast.yaml"
+    path.write_text(path.read_text().replace(f"127.0.0.1:{site.port}", f"127.0.0.1:{free_port()}"))
+    refused = site.rollcast("apply", "--auto-approve")
+    assert refused.returncode == 1, refused.stdout + refused.stderr
+    assert "doesn't answer /rollcast/inflight" in refused.stderr
+    assert "has not begun, and nothing was changed" in refused.stderr
+    assert len(json.loads(site.rollcast("history", "--format", "json").stdout)["rollouts"]) == before
+    assert site.status()["serving"] == serving
 
 
 def _telemetry(site: Site, settings: str) -> None:

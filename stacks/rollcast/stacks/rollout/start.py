@@ -35,9 +35,11 @@ from rollcast.stacks.rollout.milestones import MilestoneRunner
 from rollcast.stacks.rollout.restore import put_back
 from rollcast.stacks.state.live import read, target_at
 from rollcast.stacks.state.ownership import refuse_others
-from rollcast.stacks.targets import Holding
+from rollcast.stacks.targets import Holding, Target
 from rollcast.stacks.targets.fleet import Fleet
 from rollcast.stacks.telemetry.guarded import Guarded
+
+_ASKS = {"warm", "evaluate", "drain"}  # operations that can't do without the data plane's answer
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def start(
         refuse_others(target, project.declaration.each_pipeline(), ledger.lineage(), made)
         refuse_stale(project, plan, found, own=declared is None)
         if not plan.empty:
-            _open_once(project, plan, telemetry=not (rollback or blind))
+            _open_once(project, plan, target, held.lease, evidence=not (rollback or blind))
         if found.drift:
             target.claim(held.lease.token)
             world = _world(project, held)
@@ -154,22 +156,24 @@ def _tell_others(project: Project, context: RolloutContext, ledger: Ledger, leas
     target_at(project.folder, context.plan.settings, ledger.scope).put_holding(lease.token, pipelines, holding)
 
 
-def _open_once(project: Project, plan: Plan, telemetry: bool) -> None:
+def _open_once(project: Project, plan: Plan, target: Target, lease: Lease, evidence: bool) -> None:
     """Opens what the rollout will need before it begins. Raises StackError: nothing was changed.
 
-    Where nothing serves yet there may be no telemetry and no data plane to reach, so that only settings are looked at;
-    a rollback does without.
+    The target is written by its fencing token. Where nothing serves yet there may be no telemetry and no data plane to
+    reach, so that only the settings are looked at; a rollback does without.
     """
     source = Guarded(project.environment.telemetry, project.folder)
     try:
         engine.require()
-        if telemetry:
+        target.claim(lease.token)
+        if evidence:
             source.open()
-        if telemetry and any(plan.from_release.values()):
+        if evidence and any(plan.from_release.values()):
             source.end()
-            fleet = Fleet(project.environment.target.endpoints)
-            fleet.refuse_proxies()
-            list(fleet.states())
+            if any(operation.kind in _ASKS for operation in plan.operations):
+                fleet = Fleet(plan.settings.target.endpoints)
+                fleet.refuse_proxies()
+                list(fleet.states())
     except StackError as error:
         raise type(error)(f"{error} The rollout has not begun, and nothing was changed.") from None
 

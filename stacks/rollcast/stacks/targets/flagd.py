@@ -41,6 +41,14 @@ class FlagdTarget:
     def claim(self, fence: int) -> None:
         with self._fenced(fence):
             self._sweep(fence)
+            try:
+                probe = self._staging(fence, "")
+                probe.mkdir(parents=True, exist_ok=True)
+                probe.rmdir()
+            except OSError as error:
+                raise StackError(
+                    f"{self.instances} can't be written ({error.strerror}). Correct its permissions, or the target."
+                ) from None
 
     @contextlib.contextmanager
     def _fenced(self, fence: int) -> Iterator[None]:
