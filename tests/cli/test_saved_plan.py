@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rollcast.cli.inputs.plans import read_plan
-from rollcast.cli.inputs.saved import sealed
+from rollcast.cli.inputs.saved import read_forecast, sealed
 from rollcast.cli.main import main
-from rollcast.stacks.base.errors import StaleError
+from rollcast.stacks.base.errors import StackError, StaleError
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "customer-support"
 Place = tuple[str | int, ...]
@@ -96,3 +97,14 @@ def test_what_a_plan_prints_as_json_can_be_read_back_as_saved(
 
 def test_a_digest_is_of_all_but_itself() -> None:
     assert sealed(sealed({"a": 1})) == sealed({"a": 1}) != sealed({"a": 2})
+
+
+@pytest.mark.parametrize("version", ["1.1", "2.0", "17"])
+@pytest.mark.parametrize("resealed", [True, False])
+def test_what_a_newer_version_saved_is_refused_with_its_version(saved: Path, version: str, resealed: bool) -> None:
+    document = {**json.loads(saved.read_text("utf-8")), "format_version": version, "new": {"gate": "unknown here"}}
+    newer = saved.with_name("newer.json")
+    newer.write_text(json.dumps(sealed(document) if resealed else document), "utf-8")
+    for read in (read_plan, read_forecast):
+        with pytest.raises(StackError, match=rf"has format {re.escape(version)}: a newer .* Use the newer of the two"):
+            read(newer)

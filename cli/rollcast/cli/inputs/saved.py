@@ -6,6 +6,7 @@ the file can write another digest too, so what is approved belongs where only it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -50,10 +51,29 @@ def read_saved(path: Path, parse: Callable[[Any], _Saved], what: str, command: s
     remedy = f"Save one with 'rollcast {command} --out FILE'."
     text = read_text(path, remedy, saved=True)
     try:
-        return parse(json.loads(text))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        document = json.loads(text)
+        _refuse_newer(path, document, remedy)
+        return parse(document)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         first = str(error).splitlines()[0]
         raise StackError(f"{path} is not {what} ({first}). {remedy}") from None
+
+
+def _refuse_newer(path: Path, document: object, remedy: str) -> None:
+    """Raises StackError where a newer version saved it: what it says that is not known here must not be left out."""
+    from rollcast.planner.plan.models import FORMAT_VERSION
+    from rollcast.stacks.base.errors import StackError
+    from rollcast.stacks.project import tool_version
+
+    told = document.get("format_version") if isinstance(document, dict) else None
+    if not isinstance(told, str) or not re.fullmatch(r"[0-9]{1,9}([.][0-9]{1,9})*", told):
+        return
+    own, other = (tuple(int(part) for part in text.split(".")) for text in (FORMAT_VERSION, told))
+    if other > own:
+        raise StackError(
+            f"{path} has format {told}: a newer version of rollcast saved it, and this one ({tool_version()}) reads "
+            f"format {FORMAT_VERSION}. Use the newer of the two. {remedy}"
+        )
 
 
 def read_forecast(path: Path) -> Forecast:
