@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from rollcast.planner.base.errors import NoSafeOrder
@@ -12,6 +12,7 @@ from rollcast.planner.loading.loader import load
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.planning.planner import live_as_declared, make_plan
 from rollcast.planner.releases.releases import default_of
+from rollcast.policies.strategies import Transition, rewirings
 from tests.planner.every_state import Oracle
 
 VERSIONS = ("1", "2", "3")
@@ -98,3 +99,35 @@ def test_nobody_changes_release_but_by_a_stage(
 def _met(serving: dict, name: str) -> frozenset[tuple[str, float]]:  # type: ignore[type-arg]
     shares = serving.get(name) or serving[default_of(name)]
     return frozenset((share.release, share.percent) for share in shares)
+
+
+BOTH = (
+    "pipeline: p\nartifacts:\n  - {{kind: model-weights, name: m, version: '1'}}\nallowed_regions: []\n"
+    "environments: {{prod: {{default: true, regions: {{eu: {{}}, us: {{}}}}}}}}\n"
+    "components:\n  m: {{artifact: m@1, regions: [{}]}}\n{}"
+)
+TWO_CHANNELS = (
+    "channels:\n  careful: {route: {segment: careful}, components: {m: {regions: [eu]}}, allowed_regions: [eu]}\n"
+    "  other: {route: {family: other}}\n"
+)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_of_two_channels_that_end_or_come_back_none_meets_what_the_other_may_run_elsewhere(swapped: bool) -> None:
+    """Requests of `careful` may match the route of `other`: meanwhile they would go there, to what also runs in us."""
+    wide, narrow = load(BOTH.format("eu, us", TWO_CHANNELS)), load(BOTH.format("eu", ""))
+    plan = plan_of(*((narrow, wide) if swapped else (wide, narrow)))
+    assert len(plan.milestones) > 1
+
+
+@given(rewirings(max_slots=3, told=True, channels=True, residency=True))
+def test_channels_that_come_and_go_among_other_changes_have_a_plan_unless_a_region_forbids_it(pair: Transition) -> None:
+    try:
+        plan = make_plan(pair.declared, live_as_declared(pair.released))
+    except NoSafeOrder as error:
+        reason = str(error)
+        event("refused")
+    else:
+        assert Oracle(plan).run() == set()
+        return
+    assert "no longer declared" in reason

@@ -13,9 +13,8 @@ from rollcast.planner.plan.models import Plan
 from rollcast.planner.planning.planner import live_as_declared, make_plan
 from rollcast.planner.releases.releases import Release, releases_of
 from rollcast.planner.safety.invariants import violations
-from rollcast.policies.strategies import Transition
+from rollcast.policies.strategies import Transition, rewirings
 from tests.planner.every_state import Oracle
-from tests.planner.rewired import rewired
 
 
 def shape(release: Release) -> list[tuple[str, list[str]]]:
@@ -28,13 +27,13 @@ def served(plan: Plan) -> set[str]:
     return {share.release for step in steps for shares in step.serving.values() for share in shares}
 
 
-@given(rewired())
+@given(rewirings())
 def test_both_sides_of_a_re_wired_pair_are_valid(pair: Transition) -> None:
     assert check(pair.released) == []
     assert check(pair.declared) == []
 
 
-@given(rewired(max_slots=5))
+@given(rewirings(max_slots=5))
 def test_whatever_runs_side_by_side_has_a_plan_that_serves_the_old_wiring_or_the_new_one(pair: Transition) -> None:
     plan = make_plan(pair.declared, live_as_declared(pair.released))
     ends = [shape(release) for side in (pair.released, pair.declared) for release in releases_of(side).values()]
@@ -42,7 +41,7 @@ def test_whatever_runs_side_by_side_has_a_plan_that_serves_the_old_wiring_or_the
     assert all(shape(plan.releases[release]) in ends for release in served(plan))
 
 
-@given(rewired(max_slots=3, in_place=True))
+@given(rewirings(max_slots=3, in_place=True))
 def test_where_something_exists_once_a_plan_that_is_found_is_whole(pair: Transition) -> None:
     try:
         plan = make_plan(pair.declared, live_as_declared(pair.released))
@@ -165,7 +164,7 @@ def test_what_exists_once_ships_apart_where_an_order_is_safe_and_the_plan_says_s
     assert not any("do not switch" in note for note in paused.notes)
 
 
-@given(rewired(max_slots=4, in_place=True))
+@given(rewirings(max_slots=4, in_place=True))
 def test_no_declared_tie_is_the_reason_of_a_refusal(pair: Transition) -> None:
     """What its rollout switches together is a wish: where an order is safe without it, there is a plan with it, too."""
     free = RolloutSettings()
@@ -190,7 +189,7 @@ def lasts(plan: Plan, *sides: Declaration) -> dict[str, float]:
     }
 
 
-@given(rewired(in_place=True))
+@given(rewirings(in_place=True))
 def test_a_drain_lasts_as_long_as_the_longest_request_that_meets_what_goes_away(pair: Transition) -> None:
     try:
         plan = make_plan(pair.declared, live_as_declared(pair.released))

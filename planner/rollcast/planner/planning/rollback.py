@@ -21,7 +21,7 @@ from rollcast.planner.routing.residency import in_turn
 def roll_back_from(builder: PlanBuilder, done: Sequence[Step], origin: Serving, fresh: Sequence[str]) -> Rollback:
     """The rollback to the start of a wave: `done` are the steps begun since then, `fresh` the folders made since."""
     way = _Way(builder, done)
-    pending: dict[str, Release | None] = {}
+    pending: dict[str, Release | None] = way.ended(origin)
     for step in reversed(done):
         pending.update(step.before)
         if step.kind in ("in-place", "pause"):
@@ -108,6 +108,18 @@ class _Way:
                         )
                     )
         self._add(f"in place, back: {' + '.join(step.group.slots)}", operations, {})
+
+    def ended(self, origin: Serving) -> dict[str, Release | None]:
+        """Lines that have ended though no step moved them: they come back first of all.
+
+        Until then their requests meet what the lines after them serve, which is about to change back.
+        """
+        moved = {line for step in self.done for line in step.before}
+        return {
+            line: self.builder.releases[shares[0].release]
+            for line, shares in origin.items()
+            if len(shares) == 1 and not self.builder.serving.get(line) and line not in moved
+        }
 
     def restore(self, origin: Serving) -> None:
         """The exact shares of the start, where a shift left other ones (a new channel, an audience)."""

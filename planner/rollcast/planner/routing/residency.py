@@ -57,25 +57,52 @@ def in_turn(
     """Shifts of one milestone, such that no request of a channel meets what its default line serves in between.
 
     Channels that served nothing go before the other lines of their pipeline, channels that will serve nothing after
-    them. Gives the shifts, and the ids of those that no other one waits for.
+    them. Nor may they meet what another channel serves in between: of two whose routes meet, the one that comes first
+    begins first and ends last where it has a residency rule. Gives the shifts, and the ids of those that no other one
+    waits for.
     """
     stages: dict[str, tuple[list[Operation], list[Operation], list[Operation]]] = {}
     for shift in shifts:
         line = lines.get(shift.line or "")
         pipeline = line.pipeline if line else ""
         routed = line is not None and line.route is not None
-        starts, ends = not now.get(shift.line or ""), not then.get(shift.line or "")
-        place = 2 if routed and ends else 0 if routed and starts else 1
+        starts, stops = not now.get(shift.line or ""), not then.get(shift.line or "")
+        place = 2 if routed and stops else 0 if routed and starts else 1
         stages.setdefault(pipeline, ([], [], []))[place].append(shift)
     ordered: list[Operation] = []
     last: list[str] = []
     for own in stages.values():
         waits: tuple[str, ...] = ()
-        for stage in (stage for stage in own if stage):
+        begins, moves, ends = own
+        for stage in (*_layers(begins, lines, begin=True), moves, *_layers(ends, lines, begin=False)):
+            if not stage:
+                continue
             ordered += [s.model_copy(update={"after": waits}) if waits else s for s in stage]
             waits = tuple(sorted(shift.id for shift in stage))
         last += waits
     return ordered, tuple(sorted(last))
+
+
+def _layers(shifts: Sequence[Operation], lines: Mapping[str, Line], *, begin: bool) -> list[list[Operation]]:
+    """Shifts of channels of one pipeline that all begin, or all end, in layers of which each waits for the one before.
+
+    While a channel serves nothing its requests meet the channels after it. So it begins before them, and ends after.
+    """
+    order = {name: place for place, name in enumerate(lines)}
+    layers: list[list[Operation]] = []
+    placed: dict[str, int] = {}
+    for shift in sorted(shifts, key=lambda each: order[each.line or ""], reverse=not begin):
+        line = lines[shift.line or ""]
+        waits = -1
+        for name, layer in placed.items():
+            first = lines[name] if begin else line
+            if first.allowed_regions and meet(line, lines[name]):
+                waits = max(waits, layer)
+        placed[line.id] = waits + 1
+        layers += [[] for _ in range(waits + 2 - len(layers))]
+        layers[waits + 1].append(shift)
+    place_of = {shift.id: place for place, shift in enumerate(shifts)}
+    return [sorted(layer, key=lambda each: place_of[each.id]) for layer in layers]
 
 
 __all__ = ["in_turn", "meet", "outside", "runs_in", "takers"]

@@ -1,7 +1,9 @@
 """Hypothesis strategies for everything that a release is made of.
 
 `artifacts`, `declarations`, `releases`, `live_states` and `plans` draw single things; `transitions` draws what serves
-and what is declared next. All are valid by construction, and shrink towards one slot, one line, no change.
+and what is declared next, and `rewirings` such pairs of which components are renamed, split, merged or wired otherwise,
+with other timeouts, contracts that move and channels that come and go. All are valid by construction, and shrink
+towards one slot, one line, no change.
 
     from hypothesis import given
     from rollcast.policies.strategies import plans
@@ -25,6 +27,7 @@ from rollcast.policies.strategies.declarations import (
 from rollcast.policies.strategies.pipelines import Fate, PipelineChange, pipeline_changes
 from rollcast.policies.strategies.plans import plans
 from rollcast.policies.strategies.releases import live_states, releases
+from rollcast.policies.strategies.rewiring import rewirings
 
 __all__ = [
     "ContractChange",
@@ -46,6 +49,7 @@ __all__ = [
     "plans",
     "prices",
     "releases",
+    "rewirings",
     "rollouts",
     "stages",
     "transitions",
