@@ -21,10 +21,10 @@ PAGE = Path(__file__).parents[1] / "docs" / "validation.md"
 FIRST = ("gates", "gate_agreement", "gate_peers")  # then all others by name
 INTRODUCTION = """# Validation
 
-What is claimed about the gates and the simulator, checked. This page is written by `make validate`, which runs for some
-minutes; nothing in it is typed by hand. `python -m validation --scale 0.05 --out /tmp/page.md` is a quick run of the
-same code, and `make test` runs the same functions smaller still. Random numbers have fixed seeds; only a running
-service is measured again each time.
+What is claimed about the gates, the simulator and the planner, checked. This page is written by `make validate`, which
+runs for some minutes; nothing in it is typed by hand. `python -m validation --scale 0.05 --out /tmp/page.md` is a quick
+run of the same code, and `make test` runs the same functions smaller still. Random numbers have fixed seeds; only a
+running service is measured again each time.
 """
 
 
