@@ -7,6 +7,7 @@ import random
 import shutil
 import threading
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -189,28 +190,34 @@ class Counting(Fleet):
         self.said[f"http://{number}"] = ReplicaState(replica=f"{old}+", finished={})
 
 
-@given(st.integers(0, 2**32), st.sampled_from([0.0, 0.1, 0.3]), st.floats(0, 3), st.integers(1, 3), st.booleans())
+@given(st.integers(0, 2**32), st.sampled_from([0.0, 0.2, 0.5]), st.floats(0, 3), st.integers(1, 3), st.booleans())
 def test_counters_hold_exactly_where_requests_are_lost(
     seed: int, lost: float, late_s: float, addresses: int, restarts: bool
 ) -> None:
-    """Late telemetry is no loss, nor is a replica that begins again; what never comes is one, wherever it happens."""
+    """Late telemetry is no loss, nor is a replica that begins again; what never comes is one, on whichever release.
+
+    One request in eight goes to the new release, and only its requests are lost: in the sum they would be few.
+    """
     rng, fleet = random.Random(seed), Counting(addresses)
     stage = StageGates.start([], alpha=0.05, split=1.0, started_s=0.0)
-    watched, on_the_way, shown, newest_s, missing, finished = Counters(fleet, ["r"], {}), [], 0, -1.0, 0, 0
+    watched, newest_s, missing, finished = Counters(fleet, ["old", "new"], {}), -1.0, 0, 0
+    on_the_way: list[tuple[float, str]] = []
+    shown: Counter[str] = Counter()
     watched.new_stage()
-    for second in range(60):
-        for _ in range(20):
-            fleet.finish(rng.randrange(addresses), "r")
+    for second in range(80):
+        for number in range(24):
+            release = "old" if number % 8 else "new"
+            fleet.finish(rng.randrange(addresses), release)
             fleet.finish(0, "another pipeline's")
-            finished += 1
-            if rng.random() < lost:
+            finished += release == "new"
+            if release == "new" and rng.random() < lost:
                 missing += 1
             else:
-                on_the_way.append(second + late_s)
-        shown += sum(due_s <= second for due_s in on_the_way)
-        if any(due_s <= second for due_s in on_the_way):
-            newest_s = second - late_s
-        on_the_way = [due_s for due_s in on_the_way if due_s > second]
+                on_the_way.append((second + late_s, release))
+        due = [release for due_s, release in on_the_way if due_s <= second]
+        shown.update(due)
+        newest_s = second - late_s if due else newest_s
+        on_the_way = [each for each in on_the_way if each[0] > second]
         watched.poll(float(second), shown)
         if restarts and second % 20 == 7:
             fleet.restart(rng.randrange(addresses))
@@ -218,10 +225,10 @@ def test_counters_hold_exactly_where_requests_are_lost(
         found = {guard.name: guard for guard in stage.look(float(second)).guards}.get("counters")
         if lost == 0.0:
             assert found is None or found.ok, found
-    assert found is not None, "sixty seconds are enough to compare"
-    if missing > 0.06 * finished:
+    assert found is not None, "eighty seconds are enough to compare"
+    if missing > 0.1 * finished:
         assert not found.ok
-        assert "never reached telemetry" in found.sentence
+        assert "finished on new in this stage never reached telemetry" in found.sentence
     again = StageGates.from_json(json.loads(json.dumps(stage.to_json())))
     assert again.guards.finished == stage.guards.finished
 
@@ -233,8 +240,8 @@ def test_nothing_is_compared_where_a_replica_does_not_count() -> None:
     watched.new_stage()
     for second in range(30):
         fleet.finish(0, "r")
-        watched.poll(float(second), 0)
-    assert watched.compared(30.0) is None
+        watched.poll(float(second), {})
+    assert watched.compared(30.0) == {}
     assert MARGIN_S < 30
 
 

@@ -34,6 +34,8 @@ _KEYLESS = 0.2  # the most requests without a key by which gates that judge user
 _DROPPED = 0.01  # the most records left out, of all that were read
 _UNCOUNTED = 0.01  # the most by which the data plane's counters and telemetry may disagree,
 _AT_BORDERS = 2  # besides requests that end just where a count begins or ends
+_FULL = 0.5  # of the table of users: from here on it is said
+Counted = tuple[int, int, int, int]
 _GAPS = 10  # telemetry of a rare arm is stale only after this many of its mean gaps
 
 
@@ -53,7 +55,7 @@ class Guards:
         self.keyless = 0  # requests
         self.read = 0  # records of telemetry in this stage, of whatever line and audience
         self.dropped: dict[str, int] = {}  # why -> records that were left out
-        self.finished: tuple[int, int, int, int] | None = None  # see `counted`
+        self.finished: dict[str, Counted] = {}  # release -> see `counted`
 
     def observe(self, outcomes: Outcomes, keys: Keys) -> None:
         """Count requests, users and known fields. A label is no request of its own."""
@@ -86,13 +88,13 @@ class Guards:
             if count:
                 self.dropped[why] = self.dropped.get(why, 0) + count
 
-    def counted(self, finished: tuple[int, int, int, int] | None) -> None:
-        """What the data plane's own counters say of this stage; None where they can't be compared (yet).
+    def counted(self, finished: Mapping[str, Counted]) -> None:
+        """What the data plane's own counters say of this stage, by release; nothing where they can't be compared (yet).
 
         Requests that had finished a moment ago, those that telemetry had shown a moment ago, and both as they are now.
         The moment is what telemetry may take to arrive.
         """
-        self.finished = finished
+        self.finished = dict(finished)
 
     def look(self, now_s: float, specs: Sequence[GateSpec], judged: Sequence[Sequence[int]]) -> tuple[Guard, ...]:
         """Every finding. `judged` has the outcomes of both arms that the gate of each spec counted; empty at 100 %."""
@@ -108,8 +110,10 @@ class Guards:
             found.append(self._keys())
         if self.dropped:
             found.append(self._left_out())
-        if self.finished is not None:
-            found.append(self._counters(*self.finished))
+        if self.finished:
+            found.append(self._counters())
+        if self.users.filled >= _FULL:
+            found.append(self._crowded())
         return tuple(found)
 
     def _keys(self) -> Guard:
@@ -126,16 +130,26 @@ class Guards:
         text = f"{count} of {self.read} records of telemetry in this stage are left out ({reasons})"
         return Guard("left_out", count <= _DROPPED * self.read, text)
 
-    @staticmethod
-    def _counters(finished: int, shown: int, finished_now: int, shown_now: int) -> Guard:
-        lost, extra = finished - shown_now, shown - finished_now
-        if lost > _AT_BORDERS + _UNCOUNTED * finished:
-            text = f"{lost} of {finished} requests that the data plane finished in this stage never reached telemetry"
-            return Guard("counters", False, f"{text}; requests that are not seen can't be judged")
-        if extra > _AT_BORDERS + _UNCOUNTED * shown:
-            text = f"telemetry shows {shown} requests of this stage, and the data plane finished {finished_now}"
-            return Guard("counters", False, f"{text}; list every replica under the target's 'endpoint'")
-        return Guard("counters", True, f"telemetry shows what the data plane counts: {shown_now} of {finished_now}")
+    def _counters(self) -> Guard:
+        """Release by release: a loss of the new one alone would vanish in the sum."""
+        for release, (finished, shown, finished_now, shown_now) in sorted(self.finished.items()):
+            lost, extra = finished - shown_now, shown - finished_now
+            if lost > _AT_BORDERS + _UNCOUNTED * finished:
+                text = (
+                    f"{lost} of {finished} requests ({lost / finished:.1%}) that the data plane finished on {release}"
+                )
+                remedy = "requests that are not seen can't be judged"
+                return Guard("counters", False, f"{text} in this stage never reached telemetry; {remedy}")
+            if extra > _AT_BORDERS + _UNCOUNTED * shown:
+                text = f"telemetry shows {shown} requests of {release} in this stage, and the data plane finished"
+                remedy = "list every replica under the target's 'endpoint'"
+                return Guard("counters", False, f"{text} {finished_now} ({extra / shown:.1%} more); {remedy}")
+        finished, shown = (sum(counted[place] for counted in self.finished.values()) for place in (2, 3))
+        return Guard("counters", True, f"telemetry shows what the data plane counts: {shown} of {finished}")
+
+    def _crowded(self) -> Guard:
+        text = f"the table of users is {self.users.filled:.0%} full"
+        return Guard("users", True, f"{text}: a new user counts with that much less chance, by the key's hash alone")
 
     def _compared(self) -> tuple[int, ...]:
         return (0, 1) if self.split < 1.0 else (0,)
@@ -207,7 +221,7 @@ class Guards:
             "by_user": None if self.by_user is None else [pack(arm) for arm in self.by_user],
             "fields": {name: list(known) for name, known in self.fields.items()},
             "keyless": self.keyless, "read": self.read, "dropped": dict(self.dropped),
-            "finished": None if self.finished is None else list(self.finished),
+            "finished": {release: list(counted) for release, counted in self.finished.items()},
         }  # fmt: skip
 
     @classmethod
@@ -220,6 +234,5 @@ class Guards:
         guards.fields = {name: list(known) for name, known in data["fields"].items()}
         guards.keyless, guards.read = data.get("keyless", 0), data.get("read", 0)
         guards.dropped = dict(data.get("dropped", {}))
-        finished = data.get("finished")
-        guards.finished = None if finished is None else tuple(finished)
+        guards.finished = {release: tuple(counted) for release, counted in data.get("finished", {}).items()}
         return guards

@@ -52,6 +52,11 @@ class FirstOfUser:
     def __init__(self) -> None:
         self._seen = np.zeros(_BITS, np.bool_)
 
+    @property
+    def filled(self) -> float:
+        """The part of the table that is taken, 0 to 1: the chance that a new user is not counted as one."""
+        return float(np.count_nonzero(self._seen)) / _BITS
+
     def mask(self, keys: Keys) -> Bools:
         """True for the first outcome of each user that was not seen before; remembers them."""
         first: Bools = keys.first & ~self._seen[keys.places]

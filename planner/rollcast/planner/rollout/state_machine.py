@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import Field
 
 from rollcast.planner.declaration.models import Json, Model
+from rollcast.planner.gates.guards import Counted
 from rollcast.planner.gates.outcomes import Outcomes, StageVerdict, Verdict
 from rollcast.planner.gates.spec import GateSpec
 from rollcast.planner.gates.stage import StageGates, allot_alpha
@@ -192,7 +193,7 @@ class Rollout:
         if self.gates is not None:
             self.gates.guards.received(records, dropped)
 
-    def counted(self, finished: tuple[int, int, int, int] | None) -> None:
+    def counted(self, finished: Mapping[str, Counted]) -> None:
         """What the data plane's own counters say of this stage, beside telemetry; see `Guards.counted`."""
         if self.gates is not None:
             self.gates.guards.counted(finished)

@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rollcast.planner.gates.guards import Counted
 from rollcast.stacks.targets.control import ReplicaState
 from rollcast.stacks.targets.fleet import Fleet
 
@@ -21,16 +22,15 @@ MARGIN_S = 1.0
 _EVERY_S = 0.5
 _ASK_S = 1.0
 _MOST_SAMPLES = 7200
-Compared = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
 class _Sample:
-    """At a moment of this machine's clock: requests finished by the counters, and shown by telemetry."""
+    """At a moment of this machine's clock, by release: requests finished by the counters, and shown by telemetry."""
 
     wall_s: float
-    finished: int
-    shown: int
+    finished: Mapping[str, int]
+    shown: Mapping[str, int]
 
 
 class Counters:
@@ -45,15 +45,13 @@ class Counters:
         """A stage begins: growth starts at nothing, and is known only where every replica counts."""
         self._samples.clear()
         self._kept.clear()
-        if self._fleet:
-            states = self._fleet.known_states(_ASK_S)
-            if len(states) == len(self._fleet.controls) and all(
-                state.finished is not None for state in states.values()
-            ):
-                self._kept.update(grown=0, last={address: _counts(state) for address, state in states.items()})
+        states = self._fleet.known_states(_ASK_S) if self._fleet else {}
+        counting = [state for state in states.values() if state.finished is not None]
+        if counting and len(counting) == len(self._fleet.controls):
+            self._kept.update(grown={}, last={address: _counts(state) for address, state in states.items()})
 
-    def poll(self, wall_s: float, shown: int) -> None:
-        """Asks the replicas, about twice a second. `shown`: requests that telemetry has brought so far."""
+    def poll(self, wall_s: float, shown: Mapping[str, int]) -> None:
+        """Asks the replicas, about twice a second. `shown`: release -> requests that telemetry has brought so far."""
         if not self._kept or time.monotonic() - self._asked_s < _EVERY_S:
             return
         self._asked_s = time.monotonic()
@@ -63,36 +61,43 @@ class Counters:
                 self._kept.clear()
                 return
             before = self._kept["last"].get(address) or {"replica": None, "finished": {}}
-            self._kept["grown"] += self._growth(before, state)
+            for release, more in self._growth(before, state).items():
+                self._kept["grown"][release] = self._kept["grown"].get(release, 0) + more
             self._kept["last"][address] = _counts(state)
         if len(states) == len(self._fleet.controls):
-            self._samples.append(_Sample(wall_s, self._kept["grown"], shown))
+            known = {release: shown.get(release, 0) for release in self._releases}
+            self._samples.append(_Sample(wall_s, dict(self._kept["grown"]), known))
 
-    def _growth(self, before: Mapping[str, Any], state: ReplicaState) -> int:
+    def _growth(self, before: Mapping[str, Any], state: ReplicaState) -> dict[str, int]:
         """Requests that one replica finished since; a replica that began again counts from nothing."""
         now, then = state.finished or {}, before["finished"]
         again = state.replica != before["replica"] or any(now.get(name, 0) < count for name, count in then.items())
-        return sum(count - (0 if again else then.get(name, 0)) for name, count in now.items() if name in self._releases)
+        return {
+            name: count - (0 if again else then.get(name, 0)) for name, count in now.items() if name in self._releases
+        }
 
-    def compared(self, newest_s: float) -> Compared | None:
-        """What the guard of a stage takes (`Guards.counted`); None before there is anything to compare.
+    def compared(self, newest_s: float) -> dict[str, Counted]:
+        """What the guard of a stage takes (`Guards.counted`); empty before there is anything to compare.
 
         newest_s: time of the newest record that telemetry has brought.
         """
         if len(self._samples) < 2:
-            return None
+            return {}
         first, now = self._samples[0], self._samples[-1]
         passed = [sample for sample in self._samples if sample.wall_s <= min(newest_s, now.wall_s) - MARGIN_S]
         settled = [sample for sample in self._samples if sample.wall_s >= first.wall_s + MARGIN_S]
         if not passed or not settled:
-            return None
+            return {}
         then, base = passed[-1], settled[0]
-        return (
-            then.finished - first.finished,
-            max(then.shown - base.shown, 0),
-            now.finished - first.finished,
-            now.shown - first.shown,
-        )
+        return {
+            release: (
+                then.finished.get(release, 0) - first.finished.get(release, 0),
+                max(then.shown[release] - base.shown[release], 0),
+                now.finished.get(release, 0) - first.finished.get(release, 0),
+                now.shown[release] - first.shown[release],
+            )
+            for release in sorted({*now.finished, *(name for name, count in now.shown.items() if count)})
+        }
 
 
 def _counts(state: ReplicaState) -> dict[str, Any]:

@@ -73,8 +73,7 @@ class Observer:
             self._rollout.received(len(batch.requests) + batch.unreadable, dropped)
             self._newest_s = max([self._newest_s, *(request.time_s for request in batch.requests if not request.label)])
         wall_s = self._clock.wall_s()
-        total = self._checkpoint.tally.total
-        self._counters.poll(wall_s, sum(total.get(release, 0) for release in self._plan.releases))
+        self._counters.poll(wall_s, self._checkpoint.tally.total)
         self._rollout.counted(self._counters.compared(min(self._newest_s, wall_s)))
         return self._checkpoint.tally
 
