@@ -57,23 +57,24 @@ def _records(tried: list[Try]) -> list[Record]:
     def add(kind: str, rollout: str, body: dict[str, object]) -> None:
         records.append(link("scope", records[-1] if records else None, float(len(records)), kind, rollout, body))
 
+    carried: dict[str, object] = {"documents": {}, "plan_digest": "sha256:0"}
     for number, one in enumerate(tried):
         name, binding = f"ro-{number}", {"declaration_digest": one.declaration}
         releases = {"from_release": {"default": "rel-0"}, "to_release": {"default": one.release}}
-        add("started", name, {"binding": binding, **releases})
+        add("started", name, {"binding": binding, **carried, **releases})
         if one.end == "gates":
             add("rollback", name, {"reason": "harm"})
         if one.end in ("by hand", "superseded"):
             add("order", name, {"order": "abort", "cause": one.end})
         if one.end != "killed":
             outcome = "promoted" if one.end in ("promoted", "undone") else "rolled_back"
-            add("finished", name, {"outcome": outcome, "reason": "so it was"})
+            add("finished", name, {"outcome": outcome, "reason": "so it was", "tally": {}})
         if one.end == "undone":
             name = f"back-{number}"
             about = {"rollback": True, "declared": one.declaration, "reason": "undone"}
             turned = {"from_release": releases["to_release"], "to_release": releases["from_release"]}
-            add("started", name, {"binding": {"declaration_digest": ""}, **turned, **about})
-            add("finished", name, {"outcome": "promoted", "reason": "every milestone is reached"})
+            add("started", name, {"binding": {"declaration_digest": ""}, **carried, **turned, **about})
+            add("finished", name, {"outcome": "promoted", "reason": "every milestone is reached", "tally": {}})
         if one.retried:
             add("retried", name, {"reason": "again"})
     return records

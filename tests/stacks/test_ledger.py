@@ -188,8 +188,10 @@ def test_the_lease_of_a_dead_process_of_this_machine_can_be_taken_over_at_once(l
 def test_a_process_is_not_taken_for_a_dead_one_of_the_same_number() -> None:
     this = Holder.this()
     assert not this.is_gone
-    assert Holder(this.host, this.boot, this.pid, "1", this.user).is_gone
-    assert not Holder("elsewhere", "x", this.pid, "1", this.user).is_gone, "nobody knows that from here"
+    assert this.model_copy(update={"began": "1"}).is_gone
+    assert not this.model_copy(update={"host": "elsewhere", "boot": "x", "began": "1"}).is_gone, (
+        "nobody knows that from here"
+    )
 
 
 def test_a_position_and_its_record_are_written_together_or_not_at_all(ledger: Ledger) -> None:

@@ -25,13 +25,18 @@ FIRST, SECOND = "rel-bb2eaae17254", "rel-edfe7da12f35"
 PROMOTED, UNDER_WAY = "ro-1b2f65b368e0", "ro-8130f69754d1"
 
 
+def unpacked(folder: Path) -> Path:
+    """A copy of the stored project, in a folder."""
+    project = folder / "project"
+    shutil.copytree(STORED, project)
+    (project / "dot-rollcast").rename(project / ".rollcast")
+    return project
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of the stored project."""
-    folder = tmp_path / "project"
-    shutil.copytree(STORED, folder)
-    (folder / "dot-rollcast").rename(folder / ".rollcast")
-    return folder
+    return unpacked(tmp_path)
 
 
 def asked(project: Path, capsys: pytest.CaptureFixture[str], *words: str) -> Any:

@@ -15,9 +15,10 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the ledger."
 
 def pause(context: typer.Context, reason: Reason = "") -> None:
     """Stay at the milestone that is reached until 'rollcast apply --resume' or 'rollcast promote'; go on watching."""
+    from rollcast.stacks.ledger.payloads import Order
     from rollcast.stacks.rollout.steering import give
 
-    give(project_of(context), "pause", reason=reason)
+    give(project_of(context), Order.PAUSE, reason=reason)
     terminal.out(
         "Ordered: pause. The gates go on watching: proved harm still rolls back. 'rollcast apply --resume' goes on."
     )
@@ -29,9 +30,10 @@ def promote(
     reason: Reason = "",
 ) -> None:
     """Go on to the next milestone without waiting for proof."""
+    from rollcast.stacks.ledger.payloads import Order
     from rollcast.stacks.rollout.steering import give
 
-    give(project_of(context), "promote", full=full, reason=reason)
+    give(project_of(context), Order.PROMOTE, full=full, reason=reason)
     terminal.out(f"Ordered: promote{' in full' if full else ''}. See 'rollcast status'.")
 
 

@@ -11,7 +11,6 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from typing import cast
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -27,9 +26,10 @@ from rollcast.cli.serving.live import LivePage
 from rollcast.cli.terminal import clean
 from rollcast.planner.base.errors import PlannerError
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.rollout.steering import Order, give
+from rollcast.stacks.ledger.payloads import Order
+from rollcast.stacks.rollout.steering import give
 
-ORDERS = ("pause", "promote", "abort")
+ORDERS = (Order.PAUSE, Order.PROMOTE, Order.ABORT)
 MOST_READERS = 32
 LONGEST_BODY = 4096
 
@@ -99,7 +99,7 @@ class Site:
         reason = clean((await request.body())[:LONGEST_BODY].decode("utf-8", "replace"))[:300]
         try:
             record = await run_in_threadpool(
-                lambda: give(self._live.project, cast(Order, order), reason=reason or "ordered in the live view")
+                lambda: give(self._live.project, Order(order), reason=reason or "ordered in the live view")
             )
         except (StackError, PlannerError) as error:
             return JSONResponse({"error": str(error)}, 409)

@@ -29,3 +29,7 @@ class FenceError(LockedError):
 
 class LedgerError(StackError):
     """The ledger can't be reached, or its chain is broken."""
+
+
+class FormatError(LedgerError):
+    """A newer version of rollcast stored this, in a form that this one does not read."""

@@ -13,6 +13,7 @@ from rollcast.planner.plan.models import Share
 from rollcast.planner.releases.releases import Release
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.ledger.ledger import Ledger
+from rollcast.stacks.ledger.payloads import IntentBody, ReachedBody
 from rollcast.stacks.ledger.records import Record, verify
 from rollcast.stacks.ledger.rollouts import STARTED, RolloutContext, load
 from rollcast.stacks.registries.artifacts import BY_NAME
@@ -76,7 +77,7 @@ class Audit:
         if not reached:
             raise StackError("The ledger knows of nothing that served then. Ask for a later time.")
         served: dict[str, set[str]] = {}
-        for share in reached[-1].body["serving"]:
+        for share in reached[-1].read(ReachedBody).serving:
             served.setdefault(share["line"], set()).add(share["release"])
         if not served:
             raise StackError("Nothing was served then, so there is nothing to reproduce. Ask for another time.")
@@ -97,11 +98,11 @@ class Audit:
     # ---- parts --------------------------------------------------------------------------------
 
     def _answer(self, record: Record, time_s: float) -> dict[str, Any]:
-        shares = [Share.model_validate(share) for share in record.body["serving"]]
+        shares = [Share.model_validate(share) for share in record.read(ReachedBody).serving]
         releases = {name: self._release(name) for name in sorted({share.release for share in shares})}
         return {
             "rollout": record.rollout,
-            "milestone": record.body["milestone"],
+            "milestone": record.read(ReachedBody).milestone,
             "since_s": record.time_s,
             "serving": [share.model_dump(mode="json") for share in shares],
             "audiences": self._work(record).plan.audiences,
@@ -114,7 +115,7 @@ class Audit:
         """Shifts that had been begun at that moment, and were done later: either side may have served."""
         for record in self._records:
             if record.seq > reached.seq and record.time_s <= time_s and record.kind == "intent":
-                yield record.body["title"]
+                yield record.read(IntentBody).title
 
     def _release(self, name: str) -> Release:
         return self.release(name)[1]

@@ -12,6 +12,7 @@ from rollcast.planner.gates.spec import GateSpec, MetricKind
 from rollcast.simulator.forecast.models import Forecast, Interval
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.ledger.ledger import Ledger
+from rollcast.stacks.ledger.payloads import FinishedBody, ReachedBody, StartedBody
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, RolloutContext, load
 from rollcast.stacks.telemetry import RequestRecord, TelemetrySource
@@ -23,7 +24,8 @@ def compare(ledger: Ledger, forecast: Forecast, source: TelemetrySource) -> dict
     """The newest rollout of the forecast's plan beside the forecast. Raises StackError when there was none."""
     records = ledger.records()
     started = next(
-        (r for r in reversed(records) if r.kind == STARTED and r.body["plan_digest"] == forecast.plan_digest), None
+        (r for r in reversed(records) if r.kind == STARTED and r.read(StartedBody).plan_digest == forecast.plan_digest),
+        None,
     )
     if started is None:
         raise StackError(
@@ -33,7 +35,7 @@ def compare(ledger: Ledger, forecast: Forecast, source: TelemetrySource) -> dict
     ended = next((record for record in own if record.kind == FINISHED), None)
     context = load(ledger, started)
     requests = _requests(source, started.time_s, ended.time_s if ended else float("inf"))
-    outcome = ended.body["outcome"] if ended else "held"
+    outcome = ended.read(FinishedBody).outcome if ended else "held"
     took_s = (ended or own[-1]).time_s - started.time_s
     return {
         "format_version": FORMAT_VERSION,
@@ -53,10 +55,11 @@ def _within(expected: float | None, interval: Interval | None, actual: float | N
 
 
 def _milestones(forecast: Forecast, own: list[Record], began_s: float) -> Iterator[dict[str, Any]]:
-    reached = {r.body["milestone"]: r.time_s - began_s for r in own if r.kind == "reached" and not r.body["rollback"]}
+    found = [(record.read(ReachedBody), record.time_s) for record in own if record.kind == "reached"]
+    reached = {body.milestone: time_s - began_s for body, time_s in found if not body.rollback}
     for stage in forecast.stages:
-        found = _within(stage.entered_s, stage.entered_interval_s, reached.get(stage.milestone))
-        yield {"milestone": stage.milestone, "title": stage.title, "probability": stage.reached, "entered_s": found}
+        entered = _within(stage.entered_s, stage.entered_interval_s, reached.get(stage.milestone))
+        yield {"milestone": stage.milestone, "title": stage.title, "probability": stage.reached, "entered_s": entered}
 
 
 def _requests(source: TelemetrySource, start_s: float, end_s: float) -> list[RequestRecord]:
@@ -79,7 +82,8 @@ def _exposure(
 ) -> dict[str, Any]:
     """Requests and users that a release met before it had been proved at 100 %."""
     old = {release for release in context.plan.from_release.values() if release}
-    proved = [r.time_s for r in own if r.kind == "reached" and r.body["milestone"] == context.plan.milestones[-1].index]
+    last = context.plan.milestones[-1].index
+    proved = [r.time_s for r in own if r.kind == "reached" and r.read(ReachedBody).milestone == last]
     until_s = proved[0] if proved and not own[-1].body.get("rollback") else float("inf")
     met = [request for request in requests if request.release not in old and request.time_s <= until_s]
     users = {request.key for request in met} - {NO_KEY}

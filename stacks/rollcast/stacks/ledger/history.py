@@ -6,6 +6,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from rollcast.stacks.ledger.ledger import Ledger
+from rollcast.stacks.ledger.payloads import (
+    FailedBody,
+    FinishedBody,
+    IntentBody,
+    MovedBody,
+    OrderedBody,
+    RetriedBody,
+    StartedBody,
+)
 from rollcast.stacks.ledger.records import Record, verify
 from rollcast.stacks.ledger.rejections import RETRIED
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED
@@ -29,33 +38,34 @@ def history(ledger: Ledger) -> dict[str, Any]:
 
 def _rollout(records: Iterable[Record], started: Record) -> dict[str, Any]:
     own = [record for record in records if record.rollout == started.rollout]
-    ended = next((record for record in own if record.kind == FINISHED), None)
-    body = started.body
+    ending = next((record for record in own if record.kind == FINISHED), None)
+    ended = ending.read(FinishedBody) if ending else None
+    body = started.read(StartedBody)
     return {
         "id": started.rollout,
         "started_s": started.time_s,
-        "ended_s": ended.time_s if ended else None,
-        "by": body.get("by", ""),
-        "why": body.get("reason", ""),
-        "from_release": body["from_release"],
-        "to_release": body["to_release"],
-        "plan_digest": body["plan_digest"],
-        "outcome": ended.body["outcome"] if ended else None,
-        "reason": ended.body["reason"] if ended else "",
+        "ended_s": ending.time_s if ending else None,
+        "by": body.by,
+        "why": body.reason,
+        "from_release": body.from_release,
+        "to_release": body.to_release,
+        "plan_digest": body.plan_digest,
+        "outcome": ended.outcome if ended else None,
+        "reason": ended.reason if ended else "",
         "milestones": [_step(record) for record in own if record.kind == "reached"],
-        "orders": [{"time_s": r.time_s, **r.body} for r in own if r.kind == "order"],
-        "retries": [{"time_s": r.time_s, **r.body} for r in own if r.kind == RETRIED],
-        "failures": [r.body["error"] for r in own if r.kind == "failed"],
-        "drift": [text for r in own if r.kind == "drift" for text in r.body["moved"]],
-        "tally": ended.body["tally"] if ended else None,
+        "orders": [{"time_s": r.time_s, **r.read(OrderedBody).known} for r in own if r.kind == "order"],
+        "retries": [{"time_s": r.time_s, **r.read(RetriedBody).known} for r in own if r.kind == RETRIED],
+        "failures": [r.read(FailedBody).error for r in own if r.kind == "failed"],
+        "drift": [text for r in own if r.kind == "drift" for text in r.read(MovedBody).moved],
+        "tally": {k: v for k, v in ended.tally.items() if k != "format"} if ended else None,
     }
 
 
 def _step(record: Record) -> dict[str, Any]:
-    body = record.body
+    body = record.read(IntentBody)
     return {
         "time_s": record.time_s,
-        "milestone": body["milestone"],
-        "title": body["title"],
-        "rollback": body["rollback"],
+        "milestone": body.milestone,
+        "title": body.title,
+        "rollback": body.rollback,
     }

@@ -10,19 +10,21 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rollcast.stacks.base.errors import LedgerError
+from pydantic import ConfigDict
+
+from rollcast.stacks.base.formats import StoredModel, read_stored
 
 TTL_S = float(os.environ.get("ROLLCAST_LEASE_S", "30"))
 
 
-@dataclass(frozen=True)
-class Holder:
-    """A process, told apart from a later one with the same number by when it began."""
+class Holder(StoredModel):
+    """A process, told apart from a later one with the same number by when it began. It is replaced, never changed."""
 
+    model_config = ConfigDict(extra="ignore", frozen=True)
     host: str
     boot: str
     pid: int
@@ -33,17 +35,13 @@ class Holder:
     def this(cls) -> Holder:
         """The process that runs."""
         user = os.environ.get("USER") or str(os.getuid())
-        return cls(socket.gethostname(), _boot(), os.getpid(), _began(os.getpid()) or "", user)
+        began = _began(os.getpid()) or ""
+        return cls(host=socket.gethostname(), boot=_boot(), pid=os.getpid(), began=began, user=user)
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Holder:
         """From what `to_json` gave; what another version says besides is left alone. Raises LedgerError."""
-        try:
-            return cls(**{f.name: data[f.name] for f in fields(cls)})
-        except (KeyError, TypeError) as error:
-            raise LedgerError(
-                f"The lease was written by another version of rollcast ({error} is absent). Use the newer of the two."
-            ) from None
+        return read_stored(cls, data, "The lease")
 
     @property
     def is_gone(self) -> bool:
@@ -54,9 +52,6 @@ class Holder:
 
     def __str__(self) -> str:
         return f"process {self.pid} of {self.user} on {self.host}"
-
-    def to_json(self) -> dict[str, str | int]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from sqlalchemy.pool import StaticPool
 from rollcast.planner.releases.releases import canonical, digest_of
 from rollcast.stacks.base.errors import LedgerError, LockedError
 from rollcast.stacks.base.failpoints import failpoint
+from rollcast.stacks.base.formats import require_readable
 from rollcast.stacks.ledger.lease import TTL_S, Holder, Lease
 from rollcast.stacks.ledger.records import Record, link
 from rollcast.stacks.ledger.schema import DOCUMENTS, LEASES, POSITIONS, RECORDS, migrate
@@ -303,7 +304,10 @@ def _now(connection: Connection) -> float:
 
 
 def _record(row: Any) -> Record:
-    return Record(**{**row._mapping, "body": json.loads(row.body)})
+    """A row as it was written. Raises FormatError where its body has a newer format."""
+    record = Record.model_validate({**row._mapping, "body": json.loads(row.body)})
+    require_readable(record.body, f"Record {record.seq} of {record.scope} ({record.kind})")
+    return record
 
 
 def _first_line(error: Exception) -> str:

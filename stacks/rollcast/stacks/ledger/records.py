@@ -7,13 +7,15 @@ out or put in breaks the chain at that place.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from rollcast.planner.releases.releases import digest_of
 from rollcast.stacks.base.errors import LedgerError
+from rollcast.stacks.base.formats import StoredModel, read_stored
 
+P = TypeVar("P", bound=StoredModel)
 GENESIS = "sha256:" + "0" * 64
 
 
@@ -29,6 +31,10 @@ class Record(BaseModel):
     body: dict[str, Any]
     previous: str
     hash: str
+
+    def read(self, payload: type[P]) -> P:
+        """The body as its model. Raises FormatError on a newer format, LedgerError on what can't be read."""
+        return read_stored(payload, self.body, f"Record {self.seq} of {self.scope} ({self.kind})")
 
     def computed(self) -> str:
         """The hash that this content must have."""

@@ -17,6 +17,7 @@ from rollcast.planner.releases.releases import canonical
 from rollcast.planner.rollout.state_machine import Outcome
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.ledger.ledger import Ledger
+from rollcast.stacks.ledger.payloads import FinishedBody, RetriedBody, StartedBody
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED
 from rollcast.stacks.project import Project
@@ -59,7 +60,7 @@ def retry(ledger: Ledger, project: Project, reason: str) -> Rejected:
     found = rejected_of(ledger, project)
     if found is None:
         raise StackError(f"Nothing that {project.file} declares was rejected. Run 'rollcast apply'.")
-    ledger.append(RETRIED, found.rollout, {"reason": reason, "by": getpass.getuser()})
+    ledger.append(RETRIED, found.rollout, RetriedBody(reason=reason, by=getpass.getuser()).to_json())
     return found
 
 
@@ -78,14 +79,15 @@ def _rejected(records: Iterable[Record]) -> dict[_Key, Rejected]:
 
 def _judge(found: dict[_Key, Rejected], own: list[Record], ended: Record) -> None:
     """What the end of a rollout rejects, or accepts."""
-    body, rolled_back = own[0].body, ended.body["outcome"] == Outcome.ROLLED_BACK.value
-    if body.get("rollback"):
-        left, by_hand, reason = body["from_release"], True, body.get("reason", "")
-        key = (body.get("declared", ""), canonical(left))
+    body, end = own[0].read(StartedBody), ended.read(FinishedBody)
+    rolled_back = end.ending is Outcome.ROLLED_BACK
+    if body.rollback:
+        left, by_hand, reason = dict(body.from_release), True, body.reason
+        key = (body.declared, canonical(left))
         rejects = not rolled_back
     else:
-        left, reason = body["to_release"], ended.body["reason"]
-        key = (body["binding"]["declaration_digest"], canonical(left))
+        left, reason = dict(body.to_release), end.reason
+        key = (body.binding["declaration_digest"], canonical(left))
         by_hand = not any(record.kind == "rollback" for record in own)
         rejects = rolled_back and not (by_hand and any(r.body.get("cause") == SUPERSEDED for r in own))
         found.pop(key, None)

@@ -11,6 +11,7 @@ from rollcast.planner.plan.models import Plan
 from rollcast.planner.releases.releases import Line, digest_of
 from rollcast.stacks.ledger.lease import Lease
 from rollcast.stacks.ledger.ledger import Ledger
+from rollcast.stacks.ledger.payloads import StartedBody
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.registries.artifacts import Definitions, definitions_of
 from rollcast.stacks.targets.definitions import Audiences, stored
@@ -62,21 +63,23 @@ def begin(
     }
     last = ledger.last(STARTED)
     name = "ro-" + digest_of([ledger.scope, lease.token, documents["plan"], last.seq if last else -1])[7:19]
-    body = {
-        **about,
-        "documents": documents,
-        "plan_digest": plan.digest,
-        "binding": plan.binding.model_dump(mode="json"),
-        "from_release": plan.from_release,
-        "to_release": plan.to_release,
-        "holder": str(lease.holder),
-    }
-    return load(ledger, ledger.append(STARTED, name, body, lease))
+    body = StartedBody.model_validate(
+        {
+            **about,
+            "documents": documents,
+            "plan_digest": plan.digest,
+            "binding": plan.binding.model_dump(mode="json"),
+            "from_release": plan.from_release,
+            "to_release": plan.to_release,
+            "holder": str(lease.holder),
+        }
+    )
+    return load(ledger, ledger.append(STARTED, name, body.to_json(), lease))
 
 
 def load(ledger: Ledger, started: Record) -> RolloutContext:
     """The rollout that a record began."""
-    documents = started.body["documents"]
+    documents = started.read(StartedBody).documents
     plan = stored(Plan, ledger.get(documents["plan"]), f"The plan of {started.rollout}")
     declaration = stored(Declaration, ledger.get(documents["declaration"]), f"The declaration of {started.rollout}")
     before = ledger.get(documents["before"])

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
 from rollcast.planner.plan.models import LiveState, Plan, WorldState, fold
 from rollcast.planner.releases.releases import digest_of
 from rollcast.planner.rollout.state_machine import Outcome
 from rollcast.stacks.base.errors import DriftError, LedgerError, StackError
 from rollcast.stacks.ledger.ledger import Ledger, existing_ledger
+from rollcast.stacks.ledger.payloads import FinishedBody
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, RolloutContext, load, scope_of, serial_of
 from rollcast.stacks.project import Project
@@ -140,13 +142,18 @@ def _expected(ledger: Ledger, started: Record | None, context: RolloutContext) -
         if position is None or checkpoint.intent is not None or position.rollback_from is not None:
             return []
         return [plan.state_at(position.milestone)]
-    if ended.body["outcome"] == Outcome.PROMOTED.value:
-        return [plan.state_at(len(plan.milestones) - 1)]
-    if ended.body["outcome"] != Outcome.ROLLED_BACK.value:
-        return []
-    position = Checkpoint.of(ledger.position(started.rollout)).position
-    start = position.rollback_from if position else None
-    return [*_wave_starts(plan), *([rolled_back_state(plan, start)] if start is not None else [])]
+    outcome = ended.read(FinishedBody).ending
+    match outcome:
+        case Outcome.PROMOTED:
+            return [plan.state_at(len(plan.milestones) - 1)]
+        case Outcome.NOTHING:
+            return []
+        case Outcome.ROLLED_BACK:
+            position = Checkpoint.of(ledger.position(started.rollout)).position
+            start = position.rollback_from if position else None
+            return [*_wave_starts(plan), *([rolled_back_state(plan, start)] if start is not None else [])]
+        case _:
+            assert_never(outcome)
 
 
 def rolled_back_state(plan: Plan, start: int) -> WorldState:

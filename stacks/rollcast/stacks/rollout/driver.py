@@ -19,7 +19,7 @@ from rollcast.planner.gates.outcomes import StageVerdict, Verdict
 from rollcast.planner.plan.models import Milestone, Operation, Serving
 from rollcast.planner.rollout.state_machine import PAUSED, Arms, Finished, Hold, Observe, Outcome, Reach
 from rollcast.stacks.base.clock import Clock
-from rollcast.stacks.base.errors import DriftError, EngineError, LedgerError, StackError
+from rollcast.stacks.base.errors import DriftError, EngineError, FormatError, LedgerError, StackError
 from rollcast.stacks.base.events import (
     Drifted,
     Emit,
@@ -36,6 +36,17 @@ from rollcast.stacks.base.events import (
 )
 from rollcast.stacks.ledger.lease import Lease
 from rollcast.stacks.ledger.ledger import Ledger
+from rollcast.stacks.ledger.payloads import (
+    FailedBody,
+    FinishedBody,
+    HeldBody,
+    IntentBody,
+    JudgedBody,
+    MovedBody,
+    Order,
+    OrderedBody,
+    ReachedBody,
+)
 from rollcast.stacks.ledger.rollouts import FINISHED, RolloutContext
 from rollcast.stacks.rollout.checkpoint import Checkpoint
 from rollcast.stacks.rollout.evidence import RequestCounts
@@ -56,6 +67,17 @@ class Exit(IntEnum):
     ROLLED_BACK = 4
     HELD = 5
     INTERRUPTED = 130
+
+
+def exit_of(outcome: Outcome) -> Exit:
+    """The exit code of an outcome."""
+    match outcome:
+        case Outcome.PROMOTED | Outcome.NOTHING:
+            return Exit.DONE
+        case Outcome.ROLLED_BACK:
+            return Exit.ROLLED_BACK
+        case _:
+            assert_never(outcome)
 
 
 @dataclass(frozen=True)
@@ -125,15 +147,14 @@ class Driver:
     def _finish(self, action: Finished) -> Ended:
         tally = self.observer.poll()
         body = {"outcome": action.outcome.value, "reason": action.reason, "tally": tally.to_json()}
-        self._save(FINISHED, body)
+        self._save(FINISHED, FinishedBody.model_validate(body).to_json())
         self.emit(RolloutFinished(**body))
-        code = Exit.ROLLED_BACK if action.outcome is Outcome.ROLLED_BACK else Exit.DONE
-        return Ended(code, action.reason, tally, action.outcome.value)
+        return Ended(exit_of(action.outcome), action.reason, tally, action.outcome.value)
 
     def _hold(self, reason: str) -> Ended:
         if self.checkpoint.told_hold != reason:
             self.checkpoint.told_hold = reason
-            self._save("held", {"reason": reason, "milestone": self.rollout.position.milestone})
+            self._save("held", HeldBody(reason=reason, milestone=self.rollout.position.milestone).to_json())
         self.emit(HeldBack(reason=reason))
         return Ended(Exit.HELD, reason, self.checkpoint.tally)
 
@@ -146,7 +167,7 @@ class Driver:
         stand = MilestoneState(self.context, position.milestone, position.rollback_from, position.rollback_step, again)
         gone = self.steps.drift(stand)
         if gone:
-            self.ledger.append("drift", self.context.id, {"moved": gone}, self.lease)
+            self.ledger.append("drift", self.context.id, MovedBody(moved=gone).to_json(), self.lease)
             self.emit(Drifted(moved=gone))
             if not action.rollback:
                 raise DriftError(
@@ -154,7 +175,7 @@ class Driver:
                     "Put it back and run 'rollcast apply --resume', or roll back with 'rollcast abort'."
                 )
         self.checkpoint.intent = step.key
-        self._save("intent", step.to_json())
+        self._save("intent", IntentBody.model_validate(step.to_json()).to_json())
         self.emit(Working(**step.to_json()))
         carried = self._carry_out(stand, action, step)
         refused = self._refused(action.operations, carried.metrics)
@@ -181,7 +202,8 @@ class Driver:
 
     def _failed(self, step: MilestoneKey, error: StackError) -> StackError:
         with contextlib.suppress(LedgerError):
-            self.ledger.append("failed", self.context.id, {**step.to_json(), "error": str(error)}, self.lease)
+            body = FailedBody.model_validate({**step.to_json(), "error": str(error)})
+            self.ledger.append("failed", self.context.id, body.to_json(), self.lease)
         self.emit(Failed(error=str(error)))
         serves = self.steps.serves(self.context)
         what = "The rollback stopped" if step.rollback else "The rollout stopped"
@@ -196,7 +218,7 @@ class Driver:
         if not step.rollback or step.milestone.serving:
             self.observer.new_stage()
         shares = [share.model_dump(mode="json") for line in serving.values() for share in line]
-        self._save("reached", {**step.to_json(), "serving": shares})
+        self._save("reached", ReachedBody.model_validate({**step.to_json(), "serving": shares}).to_json())
         self.emit(Reached(**step.to_json(), serving=shares))
 
     def _refused(self, operations: tuple[Operation, ...], results: Mapping[str, Mapping[str, float]]) -> str:
@@ -217,7 +239,7 @@ class Driver:
     def _refuse(self, reason: str) -> None:
         self.rollout.roll_back_unfinished(reason)
         self.checkpoint.intent = None
-        self._save("rollback", {"reason": reason, "milestone": self.rollout.position.rollback_from})
+        self._save("rollback", JudgedBody(reason=reason, milestone=self.rollout.position.rollback_from).to_json())
         self.emit(RollbackBegun(reason=reason))
 
     def _progress(self, text: str) -> None:
@@ -250,10 +272,10 @@ class Driver:
         self.emit(Looked(**body, cleared=position.cleared))
         self.checkpoint.verdict = body
         if position.rollback_from is not None:
-            self._save("rollback", {**body, "reason": position.reason})
+            self._save("rollback", JudgedBody.model_validate({**body, "reason": position.reason}).to_json())
             self.emit(RollbackBegun(reason=position.reason))
         elif position.cleared or verdict.verdict is Verdict.HOLD:
-            self._save("verdict", body)
+            self._save("verdict", JudgedBody.model_validate(body).to_json())
         else:
             self._save()
 
@@ -267,44 +289,51 @@ class Driver:
         """
         try:
             orders = [r for r in self.ledger.records(self.checkpoint.heard, self.context.id) if r.kind == "order"]
+        except FormatError:
+            raise  # a newer rollcast writes here; what it wrote is not understood, so that nothing more is done
         except LedgerError:
             return False  # heard at the next look; a write that can't be made says what is wrong
         refused: StackError | None = None
         for record in orders:
             self.checkpoint.heard = record.seq
             try:
-                self.obey(str(record.body["order"]), bool(record.body.get("full")), str(record.body.get("reason", "")))
+                ordered = record.read(OrderedBody)
+                self.obey(ordered.known_order, ordered.full, ordered.reason)
             except StackError as error:
                 refused = error
-                self.emit(Progressed(text=f"{record.body['order']} can't be done: {error}"))
+                self.emit(Progressed(text=f"{record.body.get('order')} can't be done: {error}"))
         if orders:
             self._save()
         if refused is not None and given_before:
             raise refused
         return bool(orders)
 
-    def obey(self, order: str, full: bool = False, reason: str = "") -> None:
+    def obey(self, order: Order, full: bool = False, reason: str = "") -> None:
         """One order of a person. Raises StackError where it can't be done any more."""
-        rollout = self.rollout
         try:
-            if order == "pause":
-                rollout.pause()
-            elif order == "resume":
-                rollout.resume()
-            elif order == "go on":
-                return
-            elif order == "promote":
-                rollout.promote(full)
-            elif order != "abort":
-                raise StackError(f"'{order}' is an order of another version of rollcast. Use the newer of the two.")
-            elif self.checkpoint.intent is not None and rollout.position.rollback_from is None:
-                rollout.roll_back_unfinished(reason or "aborted by hand")
-                self.checkpoint.intent = None
-            else:
-                rollout.roll_back(reason or "aborted by hand")
+            match order:
+                case Order.PAUSE:
+                    self.rollout.pause()
+                case Order.RESUME:
+                    self.rollout.resume()
+                case Order.GO_ON:
+                    return
+                case Order.PROMOTE:
+                    self.rollout.promote(full)
+                case Order.ABORT:
+                    self._abort(reason or "aborted by hand")
+                case _:
+                    assert_never(order)
         except ValueError as error:
             raise StackError(f"{str(error)[0].upper()}{str(error)[1:]}.") from None
-        self.emit(Ordered(order=order, reason=reason))
+        self.emit(Ordered(order=order.value, reason=reason))
+
+    def _abort(self, reason: str) -> None:
+        if self.checkpoint.intent is not None and self.rollout.position.rollback_from is None:
+            self.rollout.roll_back_unfinished(reason)
+            self.checkpoint.intent = None
+        else:
+            self.rollout.roll_back(reason)
 
     def _save(self, kind: str = "", record: Mapping[str, Any] | None = None) -> None:
         self.checkpoint.position = self.rollout.snapshot()

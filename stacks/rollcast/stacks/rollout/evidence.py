@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from pydantic import Field
 
 from rollcast.planner.base.keys import NO_KEY, unit_of
 from rollcast.planner.gates.outcomes import Outcomes
@@ -20,6 +21,7 @@ from rollcast.planner.releases.releases import Release
 from rollcast.planner.rollout.state_machine import Arms
 from rollcast.planner.routing.split import Router
 from rollcast.stacks.base.clock import Clock
+from rollcast.stacks.base.formats import StoredModel, read_stored
 from rollcast.stacks.telemetry import RequestRecord, TelemetryBatch
 
 _FUTURE_S = 60.0
@@ -32,16 +34,15 @@ LEFT_OUT = {  # what a tally counts -> why such a record can't be used
 }
 
 
-@dataclass
-class RequestCounts:
+class RequestCounts(StoredModel):
     """What telemetry says was served: requests by release, `stage` since the stage began, `total` since the rollout.
 
     Left out are records that are `unreadable`, from the future (`absurd`), dated in `milliseconds`, and `repeated`
     ones, which were counted the first time. `keyless` requests carry no targeting key.
     """
 
-    stage: dict[str, int] = field(default_factory=dict)
-    total: dict[str, int] = field(default_factory=dict)
+    stage: dict[str, int] = Field(default_factory=dict)
+    total: dict[str, int] = Field(default_factory=dict)
     mixed: int = 0
     unserved: int = 0
     untagged: int = 0
@@ -53,11 +54,8 @@ class RequestCounts:
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> RequestCounts:
-        """From what `to_json` gave; what another version counted besides is left alone."""
-        return cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """From what `to_json` gave, with what another version counted besides. Raises LedgerError."""
+        return read_stored(cls, data, "What telemetry counted")
 
     @property
     def left_out(self) -> dict[str, int]:

@@ -14,6 +14,7 @@ from rollcast.stacks.engine.program import DesiredState, nodes_of
 from rollcast.stacks.engine.update import EngineStack
 from rollcast.stacks.ledger.lease import Lease
 from rollcast.stacks.ledger.ledger import Ledger
+from rollcast.stacks.ledger.payloads import MovedBody
 from rollcast.stacks.project import Project
 from rollcast.stacks.registries.artifacts import definitions_of
 from rollcast.stacks.rollout.drift import LiveBaseline, baseline_of
@@ -26,7 +27,7 @@ def put_back(
 ) -> None:
     """Undoes a drift. Raises DriftError where the world is still otherwise afterwards, StackError where it can't."""
     rollout = found.context.id if found.context else ""
-    ledger.append("drift", rollout, {"moved": list(found.drift)}, lease)
+    ledger.append("drift", rollout, MovedBody(moved=list(found.drift)).to_json(), lease)
     emit(Drifted(moved=list(found.drift)))
     world.recover()
     wanted = WorldState(found.state.serving, found.state.instances)
@@ -42,7 +43,7 @@ def put_back(
         raise DriftError(
             f"What was changed by hand is not put back: {'; '.join(left.drift)}. Run 'rollcast apply' again."
         )
-    ledger.append("restored", rollout, {"moved": list(found.drift)}, lease)
+    ledger.append("restored", rollout, MovedBody(moved=list(found.drift)).to_json(), lease)
     emit(Restored(moved=list(found.drift)))
 
 

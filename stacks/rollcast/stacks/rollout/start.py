@@ -24,6 +24,7 @@ from rollcast.stacks.base.events import Emit, Started
 from rollcast.stacks.engine.update import EngineStack
 from rollcast.stacks.ledger.lease import TTL_S, Lease
 from rollcast.stacks.ledger.ledger import Ledger, open_ledger
+from rollcast.stacks.ledger.payloads import OrderedBody
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rejections import rejection
 from rollcast.stacks.ledger.rollouts import RolloutContext, begin, load, scope_of, under_way
@@ -110,7 +111,7 @@ def start(
         return _drive(project, context, ledger, held, emit, recover=False, once=once)
 
 
-def resume(project: Project, emit: Emit, *, once: bool = False, order: Mapping[str, Any] | None = None) -> Ended:
+def resume(project: Project, emit: Emit, *, once: bool = False, order: OrderedBody | None = None) -> Ended:
     """Goes on with the rollout under way, after an order where one is given. Raises as `start` does."""
     ledger = ledger_of(project)
     refuse_foreign(project)
@@ -124,7 +125,7 @@ def resume(project: Project, emit: Emit, *, once: bool = False, order: Mapping[s
         _world(project, held).end_orphans()  # one that was stopped in a write would hold the target's lock
         target_at(project.folder, context.plan.settings, ledger.scope).claim(held.lease.token)
         if order is not None:
-            ledger.append("order", context.id, dict(order), held.lease)
+            ledger.append("order", context.id, order.to_json(), held.lease)
         return _drive(project, context, ledger, held, emit, recover=True, once=once)
 
 

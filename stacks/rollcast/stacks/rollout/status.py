@@ -10,6 +10,7 @@ from rollcast.planner.plan.models import Plan, Serving
 from rollcast.planner.releases.releases import Release
 from rollcast.planner.rollout.state_machine import Position
 from rollcast.stacks.ledger.ledger import Ledger
+from rollcast.stacks.ledger.payloads import FinishedBody, Order, OrderedBody, StartedBody
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rejections import REMEDY as REJECTED_REMEDY
 from rollcast.stacks.ledger.rejections import rejected_of
@@ -74,7 +75,7 @@ def measured(tally: RequestCounts, asked: dict[str, float]) -> dict[str, Any]:
         }
         for release in sorted({*asked, *tally.stage})
     ]
-    return {"shares": shares, "requests": tally.requests, **tally.to_json()}
+    return {"shares": shares, "requests": tally.requests, **tally.known}
 
 
 def asked_of(serving: Serving) -> dict[str, float]:
@@ -92,10 +93,11 @@ def _rollout(
     if started is None:
         return None, RequestCounts(), {}
     ended = next((r for r in ledger.records(started.seq, started.rollout) if r.kind == FINISHED), None)
-    about = {"id": started.rollout, "to_release": started.body["to_release"], "started_s": started.time_s}
+    about = {"id": started.rollout, "to_release": started.read(StartedBody).to_release, "started_s": started.time_s}
     if ended is not None:
-        tally = RequestCounts.of(ended.body["tally"])
-        done = {"outcome": ended.body["outcome"], "reason": ended.body["reason"], "ended_s": ended.time_s}
+        end = ended.read(FinishedBody)
+        tally = RequestCounts.of(end.tally)
+        done = {"outcome": end.outcome, "reason": end.reason, "ended_s": ended.time_s}
         return {**about, **done}, tally, asked_of(live.state.serving)
     return _under_way(ledger, live, notes, started, about)
 
@@ -135,12 +137,13 @@ def _held(ledger: Ledger, rollout: str, position: Position | None) -> str | None
         return None
     if not position.paused:
         return position.held
-    orders = [r for r in ledger.records(-1, rollout) if r.kind == "order" and r.body["order"] == "pause"]
-    if not orders:
+    given = [(r.read(OrderedBody), r.time_s) for r in ledger.records(-1, rollout) if r.kind == "order"]
+    pauses = [(order, time_s) for order, time_s in given if order.order == Order.PAUSE]
+    if not pauses:
         return "paused"
-    who, when = orders[-1].body.get("by"), datetime.fromtimestamp(orders[-1].time_s, UTC)
-    why = orders[-1].body.get("reason") or "no reason was given"
-    return f"paused by {who or 'somebody'} at {when:%Y-%m-%d %H:%M:%SZ}: {why}"
+    pause, when = pauses[-1][0], datetime.fromtimestamp(pauses[-1][1], UTC)
+    why = pause.reason or "no reason was given"
+    return f"paused by {pause.by or 'somebody'} at {when:%Y-%m-%d %H:%M:%SZ}: {why}"
 
 
 def _stand(plan: Plan, index: int, rollback_from: int | None) -> str:

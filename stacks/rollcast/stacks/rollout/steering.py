@@ -6,27 +6,28 @@ import getpass
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from rollcast.planner.base.errors import did_you_mean
 from rollcast.planner.declaration.models import Bake, Declaration, RolloutSettings, Strategy
 from rollcast.planner.plan.models import Binding, Plan
 from rollcast.planner.planning.planner import make_plan
+from rollcast.planner.rollout.state_machine import Outcome
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.events import Emit, Progressed, event_of
 from rollcast.stacks.ledger.ledger import Ledger
+from rollcast.stacks.ledger.payloads import FinishedBody, Order, OrderedBody, StartedBody
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, under_way
 from rollcast.stacks.project import Project, tool_version
 from rollcast.stacks.rollout import start as applying
 from rollcast.stacks.rollout.checkpoint import Checkpoint
 from rollcast.stacks.rollout.drift import baseline_of, lineage_of
-from rollcast.stacks.rollout.driver import Ended, Exit
+from rollcast.stacks.rollout.driver import Ended, exit_of
 from rollcast.stacks.rollout.evidence import RequestCounts
 from rollcast.stacks.rollout.start import ledger_of
 from rollcast.stacks.targets.definitions import stored
 
-Order = Literal["pause", "resume", "promote", "abort"]
 _POLL_S = 0.2
 _RELEASE_S = 30.0
 
@@ -41,10 +42,10 @@ def give(project: Project, order: Order, *, full: bool = False, reason: str = ""
     if started is None:
         applying.refuse_foreign(project)
         raise StackError(f"No rollout is under way, so there is nothing to {order}. See 'rollcast status'.")
-    if order == "promote" and full and not reason:
+    if order is Order.PROMOTE and full and not reason:
         _refuse_unreasoned(Checkpoint.of(ledger.position(started.rollout)).verdict)
-    body = {"order": order, "full": full, "reason": reason, "by": getpass.getuser(), "cause": cause}
-    return ledger.append("order", started.rollout, body)
+    body = OrderedBody(order=order, full=full, reason=reason, by=getpass.getuser(), cause=cause)
+    return ledger.append("order", started.rollout, body.to_json())
 
 
 def _refuse_unreasoned(verdict: Mapping[str, Any] | None) -> None:
@@ -61,9 +62,9 @@ def roll_back_now(project: Project, emit: Emit, reason: str, cause: str = "by ha
     """Rolls back the rollout under way, to where it began: by the process at work, else by this one."""
     ledger = ledger_of(project)
     if not _at_work(ledger):
-        body = {"order": "abort", "reason": reason, "by": getpass.getuser(), "cause": cause}
-        return applying.resume(project, emit, order=body)
-    given = give(project, "abort", reason=reason, cause=cause)
+        ordered = OrderedBody(order=Order.ABORT, reason=reason, by=getpass.getuser(), cause=cause)
+        return applying.resume(project, emit, order=ordered)
+    given = give(project, Order.ABORT, reason=reason, cause=cause)
     emit(Progressed(text="the process at work was told; waiting for it"))
     return _await_end(project, ledger, given, emit)
 
@@ -72,8 +73,8 @@ def go_on(project: Project, emit: Emit, *, once: bool = False) -> Ended:
     """Goes on with the rollout under way. A process that watches a paused one is told to, and its end waited for."""
     ledger = ledger_of(project)
     if not _at_work(ledger) or not _paused(ledger):
-        return applying.resume(project, emit, once=once, order={"order": "resume", "by": getpass.getuser()})
-    given = give(project, "resume")
+        return applying.resume(project, emit, once=once, order=OrderedBody(order=Order.RESUME, by=getpass.getuser()))
+    given = give(project, Order.RESUME)
     emit(Progressed(text="the process at work watches over a paused rollout; it was told to go on"))
     return _await_end(project, ledger, given, emit)
 
@@ -98,12 +99,10 @@ def _await_end(project: Project, ledger: Ledger, given: Record, emit: Emit) -> E
             emit(event_of(record.kind, record.body))
             if record.kind == FINISHED:
                 _await_release(ledger)
-                code = Exit.ROLLED_BACK if record.body["outcome"] == "rolled_back" else Exit.DONE
-                return Ended(
-                    code, record.body["reason"], RequestCounts.of(record.body["tally"]), record.body["outcome"]
-                )
+                end = record.read(FinishedBody)
+                return Ended(exit_of(end.ending), end.reason, RequestCounts.of(end.tally), end.outcome)
         if not _at_work(ledger) and under_way(ledger) is not None:
-            return applying.resume(project, emit, order={"order": "go on", "by": getpass.getuser()})
+            return applying.resume(project, emit, order=OrderedBody(order=Order.GO_ON, by=getpass.getuser()))
         time.sleep(_POLL_S)
 
 
@@ -132,7 +131,7 @@ def plan_rollback(project: Project, to: str | None) -> RollbackPlan:
     live = found.state
     now = {line: {share.release for share in shares} for line, shares in live.serving.items()}
     started = _release_record(ledger, to, {name for names in now.values() for name in names})
-    documents = started.body["documents"]
+    documents = started.read(StartedBody).documents
     declaration = stored(Declaration, ledger.get(documents["declaration"]), f"The declaration of {started.rollout}")
     digests = ledger.get(documents["digests"])
     at_once = without_gates(declaration, project)
@@ -145,16 +144,16 @@ def plan_rollback(project: Project, to: str | None) -> RollbackPlan:
 def _release_record(ledger: Ledger, to: str | None, live: set[str]) -> Record:
     """The rollout that brought the release to go back to."""
     records = ledger.records()
-    promoted = {r.rollout for r in records if r.kind == FINISHED and r.body["outcome"] == "promoted"}
-    brought = [r for r in records if r.kind == STARTED and r.rollout in promoted and r.body["to_release"]]
+    promoted = {r.rollout for r in records if r.kind == FINISHED and r.read(FinishedBody).ending is Outcome.PROMOTED}
+    brought = [r for r in records if r.kind == STARTED and r.rollout in promoted and r.read(StartedBody).to_release]
     if to is None:
-        earlier = [r for r in _verified(brought) if not live & set(r.body["to_release"].values())]
+        earlier = [r for r in _verified(brought) if not live & set(r.read(StartedBody).to_release.values())]
         if not earlier:
             raise StackError("The ledger knows no earlier release to go back to. See 'rollcast history'.")
         return earlier[-1]
-    found = [r for r in brought if to in r.body["to_release"].values()]
+    found = [r for r in brought if to in r.read(StartedBody).to_release.values()]
     if not found:
-        known = {name for r in brought for name in r.body["to_release"].values()}
+        known = {name for r in brought for name in r.read(StartedBody).to_release.values()}
         raise StackError(f"The ledger knows no release '{to}' that was promoted here. {did_you_mean(to, known)}")
     return found[-1]
 
@@ -163,11 +162,11 @@ def _verified(brought: Iterable[Record]) -> list[Record]:
     """What served well, the oldest first. A release that was left by a rollback is not gone back to."""
     served: list[Record] = []
     for record in brought:
-        if record.body.get("rollback"):
-            to = record.body["to_release"]
-            while served and served[-1].body["to_release"] != to:
+        body = record.read(StartedBody)
+        if body.rollback:
+            while served and served[-1].read(StartedBody).to_release != body.to_release:
                 served.pop()
-        if not served or served[-1].body["to_release"] != record.body["to_release"]:
+        if not served or served[-1].read(StartedBody).to_release != body.to_release:
             served.append(record)
     return served
 

@@ -9,6 +9,7 @@ from rollcast.planner.releases.releases import lines_of
 from rollcast.planner.rollout.state_machine import Rollout
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.ledger.ledger import Ledger, existing_ledger
+from rollcast.stacks.ledger.payloads import StartedBody
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import RolloutContext, load, scope_of, serial_of, under_way
 from rollcast.stacks.project import Project
@@ -62,7 +63,7 @@ def after_supersede(project: Project) -> AfterSupersede | None:
 def returning(ledger: Ledger, started: Record) -> bool:
     """Whether a rollout is being rolled back, or is itself a person's order to go back: no declaration stops that."""
     position = Checkpoint.of(ledger.position(started.rollout)).position
-    return bool(started.body.get("rollback")) or (position is not None and position.rollback_from is not None)
+    return started.read(StartedBody).rollback or (position is not None and position.rollback_from is not None)
 
 
 def is_of(project: Project, context: RolloutContext) -> bool:

@@ -1,0 +1,136 @@
+"""The bodies of records, one model a kind, and the closed set of orders.
+
+A writer gives a model's `to_json`; a reader asks a record for it (`record.read(StartedBody)`), and gets an error that
+names the record where its body is of a newer format, or lacks what every version wrote.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from rollcast.planner.base.errors import did_you_mean
+from rollcast.planner.rollout.state_machine import Outcome
+from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.base.formats import StoredModel
+
+
+class Order(StrEnum):
+    """What a person may order. The words are those of the ledger."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    GO_ON = "go on"  # whoever waited goes on with what another process left; nothing changes
+    PROMOTE = "promote"
+    ABORT = "abort"
+
+
+class StartedBody(StoredModel):
+    """A rollout begins: the digests of its documents, who began it and why."""
+
+    documents: dict[str, str]
+    plan_digest: str
+    binding: dict[str, Any]
+    from_release: dict[str, str | None]
+    to_release: dict[str, str]
+    holder: str = ""
+    by: str = ""
+    reason: str = ""
+    forecast: str | None = Field(None, description="the digest of the forecast that was shown for it")
+    rollback: bool = Field(False, description="it goes back to an earlier release")
+    declared: str = Field("", description="of a rollback: the digest of the declaration that it leaves")
+
+
+class IntentBody(StoredModel):
+    """A driver sets out for a milestone."""
+
+    milestone: int
+    title: str
+    rollback: bool
+    operations: list[str] = Field(default_factory=list)
+
+
+class ReachedBody(IntentBody):
+    """A milestone is true; `serving` is what was read back then."""
+
+    serving: list[dict[str, Any]]
+
+
+class FailedBody(IntentBody):
+    """A milestone could not be carried out."""
+
+    error: str
+
+
+class HeldBody(StoredModel):
+    """The rollout stays where it is, and why."""
+
+    reason: str
+    milestone: int
+
+
+class JudgedBody(StoredModel):
+    """What the gates said of a stage; further fields are the verdict's own, see `StageVerdict`."""
+
+    milestone: int | None
+    reason: str = ""
+
+
+class MovedBody(StoredModel):
+    """What was changed by hand, as it was found or as it was put back."""
+
+    moved: list[str]
+
+
+class FinishedBody(StoredModel):
+    """A rollout is over."""
+
+    outcome: str
+    reason: str
+    tally: dict[str, Any]
+
+    @property
+    def ending(self) -> Outcome:
+        """How it ended. Raises StackError on an outcome that is not known here."""
+        try:
+            return Outcome(self.outcome)
+        except ValueError:
+            raise StackError(
+                f"The rollout ended with '{self.outcome}', an outcome of another version of rollcast. "
+                "Use the newer of the two."
+            ) from None
+
+
+class OrderedBody(StoredModel):
+    """An order of a person, as it was left. What it orders may be of another version: `known_order` says."""
+
+    order: str
+    full: bool = False
+    reason: str = ""
+    by: str = ""
+    cause: str = "by hand"
+
+    @property
+    def known_order(self) -> Order:
+        """The order. Raises StackError on one that is not known here: it is left, and nothing is done for it."""
+        return order_of(self.order)
+
+
+class RetriedBody(StoredModel):
+    """A release that was rejected may be tried again."""
+
+    reason: str
+    by: str = ""
+
+
+def order_of(word: str) -> Order:
+    """The order of a word. Raises StackError."""
+    try:
+        return Order(word)
+    except ValueError:
+        raise StackError(
+            f"'{word}' is no order that this rollcast knows: another version wrote it. Nothing was done for it. "
+            f"{did_you_mean(word, list(Order))} Use the newer of the two."
+        ) from None
