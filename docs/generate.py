@@ -30,6 +30,8 @@ def pages() -> dict[str, str]:
 def declaration() -> str:
     """All keys of rollcast.yaml."""
     from rollcast.planner.declaration.models import Declaration
+    from rollcast.plugins.finding import brought_by
+    from rollcast.plugins.settings import SEAMS, models
 
     lines = [NOTE, "", "# Declaration", ""]
     lines += [
@@ -37,7 +39,17 @@ def declaration() -> str:
         "mistake is reported with its line, its column and the nearest valid name by `rollcast validate`.",
         "",
         *model(Declaration.model_json_schema(by_alias=True), "declaration"),
+        "## Settings of kinds {: #declaration-kinds }",
+        "",
+        "What stands beside `kind`, for each kind that rollcast brings. Installed packages may bring more.",
+        "",
     ]
+    for key, kind, settings in models():
+        if brought_by(SEAMS[key][0], kind).startswith("rollcast "):
+            schema = settings.model_json_schema(by_alias=True)
+            lines += [f"### {key}: `kind: {kind}` {{: #declaration-{key}-{kind} }}", ""]
+            lines += [_first_paragraph(schema.get("description", "")), ""]
+            lines += [*_fields(schema, {}, "declaration"), ""] if schema.get("properties") else []
     return "\n".join(lines) + "\n"
 
 

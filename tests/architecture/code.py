@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("planner", "simulator", "policies", "stacks", "cli")
+PARTS = ("planner", "plugins", "simulator", "policies", "stacks", "cli")
 
 
 class Module(NamedTuple):

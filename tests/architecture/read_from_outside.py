@@ -17,5 +17,6 @@ folded, searchable, drawing, subtitle, tiles, foot
 # ---- called by a library, a plugin's finder, or a project -----------------------------------------
 __getattr__, preprocess_fields, _ok, obj, isolation_level  # Python, numba, simpy, click, sqlite3
 on_output, on_error, info, show_secrets, delete, formatTime, datefmt  # Pulumi, logging
-run_tests, FlagdTarget, JsonLines, Prometheus, Sql  # typer, and kinds that are found by name
+run_tests, FlagdTarget, JsonLines, Prometheus, Sql  # typer, and kinds that are entry points of pyproject.toml
+DataPlaneEvaluator, FileRegistry, VendorRegistry, Llm, Pool, Remote
 ProcessStation, traffics, networks, arrive_s, install, BACKOFF  # stations and tests of a project; a number never reused

@@ -18,7 +18,7 @@ from rollcast.stacks.ledger.ledger import open_ledger
 from rollcast.stacks.ledger.records import verify
 from rollcast.stacks.ledger.rollouts import STARTED
 from rollcast.stacks.targets import Placed
-from rollcast.stacks.targets.flagd import FlagdTarget
+from rollcast.stacks.targets.flagd import FlagdSettings, FlagdTarget
 from tests.faults.figures import survived, tried
 from tests.faults.surviving import assert_whole, meaning
 from tests.stacks.servers import postgres
@@ -100,7 +100,7 @@ def _await_stopped(pid: int) -> None:
 
 
 def test_a_late_write_is_refused_by_the_target_itself(tmp_path: Path) -> None:
-    target = FlagdTarget(tmp_path, {"definition": "live/flags.json", "instances": "live/instances"})
+    target = FlagdTarget(FlagdSettings(definition="live/flags.json", instances="live/instances"), tmp_path)
     target.put_flag(1, "f", {"state": "ENABLED"})
     target.claim(2)
     content = tmp_path / "content"

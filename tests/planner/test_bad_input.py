@@ -10,11 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcast.planner.base.errors import CapacityError, DeclarationError, Diagnostic, NoSafeOrder
-from rollcast.planner.loading import cross_checks as checks
 from rollcast.planner.loading.loader import load
 from rollcast.planner.planning.planner import live_as_declared, make_plan
-from rollcast.stacks import targets
-from rollcast.stacks import telemetry as metrics
+from rollcast.plugins.settings import settings_of
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.project import Project
 
@@ -39,7 +37,7 @@ rollout:
 
 def mistakes(text: str) -> list[Diagnostic]:
     with pytest.raises(DeclarationError) as caught:
-        load(text)
+        load(text, settings_of=settings_of)
     return list(caught.value.diagnostics)
 
 
@@ -52,11 +50,6 @@ def test_the_good_declaration_is_good() -> None:
 )
 def test_what_only_sounds_like_a_secret_or_names_where_it_is_stands(named: str) -> None:
     load(GOOD.replace("kb@1}", f"kb@1, parameters: {{{named}}}}}"))
-
-
-def test_the_known_kinds_are_those_that_there_are() -> None:
-    assert set(checks.TARGETS) == set(targets.KINDS)
-    assert set(checks.TELEMETRY) == set(metrics.KINDS)
 
 
 BETA = "beta: {segment: [beta, power]}"
@@ -90,6 +83,13 @@ BETA = "beta: {segment: [beta, power]}"
         ("[5, 50, 100]", "[0.0000001, 50, 100]", "15:13", "0.0000001 percent is less than 0.001", "Begin with 0.001"),
         ("prod: {", "prod: {target: {kind: flagdd}, ", "13:19", "no target of kind 'flagdd'", "'flagd'"),
         ("prod: {", "prod: {telemetry: {kind: otlp}, ", "13:22", "no telemetry of kind 'otlp'", "jsonl"),
+        ("prod: {", "prod: {telemetry: {kind: jsonl, pth: t}, ", "13:35", "unknown key 'pth'", "Did you mean 'path'?"),
+        ("prod: {", "prod: {telemetry: {knd: sql}, ", "13:22", "unknown key 'knd'", "Did you mean 'kind'?"),
+        ("prod: {", "prod: {telemetry: {url: 'http://x'}, ", "13:22", "unknown key 'url'", "Known here: kind, path."),
+        ("prod: {", "prod: {telemetry: {kind: sql, path: t}, ", "13:10", "'url' is missing", "Add 'url:' here."),
+        ("prod: {", "prod: {target: {instance: f}, ", "13:19", "unknown key 'instance'", "'instances'"),
+        ("prod: {", "prod: {target: {kind: flagd, url: x}, ", "13:32", "unknown key 'url'", "endpoint"),
+        ("prod: {", "prod: {telemetry: {api_key: abc}, ", "13:22", "'api_key' holds a literal secret", "api_key_env"),
         ("prod: {", "prod: {target: {definition: 's3://b/f.json'}, ", "13:19", "is a path, not an address", "Write"),
         ('">=1"', '">=3,<2"', "5:65", "the range '>=3,<2' is empty", ">=2,<3"),
         ("kb@1}", "kb@1, parameters: {api_key: abc}}", "10:40", "'api_key' holds a literal secret", "api_key_env"),

@@ -16,11 +16,12 @@ from rollcast.simulator.base.draws import Purpose
 from rollcast.simulator.base.errors import SimulatorError
 from rollcast.simulator.calibration.alone import run, single
 from rollcast.simulator.engines.choice import choose
-from rollcast.simulator.engines.reference.station import ProcessStation, Station, Visit, station
+from rollcast.simulator.engines.reference.station import ProcessStation, Visit, station
 from rollcast.simulator.engines.reference.world import Simulation
 from rollcast.simulator.forecast.parallel import work
+from rollcast.simulator.stations import kinds
 from rollcast.simulator.stations.custom import load_stations
-from rollcast.simulator.stations.profiles import KINDS, Profile, parse
+from rollcast.simulator.stations.profiles import Profile, parse
 from rollcast.simulator.traffic.recording import Traffic
 
 
@@ -39,9 +40,7 @@ def coin() -> Iterator[None]:
             yield self.clock.timeout(1.0 if lucky else self.spec.profile.slow_s)
 
     yield
-    KINDS.pop("coin")
-    Station.kinds.pop("coin")
-    Station.owned.discard("coin")
+    del kinds._REGISTERED["coin"]
 
 
 @pytest.mark.usefixtures("coin")
@@ -56,7 +55,10 @@ def test_an_own_station_serves_and_chooses_the_reference_engine(azure_hour: Traf
 
 
 def test_an_unknown_station_names_the_nearest() -> None:
-    with pytest.raises(SimulatorError, match=r"artifact llama@1: profile 'station' is 'lm'. Did you mean 'llm'"):
+    with pytest.raises(
+        SimulatorError,
+        match=r"artifact llama@1: profile 'station' is 'lm': There is no station of kind 'lm'. Did you mean 'llm'",
+    ):
         parse({"station": "lm"}, "artifact llama@1")
 
 
@@ -75,14 +77,12 @@ def test_the_station_that_the_contributors_guide_adds(azure_hour: Traffic, tmp_p
         traffic = azure_hour.between(0.0, 5.0)
         served = run(Simulation(single(parse({"station": "coin", "slow_s": 3.0}, "coin@1")), traffic, 7), traffic)
     finally:
-        KINDS.pop("coin", None)
-        Station.kinds.pop("coin", None)
-        Station.owned.discard("coin")
+        kinds.forget_project()
     assert set(np.round(served.latency_s, 6)) == {1.0, 3.0}
 
 
 def _most_s(profile: Profile, piece: int) -> float:
-    return float(getattr(profile, "most_s", -1.0)) + piece + ("lottery" not in Station.kinds)
+    return float(getattr(profile, "most_s", -1.0)) + piece + ("lottery" not in kinds.kinds())
 
 
 def test_workers_know_the_stations_of_a_project(tmp_path: Path) -> None:
@@ -100,7 +100,5 @@ def test_workers_know_the_stations_of_a_project(tmp_path: Path) -> None:
         profile = parse({"station": "lottery"}, "lottery@1")
         found = [work(partial(_most_s, profile), range(16), workers, lambda done: None).results for workers in (1, 2)]
     finally:
-        KINDS.pop("lottery", None)
-        Station.kinds.pop("lottery", None)
-        Station.owned.discard("lottery")
+        kinds.forget_project()
     assert found[0] == found[1] == {piece: piece + 0.25 for piece in range(16)}

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from rollcast.cli.main import main
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.registries.artifacts import digests_of, source_mistake
+from rollcast.stacks.registries.artifacts import digests_of
+from rollcast.stacks.registries.sources import source_mistake
 
 
 def artifact(source: str | None) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def digest(project: Path, source: str = "file:m") -> str:
 
 @given(st.text(max_size=30))
 def test_a_source_that_is_no_file_and_no_vendors_is_never_pinned(source: str) -> None:
-    assert source_mistake(artifact(source)) or source.startswith(("file:", "vendor:"))
+    assert source_mistake(source) or source.startswith(("file:", "vendor:"))
 
 
 @given(st.text(max_size=300))
@@ -38,8 +39,8 @@ def test_no_path_ends_in_anything_but_one_error(path: str) -> None:
 
 @pytest.mark.parametrize("source", ["files:m", "m/bot", "oci:registry/bot:1", "mlflow:models:/bot/1", "s3://b/m", ""])
 def test_a_source_that_can_not_be_read_is_refused_with_what_is_supported(source: str) -> None:
-    assert "'file:PATH'" in source_mistake(artifact(source))
-    assert "'vendor:NAME'" in source_mistake(artifact(source))
+    assert "'file:PATH'" in source_mistake(source)
+    assert "'vendor:NAME'" in source_mistake(source)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_a_source_that_can_not_be_read_is_refused_with_what_is_supported(source:
     ],
 )
 def test_a_hosted_model_needs_a_date_in_its_name(source: str, dated: bool) -> None:
-    assert (source_mistake(artifact(source)) == "") == dated
+    assert (source_mistake(source) == "") == dated
 
 
 @pytest.mark.parametrize("target", ["..", ".", "../m/one.txt", "/etc/hostname", "absent"])

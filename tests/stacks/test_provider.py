@@ -29,10 +29,11 @@ from rollcast.stacks.provider.inputs import failures
 from rollcast.stacks.provider.plugin import RollcastProvider
 from rollcast.stacks.provider.values import plain, properties
 from rollcast.stacks.targets.definitions import content_digest
-from rollcast.stacks.targets.flagd import FlagdTarget
+from rollcast.stacks.targets.flagd import FlagdSettings, FlagdTarget
 from tests.stacks.servers import postgres
 
 TARGET = {"kind": "flagd", "definition": "live/flags.json", "instances": "live/instances"}
+SETTINGS = FlagdSettings(definition="live/flags.json", instances="live/instances")
 DIGEST = digest_of("content")
 
 
@@ -114,7 +115,7 @@ def test_making_the_same_thing_twice_changes_nothing_more(tmp_path: Path) -> Non
         once = files(tmp_path)
         create(made, kind, inputs)
         assert files(tmp_path) == once
-    placed = FlagdTarget(tmp_path, TARGET).placed()["p/reranker/one"]
+    placed = FlagdTarget(SETTINGS, tmp_path).placed()["p/reranker/one"]
     assert (placed.digest, placed.release, placed.slot) == (DIGEST, "rel-1", "reranker")
 
 
@@ -124,7 +125,7 @@ def test_deleting_what_is_gone_already_is_done(tmp_path: Path) -> None:
     delete(made, "Instance", state)
     delete(made, "Instance", state)
     delete(made, "Flag", flag_inputs())
-    assert FlagdTarget(tmp_path, TARGET).placed() == {}
+    assert FlagdTarget(SETTINGS, tmp_path).placed() == {}
 
 
 @pytest.mark.parametrize(("first", "second"), [("one/a", "one"), ("one", "one/a")])
@@ -133,7 +134,7 @@ def test_an_instance_is_never_put_into_another(tmp_path: Path, first: str, secon
     create(made, "Instance", {**instance_inputs(tmp_path), "folder": f"p/{first}"})
     with pytest.raises(StackError, match="in_place"):
         create(made, "Instance", {**instance_inputs(tmp_path), "folder": f"p/{second}"})
-    assert list(FlagdTarget(tmp_path, TARGET).placed()) == [f"p/{first}"]
+    assert list(FlagdTarget(SETTINGS, tmp_path).placed()) == [f"p/{first}"]
 
 
 def test_a_preview_has_no_effect(tmp_path: Path) -> None:
@@ -200,7 +201,7 @@ def test_an_operation_that_takes_too_long_fails(tmp_path: Path) -> None:
     slow = instance_inputs(tmp_path, build=[sys.executable, "-c", "import time; time.sleep(60)"])
     with pytest.raises(StackError, match="took more than"):
         create(provider(tmp_path), "Instance", {**slow, "timeout_s": 0.5})
-    assert FlagdTarget(tmp_path, TARGET).placed() == {}
+    assert FlagdTarget(SETTINGS, tmp_path).placed() == {}
 
 
 def test_a_declaration_reaches_no_shell(tmp_path: Path) -> None:
@@ -265,15 +266,15 @@ def test_an_instance_a_flag_and_their_order_through_the_engine(world: EngineStac
     assert not (tmp_path / "live").exists(), "a preview has no effect"
     world.up(program, told.append)
     assert "building r@1" in told, "long work reports that it is under way"
-    assert list(FlagdTarget(tmp_path, TARGET).placed()) == ["p/reranker/one"]
+    assert list(FlagdTarget(SETTINGS, tmp_path).placed()) == ["p/reranker/one"]
     without = [ResourceNode("Drain", "drain:1", drain_inputs(0.0)), program[2]]
     world.up(without, told.append)
-    assert FlagdTarget(tmp_path, TARGET).placed() == {}
+    assert FlagdTarget(SETTINGS, tmp_path).placed() == {}
 
     bad = ResourceNode("Instance", "instance:two", {**instance_inputs(tmp_path, "two"), "folder": "../two"})
     with pytest.raises(StackError, match="folder"):
         world.up([*without, bad], told.append)
-    assert FlagdTarget(tmp_path, TARGET).flag("rollcast-p") is not None
+    assert FlagdTarget(SETTINGS, tmp_path).flag("rollcast-p") is not None
 
 
 @pytest.mark.engine
@@ -294,7 +295,7 @@ def test_the_stack_state_is_kept_where_it_is_told_and_recovered_there(
         again = EngineStack(tmp_path, "p", "test", fence=2)
         again.recover()
         again.up([], lambda text: None)
-    assert FlagdTarget(tmp_path, TARGET).placed() == {}, "the second process knew what the first had made"
+    assert FlagdTarget(SETTINGS, tmp_path).placed() == {}, "the second process knew what the first had made"
     assert not list((tmp_path / ".rollcast/pulumi/state").iterdir()), "nothing is kept at the default place"
 
 

@@ -27,6 +27,7 @@ from rollcast.planner.loading.cross_checks import check
 from rollcast.planner.loading.loader import load
 from rollcast.planner.plan.models import LiveState, Plan
 from rollcast.planner.planning.planner import live_as_declared, make_plan
+from rollcast.plugins.settings import settings_of
 from rollcast.policies.errors import PolicyError
 from rollcast.policies.judgement.discovery import PolicySet, discover
 from rollcast.policies.judgement.judging import places_of
@@ -138,7 +139,7 @@ class ProjectUnderTest:
 
 
 def _read(folder: Path, file: str) -> Declaration:
-    return load((folder / file).read_text("utf-8"), file, lambda name: (folder / name).read_text("utf-8"))
+    return load((folder / file).read_text("utf-8"), file, lambda name: (folder / name).read_text("utf-8"), settings_of)
 
 
 def _exchanged(declaration: Declaration) -> Iterator[Declaration]:

@@ -7,14 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from rollcast.planner.base.errors import did_you_mean
+from pydantic import BaseModel
+
+from rollcast.planner.base.errors import KindError, did_you_mean
 from rollcast.planner.declaration.models import Declaration, Environment
+from rollcast.planner.loading.kind_settings import SettingsOf
 from rollcast.planner.loading.loader import MOST_BYTES, load, read_source
 from rollcast.planner.releases.releases import digest_of
+from rollcast.plugins.settings import settings_of
+from rollcast.simulator.base.errors import SimulatorError
+from rollcast.simulator.stations.custom import profile_model_in
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.registries import lock
 
@@ -35,9 +41,15 @@ class Project:
     pinned: dict[str, str] | None
 
     @classmethod
-    def open(cls, folder: Path, environment: str | None = None, file: str = DECLARATION) -> Project:
-        """The project in a folder. Raises StackError or DeclarationError, each with its place and remedy."""
-        text, declaration = read_declaration(folder, file)
+    def open(
+        cls, folder: Path, environment: str | None = None, file: str = DECLARATION, *, profiles: bool = False
+    ) -> Project:
+        """The project in a folder. Raises StackError or DeclarationError, each with its place and remedy.
+
+        profiles: whether the profiles of artifacts must be right, too. Else that is left to a forecast, so that a
+        station that can't be loaded hinders no rollout.
+        """
+        text, declaration = read_declaration(folder, file, _with_stations(folder) if profiles else settings_of)
         name, settings = choose_environment(declaration, environment, file)
         return cls(folder, file, text, declaration, name, settings, lock.read(folder))
 
@@ -87,10 +99,27 @@ class Project:
         return declaration, lock.computed(declaration, path.parent)
 
 
-def read_declaration(folder: Path, file: str = DECLARATION) -> tuple[str, Declaration]:
+def _with_stations(folder: Path) -> SettingsOf:
+    """Settings of kinds, and the profiles of all stations: installed ones and the project's own."""
+
+    @cache
+    def settings(key: str, kind: str) -> type[BaseModel]:
+        if key != "profile":
+            return settings_of(key, kind)
+        try:
+            return profile_model_in(folder, kind)
+        except SimulatorError as error:
+            raise KindError(str(error), "") from None
+
+    return settings
+
+
+def read_declaration(
+    folder: Path, file: str = DECLARATION, settings: SettingsOf = settings_of
+) -> tuple[str, Declaration]:
     """Text and checked declaration. Raises StackError or DeclarationError."""
     text = read_text(folder / file, "Run 'rollcast init', or choose the folder with -C DIR.")
-    return text, load(text, file, _reader(folder))
+    return text, load(text, file, _reader(folder), settings)
 
 
 def _reader(folder: Path) -> Callable[[str], str]:

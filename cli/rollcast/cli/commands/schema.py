@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
 from rollcast.cli import terminal
@@ -10,12 +12,16 @@ from rollcast.cli import terminal
 def schema() -> None:
     """Print the JSON Schema of rollcast.yaml, for editors."""
     from rollcast.planner.declaration.schema import declaration_schema
-    from rollcast.simulator.stations.profiles import KINDS
+    from rollcast.plugins.settings import models
+    from rollcast.simulator.stations.kinds import profile_models
 
+    settings: dict[str, dict[str, Any]] = {}
+    for key, kind, model in models():
+        settings.setdefault(key, {})[kind] = model.model_json_schema(by_alias=True, ref_template="#/$defs/{model}")
     profiles = {
-        name: kind.model_json_schema(by_alias=True, ref_template="#/$defs/{model}") for name, kind in KINDS.items()
+        kind: model.model_json_schema(by_alias=True, ref_template="#/$defs/{model}") for kind, model in profile_models()
     }
-    terminal.out_json(declaration_schema(profiles))
+    terminal.out_json(declaration_schema(profiles, settings))
 
 
 def register(app: typer.Typer) -> None:

@@ -21,7 +21,7 @@ def validate(
     from rollcast.planner.releases.releases import releases_of
 
     try:
-        project = project_of(context)
+        project = project_of(context, profiles=True)
     except DeclarationError as error:
         if format_ != "json":
             raise

@@ -58,9 +58,9 @@ def note_others(project: Project) -> None:
             terminal.note(terminal.clean(text))
 
 
-def project_of(context: typer.Context) -> Project:
-    """The project that a command is about. Raises StackError or DeclarationError."""
+def project_of(context: typer.Context, *, profiles: bool = False) -> Project:
+    """The project that a command is about. Raises StackError or DeclarationError. `profiles`: see `Project.open`."""
     from rollcast.stacks.project import Project
 
     chosen = options_of(context)
-    return Project.open(chosen.directory, chosen.environment, chosen.file)
+    return Project.open(chosen.directory, chosen.environment, chosen.file, profiles=profiles)

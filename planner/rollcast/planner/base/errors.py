@@ -29,6 +29,14 @@ class PlannerError(Exception):
     """Any refusal of the planner. The message says what is wrong and what to do."""
 
 
+class KindError(PlannerError):
+    """A kind that can't be used: nothing offers it, two do, or what offers it is broken."""
+
+    def __init__(self, summary: str, remedy: str) -> None:
+        self.summary, self.remedy = summary, remedy
+        super().__init__(f"{summary[:1].upper()}{summary[1:]} {remedy}".strip())
+
+
 class DeclarationError(PlannerError):
     """A declaration that can't be used, with every mistake found in it at once."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -199,11 +199,45 @@ class Stage(Model):
     gates: tuple[GateSpec, ...] | None = Field(None, description="gates of this stage, in place of the rollout's")
 
 
+class KindSettings(Model):
+    """The settings of a kind: which one, and what that one takes.
+
+    The fields of a subclass are words that several kinds share, with their defaults. What a kind really takes, it says
+    itself with a model of its own, by which `loading` checks these settings.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True)
+
+    outside: ClassVar[tuple[str, ...]] = ("kind",)  # words of every kind, which are no settings of its own
+    kind: Name
+
+    def own(self, model: type[BaseModel]) -> dict[str, Any]:
+        """What is given for a kind whose settings are `model`: without shared words that it does not have."""
+        shared = type(self).model_fields
+        return {
+            name: value
+            for name, value in self.model_dump(exclude=set(self.outside)).items()
+            if name not in shared or (name in self.model_fields_set if name in model.model_fields else self._set(name))
+        }
+
+    def _set(self, name: str) -> bool:
+        return bool(getattr(self, name) != type(self).model_fields[name].default)
+
+
+class Evaluator(KindSettings):
+    """Who runs an evaluation suite on a release: the data plane itself, unless another kind is named."""
+
+    kind: Name = "dataplane"
+
+
 class Evaluate(Model):
     """An evaluation suite that a new release must pass before any traffic meets it."""
 
     suite: Reference
     thresholds: dict[str, float] = Field(description="the least value of each metric that the suite reports")
+    evaluator: Evaluator | None = Field(
+        None, description="who runs it; the data plane where left out", exclude_if=lambda given: given is None
+    )
 
 
 class RolloutSettings(Model):
@@ -243,9 +277,10 @@ class Region(Model):
     labels: tuple[str, ...] = ()
 
 
-class TargetSettings(Model):
+class TargetSettings(KindSettings):
     """Where a release is put: the flag definition that the data plane reads, its instances, its endpoint."""
 
+    outside: ClassVar[tuple[str, ...]] = ("kind", "endpoint")
     kind: Name = "flagd"
     definition: str = ".rollcast/live/flags.json"
     instances: str = ".rollcast/live/instances"
@@ -268,7 +303,7 @@ class TargetSettings(Model):
         return (self.endpoint,) if isinstance(self.endpoint, str) else self.endpoint or ()
 
 
-class Telemetry(Model):
+class Telemetry(KindSettings):
     """Where live outcomes come from."""
 
     kind: Name = "jsonl"

@@ -6,13 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from rollcast.planner.base.audiences import Condition, Predicate
-from rollcast.planner.declaration.models import Declaration
+from rollcast.planner.declaration.models import Declaration, Evaluator, KindSettings, TargetSettings, Telemetry
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def declaration_schema(profiles: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Any]:
-    """The schema. `profiles`: JSON Schemas of performance profiles by station, which belong to the simulator."""
+_SETTINGS: Mapping[str, type[KindSettings]] = {"target": TargetSettings, "telemetry": Telemetry, "evaluator": Evaluator}
+Schemas = Mapping[str, Mapping[str, Any]]
+
+
+def declaration_schema(
+    profiles: Schemas | None = None, settings: Mapping[str, Schemas] | None = None
+) -> dict[str, Any]:
+    """The schema, with what plugins bring.
+
+    profiles: JSON Schemas of performance profiles by station. settings: by key (target, telemetry, evaluator), the
+    JSON Schemas of the settings of each kind that may stand there.
+    """
     found = Declaration.model_json_schema(by_alias=True)
     definitions = found["$defs"]
     definitions["Predicate"] = _predicate()
@@ -27,8 +37,30 @@ def declaration_schema(profiles: Mapping[str, Mapping[str, Any]] | None = None) 
             "anyOf": [*choices, {"type": "null"}],
             "description": about.get("description", ""),
         }
+    for key, schemas in (settings or {}).items():
+        definitions[_SETTINGS[key].__name__] = _union(key, _SETTINGS[key], schemas, definitions)
     found["patternProperties"] = {"^x-": {"description": "yours: anchors to be used elsewhere; not read"}}
     return {"$schema": DIALECT, **found}
+
+
+def _union(key: str, model: type[KindSettings], schemas: Schemas, definitions: dict[str, Any]) -> dict[str, Any]:
+    """One of several kinds, told apart by `kind`; without it, the default one. Each becomes a definition of its own."""
+    shared = model.model_json_schema(by_alias=True)["properties"]
+    default = model.model_fields["kind"].default
+    references = {}
+    for kind, schema in schemas.items():
+        body = dict(schema)
+        definitions.update(body.pop("$defs", {}))
+        beside = {name: shared[name] for name in model.outside if name != "kind"}
+        body["properties"] = {"kind": {"const": kind}, **beside, **body.get("properties", {})}
+        needed = [*([] if kind == default else ["kind"]), *body.get("required", [])]
+        definitions[f"{key}-{kind}"] = {**body, **({"required": needed} if needed else {})}
+        references[kind] = f"#/$defs/{key}-{kind}"
+    return {
+        "description": str(model.__doc__).split("\n", 1)[0],
+        "oneOf": [{"$ref": reference} for reference in references.values()],
+        "discriminator": {"propertyName": "kind", "mapping": references},
+    }
 
 
 def _predicate() -> dict[str, Any]:

@@ -7,7 +7,6 @@ mistakes are found at once, except that contracts are only judged once every nam
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import networkx as nx
 
@@ -26,30 +25,22 @@ from rollcast.planner.declaration.models import (
     Declaration,
     Pipeline,
     RolloutSettings,
+    Telemetry,
 )
 from rollcast.planner.gates.spec import GateSpec
+from rollcast.planner.loading.kind_settings import SettingsOf, given_settings, settings_mistakes, shared_words
 from rollcast.planner.loading.literal_secrets import literal_secrets
+from rollcast.planner.loading.wording import Mistake
 from rollcast.planner.plan.models import EVERYONE
 from rollcast.planner.planning.steps import instances_of
 from rollcast.planner.releases.releases import SHARED, SlotVersion, releases_of
 from rollcast.planner.routing.residency import runs_in
 
 LEAST_PERCENT = 100 / TOTAL_WEIGHT
-TARGETS = ("flagd",)
-TELEMETRY = ("jsonl", "prometheus", "sql")
 
 
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """What is wrong at a path, and the remedy."""
-
-    path: Path
-    summary: str
-    remedy: str = ""
-
-
-def check(declaration: Declaration) -> list[Mistake]:
-    """Every mistake of a declaration that its shape alone does not show."""
+def check(declaration: Declaration, settings_of: SettingsOf = shared_words) -> list[Mistake]:
+    """Every mistake of a declaration that its shape alone does not show. `settings_of`: see `kind_settings`."""
     mistakes = list(_artifacts(declaration))
     regions = {name for environment in declaration.environments.values() for name in environment.regions}
     for base, pipeline in _pipelines(declaration):
@@ -62,6 +53,7 @@ def check(declaration: Declaration) -> list[Mistake]:
     mistakes.extend(_shared(declaration))
     mistakes.extend(_audiences(declaration))
     mistakes.extend(_environments(declaration))
+    mistakes.extend(settings_mistakes(declaration, settings_of))
     mistakes.extend(_secrets(declaration))
     mistakes.extend(_unknown_regions(("allowed_regions",), declaration.allowed_regions, regions))
     if not mistakes:
@@ -87,8 +79,9 @@ def _secrets(declaration: Declaration) -> Iterator[Mistake]:
             places.append(((*base, "channels", name, "flags"), channel.flags))
             for slot, override in channel.components.items():
                 places.append(((*base, "channels", name, "components", slot, "parameters"), override.parameters))
-    for name, environment in declaration.environments.items():
-        places.append((("environments", name, "telemetry"), {"url": environment.telemetry.url}))
+    for path, _, settings in given_settings(declaration):
+        shared = {"url": settings.url} if isinstance(settings, Telemetry) else {}
+        places.append((path, {**shared, **(settings.model_extra or {})}))
     for place, values in places:
         for path, called in literal_secrets(values, place):
             remedy = f"Name the environment variable that holds it, as in '{called}_env: NAME' or '${{NAME}}'."
@@ -360,10 +353,6 @@ def _environments(declaration: Declaration) -> Iterator[Mistake]:
         yield Mistake(("environments",), "there is no environment.", "Declare one, or leave the key out.")
     for name, environment in declaration.environments.items():
         target, telemetry = environment.target, environment.telemetry
-        for key, kind, known in (("target", target.kind, TARGETS), ("telemetry", telemetry.kind, TELEMETRY)):
-            if kind not in known:
-                remedy = did_you_mean(kind, known) or f"Known kinds: {', '.join(known)}."
-                yield Mistake(("environments", name, key, "kind"), f"there is no {key} of kind '{kind}'.", remedy)
         paths = {("target", "definition"): target.definition, ("target", "instances"): target.instances}
         for place, text in {**paths, ("telemetry", "path"): telemetry.path}.items():
             if "://" in text:

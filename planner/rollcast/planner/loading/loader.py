@@ -21,6 +21,7 @@ from rollcast.planner.base.values import Number
 from rollcast.planner.declaration.models import Declaration
 from rollcast.planner.loading.cross_checks import check
 from rollcast.planner.loading.error_recovery import shape_mistakes
+from rollcast.planner.loading.kind_settings import SettingsOf, shared_words, with_defaults
 
 MOST_BYTES = 16 * 1024 * 1024
 MOST_NODES = 1_000_000
@@ -32,8 +33,13 @@ _PLAIN_TAGS = {
 }
 
 
-def load(text: str, file: str = "rollcast.yaml", read: Callable[[str], str] | None = None) -> Declaration:
-    """The checked declaration in a text; `read` gives the text of an included file.
+def load(
+    text: str,
+    file: str = "rollcast.yaml",
+    read: Callable[[str], str] | None = None,
+    settings_of: SettingsOf = shared_words,
+) -> Declaration:
+    """The checked declaration in a text; `read` gives the text of an included file, `settings_of` a kind's settings.
 
     Raises DeclarationError with every mistake found, each with its place and remedy.
     """
@@ -45,11 +51,11 @@ def load(text: str, file: str = "rollcast.yaml", read: Callable[[str], str] | No
     try:
         declaration = Declaration.model_validate(source.data)
     except ValidationError as error:
-        raise DeclarationError([*source.diagnostics, *shape_mistakes(source, error)]) from None
-    mistakes = source.diagnostics + [source.at(m.path, m.summary, m.remedy) for m in check(declaration)]
+        raise DeclarationError([*source.diagnostics, *shape_mistakes(source, error, settings_of)]) from None
+    mistakes = source.diagnostics + [source.at(m.path, m.summary, m.remedy) for m in check(declaration, settings_of)]
     if mistakes:
         raise DeclarationError(mistakes)
-    return declaration
+    return with_defaults(declaration, settings_of)
 
 
 def read_source(text: str, file: str, read: Callable[[str], str] | None = None) -> SourceText:

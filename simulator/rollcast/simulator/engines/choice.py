@@ -8,8 +8,9 @@ from typing import Literal
 from rollcast.simulator.base.compiling import kept
 from rollcast.simulator.base.errors import SimulatorError
 from rollcast.simulator.engines.interface import Disturbances, Engine
-from rollcast.simulator.engines.reference.station import Station
+from rollcast.simulator.stations.kinds import is_registered
 from rollcast.simulator.stations.network import Network
+from rollcast.simulator.stations.profiles import COMPILED
 from rollcast.simulator.traffic.recording import Traffic
 
 Name = Literal["simpy", "compiled"]
@@ -28,9 +29,10 @@ def choose(asked: str, network: Network) -> tuple[Name, str]:
 
 
 def _hindrance(network: Network) -> str:
-    own = sorted({spec.profile.station for spec in network.stations} & Station.owned)
+    own = sorted({spec.profile.station for spec in network.stations if type(spec.profile) not in COMPILED})
     if own:
-        return f"{', '.join(own)} is a station of your own"
+        whose = "of your own" if all(map(is_registered, own)) else "that a package brought"
+        return f"{', '.join(own)} is a station {whose}"
     if not network.feed_forward:
         return "requests of different releases meet the same stations in different orders"
     return ""

@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from rollcast.planner.base.errors import did_you_mean
+from rollcast.planner.base.errors import KindError
 from rollcast.planner.base.values import Seconds
 from rollcast.planner.declaration.models import Artifact, Json, Model
 from rollcast.simulator.base.errors import ProfileError
 from rollcast.simulator.stations.distributions import Distribution, Time
+from rollcast.simulator.stations.kinds import profile_model
 
 
 class Cache(Model):
@@ -105,7 +106,8 @@ class LlmProfile(Profile):
         return self
 
 
-KINDS: dict[str, type[Profile]] = {"pool": PoolProfile, "remote": RemoteProfile, "llm": LlmProfile}
+COMPILED: tuple[type[Profile], ...] = (PoolProfile, RemoteProfile, LlmProfile)
+"""Profiles that the compiled engine serves as well. Others, their subclasses included, are the reference engine's."""
 
 
 def profile_of(artifact: Artifact) -> Profile | None:
@@ -116,13 +118,17 @@ def profile_of(artifact: Artifact) -> Profile | None:
 def parse(data: dict[str, Json], place: str) -> Profile:
     """A profile from plain data. Raises ProfileError."""
     kind = data.get("station")
-    known = KINDS.get(kind) if isinstance(kind, str) else None
-    if known is None:
-        raise ProfileError(f"{place}: profile 'station' is {kind!r}. {did_you_mean(str(kind), KINDS)}")
     try:
-        return known.model_validate(data)
+        found = profile_model(kind).model_validate(data)
+    except KindError as error:
+        raise ProfileError(f"{place}: profile 'station' is {kind!r}: {error}") from None
     except ValidationError as error:
         raise ProfileError(f"{place}: {'; '.join(map(_sentence, error.errors()))}. Correct its 'profile'.") from None
+    if not isinstance(found, Profile):
+        raise ProfileError(
+            f"{place}: the profile of station '{kind}' is no Profile. Correct the package that brings it."
+        )
+    return found
 
 
 def _sentence(error: Any) -> str:

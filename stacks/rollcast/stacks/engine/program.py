@@ -94,7 +94,10 @@ class _Builder:
         return name
 
     def _target(self) -> dict[str, str]:
-        return self.goal.settings.target.model_dump(include={"kind", "definition", "instances"})
+        target = self.goal.settings.target
+        own = target.model_extra or {}
+        shared: dict[str, str] = target.model_dump(include={"kind", "definition", "instances"})
+        return {**shared, **({"settings": canonical(own)} if own else {})}
 
     # ---- operations ---------------------------------------------------------------------------
 
@@ -129,7 +132,9 @@ class _Builder:
     def _evaluate(self, operation: Operation) -> dict[str, Any]:
         assert operation.evaluate is not None
         channel = self.goal.lines[operation.line or ""].channel
+        runner = operation.evaluate.evaluator
         return {
+            **({"evaluator": canonical(runner.model_dump(mode="json"))} if runner is not None else {}),
             "release": canonical(self.goal.releases[operation.release or ""].variant(channel)),
             "suite": operation.evaluate.suite,
             "thresholds": operation.evaluate.thresholds,

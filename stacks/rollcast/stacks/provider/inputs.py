@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from rollcast.planner.declaration.models import TargetSettings
+
 _DIGEST = r"^sha256:[0-9a-f]{64}$"
 _FOLDER = r"^[A-Za-z0-9][A-Za-z0-9._+@/-]*$"
 
@@ -43,12 +45,18 @@ class Inputs(BaseModel):
 
 
 class TargetInputs(BaseModel):
-    """Where to write; relative paths are below the project folder."""
+    """Where to write; relative paths are below the project folder. `settings`: what else the target's kind takes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     kind: str = Field(min_length=1)
     definition: str = Field(min_length=1)
     instances: str = Field(min_length=1)
+    settings: JsonText = "{}"
+
+    def to_settings(self) -> TargetSettings:
+        """As they stand in a declaration."""
+        shared = self.model_dump(include={"kind", "definition", "instances"})
+        return TargetSettings.model_validate({**json.loads(self.settings), **shared})
 
 
 class InstanceInputs(Inputs):
@@ -89,7 +97,8 @@ class WarmInputs(Inputs):
 class EvaluateInputs(Inputs):
     """A whole release is tried on an evaluation suite. The result is an output; what it means is decided elsewhere."""
 
-    endpoints: tuple[Address, ...] = Field(min_length=1)
+    endpoints: tuple[Address, ...] = ()
+    evaluator: JsonText = Field("{}", description="who runs it, as declared; the data plane where it is empty")
     run: str
     release: JsonText
     suite: str = Field(min_length=1)

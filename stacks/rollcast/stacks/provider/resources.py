@@ -34,7 +34,7 @@ class Context:
     scope: str = ""
 
     def target(self, inputs: TargetInputs) -> Target:
-        return target_of(inputs.kind, self.root, inputs.model_dump(), self.scope)
+        return target_of(inputs.to_settings(), self.root, self.scope)
 
 
 class Resource(Protocol):
@@ -173,6 +173,8 @@ class EvaluateResource(_Step):
     """A whole release against an evaluation suite."""
 
     def make(self, inputs: Plain, context: Context) -> Plain:
+        from rollcast.planner.declaration.models import Evaluator
+        from rollcast.stacks.evaluators import evaluator_of
         from rollcast.stacks.registries.artifacts import materialize
 
         wanted = EvaluateInputs.model_validate(inputs)
@@ -183,7 +185,8 @@ class EvaluateResource(_Step):
         )  # fmt: skip
         context.progress(f"evaluating on {wanted.suite}")
         release = json.loads(wanted.release)
-        found = Fleet(wanted.endpoints).evaluate(release, str(suite.resolve()), wanted.timeout_s)
+        runner = evaluator_of(Evaluator.model_validate(json.loads(wanted.evaluator)), context.root)
+        found = dict(runner.evaluate(release, suite, wanted.endpoints, wanted.timeout_s, context.stopped))
         return {**inputs, "result": json.dumps(found, sort_keys=True)}
 
 

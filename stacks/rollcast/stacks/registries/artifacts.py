@@ -3,9 +3,7 @@
 The digest of an artifact is of its recipe: definition, source files, the programs named in `build`, and the digests of
 what it is derived from. It is known before anything is built, and changes whenever any of that does.
 
-Content is `file:PATH` below the project, without symbolic links: what stands behind one could change unnoticed. A
-hosted model is `vendor:NAME` with a date in its name: pinned by name, not by content. No other source can be looked at,
-so none is given a digest.
+Where content comes from is a registry's to know: see `sources`.
 """
 
 from __future__ import annotations
@@ -13,13 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +24,7 @@ from rollcast.planner.declaration.models import Declaration
 from rollcast.planner.releases.releases import digest_of
 from rollcast.stacks.base import atomic_files
 from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.registries.sources import is_known, registry_of
 
 BUILD_TIMEOUT_S = 1800
 _TELL_S = 5.0  # how often a long build says that it is still at work
@@ -34,33 +32,11 @@ Progress = Callable[[str], None]
 Stopped = Callable[[], bool]
 Definitions = Mapping[str, Mapping[str, Any]]  # artifact reference -> its definition as JSON
 BY_NAME = "by name, not by content"
-_FILE, _VENDOR = "file:", "vendor:"
-_DATE = re.compile(r"(?<!\d)20\d\d(?P<dash>-?)(0[1-9]|1[0-2])(?P=dash)(0[1-9]|[12]\d|3[01])(?!\d)")
 
 
 def definitions_of(declaration: Declaration) -> dict[str, dict[str, Any]]:
     """Every artifact's definition by reference."""
     return {a.reference: a.model_dump(mode="json", by_alias=True) for a in declaration.artifacts}
-
-
-def source_mistake(item: Mapping[str, Any]) -> str:
-    """What is wrong with where an artifact's content is, and what to do; empty where nothing is."""
-    source = item.get("source")
-    if source is None or source.startswith(_FILE):
-        return ""
-    label = f"{item['name']}@{item['version']}: source '{source}'"
-    if source.startswith(_VENDOR):
-        if _DATE.search(source):
-            return ""
-        return (
-            f"{label} names no dated version, so the vendor may serve something else under it. "
-            "Write the dated name of the model, as in 'vendor:example/model-2026-05-01'."
-        )
-    what = "is of a kind that can't be read" if ":" in source else "has no scheme"
-    return (
-        f"{label} {what}, so there is no content to pin. Supported: 'file:PATH' below the project, and for a hosted "
-        "model 'vendor:NAME' with a date in the name."
-    )
 
 
 def digests_of(definitions: Definitions, project: Path) -> dict[str, str]:
@@ -88,44 +64,20 @@ def digests_of(definitions: Definitions, project: Path) -> dict[str, str]:
 
 def _inputs(item: Mapping[str, Any], project: Path) -> list[Path]:
     paths = [path for word in (item.get("build") or ()) if (path := project / word).is_file()]
-    source = item.get("source") or ""
-    return [*paths, _source(source, project, item)] if source.startswith(_FILE) else paths
+    content = _content(item, project) if is_known(item.get("source") or "") else None
+    return paths if content is None else [*paths, content]
 
 
-def _source(source: str, project: Path, item: Mapping[str, Any]) -> Path:
-    named = project / source.removeprefix(_FILE)
-    label = f"{item['name']}@{item['version']}"
-    _refuse_links(label, _way_to(named, project), project)
-    path = named.resolve()
-    if not path.is_relative_to(project.resolve()):
-        raise StackError(f"{label}: source '{source}' is outside the project. Move it below {project}.")
-    if not path.exists():
-        raise StackError(f"{label}: source '{source}' isn't there. Correct the path, which is relative to the project.")
-    _refuse_links(label, _below(path), project.resolve())
-    return path
-
-
-def _way_to(path: Path, project: Path) -> Iterator[Path]:
-    """A path and the folders between it and the project, as they are written."""
-    parts = Path(os.path.normpath(path.relative_to(project))).parts if path.is_relative_to(project) else ()
-    return (project.joinpath(*parts[: count + 1]) for count in range(0 if ".." in parts else len(parts)))
-
-
-def _below(path: Path) -> Iterator[Path]:
-    """All that is in a folder; no link is followed."""
-    for folder, folders, files in os.walk(path, followlinks=False):
-        yield from (Path(folder) / name for name in sorted((*folders, *files)))
-
-
-def _refuse_links(label: str, paths: Iterable[Path], project: Path) -> None:
-    for path in paths:
-        if path.is_symlink():
-            raise StackError(
-                f"{label}: {path.relative_to(project)} is a symbolic link to {os.readlink(path)}, and what is behind "
-                "it may change unnoticed. Put the content itself there."
-            )
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise StackError(f"{label}: {path.relative_to(project)} is no file and no folder. Remove it.")
+def _content(item: Mapping[str, Any], project: Path) -> Path | None:
+    """What an artifact's source is now; None where it has none, or one that is pinned by name. Raises StackError."""
+    source = item.get("source")
+    if not source:
+        return None
+    try:
+        registry, rest = registry_of(source)
+        return registry.content(rest, project)
+    except StackError as error:
+        raise StackError(f"{item['name']}@{item['version']}: {error}") from None
 
 
 def _tree(path: Path) -> list[list[str]]:
@@ -174,8 +126,9 @@ def materialize(
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(0o700)
         try:
-            if str(item.get("source") or "").startswith(_FILE):
-                _copy(_source(item["source"], project, item), staging)
+            content = _content(item, project)
+            if content is not None:
+                _copy(content, staging)
             if item.get("build"):
                 _Build(reference, item, sources, staging, project).run(progress, stopped, timeout_s)
             manifest = {k: item.get(k) for k in ("kind", "name", "version", "parameters")}

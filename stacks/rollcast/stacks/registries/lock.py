@@ -11,11 +11,12 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from rollcast.planner.declaration.models import Declaration
+from rollcast.planner.declaration.models import Artifact, Declaration
 from rollcast.planner.releases.releases import digest_of
 from rollcast.stacks.base import atomic_files
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.registries.artifacts import definitions_of, digests_of, source_mistake
+from rollcast.stacks.registries.artifacts import definitions_of, digests_of
+from rollcast.stacks.registries.sources import source_mistake
 
 NAME = "rollcast.lock"
 FORMAT_VERSION = "1.0"
@@ -31,11 +32,16 @@ def refuse_hollow(declaration: Declaration, place: Callable[[int], str]) -> None
 
     `place` says where the artifact of that number is declared.
     """
-    found = [source_mistake(item) for item in definitions_of(declaration).values()]
+    found = [_mistake(artifact) for artifact in declaration.artifacts]
     wrong = [f"{place(index)}: {text}" for index, text in enumerate(found) if text]
     if wrong:
         more = f" ({len(wrong) - 1} more of this kind.)" if len(wrong) > 1 else ""
         raise StackError(f"{wrong[0]}{more}")
+
+
+def _mistake(artifact: Artifact) -> str:
+    said = source_mistake(artifact.source) if artifact.source is not None else ""
+    return f"{artifact.reference}: {said}" if said else ""
 
 
 def named_only(declaration: Declaration) -> dict[str, str]:

@@ -63,7 +63,7 @@ class LiveReading:
 
 def target_at(folder: Path, settings: Environment, scope: str = "") -> Target:
     """The target of an environment; `scope`: the ledger's, where it is to be written."""
-    return target_of(settings.target.kind, folder.resolve(), settings.target.model_dump(), scope)
+    return target_of(settings.target, folder.resolve(), scope)
 
 
 def read(target: Target, pipelines: Iterable[str], edited: Edited = "refused") -> LiveReading:

@@ -1,4 +1,7 @@
-"""Targets: where releases are put and read back from. One file for each kind, and one line in `KINDS`.
+"""Targets: where releases are put and read back from: flags and instances in one.
+
+A kind is an entry point in `rollcast.flags` and the same one in `rollcast.instances`: a class with the attribute
+`settings_model`, made from such settings, the project folder, and the scope whose tokens its writes carry.
 
 A target refuses a write whose fencing token is older than one that it has seen. So a process that lost its lease and
 wakes up later can't undo what its successor did, whatever it believes. Tokens are those of one scope (a pipeline in an
@@ -8,15 +11,15 @@ environment): projects that share a target do not stop each other.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from rollcast.planner.base.errors import KindError
+from rollcast.planner.declaration.models import TargetSettings
+from rollcast.plugins.settings import opened
 from rollcast.stacks.base.errors import StackError
-
-KINDS = {"flagd": "rollcast.stacks.targets.flagd:FlagdTarget"}
 
 
 class Placed(BaseModel):
@@ -92,14 +95,14 @@ class Target(Protocol):
         """Stores canonical JSON under its digest. Raises FenceError, StackError."""
 
 
-def target_of(kind: str, root: Path, settings: Mapping[str, Any], scope: str = "") -> Target:
-    """The target of a kind. `root` is the project folder that relative paths are below. Raises StackError.
+def target_of(settings: TargetSettings, root: Path, scope: str = "") -> Target:
+    """The target of its kind. `root` is the project folder that relative paths are below. Raises StackError.
 
     `scope`: the ledger's, where something is to be written. Fencing tokens are compared within it.
     """
-    place = KINDS.get(kind)
-    if place is None:
-        raise StackError(f"There is no target of kind '{kind}'. Known kinds: {', '.join(sorted(KINDS))}.")
-    module, name = place.split(":")
-    made: Target = getattr(import_module(module), name)(root, settings, scope)
+    try:
+        kind, own = opened("target", settings)
+    except KindError as error:
+        raise StackError(str(error)) from None
+    made: Target = kind(own, root, scope)
     return made

@@ -15,6 +15,9 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
+from rollcast.plugins.settings import Settings
 from rollcast.stacks.base import atomic_files
 from rollcast.stacks.base.errors import FenceError, StackError
 from rollcast.stacks.targets import Holding, Placed
@@ -23,13 +26,22 @@ _DEEPEST = 3  # pipeline / slot / instance
 _MANIFEST = "manifest.json"
 
 
+class FlagdSettings(Settings):
+    """A flag definition file and a folder of instances, both below the project."""
+
+    definition: str = Field(".rollcast/live/flags.json", description="the file that flagd's providers read")
+    instances: str = Field(".rollcast/live/instances", description="the folder of instances")
+
+
 class FlagdTarget:
     """Flags in a definition file, instances in a folder."""
 
-    def __init__(self, root: Path, settings: Mapping[str, Any], scope: str = "") -> None:
+    settings_model = FlagdSettings
+
+    def __init__(self, settings: FlagdSettings, root: Path, scope: str = "") -> None:
         """`scope`: whose tokens its writes carry. Several projects share a target, and each counts its own."""
-        self.definition = root / str(settings["definition"])
-        self.instances = root / str(settings["instances"])
+        self.definition = root / settings.definition
+        self.instances = root / settings.instances
         self._documents = self.definition.parent / "releases"
         self._mark = f"{hashlib.sha256(scope.encode()).hexdigest()[:16]}-" if scope else ""
         self._shared_fence = self.definition.parent / ".rollcast-fence"  # of versions that had one for all

@@ -1,4 +1,5 @@
-"""Metric sources: where live outcomes come from. One file for each kind, and one line in `KINDS`.
+"""Metric sources: where live outcomes come from. A kind is an entry point in `rollcast.telemetry`: a class with the
+attribute `settings_model`, made from such settings and the project folder.
 
 A source gives requests in the order in which they became known, from a cursor that is plain data: where it is kept,
 reading goes on exactly where it stood, and nothing is counted twice or left out.
@@ -8,18 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
+from rollcast.planner.base.errors import KindError
 from rollcast.planner.declaration.models import Telemetry
+from rollcast.plugins.settings import opened
 from rollcast.stacks.base.errors import StackError
 
-KINDS = {
-    "jsonl": "rollcast.stacks.telemetry.jsonl:JsonLines",
-    "prometheus": "rollcast.stacks.telemetry.prometheus:Prometheus",
-    "sql": "rollcast.stacks.telemetry.sql:Sql",
-}
 Cursor = dict[str, Any]
 
 
@@ -70,9 +67,9 @@ class TelemetrySource(Protocol):
 
 def source_of(settings: Telemetry, root: Path) -> TelemetrySource:
     """The source of an environment. Raises StackError."""
-    place = KINDS.get(settings.kind)
-    if place is None:
-        raise StackError(f"There is no telemetry of kind '{settings.kind}'. Known kinds: {', '.join(sorted(KINDS))}.")
-    module, name = place.split(":")
-    made: TelemetrySource = getattr(import_module(module), name)(settings, root)
+    try:
+        kind, own = opened("telemetry", settings)
+    except KindError as error:
+        raise StackError(str(error)) from None
+    made: TelemetrySource = kind(own, root)
     return made

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from rollcast.planner.declaration.models import Telemetry
+from pydantic import Field
+
+from rollcast.plugins.settings import Settings
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.telemetry import Cursor, RequestRecord, TelemetryBatch
 from rollcast.stacks.telemetry.records import request_of
@@ -18,12 +20,20 @@ _MOST_BYTES = 8 * 1024 * 1024
 _LONGEST_LINE = 1024 * 1024
 
 
+class JsonLinesSettings(Settings):
+    """Telemetry files."""
+
+    path: str = Field(".rollcast/live/telemetry", description="a file, or a folder of *.jsonl, below the project")
+
+
 class JsonLines:
     """A file or folder of telemetry."""
 
+    settings_model = JsonLinesSettings
+
     knows_requests = True
 
-    def __init__(self, settings: Telemetry, root: Path) -> None:
+    def __init__(self, settings: JsonLinesSettings, root: Path) -> None:
         self._path = root / settings.path
 
     def _files(self) -> list[Path]:

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from pydantic import Field
 
-from rollcast.planner.declaration.models import Telemetry
+from rollcast.plugins.settings import Settings
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.secrets import filled
 from rollcast.stacks.telemetry import Cursor, RequestRecord, TelemetryBatch
@@ -34,14 +35,21 @@ _MOST = 100_000
 Series = tuple[tuple[str, str], ...]
 
 
+class PrometheusSettings(Settings):
+    """A Prometheus server."""
+
+    url: str = Field(min_length=1, description="the server, for example http://prometheus:9090; ${NAME} is filled in")
+    path: str = Field("", description='which series, for example {job="rag"}; else all of rollcast')
+
+
 class Prometheus:
     """A Prometheus server."""
 
+    settings_model = PrometheusSettings
+
     knows_requests = False
 
-    def __init__(self, settings: Telemetry, root: Path) -> None:
-        if not settings.url:
-            raise StackError("Telemetry of kind 'prometheus' needs 'url', for example http://prometheus:9090.")
+    def __init__(self, settings: PrometheusSettings, root: Path) -> None:
         self._url = filled(settings.url).rstrip("/")
         self._matchers = settings.path.strip("{} ") if settings.path.startswith("{") else ""
         self._client = httpx.Client(timeout=_TIMEOUT_S, trust_env=False)

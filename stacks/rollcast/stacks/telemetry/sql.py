@@ -12,10 +12,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
 from sqlalchemy import Column, Engine, MetaData, Table, create_engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from rollcast.planner.declaration.models import Telemetry
+from rollcast.plugins.settings import Settings
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.secrets import filled
 from rollcast.stacks.telemetry import Cursor, RequestRecord, TelemetryBatch
@@ -25,14 +26,21 @@ _MOST_ROWS = 20_000
 _LOOK_BACK = 1_000
 
 
+class SqlSettings(Settings):
+    """A table in a database."""
+
+    url: str = Field(min_length=1, description="the database, for example postgresql+psycopg://host/db")
+    path: str = Field(min_length=1, description="the table")
+
+
 class Sql:
     """A table of telemetry records."""
 
+    settings_model = SqlSettings
+
     knows_requests = True
 
-    def __init__(self, settings: Telemetry, root: Path) -> None:
-        if not settings.url:
-            raise StackError("Telemetry of kind 'sql' needs 'url', for example postgresql+psycopg://host/db.")
+    def __init__(self, settings: SqlSettings, root: Path) -> None:
         self._name = settings.path
         self._made: tuple[Engine, Table] | None = None
         self._url = filled(settings.url)

@@ -223,6 +223,8 @@ class Replica:
 class Llm(Station):
     """Replicas; a request goes to the one with the fewest requests, the first of them where several have as few."""
 
+    settings_model = LlmProfile
+
     def open(self) -> None:
         assert isinstance(self.spec.profile, LlmProfile)
         self.profile = self.spec.profile
@@ -279,6 +281,3 @@ class Llm(Station):
         for sequence in sorted(lost, key=lambda s: s.visit.request):
             sequence.aborted = True
             self.fail(sequence.visit)
-
-
-Station.kinds["llm"] = Llm

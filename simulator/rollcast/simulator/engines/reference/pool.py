@@ -14,6 +14,8 @@ from rollcast.simulator.stations.profiles import PoolProfile
 class Pool(Station):
     """replicas x concurrency servers, one queue. The free server with the lowest number serves next."""
 
+    settings_model = PoolProfile
+
     def open(self) -> None:
         assert isinstance(self.spec.profile, PoolProfile)
         self.profile = self.spec.profile
@@ -99,6 +101,3 @@ class Pool(Station):
         for _, _, visit in lost:
             self.fail(visit)
         self._next()
-
-
-Station.kinds["pool"] = Pool

@@ -11,6 +11,8 @@ from rollcast.simulator.stations.profiles import RemoteProfile
 class Remote(Station):
     """As many at once as come, at most `requests_per_s`: the generic cell rate algorithm (ITU-T I.371), waiting."""
 
+    settings_model = RemoteProfile
+
     def open(self) -> None:
         assert isinstance(self.spec.profile, RemoteProfile)
         self.profile = self.spec.profile
@@ -49,6 +51,3 @@ class Remote(Station):
         self.clock.at(
             end_s, self.number, Kind.END, visit.request, lambda: self.finish(visit) if served else self.fail(visit)
         )
-
-
-Station.kinds["remote"] = Remote

@@ -8,7 +8,8 @@ A station is a class with `arrive`; it calls `finish` or `fail` once for each vi
         def serve(self, visit):
             yield self.clock.timeout(self.draw(visit, 0.1))
 
-Caches, retries, timeouts, fallbacks, draws and bookkeeping are the base class's.
+A distribution registers nothing: it names the class as an entry point in `rollcast.stations`, and the class its profile
+as `settings_model`. Caches, retries, timeouts, fallbacks, draws and bookkeeping are the base class's.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ import simpy
 from rollcast.simulator.base.draws import Purpose, uniform
 from rollcast.simulator.engines.reference.caches import ResultCache
 from rollcast.simulator.engines.reference.clock import Kind, SimulatedClock
+from rollcast.simulator.stations import kinds
 from rollcast.simulator.stations.network import StationSpec
-from rollcast.simulator.stations.profiles import KINDS, Profile
+from rollcast.simulator.stations.profiles import Profile
 from rollcast.simulator.traffic.recording import Traffic
 
 ATTEMPT = 64  # attempts of one visit draw with purposes this far apart
@@ -74,8 +76,7 @@ class Surroundings(Protocol):
 class Station:
     """One instance. Subclasses decide who is served when."""
 
-    kinds: ClassVar[dict[str, type[Station]]] = {}
-    owned: ClassVar[set[str]] = set()
+    settings_model: ClassVar[type[Profile]]  # of its profile
 
     def __init__(self, world: Surroundings, spec: StationSpec, number: int) -> None:
         self.world, self.clock, self.spec, self.number = world, world.clock, spec, number
@@ -175,9 +176,8 @@ def station(kind: str, profile: type[Profile]) -> Callable[[type[Station]], type
     """Registers a station of a user's own under the name that profiles say."""
 
     def register(cls: type[Station]) -> type[Station]:
-        KINDS[kind] = profile
-        Station.kinds[kind] = cls
-        Station.owned.add(kind)
+        cls.settings_model = profile
+        kinds.register(kind, cls)
         return cls
 
     return register

@@ -6,13 +6,12 @@ import numpy as np
 
 from rollcast.simulator.base.draws import Floats, Ints, Purpose
 from rollcast.simulator.engines.interface import Batch, Completed, Counts, Demand, Disturbances, Visits
-from rollcast.simulator.engines.reference import llm, pool, remote
 from rollcast.simulator.engines.reference.clock import Kind, SimulatedClock
 from rollcast.simulator.engines.reference.station import Station, Visit
+from rollcast.simulator.stations.kinds import station_of
 from rollcast.simulator.stations.network import Network, Path
 from rollcast.simulator.traffic.recording import Traffic
 
-__all__ = ["Simulation", "llm", "pool", "remote"]
 _NAN = float("nan")
 
 
@@ -35,7 +34,7 @@ class Simulation:
         self.disturbances = disturbances or Disturbances()
         self.clock = SimulatedClock()
         self.stations = [
-            Station.kinds[spec.profile.station](self, spec, number) for number, spec in enumerate(network.stations)
+            station_of(spec.profile.station)(self, spec, number) for number, spec in enumerate(network.stations)
         ]
         self._ended: list[tuple[float, int, float, bool]] = []
         self._visits: dict[int, list[Visit]] = {}

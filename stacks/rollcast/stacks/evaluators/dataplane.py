@@ -1,0 +1,36 @@
+"""`kind: dataplane`, the default: the data plane itself runs a suite, at its control endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rollcast.plugins.settings import Settings
+from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.targets.fleet import Fleet
+
+
+class DataPlaneSettings(Settings):
+    """Nothing: the endpoint is the target's."""
+
+
+class DataPlaneEvaluator:
+    """The data plane, asked to try a release that no traffic meets yet."""
+
+    settings_model = DataPlaneSettings
+
+    def __init__(self, settings: DataPlaneSettings, root: Path) -> None:
+        self.settings = settings
+
+    def evaluate(
+        self,
+        release: Mapping[str, Any],
+        suite: Path,
+        endpoints: Sequence[str],
+        timeout_s: float,
+        stopped: Callable[[], bool],
+    ) -> Mapping[str, Any]:
+        if not endpoints:
+            raise StackError("The data plane runs this suite, and the target declares no 'endpoint' of it. Declare it.")
+        return Fleet(endpoints).evaluate(release, str(suite.resolve()), timeout_s)
