@@ -117,7 +117,7 @@ def test_a_saved_plan_may_be_larger_than_a_declaration(
 
 
 def test_something_else_is_no_saved_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for text in ("{}", "[]", "not json", '{"format_version": "9.0"}'):
+    for text in ("{}", "[]", "not json", '{"format_version": "1.0"}'):
         (tmp_path / "plan.json").write_text(text, "utf-8")
         assert main(["plan", str(tmp_path / "plan.json")]) == 1
         assert "is not a saved plan" in capsys.readouterr().err

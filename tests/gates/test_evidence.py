@@ -136,6 +136,23 @@ def test_the_first_row_of_each_user_is_found_in_small_and_in_large_batches(seed:
     assert halves.tolist() == expected
 
 
+def test_a_table_of_users_that_fills_says_so_and_leaves_out_by_the_key_alone() -> None:
+    """Whom it leaves out does not depend on the arm or on the outcome: a million users, then as many again."""
+    gates, rng = stage(0.5, (RATE,)), np.random.default_rng(3)
+    assert gates.guards.crowded == 0.0
+    for part in range(2):
+        n = 1_000_000
+        candidate = rng.random(n) < 0.5
+        units = rng.integers(0, 2**63, n, np.int64).astype(np.uint64)
+        gates.observe(Outcomes(np.full(n, 1.0 + part), units, candidate, {"violation": (rng.random(n) < 0.1) * 1.0}))
+    assert 0.8 < gates.guards.crowded < 0.9
+    new, old = gates.gates[0].n
+    assert abs(new - old) < 4 * (new + old) ** 0.5
+    evidence = gates.look(100.0).evidences[0]
+    assert evidence.candidate_estimate is not None
+    assert abs(evidence.candidate_estimate - 0.1) < 4 * (0.09 / new) ** 0.5
+
+
 def test_only_the_first_outcome_of_a_user_is_judged() -> None:
     gates = stage(0.5, (RATE,))
     batch = draw(500)

@@ -64,8 +64,8 @@ def test_an_order_of_another_version_is_said_and_left(driver: Driver, body: dict
     assert driver._orders() is True
     assert driver.rollout.position == before, "nothing is done for it, and least of all a rollback"
     assert driver.checkpoint.heard == record.seq, "it is not heard again"
-    assert [event["event"] for event in SAID] == ["progress"]
-    assert "can't be done" in SAID[0]["text"]
+    assert [event.event for event in SAID] == ["progress"]
+    assert "can't be done" in SAID[0].to_json()["text"]
     driver.ledger.append("order", driver.context.id, {**body, "reason": reason})
     with pytest.raises(StackError, match="newer of the two"):
         driver._orders(given_before=True)  # the command that runs says so as its error

@@ -69,14 +69,14 @@ def flag_inputs(value: int = 1) -> dict[str, Any]:
         "key": "rollcast-p",
         "flag": canonical(flag),
         "content": content_digest(flag),
-        "endpoint": "",
+        "endpoints": [],
         "documents": "{}",
         "timeout_s": 60.0,
     }
 
 
 def drain_inputs(least_s: float) -> dict[str, Any]:
-    return {"endpoint": "", "run": "ro/1", "releases": ["rel-1"], "least_s": least_s, "timeout_s": 60.0}
+    return {"endpoints": [], "run": "ro/1", "releases": ["rel-1"], "least_s": least_s, "timeout_s": 60.0}
 
 
 def provider(root: Path, fence: int = 1) -> RollcastProvider:

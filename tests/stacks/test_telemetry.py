@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -94,6 +96,44 @@ def test_rotation_loses_nothing_that_comes_afterwards(tmp_path: Path, how: str) 
     else:
         (tmp_path / "b.jsonl").write_text(line)
     assert [request.id for request in read_all(source, cursor)[0]] == ["r7"]
+
+
+HANDLED = st.sampled_from(["append", "rename", "copy and truncate", "replace by a copy", "replace by a longer copy"])
+
+
+@given(st.lists(st.tuples(HANDLED, st.integers(1, 3), st.booleans()), max_size=12))
+def test_however_a_file_is_rotated_or_copied_each_record_is_read_once(
+    tmp_path_factory: pytest.TempPathFactory, course: list[tuple[str, int, bool]]
+) -> None:
+    """Renamed in its folder, copied and truncated, replaced by rsync: what was read is known, and nothing is lost.
+
+    A file may be touched several times between two reads, but is not truncated before what it holds was read or copied.
+    """
+    folder = tmp_path_factory.mktemp("rotated")
+    source, path, found, written = source_of(Telemetry(path="."), folder), folder / "a.jsonl", [], 0
+    cursor = source.end()
+    for turn, (how, more, reads) in enumerate(course):
+        if path.exists() and how == "rename":
+            path.rename(folder / f"b{turn}.jsonl")
+        elif path.exists() and how == "copy and truncate":
+            shutil.copy(path, folder / f"c{turn}.jsonl")
+            requests, cursor = read_all(source, cursor)
+            found += requests
+            path.write_text("")
+        elif path.exists() and how.startswith("replace"):
+            shutil.copy(path, folder / "a.new")
+            os.replace(folder / "a.new", path)
+        if how != "replace by a copy":
+            with path.open("a") as file:
+                for _ in range(more):
+                    file.write(json.dumps(record(written)) + "\n")
+                    written += 1
+        if reads:
+            requests, cursor = read_all(source, json.loads(json.dumps(cursor)))
+            found += requests
+    requests, cursor = read_all(source, cursor)
+    found += requests
+    assert sorted(int(request.id[1:]) for request in found) == list(range(written))
 
 
 @given(st.binary(max_size=60))

@@ -15,6 +15,8 @@ from rollcast.cli.inputs.options import (
     ScaleOption,
     SeedOption,
     TrafficOption,
+    Users,
+    UsersOption,
     options_of,
     project_of,
 )
@@ -35,6 +37,7 @@ def review(
     runs: RunsOption = 20,
     seed: SeedOption = 0,
     scale: ScaleOption = 1.0,
+    users: UsersOption = "synthetic",
     detect: Annotated[
         int | None,
         typer.Option(
@@ -58,7 +61,7 @@ def review(
     chosen = options_of(context)
     mark = mark_of(os.path.normpath(chosen.given), chosen.file, chosen.environment or "")
     try:
-        subject = _subject(context, base, from_, traffic or [], runs, seed, scale, detect)
+        subject = _subject(context, base, from_, traffic or [], runs, seed, scale, detect, users)
     except Exception as error:
         _publish(_failure(error), mark, comment, dry_run, markdown)
         raise
@@ -77,6 +80,7 @@ def _subject(
     seed: int,
     scale: float,
     detect: int | None,
+    users: Users,
 ) -> Subject:
     from rollcast.cli.commands.simulate import traffic_of
     from rollcast.cli.inputs.guardrails import judged
@@ -101,7 +105,9 @@ def _subject(
             terminal.note("No recorded traffic: nothing is simulated. Name some with --traffic, or put it in traffic/.")
         return Subject(plan, command=command)
     load_stations(chosen.directory)
-    forecast = simulate(plan, read_traffic(files, seed=seed, scale=scale), runs=runs, seed=seed, detect=detect)
+    forecast = simulate(
+        plan, read_traffic(files, seed=seed, scale=scale, users=users), runs=runs, seed=seed, detect=detect
+    )
     return Subject(judged(project, plan, forecast), [Named("forecast", forecast)], command=command)
 
 

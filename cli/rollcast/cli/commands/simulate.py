@@ -14,6 +14,7 @@ from rollcast.cli.inputs.options import (
     ScaleOption,
     SeedOption,
     TrafficOption,
+    UsersOption,
     options_of,
     project_of,
 )
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 Format = Literal["text", "json", "markdown", "html"]
 Engine = Literal["auto", "simpy", "compiled"]
+_RECORDED = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".gz", ".zst")
 
 
 def simulate(
@@ -34,6 +36,7 @@ def simulate(
     runs: RunsOption = 20,
     seed: SeedOption = 0,
     scale: ScaleOption = 1.0,
+    users: UsersOption = "synthetic",
     inject: Annotated[
         list[str] | None,
         typer.Option("--inject", metavar="METRIC=DELTA@COMPONENT", help="Make the new version that much worse."),
@@ -65,7 +68,7 @@ def simulate(
     from rollcast.simulator.traffic.recording import read_traffic
 
     made, files = _plan_and_traffic(context, plan, traffic, from_)
-    recorded = read_traffic(files, seed=seed, columns=pairs(columns, "--columns"))
+    recorded = read_traffic(files, seed=seed, columns=pairs(columns, "--columns"), users=users)
     if warp is not None:
         recorded = recorded.warped(_moments(warp))
     load_stations(options_of(context).directory)
@@ -156,7 +159,7 @@ def _plan_and_traffic(
 
 def traffic_of(folder: Path) -> list[Path]:
     """The recorded traffic of a project."""
-    return sorted(path for path in (folder / "traffic").glob("*") if path.suffix in (".csv", ".jsonl"))
+    return sorted(path for path in (folder / "traffic").glob("*") if path.suffix in _RECORDED)
 
 
 def _progress(runs: int) -> Progress | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -22,6 +22,10 @@ TrafficOption = Annotated[
 ]
 RunsOption = Annotated[int, typer.Option("--runs", metavar="N", help="Monte Carlo runs.", min=1)]
 SeedOption = Annotated[int, typer.Option("--seed", metavar="S", help="Of all random numbers.", min=0)]
+Users = Literal["synthetic", "required"]
+UsersOption = Annotated[
+    Users, typer.Option("--users", help="Requests without a user: synthetic users for them, or refuse the traffic.")
+]
 ScaleOption = Annotated[float, typer.Option("--scale", metavar="X", help="Multiplies the arrival rate.")]
 
 

@@ -81,3 +81,10 @@ def not_judged(found: Mapping[str, Any]) -> Iterator[str]:
     reasons = [f"{found[name]} {why}" for name, why in _NOT_COUNTED.items() if found.get(name)]
     if reasons:
         yield f"left out of telemetry: {', '.join(reasons)}"
+    if found.get("forgotten"):
+        yield f"{found['forgotten']} request ids are no longer known: a repeat of so old a record would count again"
+    if found.get("crowded"):
+        yield (
+            f"the table of users is {found['crowded']:.0%} full: a new user is left out with that chance, by the key's "
+            "hash alone"
+        )

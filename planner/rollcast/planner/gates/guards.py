@@ -96,6 +96,11 @@ class Guards:
         """
         self.finished = dict(finished)
 
+    @property
+    def crowded(self) -> float:
+        """The part of the table of users that is taken; 0 while it is less than half."""
+        return self.users.filled if self.users.filled >= _FULL else 0.0
+
     def look(self, now_s: float, specs: Sequence[GateSpec], judged: Sequence[Sequence[int]]) -> tuple[Guard, ...]:
         """Every finding. `judged` has the outcomes of both arms that the gate of each spec counted; empty at 100 %."""
         found = [self._telemetry(now_s), self._split_as_asked(), self._enough()]
@@ -112,8 +117,6 @@ class Guards:
             found.append(self._left_out())
         if self.finished:
             found.append(self._counters())
-        if self.users.filled >= _FULL:
-            found.append(self._crowded())
         return tuple(found)
 
     def _keys(self) -> Guard:
@@ -146,10 +149,6 @@ class Guards:
                 return Guard("counters", False, f"{text} {finished_now} ({extra / shown:.1%} more); {remedy}")
         finished, shown = (sum(counted[place] for counted in self.finished.values()) for place in (2, 3))
         return Guard("counters", True, f"telemetry shows what the data plane counts: {shown} of {finished}")
-
-    def _crowded(self) -> Guard:
-        text = f"the table of users is {self.users.filled:.0%} full"
-        return Guard("users", True, f"{text}: a new user counts with that much less chance, by the key's hash alone")
 
     def _compared(self) -> tuple[int, ...]:
         return (0, 1) if self.split < 1.0 else (0,)
@@ -234,5 +233,5 @@ class Guards:
         guards.fields = {name: list(known) for name, known in data["fields"].items()}
         guards.keyless, guards.read = data.get("keyless", 0), data.get("read", 0)
         guards.dropped = dict(data.get("dropped", {}))
-        guards.finished = {release: tuple(counted) for release, counted in data.get("finished", {}).items()}
+        guards.finished = {release: tuple(counted) for release, counted in (data.get("finished") or {}).items()}
         return guards

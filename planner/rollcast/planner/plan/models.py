@@ -162,8 +162,17 @@ class Plan(Model):
 
     @cached_property
     def digest(self) -> str:
-        """Digest of what is done. What it was made from and who judged it are no part of it. A copy has its own."""
-        return digest_of(self.model_dump(mode="json", by_alias=True, exclude={"binding", "guardrails"}))
+        """Digest of what is done. What it was made from and who judged it are no part of it. A copy has its own.
+
+        What was added to plans since 0.1.0 counts where it says something: a plan of before has the digest that it had.
+        """
+        done = self.model_dump(mode="json", by_alias=True, exclude={"binding", "guardrails"})
+        if not self.reroutes:
+            del done["reroutes"]
+        for line in done["lines"].values():
+            if not line["place"]:
+                del line["place"]
+        return digest_of(done)
 
     @cached_property
     def _by_milestone(self) -> dict[int, list[Operation]]:

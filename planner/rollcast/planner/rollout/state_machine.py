@@ -193,6 +193,11 @@ class Rollout:
         if self.gates is not None:
             self.gates.guards.received(records, dropped)
 
+    @property
+    def crowded(self) -> float:
+        """The part of the stage's table of users that is taken; 0 while it is less than half."""
+        return self.gates.guards.crowded if self.gates is not None else 0.0
+
     def counted(self, finished: Mapping[str, Counted]) -> None:
         """What the data plane's own counters say of this stage, beside telemetry; see `Guards.counted`."""
         if self.gates is not None:

@@ -1,10 +1,10 @@
 """The forms in which traffic is recorded, and how each is recognised.
 
-A form is recognised by the names of its fields, not by the name of the file: the Azure trace (CSV), the Mooncake trace,
-the project's own telemetry and OpenTelemetry GenAI spans (JSON lines), and, with a declared mapping of columns, any
-CSV, JSON lines or Parquet file. Text may be compressed with gzip, CSV separated by tabs, and JSON one array. A line
-that can't be used stops the reading with its number: a forecast of half the requests would be a forecast of something
-else. Lines out of order are sorted, and that is said.
+A form is recognised by the names of its fields, not by the name of the file: the Azure trace (CSV), the Mooncake
+trace, the project's own telemetry and OpenTelemetry GenAI spans (JSON lines), and, with a declared mapping of
+columns, any CSV, JSON lines or Parquet file. Text may be compressed with gzip or zstd, CSV separated by tabs, and
+JSON one array. A line that can't be used stops the reading with its number: a forecast of half the requests would be
+a forecast of something else. Lines out of order are sorted, and that is said.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
+import zstandard
 
 from rollcast.planner.base.errors import did_you_mean
 from rollcast.planner.base.keys import well_formed
 from rollcast.simulator.base.draws import Floats, Ints
 from rollcast.simulator.base.errors import TrafficError
 from rollcast.simulator.traffic.fields import REMEDY, UNITS_S, key, number, timestamp_s, tokens
-from rollcast.simulator.traffic.spans import spans_of
+from rollcast.simulator.traffic.spans import requests_of
+from rollcast.simulator.traffic.texts import text_of
 
 Plain = str | int | float | bool
 AZURE = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
@@ -105,7 +107,7 @@ def read_rows(path: Path, columns: Columns | None = None) -> Rows:
             head = file.read(4)
         if head == b"PAR1":
             return _parquet(path, chosen)
-        with _text_of(path, head.startswith(b"\x1f\x8b")) as text:
+        with text_of(path, head) as text:
             first = text.read(1)
             text.seek(0)
             if not first:
@@ -115,19 +117,15 @@ def read_rows(path: Path, columns: Columns | None = None) -> Rows:
             return _records(path, _objects(path, text), chosen) if first == "{" else _csv(path, text, chosen)
     except FileNotFoundError:
         raise TrafficError(f"There is no {path}. Name a recorded file with --traffic FILE.") from None
-    except UnicodeDecodeError as error:
-        raise TrafficError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
+    except UnicodeError as error:
+        where = f" (byte {error.start})" if isinstance(error, UnicodeDecodeError) else ""
+        raise TrafficError(f"{path} is not UTF-8 text{where}. Save it as UTF-8.") from None
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise TrafficError(f"{path} is no whole gzip file. Compress it again.") from None
+    except zstandard.ZstdError:
+        raise TrafficError(f"{path} is no whole zstd file. Compress it again.") from None
     except OSError as error:
         raise TrafficError(f"{path} can't be read ({error.strerror}). Correct the path or its permissions.") from None
-
-
-def _text_of(path: Path, compressed: bool) -> TextIO:
-    """A file's text, a byte order mark at its beginning left out."""
-    if compressed:
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(newline="", encoding="utf-8-sig")
 
 
 # ---- tables -------------------------------------------------------------------------------------
@@ -348,7 +346,7 @@ def _telemetry(path: Path, objects: Iterator[tuple[str, dict[str, Any]]]) -> Row
 
 
 def _otlp(path: Path, objects: Iterator[tuple[str, dict[str, Any]]]) -> Rows:
-    found = [span for place, record in objects for span in spans_of(record, place)]
+    found, inner = requests_of(objects)
     if not found:
         raise TrafficError(
             f"{path} holds spans, but none with gen_ai.usage.input_tokens. Record generative AI spans as the "
@@ -361,6 +359,8 @@ def _otlp(path: Path, objects: Iterator[tuple[str, dict[str, Any]]]) -> Rows:
             np.array([span.output_tokens for span in found], np.int64), [span.key for span in found],
             [span.attributes for span in found], latency_s=np.array([span.end_s - span.start_s for span in found]),
             first_token_s=np.array([span.first_token_s for span in found]),
+            remarks=[f"{inner:,} spans are inside another request to a model and are no requests of their own"] if inner
+            else [],
         ),
     )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Recorded traffic: the requests that a forecast replays, as arrays.
 
-`read_traffic` reads files (see `formats` for the forms), puts them one after another on one clock that starts at 0, and
-derives by a seeded rule what a trace does not have. What is derived is said in `assumptions`.
+`read_traffic` reads files (see `formats` for the forms), puts them on one clock that starts at 0 (`together` says which
+are of one time), and derives by a seeded rule what a trace does not have. What is derived is said in `assumptions`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from rollcast.simulator.base.draws import Floats, Ints
 from rollcast.simulator.base.errors import TrafficError
 from rollcast.simulator.traffic.formats import Columns, Rows, read_rows
 from rollcast.simulator.traffic.synthetic import USERS, attributes_of_users, queries_of, users_of
+from rollcast.simulator.traffic.together import together
 
 Attributes = Mapping[str, str | int | float | bool]
 
@@ -96,14 +98,21 @@ class Traffic:
         )  # fmt: skip
 
 
+Users = Literal["synthetic", "required"]
+
+
 def read_traffic(
     paths: str | Path | Sequence[str | Path],
     *,
     seed: int = 0,
     scale: float = 1.0,
     columns: Columns | Mapping[str, str] | None = None,
+    users: Users = "synthetic",
 ) -> Traffic:
-    """The requests of one or more files, one file after another.
+    """The requests of one or more files: those of one time merged by time, the others one after another.
+
+    Files are of one time where their timestamps are dates and overlap, as those of several replicas do. `users`:
+    whether a request without a user gets a synthetic one, or is refused (`required`).
 
     Raises TrafficError naming the file, the line, and what to do.
     """
@@ -111,8 +120,21 @@ def read_traffic(
     if not files:
         raise TrafficError("No traffic is given. Name a recorded file with --traffic FILE.")
     mapping = columns if columns is None or isinstance(columns, Columns) else Columns.of(columns)
-    parts = [traffic_of(read_rows(path, mapping), path.name, seed) for path in files]
+    read = [(path, read_rows(path, mapping)) for path in files]
+    if users == "required":
+        _refuse_nobody(read)
+    parts = [traffic_of(rows, source, seed) for source, rows in together(read)]
     return spliced(parts).scaled(scale)
+
+
+def _refuse_nobody(read: Iterable[tuple[Path, Rows]]) -> None:
+    for path, rows in read:
+        nobody = len(rows.arrival_s) if rows.key is None else sum(not key for key in rows.key)
+        if nobody:
+            raise TrafficError(
+                f"{path}: {nobody:,} of {len(rows.arrival_s):,} requests carry no user, and users are required. Name "
+                "their column with --columns key=NAME, or let users be synthetic (--users synthetic)."
+            )
 
 
 def traffic_of(rows: Rows, source: str, seed: int = 0) -> Traffic:

@@ -2,18 +2,20 @@
 
 Attribute names are those of the semantic conventions (https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/):
 gen_ai.usage.input_tokens, gen_ai.usage.output_tokens; the user is user.id (or enduser.id), else session.id, else
-gen_ai.conversation.id. Spans without token usage are no requests to a model and are left out.
+gen_ai.conversation.id. Spans without token usage are no requests to a model and are left out; so is a span inside
+another one that has token usage (an agent's call within the agent's own span): both are one request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rollcast.simulator.base.errors import TrafficError
 from rollcast.simulator.traffic.fields import REMEDY, key, number, timestamp_s, tokens
 
+SpanId = tuple[str, str]  # trace, span
 Plain = str | int | float | bool
 _INPUT, _OUTPUT = "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"
 _OLD_INPUT, _OLD_OUTPUT = "gen_ai.usage.prompt_tokens", "gen_ai.usage.completion_tokens"
@@ -37,16 +39,45 @@ class Span:
     output_tokens: int
     key: str
     attributes: Mapping[str, Plain]
+    id: SpanId = ("", "")
 
 
-def spans_of(record: Mapping[str, Any], place: str) -> Iterator[Span]:
-    """The generative AI spans of one exported line. Raises TrafficError naming the place."""
+def requests_of(records: Iterable[tuple[str, Mapping[str, Any]]]) -> tuple[list[Span], int]:
+    """(the requests of an export, how many spans are inside one of them). Raises TrafficError naming the place.
+
+    A span and its parent may stand in different lines, in any order, with spans of other kinds between them.
+    """
+    parents: dict[SpanId, SpanId] = {}
+    found = [span for place, record in records for span in spans_of(record, place, parents)]
+    known = {span.id for span in found if span.id[1]}
+    outer = [span for span in found if not _inside(span.id, parents, known)]
+    return outer, len(found) - len(outer)
+
+
+def _inside(one: SpanId, parents: Mapping[SpanId, SpanId], known: Collection[SpanId]) -> bool:
+    """Whether some span around this one is a request."""
+    seen: set[SpanId] = set()
+    while (one := parents.get(one, ("", "")))[1] and one not in seen:
+        if one in known:
+            return True
+        seen.add(one)
+    return False
+
+
+def spans_of(record: Mapping[str, Any], place: str, parents: dict[SpanId, SpanId]) -> Iterator[Span]:
+    """The generative AI spans of one exported line; who is around every span of it goes to `parents`.
+
+    Raises TrafficError naming the place.
+    """
     try:
         for resource in record.get("resourceSpans", ()):
             shared = _attributes(resource.get("resource", {}).get("attributes", ()))
             for scope in resource.get("scopeSpans", ()):
                 for span in scope.get("spans", ()):
                     own = {**shared, **_attributes(span.get("attributes", ()))}
+                    if span.get("spanId") and span.get("parentSpanId"):
+                        trace = str(span.get("traceId", ""))
+                        parents[trace, str(span["spanId"])] = (trace, str(span["parentSpanId"]))
                     if _INPUT in own or _OLD_INPUT in own:
                         yield _span(span, own, place)
     except (AttributeError, TypeError, KeyError, ValueError) as error:
@@ -76,4 +107,5 @@ def _span(span: Mapping[str, Any], own: Mapping[str, Plain], place: str) -> Span
         start_s, end_s, float("nan") if first is None else number(first, place),
         tokens(own.get(_INPUT, own.get(_OLD_INPUT)), place), tokens(own.get(_OUTPUT, own.get(_OLD_OUTPUT, 0)), place),
         user, {label: own[name] for name, label in _KEPT.items() if name in own},
+        (str(span.get("traceId", "")), str(span.get("spanId") or "")),
     )  # fmt: skip

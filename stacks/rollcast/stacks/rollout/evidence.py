@@ -38,7 +38,9 @@ class RequestCounts(StoredModel):
     """What telemetry says was served: requests by release, `stage` since the stage began, `total` since the rollout.
 
     Left out are records that are `unreadable`, from the future (`absurd`), dated in `milliseconds`, and `repeated`
-    ones, which were counted the first time. `keyless` requests carry no targeting key.
+    ones, which were counted the first time. `keyless` requests carry no targeting key. `forgotten`: ids that are no
+    longer known, so that a repeat of them would count again. `crowded`: the part of the stage's table of users that
+    is taken, once it is half (a new user is then left out with that chance, by the hash of the key alone).
     """
 
     stage: dict[str, int] = Field(default_factory=dict)
@@ -51,6 +53,8 @@ class RequestCounts(StoredModel):
     absurd: int = 0
     milliseconds: int = 0
     keyless: int = 0
+    forgotten: int = 0
+    crowded: float = 0.0
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> RequestCounts:
@@ -110,6 +114,7 @@ class Collector:
         rows = [row for request in batch.requests if (row := self._row(request, watch)) is not None]
         if len(self._known) > _MOST_KNOWN:
             keep = list(self._known.items())[-_MOST_KNOWN // 2 :]
+            self.tally.forgotten += len(self._known) - len(keep)
             self._known = dict(keep)
         return _outcomes(rows) if rows else None
 

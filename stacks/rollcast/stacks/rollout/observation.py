@@ -74,6 +74,7 @@ class Observer:
             self._newest_s = max([self._newest_s, *(request.time_s for request in batch.requests if not request.label)])
         wall_s = self._clock.wall_s()
         self._counters.poll(wall_s, self._checkpoint.tally.total)
+        self._checkpoint.tally.crowded = self._rollout.crowded
         self._rollout.counted(self._counters.compared(min(self._newest_s, wall_s)))
         return self._checkpoint.tally
 

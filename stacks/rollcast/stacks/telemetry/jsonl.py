@@ -1,13 +1,18 @@
 """Telemetry files: one JSON object a line, appended by the data plane; one file or all `*.jsonl` of a folder.
 
-Read incrementally. A line without its end is left for the next read; a file that was truncated or replaced is read from
-its beginning; a line that is no telemetry is counted and skipped. The cursor is file name -> [inode, offset].
+Read incrementally, and what several files brought is put in order of time. A line without its end is left for the
+next read; a line that is no telemetry is counted and skipped. The cursor is file name -> [inode, offset, mark], the
+mark being a digest of what stands before the offset. By it a file is known again that was renamed, copied or replaced
+by a copy of itself (rsync), and is read on; what was truncated or is another file is read from its beginning.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from pathlib import Path
+from typing import BinaryIO
 
 from pydantic import Field
 
@@ -18,6 +23,7 @@ from rollcast.stacks.telemetry.records import request_of
 
 _MOST_BYTES = 8 * 1024 * 1024
 _LONGEST_LINE = 1024 * 1024
+_MARKED = 256
 
 
 class JsonLinesSettings(Settings):
@@ -48,19 +54,21 @@ class JsonLines:
             with file.open("rb") as lines:
                 lines.seek(max(0, status.st_size - _LONGEST_LINE))
                 tail = lines.read()
-            unfinished = len(tail) - (tail.rfind(b"\n") + 1)
-            cursor[file.name] = [status.st_ino, status.st_size - unfinished]
+                unfinished = len(tail) - (tail.rfind(b"\n") + 1)
+                offset = status.st_size - unfinished
+                cursor[file.name] = [status.st_ino, offset, _mark(lines, offset)]
         return cursor
 
     def read(self, cursor: Cursor, until: Cursor | None = None) -> TelemetryBatch:
         batch = TelemetryBatch(cursor=dict(cursor))
         for file in self._files():
             try:
-                self._read(file, batch, until)
+                self._read(file, batch, cursor, until)
             except FileNotFoundError:
                 continue
             except OSError as error:
                 raise StackError(f"{file} can't be read ({error.strerror}). Correct its permissions.") from None
+        batch.requests.sort(key=lambda request: request.time_s)
         return batch
 
     def find(self, request: str) -> RequestRecord | None:
@@ -76,22 +84,22 @@ class JsonLines:
                             return found[0]
         return None
 
-    def _read(self, file: Path, batch: TelemetryBatch, until: Cursor | None) -> None:
+    def _read(self, file: Path, batch: TelemetryBatch, cursor: Cursor, until: Cursor | None) -> None:
         with file.open("rb") as lines:
-            status = file.stat()
-            inode, offset = batch.cursor.get(file.name, [status.st_ino, 0])
-            if inode != status.st_ino or offset > status.st_size:
-                offset = 0
+            status = os.fstat(lines.fileno())
+            offset = _known(cursor, file.name, status, lines)
+            most = _MOST_BYTES
+            if until is not None:
+                most = min(most, _known(until, file.name, status, lines) - offset)
             lines.seek(offset)
-            most = _MOST_BYTES if until is None else min(_MOST_BYTES, _end(until, file, inode) - offset)
             data = lines.read(max(most, 0))
-        whole = data.rfind(b"\n") + 1
-        if not whole and len(data) >= _LONGEST_LINE:
-            batch.unreadable += 1
-            whole = len(data)
+            whole = data.rfind(b"\n") + 1
+            if not whole and len(data) >= _LONGEST_LINE:
+                batch.unreadable += 1
+                whole = len(data)
+            batch.cursor[file.name] = [status.st_ino, offset + whole, _mark(lines, offset + whole)]
         for line in data[:whole].splitlines():
             self._take(line, batch)
-        batch.cursor[file.name] = [status.st_ino, offset + whole]
         batch.more = batch.more or len(data) == _MOST_BYTES
 
     @staticmethod
@@ -106,7 +114,16 @@ class JsonLines:
             batch.unreadable += 1
 
 
-def _end(until: Cursor, file: Path, inode: int) -> int:
-    """Where a cursor stands in a file; its beginning where the cursor is about another file of that name."""
-    there, offset = until.get(file.name, [inode, 0])
-    return int(offset) if there == inode else 0
+def _mark(lines: BinaryIO, offset: int) -> str:
+    """A digest of the bytes just before an offset."""
+    lines.seek(max(0, offset - _MARKED))
+    return hashlib.sha256(lines.read(min(_MARKED, offset))).hexdigest()[:16]
+
+
+def _known(cursor: Cursor, name: str, status: os.stat_result, lines: BinaryIO) -> int:
+    """How much of a file a cursor knows, under this name or another one; 0 where it is new to it."""
+    own = cursor.get(name)
+    if own is not None and own[0] == status.st_ino and len(own) == 2:
+        return int(own[1]) if own[1] <= status.st_size else 0  # of a version that kept no mark
+    found = [entry for entry in cursor.values() if len(entry) == 3 and 0 < entry[1] <= status.st_size]
+    return max((int(offset) for _, offset, mark in found if _mark(lines, offset) == mark), default=0)
