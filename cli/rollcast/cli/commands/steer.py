@@ -8,7 +8,7 @@ import typer
 
 from rollcast.cli import terminal
 from rollcast.cli.commands.apply import FormatOption, close, event_reader
-from rollcast.cli.inputs.options import project_of
+from rollcast.cli.inputs.options import project_of, project_or_recorded
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the ledger.")]
 
@@ -41,7 +41,7 @@ def abort(context: typer.Context, reason: Reason = "", format_: FormatOption = "
     """Roll back the rollout under way to where it began."""
     from rollcast.stacks.rollout.steering import roll_back_now
 
-    project = project_of(context)
+    project = project_or_recorded(context)
     with event_reader(format_) as emit:
         ended = roll_back_now(project, emit, reason or "aborted by hand")
     close(project, ended, format_)
@@ -61,7 +61,7 @@ def rollback(
     from rollcast.stacks.rollout import start as applying
     from rollcast.stacks.rollout.steering import plan_rollback, roll_back_now
 
-    project = project_of(context)
+    project = project_or_recorded(context)
     if rollouts.under_way(applying.ledger_of(project)) is not None:
         with event_reader(format_) as emit:
             ended = roll_back_now(project, emit, reason or "rolled back by hand")

@@ -62,6 +62,26 @@ def note_others(project: Project) -> None:
             terminal.note(terminal.clean(text))
 
 
+def project_or_recorded(context: typer.Context) -> Project:
+    """The project; where its declaration can't be used, as its last rollout knows it. Raises as `project_of` does."""
+    from rollcast.planner.base.errors import DeclarationError
+    from rollcast.stacks.base.errors import StackError
+    from rollcast.stacks.rollout.recorded import recorded_project
+
+    try:
+        return project_of(context)
+    except (DeclarationError, StackError) as error:
+        chosen = options_of(context)
+        found = recorded_project(chosen.directory, chosen.environment, chosen.file)
+        if found is None:
+            raise
+        first = str(error).strip().splitlines()[0]
+        terminal.note(
+            f"{chosen.file} can't be used ({terminal.clean(first)}): going by what the last rollout was made from."
+        )
+        return found
+
+
 def project_of(context: typer.Context, *, profiles: bool = False) -> Project:
     """The project that a command is about. Raises StackError or DeclarationError. `profiles`: see `Project.open`."""
     from rollcast.stacks.project import Project

@@ -155,6 +155,11 @@ class Ledger:
             if kind:
                 self._append(connection, kind, rollout, record)
 
+    def scopes(self) -> list[str]:
+        """Every scope that has records in this database, in order."""
+        with self._read() as connection:
+            return sorted(row.scope for row in connection.execute(select(RECORDS.c.scope).distinct()))
+
     def position(self, rollout: str) -> dict[str, Any] | None:
         """Where a rollout stands; None when it never began."""
         query = select(POSITIONS.c.body).where(POSITIONS.c.scope == self.scope, POSITIONS.c.rollout == rollout)
@@ -234,6 +239,12 @@ def existing_ledger(folder: Path, scope: str) -> Ledger | None:
     except OSError as error:
         raise LedgerError(f"The ledger can't be read ({error}). Give this user the right to read it.") from None
     return open_ledger(folder, scope) if there else None
+
+
+def scopes_in(folder: Path) -> list[str]:
+    """Every pipeline/environment that a project's ledger knows, in order. Raises LedgerError."""
+    ledger = existing_ledger(folder, "")
+    return ledger.scopes() if ledger is not None else []
 
 
 def _file(folder: Path) -> Path:
