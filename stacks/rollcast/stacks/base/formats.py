@@ -19,7 +19,7 @@ FORMAT = "1.0"
 class StoredModel(BaseModel):
     """What is stored. Fields that a newer version added are kept beside those that are known."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", defer_build=True)
     format: str = Field(FORMAT, description="the version of the form; a newer major is refused")
 
     @field_validator("format", mode="before")

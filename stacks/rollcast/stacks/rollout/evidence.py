@@ -153,7 +153,8 @@ class Collector:
 
     def _count(self, request: RequestRecord, watch: Watch) -> None:
         tally = self.tally
-        tally.keyless += request.key == NO_KEY
+        if request.key == NO_KEY:
+            tally.keyless += 1
         if request.release is None:
             tally.unserved += 1
             return
