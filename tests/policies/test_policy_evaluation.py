@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -78,10 +83,55 @@ def a_violation_without_text(review: Review) -> list[Violation]:
     return [Violation(None)]  # type: ignore[arg-type]
 
 
+def hangs_in_c(review: Review) -> list[str]:
+    return [str(10**10_000_000)]  # one call that no exception interrupts
+
+
+def ends_the_process(review: Review) -> list[str]:
+    os._exit(0)
+
+
+def crashes(review: Review) -> list[str]:
+    return [ctypes.string_at(0).decode()]
+
+
+def takes_all_memory(review: Review) -> list[str]:
+    held = []
+    while True:
+        held.append(bytearray(64 << 20))
+
+
+def ignores_that_it_is_stopped(review: Review) -> list[str]:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP})
+    time.sleep(600)
+    return []
+
+
+def forks(review: Review) -> list[str]:
+    if os.fork() == 0:
+        time.sleep(600)
+    os._exit(0)
+
+
 BROKEN = [
+    hangs_in_c, ends_the_process, crashes, takes_all_memory, ignores_that_it_is_stopped, forks,
     raises, exits, loops, loops_and_catches, never_ends, recurses, forgets_to_return, one_text, true, number,
     a_list_of_numbers, empty_texts, a_violation_without_text,
 ]  # fmt: skip
+
+
+def tampers_and_ends(review: Review) -> list[str]:
+    review.plan.milestones[0].serving["default"] = ()
+    os._exit(3)
+
+
+def children() -> set[str]:
+    """The processes of this one."""
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text("ascii").split())
+
+
+BROKEN_QUICKLY = [ends_the_process, crashes, raises, exits, recurses, number, forks, tampers_and_ends]
 
 
 @pytest.mark.parametrize("rule", BROKEN, ids=lambda rule: rule.__name__)
@@ -92,6 +142,19 @@ def test_a_broken_rule_is_a_failure_that_says_what_is_wrong_with_it(rule: Callab
     assert judgement.blocks("simulate")
     assert judgement.message.startswith(f"the rule '{rule.__name__.replace('_', '-')}' (")
     assert "test_policy_evaluation.py:" in judgement.message
+
+
+@given(st.lists(st.sampled_from([*BROKEN_QUICKLY, "passes", "finds"]), max_size=5))
+def test_a_broken_rule_harms_no_other_one_and_not_this_process(rules: list[Callable[[Review], object] | str]) -> None:
+    """Whatever stands beside them, good rules are judged as if they stood alone."""
+    before = children()
+    good: dict[str, Callable[[Review], object]] = {"passes": lambda review: [], "finds": lambda review: ["something"]}
+    made = [policy(name=f"rule-{n}")(good[rule] if isinstance(rule, str) else rule) for n, rule in enumerate(rules)]
+    for rule, judgement in zip(rules, evaluate(review_of(), made), strict=True):
+        assert judgement.broken is not isinstance(rule, str)
+        assert judgement.passed is (rule == "passes")
+        assert [found.message for found in judgement.findings] == (["something"] if rule == "finds" else [])
+    assert children() == before, "no process is left behind"
 
 
 @given(st.one_of(st.none(), st.integers(), st.text(), st.booleans(), st.lists(st.integers(), min_size=1), st.just({})))
@@ -119,14 +182,14 @@ def test_a_rule_that_changes_the_plan_fails_and_the_plan_stays_as_it_was() -> No
     assert second.passed
 
 
-def test_what_a_rule_prints_does_not_reach_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_rule_prints_does_not_reach_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
     @policy
     def talks(review: Review) -> list[str]:
         print("here I am")  # noqa: T201
         return []
 
     evaluate(review_of(), [talks])
-    shown = capsys.readouterr()
+    shown = capfd.readouterr()
     assert shown.out == ""
     assert "here I am" in shown.err
 

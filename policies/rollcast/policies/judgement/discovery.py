@@ -10,15 +10,16 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from rollcast.policies.errors import PolicyError
 from rollcast.policies.rules.rule import Policy, collecting
-from rollcast.policies.rules.running import BrokenRule, Declined, run
+from rollcast.policies.rules.running import Returned, run_apart, run_here
 
 FOLDER = "policies"
 LOADING_S = 30.0
@@ -49,8 +50,8 @@ def discover(project: Path) -> PolicySet:
     folder = project / FOLDER
     own: dict[str, Policy] = {}
     files = [path for path in sorted(folder.glob("*.py")) if _holds_policies(path)] if folder.is_dir() else []
-    for path in files:
-        for one in _load(path):
+    for path, loaded in zip(files, _load(files), strict=True):
+        for one in loaded:
             if one.name in own:
                 raise PolicyError(
                     f"{path}: two policies are named '{one.name}' (the other is at {own[one.name].source}). "
@@ -65,21 +66,31 @@ def _holds_policies(path: Path) -> bool:
     return not path.name.startswith(("test_", "_")) and path.name != "conftest.py"
 
 
-def _load(path: Path) -> list[Policy]:
-    def work() -> list[Policy]:
-        with collecting() as found:
-            spec = importlib.util.spec_from_file_location(f"rollcast_project_policies.{path.stem}", path)
-            if spec is None or spec.loader is None:
-                raise ImportError(f"{path} is no Python file")
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-            return found
+def _load(paths: Sequence[Path]) -> list[list[Policy]]:
+    """The policies of each file. They are loaded in a process of its own first: what ends there is not loaded here."""
+    tried = run_apart([partial(_count, path) for path in paths], [LOADING_S] * len(paths))
+    found = []
+    for path, trial in zip(paths, tried, strict=True):
+        answer = run_here(partial(_policies, path)) if isinstance(trial, Returned) else trial
+        if not isinstance(answer, Returned):
+            why = f"it can't be loaded: {answer.why}"
+            raise PolicyError(f"{path}: {why}. Correct the file, or move it out of the folder.")
+        found.append(answer.value)
+    return found
 
-    with _beside(path.parent):
-        answer = run(work, LOADING_S)
-    if isinstance(answer, BrokenRule | Declined):
-        raise PolicyError(f"{path}: it can't be loaded: {answer.why}. Correct the file, or move it out of the folder.")
-    return answer.value
+
+def _count(path: Path) -> int:
+    return len(_policies(path))
+
+
+def _policies(path: Path) -> list[Policy]:
+    with _beside(path.parent), collecting() as found:
+        spec = importlib.util.spec_from_file_location(f"rollcast_project_policies.{path.stem}", path)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{path} is no Python file")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return found
 
 
 @contextmanager

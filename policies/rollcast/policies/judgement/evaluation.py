@@ -1,16 +1,20 @@
 """Judges a review by policies: one judgement each, whatever the policies do.
 
-A rule that raises, does not end, or returns anything but violations has failed. A rule that changes the plan under
-review has failed too; the ones beside it, which may have judged the changed plan, are judged again.
+A rule that raises, does not end, ends its process, or returns anything but violations has failed. A rule that changes
+the plan under review has failed too; the ones beside it, which may have judged the changed plan, are judged again.
+
+`evaluate`, which commands call, judges by a project's own rules in a process of their own, within limits; by the
+library's in this one. `judge_one` and `pass_all` judge in this process, without a limit, because property tests judge
+thousands of times.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal, assert_never
 
 from pydantic import Field
 
@@ -18,9 +22,10 @@ from rollcast.planner.base.errors import did_you_mean
 from rollcast.planner.declaration.models import Json, Model, Override
 from rollcast.policies.rules.review import Review
 from rollcast.policies.rules.rule import Level, Policy, Violation
-from rollcast.policies.rules.running import BrokenRule, Declined, Returned, run
+from rollcast.policies.rules.running import BrokenRule, Declined, Returned, run_apart, run_here
 
 MOST_VIOLATIONS = 1000
+_COMPARING_S = 60.0
 Command = Literal["plan", "simulate", "apply"]
 
 
@@ -67,11 +72,27 @@ def evaluate(review: Review, policies: Iterable[Policy]) -> tuple[Judgement, ...
     """One judgement for each policy that is not disabled, and one more where an override names none of them."""
     known = tuple(policies)
     enabled = [one for one in known if one.level != "disabled"]
-    copy = _on_a_copy(review)
-    judgements = [judge_one(copy, one) for one in enabled]
-    if copy.plan != review.plan:
-        judgements = [_judge_apart(review, one) for one in enabled]
+    own = [one for one in enabled if not one.of_library]
+    found = dict(zip((one.name for one in own), _judged_apart(review, own), strict=True))
+    judgements = [found[one.name] if one.name in found else judge_one(review, one) for one in enabled]
     return (*judgements, *_odd_overrides(review, known))
+
+
+def _judged_apart(review: Review, own: Sequence[Policy]) -> list[Judgement]:
+    """What a project's own rules say, in a process of their own."""
+    if not own:
+        return []
+    copy = _on_a_copy(review)
+    works: list[Callable[[], Any]] = [lambda one=one: _found(copy, one) for one in own]  # type: ignore[misc]
+    answers = run_apart([*works, lambda: copy.plan != review.plan], [*(one.limit_s for one in own), _COMPARING_S])
+    changed, stopped = answers.pop(), [isinstance(one, BrokenRule) and one.stopped for one in answers]
+    if any(stopped) or changed != Returned(False):  # what a process that is gone had changed, nobody knows
+        again = [(n, one) for n, (one, gone) in enumerate(zip(own, stopped, strict=True)) if not gone]
+        works = [lambda one=one: _found_alone(review, one) for _, one in again]  # type: ignore[misc]
+        apart = run_apart(works, [one.limit_s for _, one in again])
+        for (number, _), answer in zip(again, apart, strict=True):
+            answers[number] = answer
+    return [_judgement(review, one, answer) for one, answer in zip(own, answers, strict=True)]
 
 
 def _on_a_copy(review: Review) -> Review:
@@ -80,33 +101,46 @@ def _on_a_copy(review: Review) -> Review:
 
 
 def judge_one(review: Review, one: Policy) -> Judgement:
-    """What one policy says of a review, whatever the policy does."""
-    answer = run(lambda: _violations(one.rule(review)), one.limit_s)
-    if isinstance(answer, Declined):
-        return _conclude(review, one, f"not judged: {answer.why}.", judged=False)
-    if isinstance(answer, BrokenRule):
-        return _conclude(review, one, _broken(one, answer.why), broken=True)
-    if isinstance(answer.value, str):
-        return _conclude(review, one, _broken(one, answer.value), broken=True)
-    if answer.value:
-        findings = tuple(_finding(review, violation) for violation in answer.value)
-        return _conclude(review, one, _sentence(findings), findings)
-    return Judgement(policy=one.name, level=one.level, passed=True, reason=one.reason)
+    """What one policy says of a review, in this process: whatever it raises, but for as long as it takes."""
+    return _judgement(review, one, run_here(lambda: _found(review, one)))
 
 
 def pass_all(review: Review, policies: Sequence[Policy]) -> bool:
-    """Whether all of these surely pass; asked together, because asking each apart takes longer."""
-    answer = run(lambda: [_violations(one.rule(review)) for one in policies], max(one.limit_s for one in policies))
+    """Whether all of these surely pass, in this process."""
+    answer = run_here(lambda: [_violations(one.rule(review)) for one in policies])
     return isinstance(answer, Returned) and not any(answer.value)
 
 
-def _judge_apart(review: Review, one: Policy) -> Judgement:
-    """Judge on a copy of its own, and fail the rule that changes it."""
+def _found(review: Review, one: Policy) -> list[dict[str, Json]] | str:
+    """What a policy finds, or in words why that is no answer: plain data, which a process can send."""
+    violations = _violations(one.rule(review))
+    if isinstance(violations, str):
+        return violations
+    return [_finding(review, violation).model_dump(mode="json") for violation in violations]
+
+
+def _found_alone(review: Review, one: Policy) -> list[dict[str, Json]] | str:
+    """What a policy finds on a copy of its own; a rule that changes it is broken."""
     own = _on_a_copy(review)
-    judgement = judge_one(own, one)
-    if own.plan == review.plan:
-        return judgement
-    return _conclude(review, one, _broken(one, "it changed the plan that it was to judge"), broken=True)
+    found = _found(own, one)
+    return found if own.plan == review.plan else "it changed the plan that it was to judge"
+
+
+def _judgement(review: Review, one: Policy, answer: Returned[Any] | BrokenRule | Declined) -> Judgement:
+    match answer:
+        case Declined(why):
+            return _conclude(review, one, f"not judged: {why}.", judged=False)
+        case BrokenRule(why):
+            return _conclude(review, one, _broken(one, why), broken=True)
+        case Returned(str(why)):
+            return _conclude(review, one, _broken(one, why), broken=True)
+        case Returned(value):
+            findings = tuple(Finding.model_validate(found) for found in value)
+            if findings:
+                return _conclude(review, one, _sentence(findings), findings)
+            return Judgement(policy=one.name, level=one.level, passed=True, reason=one.reason)
+        case _:
+            assert_never(answer)
 
 
 def _violations(returned: object) -> list[Violation] | str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rollcast.policies.judgement.evaluation import judge_one
+from rollcast.policies.judgement.evaluation import evaluate
 from rollcast.policies.model_based.machine import walk_everywhere
 from rollcast.policies.project import ProjectUnderTest
 from rollcast.policies.rules.review import Review
@@ -12,7 +12,7 @@ from rollcast.policies.testing import passes_or_tells
 
 
 def test_no_policy_is_broken(rollcast_project: ProjectUnderTest, rollcast_review: Review) -> None:
-    judgements = [judge_one(rollcast_review, one) for one in rollcast_project.policies.policies]
+    judgements = evaluate(rollcast_review, rollcast_project.policies.policies)
     broken = [one.message for one in judgements if one.broken]
     if broken:
         pytest.fail("\n".join(broken), pytrace=False)
