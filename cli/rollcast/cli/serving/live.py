@@ -17,6 +17,7 @@ from rollcast.cli.reports.subject import Named, Reality, Subject, reality_of
 from rollcast.planner.plan.models import Plan
 from rollcast.simulator.forecast.models import Forecast
 from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.ledger.payloads import StartedBody
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, load
 from rollcast.stacks.project import Project
@@ -78,7 +79,7 @@ class LivePage:
 
     def _of(self, plan: Plan, started: Record) -> list[Named]:
         """Forecasts of a plan: the one that apply kept, and those that the command was given."""
-        kept = started.body["documents"].get("forecast")
+        kept = started.read(StartedBody).forecast
         own = [Named("forecast", Forecast.from_json(self._ledger.get(kept)))] if kept else []
         return [*own, *(named for named in self._forecasts if named.forecast.plan_digest == plan.digest)]
 

@@ -24,8 +24,9 @@ def specs_of(plan: Plan, streams: bool) -> tuple[GateSpec, ...]:
     gates = {gate.metric: gate for line in plan.lines.values() for gate in line.rollout.gates}
     shown = (*_ALWAYS, *(_STREAMED if streams else ()))
     more = [GateSpec(metric=name, margin=0.5) for name in shown if name not in gates]
-    if not any(gate.kind is MetricKind.SLO for gate in gates.values()):
-        more.append(GateSpec(metric=SLO, margin=0.5, slo_s=timeout_s(plan)))
+    objective_s = timeout_s(plan)
+    if objective_s > 0 and not any(gate.kind is MetricKind.SLO for gate in gates.values()):
+        more.append(GateSpec(metric=SLO, margin=0.5, slo_s=objective_s))
     return (*gates.values(), *more)
 
 
