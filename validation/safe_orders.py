@@ -30,6 +30,7 @@ class _World:
     to_release: dict[str, str]
     start: dict[str, Any] = field(default_factory=dict)
     start_instances: dict[str, Any] = field(default_factory=dict)
+    reroutes: tuple[Any, ...] = ()
 
 
 def an_order_is_safe(pair: Transition) -> bool:

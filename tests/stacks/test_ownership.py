@@ -18,15 +18,15 @@ from rollcast.stacks.provider.resources import is_placed
 from rollcast.stacks.state.ownership import others_of, refuse_others
 from rollcast.stacks.targets import Holding, Placed
 from rollcast.stacks.targets.definitions import OWNER
-from rollcast.stacks.targets.flagd import FlagdTarget
+from rollcast.stacks.targets.flagd import FlagdSettings, FlagdTarget
 
-SETTINGS = {"definition": "flags.json", "instances": "instances"}
+SETTINGS = FlagdSettings(definition="flags.json", instances="instances")
 OWNERS = ("sha256:one", "sha256:two")
 writes = st.lists(st.tuples(st.sampled_from(["put", "remove"]), st.sampled_from(OWNERS), st.integers(0, 2)), max_size=8)
 
 
 def _target(root: Path) -> FlagdTarget:
-    return FlagdTarget(root, SETTINGS)
+    return FlagdTarget(SETTINGS, root)
 
 
 def _placed(folder: str, owner: str) -> Placed:
@@ -112,7 +112,7 @@ def test_tokens_are_compared_within_a_scope_and_never_across(legacy: int, claime
             _target(root).claim(legacy)
         newest: dict[str, int] = {}
         for scope, token in claimed:
-            target = FlagdTarget(root, SETTINGS, scope)
+            target = FlagdTarget(SETTINGS, root, scope)
             assert target.newest() == max(legacy, newest.get(scope, 0))
             if token < target.newest():
                 with pytest.raises(FenceError, match=f"fencing token {token}"):
@@ -124,7 +124,7 @@ def test_tokens_are_compared_within_a_scope_and_never_across(legacy: int, claime
 
 
 def test_a_project_sweeps_up_after_itself_alone(tmp_path: Path) -> None:
-    mine, other = (FlagdTarget(tmp_path, SETTINGS, scope) for scope in ("a/dev", "b/dev"))
+    mine, other = (FlagdTarget(SETTINGS, tmp_path, scope) for scope in ("a/dev", "b/dev"))
     for target in (mine, other):
         target._staging(1, "p/s/i").mkdir(parents=True)
     mine.claim(5)

@@ -209,7 +209,7 @@ BUGS = (
     Bug(
         "the rollback does not drain",
         "planning.rollback",
-        "wait_s=self.builder.longest_request_s(gone | self.draft.owners(folders)), drained",
+        "wait_s=self.builder.longest_request_s(gone | self.builder.owners(folders)), drained",
         "wait_s=0.0, drained",
     ),
     Bug(

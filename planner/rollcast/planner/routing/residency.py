@@ -51,6 +51,13 @@ def meet(one: Line, other: Line) -> bool:
     return satisfiable([(parse(one.route), True), (parse(other.route), True)])
 
 
+def within(one: Line, other: Line) -> bool:
+    """Whether every request of a line surely matches the route of another."""
+    if other.route is None:
+        return True
+    return one.route is not None and not satisfiable([(parse(one.route), True), (parse(other.route), False)])
+
+
 def in_turn(
     shifts: Sequence[Operation], lines: Mapping[str, Line], now: Serving, then: Serving
 ) -> tuple[list[Operation], tuple[str, ...]]:
@@ -88,10 +95,9 @@ def _layers(shifts: Sequence[Operation], lines: Mapping[str, Line], *, begin: bo
 
     While a channel serves nothing its requests meet the channels after it. So it begins before them, and ends after.
     """
-    order = {name: place for place, name in enumerate(lines)}
     layers: list[list[Operation]] = []
     placed: dict[str, int] = {}
-    for shift in sorted(shifts, key=lambda each: order[each.line or ""], reverse=not begin):
+    for shift in sorted(shifts, key=lambda each: (lines[each.line or ""].turn, each.line), reverse=not begin):
         line = lines[shift.line or ""]
         waits = -1
         for name, layer in placed.items():
@@ -105,4 +111,4 @@ def _layers(shifts: Sequence[Operation], lines: Mapping[str, Line], *, begin: bo
     return [sorted(layer, key=lambda each: place_of[each.id]) for layer in layers]
 
 
-__all__ = ["in_turn", "meet", "outside", "runs_in", "takers"]
+__all__ = ["in_turn", "meet", "outside", "runs_in", "takers", "within"]

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from rollcast.planner.contracts.edges import ContractGraph
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.releases.releases import SHARED, SlotVersion
-from rollcast.planner.routing.residency import outside, runs_in, takers
+from rollcast.planner.routing.residency import outside, runs_in, takers, within
 
 Content = tuple[str, str]  # (release id, slot): the version that fills this slot of this release
 
@@ -29,6 +29,7 @@ class Compatibility:
         self._lines: dict[str, list[str]] = {}
         self.takers = {line: found for line, found in takers(plan.lines).items() if plan.lines[line].allowed_regions}
         self._live: dict[str, set[tuple[str, str]]] = {}
+        self._within: dict[tuple[str, str], bool] = {}
         self._everywhere = list(dict.fromkeys([*plan.lines, *plan.start]))
         for line in self._everywhere:
             self._lines.setdefault(plan.pipeline_of[line], []).append(line)
@@ -43,6 +44,12 @@ class Compatibility:
         if own is not None and own.instance_id == self.content(content).instance_id:
             return release, content[1]
         return content
+
+    def takes_all(self, line: str, other: str) -> bool:
+        """Whether a line that serves takes every request that another one leaves."""
+        if (line, other) not in self._within:
+            self._within[line, other] = within(self.plan.lines[line], self.plan.lines[other])
+        return self._within[line, other]
 
     def outside(self, line: str, release: str) -> list[str]:
         """Where a line's requests would leave the regions that it allows, in words, but for what they meet already."""

@@ -131,6 +131,9 @@ class _Step:
                     found |= before
             elif other in self.to and not (begins and in_order and mine and its and self.order.before(mine.id, its.id)):
                 found |= self.to[other]
+            serves = before and not self.world.hollow.get(other, True) and self.to.get(other, before)
+            if serves and self.compatibility.takes_all(line, other):
+                break  # the lines after it see none of them
         for release in sorted(found):
             yield from self._residency(line, release)
 
