@@ -28,7 +28,7 @@ demo: engine
 	@$(BIN)/python examples/rag-search/demo.py
 
 test: engine servers lint
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=20
 
 check: $(READY)
 	HYPOTHESIS_PROFILE=check $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not engine and not slow"

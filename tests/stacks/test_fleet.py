@@ -22,7 +22,8 @@ from rollcast.planner.gates.stage import StageGates
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.rollout import counters
 from rollcast.stacks.rollout.counters import MARGIN_S, Counters
-from rollcast.stacks.targets.control import ReplicaState
+from rollcast.stacks.targets import fleet as fleets
+from rollcast.stacks.targets.control import Control, ReplicaState, Unanswered
 from rollcast.stacks.targets.fleet import Fleet
 from tests.stacks.site import Site, first_released, free_port
 
@@ -165,6 +166,78 @@ def test_one_address_or_a_list_of_them() -> None:
     assert TargetSettings().endpoints == ()
     with pytest.raises(ValueError, match="stands there twice"):
         TargetSettings(endpoint=("http://a", "http://a"))
+
+
+class Answering(Control):
+    """A replica that answers from a list, its last answer for ever; None: it does not answer."""
+
+    def __init__(self, address: str, answers: list[ReplicaState | None]) -> None:
+        super().__init__(address)
+        self.answers, self.asked = answers, 0
+
+    def state(self, timeout_s: float = 5.0) -> ReplicaState:
+        found = self.answers[min(self.asked, len(self.answers) - 1)]
+        self.asked += 1
+        if found is None:
+            raise Unanswered(f"The data plane at {self.address} doesn't answer.")
+        return found
+
+
+def fleet_of(courses: list[list[ReplicaState | None]]) -> Fleet:
+    fleet = Fleet([f"http://{number}" for number in range(len(courses))])
+    fleet.controls = tuple(Answering(f"http://{number}", course) for number, course in enumerate(courses))
+    return fleet
+
+
+def reads(number: int, content: str | None) -> ReplicaState | None:
+    """A replica that evaluates a content; `-`: it does not tell; None: it does not answer."""
+    if content is None:
+        return None
+    return ReplicaState(replica=str(number), definitions=None if content == "-" else {"f": content})
+
+
+@given(st.lists(st.sampled_from(["new", "old", "-", None]), min_size=1, max_size=5))
+def test_a_shift_is_confirmed_just_when_no_replica_is_known_to_be_elsewhere(contents: list[str | None]) -> None:
+    """One stale replica, or one that does not answer, is named; those that do not tell are given back."""
+    courses = [[reads(number, content)] for number, content in enumerate(contents)]
+    late = [number for number, content in enumerate(contents) if content in ("old", None)]
+    assert fleet_of(courses).confirmed("f", "new") == (not late)
+    if late:
+        with pytest.raises(StackError) as caught:
+            fleet_of(courses).confirm("f", "new", NEVER, 0.0)
+        assert all((f"http://{number} " in str(caught.value)) == (number in late) for number in range(len(contents)))
+    else:
+        silent = [f"http://{number}" for number, content in enumerate(contents) if content == "-"]
+        assert fleet_of(courses).confirm("f", "new", NEVER, 0.0) == silent
+
+
+FALLING = st.lists(st.integers(0, 2), min_size=1, max_size=3).map(lambda counts: sorted(counts, reverse=True))
+COUNTS = st.lists(FALLING, min_size=1, max_size=4)
+
+
+@given(COUNTS)
+def test_a_drain_ends_just_when_no_replica_has_a_request_left(counts: list[list[int]]) -> None:
+    """Whichever replica is busy, and for however long; requests of other releases keep nobody."""
+    courses: list[list[ReplicaState | None]] = [
+        [ReplicaState(releases={"r": count, "other": 9}) for count in own for _ in range(2)] for own in counts
+    ]
+    fleet, left = fleet_of(courses), [number for number, own in enumerate(counts) if own[-1]]
+    with _no_pause():
+        if left:
+            with pytest.raises(StackError, match="still in flight") as caught:
+                fleet.drain(["r"], 0.0, 0.0, NEVER)
+            assert any(f"http://{number}" in str(caught.value) for number in range(len(counts)))
+        else:
+            fleet.drain(["r"], 0.0, 60.0, NEVER)
+            busiest = max(2 * max((place + 1 for place, n in enumerate(own) if n), default=0) for own in counts)
+            assert all(control.asked >= busiest for control in fleet.controls if isinstance(control, Answering))
+
+
+@contextmanager
+def _no_pause() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(fleets, "POLL_S", 0.0)
+        yield
 
 
 # ---- counters -----------------------------------------------------------------------------------

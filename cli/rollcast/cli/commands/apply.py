@@ -47,6 +47,7 @@ def apply(
     from rollcast.stacks.rollout import start as applying
     from rollcast.stacks.rollout import steering
     from rollcast.stacks.rollout.driver import Ended, Exit
+    from rollcast.stacks.rollout.stale_plan import refuse_stale
 
     project = project_of(context)
     if resume and (plan is not None or supersede):
@@ -62,7 +63,7 @@ def apply(
     refused = _confirmed(project, made, format_, once, auto_approve, approved is not None)
     if made.supersedes is not None:
         if approved is not None:
-            applying.refuse_stale(project, approved, made.supersedes.baseline)
+            refuse_stale(project, approved, made.supersedes.baseline)
         back = _roll_back_first(project, format_)
         if refused:
             close(project, Ended(Exit.HELD, refused, back.tally), format_)
@@ -259,6 +260,8 @@ def close(project: Project, ended: Ended, format_: Format) -> NoReturn:
         terminal.out(f"{terminal.paint(word.capitalize(), bold=True)}: {terminal.clean(ended.reason)}")
         if found["requests"] or any(not_judged(found)):
             terminal.out(measured(found))
+    if ended.exit and not terminal.coloured():  # a script that keeps only one of the streams learns why, too
+        terminal.note(f"Exit {int(ended.exit)}: {terminal.clean(ended.reason)}")
     raise typer.Exit(int(ended.exit))
 
 

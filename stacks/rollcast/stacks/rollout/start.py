@@ -19,7 +19,7 @@ from typing import Any
 from rollcast.planner.declaration.models import Declaration
 from rollcast.planner.plan.models import Plan
 from rollcast.stacks import engine
-from rollcast.stacks.base.errors import LedgerError, LockedError, StackError, StaleError
+from rollcast.stacks.base.errors import LedgerError, LockedError, StackError
 from rollcast.stacks.base.events import Emit, Started
 from rollcast.stacks.engine.update import EngineStack
 from rollcast.stacks.ledger.lease import TTL_S, Lease
@@ -28,12 +28,13 @@ from rollcast.stacks.ledger.payloads import OrderedBody
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rejections import rejection
 from rollcast.stacks.ledger.rollouts import RolloutContext, begin, load, scope_of, under_way
-from rollcast.stacks.project import Project, tool_version
-from rollcast.stacks.rollout.drift import LiveBaseline, baseline_of, lineage_of
+from rollcast.stacks.project import Project
+from rollcast.stacks.rollout.drift import baseline_of, lineage_of
 from rollcast.stacks.rollout.driver import Driver, Ended, Exit
 from rollcast.stacks.rollout.evidence import RequestCounts
 from rollcast.stacks.rollout.milestones import MilestoneRunner
 from rollcast.stacks.rollout.restore import put_back
+from rollcast.stacks.rollout.stale_plan import refuse_stale
 from rollcast.stacks.state.live import read, target_at
 from rollcast.stacks.state.ownership import refuse_others
 from rollcast.stacks.targets import Holding, Target
@@ -200,32 +201,6 @@ def refuse_second(started: Record | None) -> None:
         raise LockedError(
             f"Rollout {started.rollout} is under way here, and a second one does not mix with it. Go on with it "
             "('rollcast apply --resume'), roll it back ('rollcast abort'), or replace it (--supersede)."
-        )
-
-
-def refuse_stale(project: Project, plan: Plan, found: LiveBaseline, *, own: bool = True) -> None:
-    """A plan is carried out only in the world that it was made for, and once; `own`: from what the project declares.
-
-    Whether it was used is what the ledger says: every rollout that began makes the plans of before it stale. So a plan
-    that says nothing of what it was made from is as stale as one that says something else.
-    """
-    binding, serial, moved = plan.binding, found.state.serial, []
-    if plan.live_state_digest != found.digest:
-        by_hand = f" ({'; '.join(found.drift)})" if found.drift else ""
-        moved.append(f"the live state{by_hand}")
-    if own and binding.declaration_digest != project.declaration_digest:
-        moved.append(project.file)
-    if own and binding.lock_digest != project.lock_digest:
-        moved.append("rollcast.lock")
-    if binding.serial != serial:
-        moved.append(f"the ledger ({serial} rollouts have begun, {binding.serial} when the plan was made)")
-    if (binding.serial or binding.lineage) and binding.lineage != lineage_of(project):
-        moved.append("the ledger (it is another one)")
-    if binding.tool_version != tool_version():
-        moved.append(f"rollcast itself ({binding.tool_version or 'nothing'} made the plan, this is {tool_version()})")
-    if moved:
-        raise StaleError(
-            f"The plan is stale: {' and '.join(moved)} moved since it was made. Run 'rollcast plan' again."
         )
 
 
