@@ -1,4 +1,7 @@
-"""`rollcast apply`: shows the plan and the forecast, asks, then carries it out gate by gate."""
+"""`rollcast apply`: shows the plan and the forecast, asks, then carries it out gate by gate.
+
+Long because the command's options decide together.
+"""
 
 from __future__ import annotations
 

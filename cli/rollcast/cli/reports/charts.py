@@ -6,6 +6,8 @@ page's script adds a reading line with values, taken from the same points. Each 
 
 Drawn here rather than by a chart library because the page must run under a policy that forbids `eval` and any fetch,
 and stay small: a bundled Vega is 0.9 MB for each report, 90 MB of packages, and compiles code at view time.
+
+Long because one drawing has a shape for each kind of series.
 """
 
 from __future__ import annotations

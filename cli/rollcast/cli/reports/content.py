@@ -1,4 +1,7 @@
-"""The sections of a report's page, from a subject. What there is nothing to say of has no section."""
+"""The sections of a report's page, from a subject. What there is nothing to say of has no section.
+
+Long because a report's sections are listed in the order in which they are read.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 A predicate is data. It has four readers, and they agree: `matches` (one request), `targeting` (the flag
 evaluator's JsonLogic), `satisfiable` and `implied_by` (can it match at all, is it shadowed). No text is ever evaluated.
+
+Long because four readers of one predicate must agree, and are read side by side.
 """
 
 from __future__ import annotations

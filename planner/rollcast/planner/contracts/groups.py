@@ -6,6 +6,8 @@ components of these constraints, in an order that honours them and is otherwise 
 
 A node is a slot of one line; a slot that changes in place is one node for every line that uses it, so it carries the
 constraints of all of them.
+
+Long because the constraints and the grouping that they lead to are one argument.
 """
 
 from __future__ import annotations

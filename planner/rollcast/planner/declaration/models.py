@@ -2,6 +2,8 @@
 
 Only shape is checked here (types, closed sets, ranges). What the parts say of each other (names, cycles, contracts,
 audiences) is checked in `checks`, and text with its line numbers is read in `loading`.
+
+Long because it is the whole of what a user may write, and nothing else.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Each check yields `Mistake`s with the path of keys that they stand at; `loading` turns paths into lines and columns. All
 mistakes are found at once, except that contracts are only judged once every name is known.
+
+Long because every check of a declaration is here, one short function each.
 """
 
 from __future__ import annotations

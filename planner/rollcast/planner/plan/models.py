@@ -3,6 +3,8 @@
 A plan is a chain of milestones. A milestone is a complete, safe state of the data plane; its operations lead to it from
 the one before. Within a milestone operations form a DAG (`after`), transitively reduced; between milestones everything
 of the earlier one is done first. Each milestone has its rollback, itself a chain of milestones.
+
+Long because it is the whole form of a plan, with the questions that its readers ask of it.
 """
 
 from __future__ import annotations

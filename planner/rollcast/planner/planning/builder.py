@@ -3,6 +3,8 @@
 A wave expands (`expanding`), shifts (`shifting`) and contracts. Roots of a milestone wait for the sinks of the one
 before; within a milestone only the reduced upstream order is written down. So the whole graph is transitively reduced
 as it is built, and milestones are true barriers.
+
+Long because milestones, operations, drains and retirements are built on one state.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Shift: traffic moves to a step's releases, stage by stage; slots that exist once are overwritten between drains."""
+"""Shift: traffic moves to a step's releases, stage by stage; slots that exist once are overwritten between drains.
+
+Long because stages and changes in place are two forms of one shift.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 A release id is the digest of what serves: every slot's artifact, digest, parameters and wiring, and the flags.
 The same configuration always has the same id, whoever computes it. Contracts and profiles travel with a release, so
 that a live state read back can be planned from, but they are not part of its id.
+
+Long because a release, its slots and its lines are digested together.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ It is a pure function of (plan, position, evidence). `snapshot` gives all of it 
 where it stood, its evidence included. Whoever drives it (the simulator with simulated time, the driver with real time)
 asks `next`, does what it says, and reports back with `reached` or `observe` and `look`. Time is seconds on one clock of
 the driver's choice and never goes back.
+
+Long because there is one state machine, and every decision of a rollout is in it.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ is enough to decide, for each pair of slots, whether two incompatible versions c
 (`observing` says how). Rollbacks are judged from the worst state that a crash can leave on the way to a milestone.
 
 `tests/planner` proves these decisions against brute-force enumeration of every reachable partial state.
+
+Long because each invariant is a short function of its own, all in one place.
 """
 
 from __future__ import annotations

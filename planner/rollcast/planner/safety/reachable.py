@@ -5,6 +5,8 @@ side by side are pinned by the release that a request carries from its entry, so
 that exists once shows every request its present content: each new content is judged against what requests in
 flight may have met before it and may meet beside it. One exception makes this exact: a request that must pass slot a
 before slot b can't meet a later content of a after an earlier one of b.
+
+Long because one judge of one step answers for every kind of operation.
 """
 
 from __future__ import annotations

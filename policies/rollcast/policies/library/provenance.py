@@ -1,4 +1,7 @@
-"""Guardrails over what a release is made of: its order of safety, evaluations, lineage, digests and approvals."""
+"""Guardrails over what a release is made of: its order of safety, evaluations, lineage, digests and approvals.
+
+Long because each guardrail stands with its reasons and its helpers.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 Judged once for each walk, before its first move: the declared steps and what they must prove, nothing touched that did
 not change, upstream before downstream, an acyclic and reduced graph, the same plan from the same inputs.
+
+Long because it derives a plan a second time, in one piece.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 A move does what a driver, a crash, the traffic or a person does. The decision what comes next is never taken here, but
 asked of `rollcast.planner.rollout.state_machine.Rollout`, as the simulator and the live driver ask it.
+
+Long because every move of a walk acts on one state.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""From runs to a forecast: probabilities, intervals, and everything that the result rests on."""
+"""From runs to a forecast: probabilities, intervals, and everything that the result rests on.
+
+Long because every number of a forecast, and what it rests on, is made here.
+"""
 
 from __future__ import annotations
 

@@ -5,6 +5,8 @@ trace, the project's own telemetry and OpenTelemetry GenAI spans (JSON lines), a
 columns, any CSV, JSON lines or Parquet file. Text may be compressed with gzip or zstd, CSV separated by tabs, and
 JSON one array. A line that can't be used stops the reading with its number: a forecast of half the requests would be
 a forecast of something else. Lines out of order are sorted, and that is said.
+
+Long because every form of traffic is here, a function or two each.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 The backend is a folder of the project (`.rollcast/pulumi/state`), or what PULUMI_BACKEND_URL names. Secrets of the
 stack are encrypted with a passphrase from PULUMI_CONFIG_PASSPHRASE, else from a file that only its owner can read.
 The engine runs in a session of its own, so that Ctrl-C reaches the driver alone, which then ends at a safe state.
+
+Long because an engine's process, its events and its orphans belong to one update.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 A file that may not be written, or not be made, is read as it is: reading needs no right to write. Only a write is
 refused then, with the file and what it lacks.
+
+Long because transactions, records, positions and leases share their fencing.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 It decides nothing. It asks the rollout what is next, writes the intent to the ledger, does it, checks the world, writes
 the result and where the rollout now stands, and so on. Killed between any two of these, another driver goes on from the
 ledger and the live state: every step may be done again, and a step that was done is found done.
+
+Long because one process carries one rollout, and every step of it is written down here.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 One process acts at a time: it holds the lease, renews it while it works, and its token is claimed at the target before
 anything is written, so that whoever held the lease before can write nothing more.
+
+Long because all that is looked at before a rollout begins is in one place.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Everything is written whole or not at all, under one lock, and only with a current fencing token. Full definitions of
 releases are kept beside the definition file under their digests, so that what is live can be read back and planned from
 anywhere that the target can be read.
+
+Long because flags, instances, fences and holdings are one folder.
 """
 
 from __future__ import annotations

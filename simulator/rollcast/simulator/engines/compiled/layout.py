@@ -2,6 +2,8 @@
 
 `Net` is the network (never written), `EngineState` everything that changes. Sizes: S stations, P paths, K steps, G
 requests, C room for what is under way at one station, L `llm` stations, R replicas, Q distinct queries.
+
+Long because numba takes named tuples of arrays only, and every field is listed.
 """
 
 from __future__ import annotations

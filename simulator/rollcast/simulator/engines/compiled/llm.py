@@ -8,6 +8,8 @@ Columns of `slot`: request, step of its path, tokens due, tokens generated, toke
 epoch, aborted, replica, admitted. Columns of `replica`: head, length and live length of its queue; heights of stack and
 heap; steps done; decoding sequences, tokens they attend to, tokens held by all, running sequences; the prompt that is
 begun; stepping, prompts of this step, down, starting.
+
+Long because numba compiles plain functions: what are methods of the reference are functions of a few lines here.
 """
 
 from __future__ import annotations

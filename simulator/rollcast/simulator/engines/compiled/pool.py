@@ -1,4 +1,7 @@
-"""`pool` and `remote`, compiled. See `reference.pool` and `reference.remote`, whose results these are."""
+"""`pool` and `remote`, compiled. See `reference.pool` and `reference.remote`, whose results these are.
+
+Long because the event loops of two stations share one queue.
+"""
 
 from __future__ import annotations
 

@@ -6,6 +6,8 @@ run out, the sequence admitted last makes room and starts again later, its token
 (vLLM's recompute preemption, https://docs.vllm.ai/en/latest/design/arch_overview.html).
 
 Limits: key-value tokens are counted one by one, not in pages; a shared prefix saves computing, not room.
+
+Long because a scheduler's iteration is one algorithm, with its prefix cache.
 """
 
 from __future__ import annotations
