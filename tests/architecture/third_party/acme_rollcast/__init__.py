@@ -1,0 +1,1 @@
+"""Kinds of somebody else's, for every seam of rollcast."""
