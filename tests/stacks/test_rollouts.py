@@ -189,7 +189,10 @@ def _telemetry(site: Site, settings: str) -> None:
     path.write_text(re.sub(r"telemetry: \{.*?\}", f"telemetry: {{{settings}}}", path.read_text()))
 
 
-@pytest.mark.parametrize("settings", ["kind: sql", "kind: prometheus, url: 'http://127.0.0.1:1'"])
+@pytest.mark.parametrize(
+    "settings",
+    ["kind: sql, path: requests, url: 'sqlite:////no/such/place.db'", "kind: prometheus, url: 'http://127.0.0.1:1'"],
+)
 def test_no_rollout_begins_without_the_telemetry_that_it_will_need(site: Site, settings: str) -> None:
     site.declare(safety=2)
     _telemetry(site, settings)
