@@ -188,6 +188,7 @@ def compare(
     from rollcast.stacks.telemetry import source_of
 
     project = project_of(context)
+    note_others(project)
     source = source_of(project.environment.telemetry, project.folder)
     found = comparing(ledger_of(project), read_forecast(forecast), source)
     if format_ == "json":

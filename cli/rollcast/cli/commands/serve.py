@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rollcast.cli import terminal
-from rollcast.cli.inputs.options import project_of
+from rollcast.cli.inputs.options import note_others, project_of
 
 if TYPE_CHECKING:
     from rollcast.cli.reports.subject import Named
@@ -49,7 +49,9 @@ def _listen(context: typer.Context, host: str, port: int, forecasts: list[Named]
     chosen = listening.getsockname()[1]
     token = None if read_only else os.environ.get(TOKEN) or secrets.token_urlsafe(24)
     hosts = ["localhost", "127.0.0.1", "[::1]", host]
-    app, site = application(LivePage(project_of(context), forecasts), token, hosts)
+    project = project_of(context)
+    note_others(project)
+    app, site = application(LivePage(project, forecasts), token, hosts)
     shown = f"[{host}]" if ":" in host else host
     terminal.note(f"Live view: http://{shown}:{chosen}/  (Ctrl-C ends it)")
     if token is not None:

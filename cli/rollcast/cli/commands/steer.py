@@ -88,9 +88,10 @@ def retry(
 ) -> None:
     """Let a declared release that was rolled back be tried again; the next 'rollcast apply' begins it."""
     from rollcast.stacks.ledger import rejections as rejected
-    from rollcast.stacks.rollout.start import ledger_of
+    from rollcast.stacks.rollout.start import ledger_of, refuse_foreign
 
     project = project_of(context)
+    refuse_foreign(project)
     found = rejected.retry(ledger_of(project), project, reason)
     terminal.out(f"{terminal.clean(', '.join(found.releases))} may be tried again. 'rollcast apply' begins it.")
 

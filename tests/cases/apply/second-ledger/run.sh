@@ -13,7 +13,8 @@ ask() {
   grep -qiE "no rollout is under way" said.log && bad="${bad:+$bad; }'$*' says that no rollout is under way"
 }
 for words in "status" "plan" "history" "audit --at 2999-01-01" "pause" "promote" "abort" "rollback --auto-approve" \
-  "apply --resume" "apply --once --auto-approve" "apply --auto-approve --no-forecast" "destroy --auto-approve"; do
+  "apply --resume" "apply --once --auto-approve" "apply --auto-approve --no-forecast" "destroy --auto-approve" \
+  "retry --reason again"; do
   # shellcheck disable=SC2086
   ask $words
   case $words in
