@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from rollcast.plugins.settings import Settings
 from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.targets.control import POLL_S, nap
 from rollcast.stacks.targets.fleet import Fleet
 
 
@@ -33,4 +36,15 @@ class DataPlaneEvaluator:
     ) -> Mapping[str, Any]:
         if not endpoints:
             raise StackError("The data plane runs this suite, and the target declares no 'endpoint' of it. Declare it.")
-        return Fleet(endpoints).evaluate(release, str(suite.resolve()), timeout_s)
+        asked: Future[Mapping[str, Any]] = Future()
+
+        def ask() -> None:
+            try:
+                asked.set_result(Fleet(endpoints).evaluate(release, str(suite.resolve()), timeout_s))
+            except BaseException as error:
+                asked.set_exception(error)
+
+        Thread(target=ask, daemon=True).start()  # its answer is nobody's once the operation is cancelled
+        while not asked.done():
+            nap(POLL_S, stopped)
+        return asked.result()
