@@ -20,3 +20,6 @@ on_output, on_error, info, show_secrets, delete, formatTime, datefmt  # Pulumi, 
 run_tests, FlagdTarget, JsonLines, Prometheus, Sql  # typer, and kinds that are entry points of pyproject.toml
 DataPlaneEvaluator, FileRegistry, VendorRegistry, Llm, Pool, Remote
 ProcessStation, traffics, networks, arrive_s, install, BACKOFF  # stations and tests of a project; a number never reused
+
+# ---- conformance suites, which a plugin's own tests subclass ------------------------------------------
+RegistryConformance, TargetConformance, TelemetryConformance, EvaluatorConformance, StationConformance
