@@ -264,7 +264,7 @@ def _line(text: str) -> str:
 _TEXT = """## Random declarations that are renamed, split, merged and re-wired
 
 {pairs:,} different pairs of valid declarations, of which one serves and the other is declared, from fixed seeds
-(about {minutes:.0f} min on two cores). Each pair is planned; of each plan every state is reached by brute force: every
+({minutes:.0f} minutes on two cores). Each pair is planned; of each plan every state is reached by brute force: every
 order of its operations, a rollback from each of them, and requests in flight as slow as drains allow. A violation is a
 state that serves a broken mix, a third wiring, a region that a line does not allow, more than there is room for, or a
 rollback that ends elsewhere; or a key of any type (text, number, truth value, none, 4,000 characters) that is two
@@ -283,7 +283,6 @@ allows by that rule itself.
 _REFUSED = """
 
 What is refused though an order is safe ({}) is always a group that must switch together and holds a component that
-exists once. The planner tries to go by way of a release in between, with the wiring of one side and versions of the
-other (`planning/between.py`). In those of the rest that were looked at, a version would serve under a wiring in which
-nothing is declared between it and its neighbour: the brute force takes the two for declared together, the planner does
-not, and refuses with the ways out (room for a moment, or a maintenance pause). Nothing unsafe is planned."""
+exists once. An order would be, for instance: the new wiring first, with the old version of that component, and its new
+version after that. The planner does not look for it: a slot's content and its wiring are one step to it. It finds that
+step unsafe, and refuses with the ways out (room for a moment, or a maintenance pause). Nothing unsafe is planned."""
