@@ -264,7 +264,7 @@ def _line(text: str) -> str:
 _TEXT = """## Random declarations that are renamed, split, merged and re-wired
 
 {pairs:,} different pairs of valid declarations, of which one serves and the other is declared, from fixed seeds
-({minutes:.0f} minutes on two cores). Each pair is planned; of each plan every state is reached by brute force: every
+(about {minutes:.0f} min on two cores). Each pair is planned; of each plan every state is reached by brute force: every
 order of its operations, a rollback from each of them, and requests in flight as slow as drains allow. A violation is a
 state that serves a broken mix, a third wiring, a region that a line does not allow, more than there is room for, or a
 rollback that ends elsewhere; or a key of any type (text, number, truth value, none, 4,000 characters) that is two
