@@ -63,16 +63,17 @@ def forecast_of(
     intervals = {ending: share_interval(endings[ending], len(runs)) for ending in get_args(Ending)}
     durations = np.array([run.duration_s for run in runs])
     stations = tuple(_stations(stage, runs))
+    proof = proof_of(plan, runs)
     return Forecast(
         plan_digest=plan.digest, seed=seed, runs=len(runs), engine=engine,
         outcome=OutcomeForecast(**share), outcome_interval=OutcomeIntervals(**intervals),
-        proof=proof_of(plan, runs), duration_s=_duration(durations), ends_after_s=_ends(runs),
+        proof=proof, duration_s=_duration(durations), ends_after_s=_ends(runs),
         duration_interval_s=spread(durations), requests=len(stage.inputs.traffic),
         requests_replayed=float(np.mean([run.requests for run in runs])), metrics=tuple(_metrics(stage, runs)),
         exposure=_exposure(runs), detection=detection, stages=tuple(_stages(stage, runs)),
         assumptions=(*_assumptions(stage, runs), *said), traffic=stage.inputs.traffic.source,
         pipeline=plan.pipeline, environment=plan.environment, reasons=tuple(_reasons(runs)), stations=stations,
-        warnings=tuple(_warnings(stage, stations, proof_of(plan, runs))), runs_asked=asked, interrupted=interrupted,
+        warnings=tuple(_warnings(stage, stations, proof)), runs_asked=asked, interrupted=interrupted,
         moved=tuple(moved_of(stage.inputs)),
         timeline=banded([run.timeline for run in runs], ENOUGH_RUNS), evidence=runs[0].evidence,
     )  # fmt: skip

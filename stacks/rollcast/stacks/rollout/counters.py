@@ -84,11 +84,11 @@ class Counters:
         if len(self._samples) < 2:
             return {}
         first, now = self._samples[0], self._samples[-1]
-        passed = [sample for sample in self._samples if sample.wall_s <= min(newest_s, now.wall_s) - MARGIN_S]
-        settled = [sample for sample in self._samples if sample.wall_s >= first.wall_s + MARGIN_S]
-        if not passed or not settled:
+        passed_s = min(newest_s, now.wall_s) - MARGIN_S
+        then = next((sample for sample in reversed(self._samples) if sample.wall_s <= passed_s), None)
+        base = next((sample for sample in self._samples if sample.wall_s >= first.wall_s + MARGIN_S), None)
+        if then is None or base is None:
             return {}
-        then, base = passed[-1], settled[0]
         return {
             release: (
                 then.finished.get(release, 0) - first.finished.get(release, 0),

@@ -102,7 +102,10 @@ class Fleet:
         return late, silent
 
     def refuse_proxies(self) -> None:
-        """Raises StackError where an address stands for several replicas, or two addresses for one."""
+        """Raises StackError where an address stands for several replicas, or two addresses for one.
+
+        One address after another: asked at once, two of one proxy could each meet the same replica every time.
+        """
         homes: dict[str, str] = {}
         for control in self.controls:
             seen: list[str] = []

@@ -125,5 +125,6 @@ def _known(cursor: Cursor, name: str, status: os.stat_result, lines: BinaryIO) -
     own = cursor.get(name)
     if own is not None and own[0] == status.st_ino and len(own) == 2:
         return int(own[1]) if own[1] <= status.st_size else 0  # of a version that kept no mark
-    found = [entry for entry in cursor.values() if len(entry) == 3 and 0 < entry[1] <= status.st_size]
-    return max((int(offset) for _, offset, mark in found if _mark(lines, offset) == mark), default=0)
+    fitting = [entry for entry in cursor.values() if len(entry) == 3 and 0 < entry[1] <= status.st_size]
+    fitting.sort(key=lambda entry: entry[1], reverse=True)  # a file without anything new is known by its first one
+    return next((int(offset) for _, offset, mark in fitting if _mark(lines, offset) == mark), 0)
