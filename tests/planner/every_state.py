@@ -14,6 +14,7 @@ from functools import cached_property
 
 from rollcast.planner.base.audiences import matches, parse
 from rollcast.planner.base.values import satisfies
+from rollcast.planner.declaration.models import Requirement
 from rollcast.planner.plan.models import Milestone, Operation, Plan, Serving, Share
 from rollcast.planner.releases.releases import SlotVersion, instance_path
 from rollcast.planner.routing.split import Router
@@ -198,8 +199,12 @@ class Oracle:
                 contents[name] = version
         for name, version in contents.items():
             for contract, wanted in version.requires.items():
-                provider = contract.split("~")[1] if "~" in contract else None
-                if provider is None or (provider in slots and provider not in contents):
+                if "~" not in contract:
+                    if _unmet(contract, wanted, slots, contents):
+                        return f"consistency: {name} {version.reference} requires {contract}, and nothing provides it"
+                    continue
+                provider = contract.split("~")[1]
+                if provider in slots and provider not in contents:
                     continue
                 found = contents[provider].provides.get(contract) if provider in contents else None
                 if found is None or not satisfies(found, wanted.value):
@@ -326,6 +331,15 @@ def _alike(side: dict[str, SlotVersion], contents: dict[str, SlotVersion], slot:
     if slot not in side or slot not in contents:
         return (slot in side) == (slot in contents)
     return side[slot].identity == contents[slot].identity
+
+
+def _unmet(contract: str, wanted: Requirement, slots: dict[str, SlotVersion], contents: dict[str, SlotVersion]) -> bool:
+    """Whether nothing that a request has met provides what is wanted, though it has met everything that could."""
+    if contract == "session-state" or slots.keys() - contents.keys():
+        return False
+    offers = [one.provides[contract] for slot, one in contents.items()
+              if contract in one.provides and wanted.of in (None, slot)]  # fmt: skip
+    return not any(satisfies(offer, wanted.value) for offer in offers)
 
 
 def _older(flight: Flight, drain: str) -> Flight:

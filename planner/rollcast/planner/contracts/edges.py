@@ -3,10 +3,17 @@
 A requirement belongs to the nearest upstream slot that provides the contract (in either version), or to the slot
 that it names. Only when no upstream slot provides it is it looked for elsewhere in the pipeline. Where neither end of
 a data-flow edge declares anything about the other, the worst is assumed: the two only meet within one release.
+
+Most of it is decided pair by pair. What takes three is a contract that moves from one provider to another while its
+consumer stays as it is: each of the two providers may meet the consumer, each in its own generation, and yet the old
+one must not have lost the contract before the new one has it. So such providers constrain each other, too.
+
+Long because pairs, moved contracts and whole configurations are three readings of one set of contracts.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -54,6 +61,35 @@ class ContractGraph:
                         self.bound.setdefault((provider, name), set()).add(contract)
                         self._bind_fallback(provider, name, contract)
         self.open_edges = {edge for edge in self.flow if not self._declared(edge)}
+        self.moved = {} if self._settled else dict(self._moves())
+
+    @cached_property
+    def _settled(self) -> bool:
+        """Whether each contract has the same providers on both sides, and the wiring is the same.
+
+        Then whatever a configuration lacks is a clash of two of its slots: a requirement has one provider in all.
+        """
+        if self.old is self.new:
+            return True
+        if wiring(self.old) != wiring(self.new):
+            return False
+        return all(self.old[name].provides.keys() == slot.provides.keys() for name, slot in self.new.items())
+
+    def _moves(self) -> Iterator[tuple[Edge, list[tuple[str, str]]]]:
+        """(who provides a contract of the old side, who of the new one): the (consumer, contract) that stay."""
+        found: dict[Edge, list[tuple[str, str]]] = {}
+        sides = [(side, _offers(side)) for side in (self.old, self.new)]
+        for name, slot in self.old.items():
+            if not _same(slot, self.new.get(name)):
+                continue
+            for contract, requirement in slot.requires.items():
+                if contract == SESSION_STATE or contract not in self.new[name].requires or requirement.of is not None:
+                    continue
+                was, becomes = (_providing(side, offers, name, contract, None) for side, offers in sides)
+                if not set(was) & set(becomes):
+                    for u, v in itertools.product(was, becomes):
+                        found.setdefault((min(u, v), max(u, v)), []).append((name, contract))
+        yield from found.items()
 
     def _bind_fallback(self, provider: str, consumer: str, contract: str) -> None:
         """What may answer in a provider's place must keep the provider's contracts with what is downstream of it."""
@@ -63,12 +99,8 @@ class ContractGraph:
                 self.bound.setdefault((substitute, consumer), set()).add(contract)
 
     def _providers(self) -> dict[str, set[str]]:
-        providers: dict[str, set[str]] = {}
-        for side in (self.old, self.new):
-            for name, slot in side.items():
-                for contract in slot.provides:
-                    providers.setdefault(contract, set()).add(name)
-        return providers
+        old, new = _offers(self.old), _offers(self.new)
+        return {contract: old.get(contract, set()) | new.get(contract, set()) for contract in old.keys() | new.keys()}
 
     def resolve(self, side: Slots, name: str, contract: str, of: str | None) -> list[str]:
         """The slots that a requirement of `name` concerns, nearest upstream first; empty when nothing provides it."""
@@ -76,17 +108,7 @@ class ContractGraph:
             return []
         if of is not None:
             return [of]
-        providing = self.providers.get(contract, set()) - {name}
-        if not providing:
-            return []
-        level, seen = list(side[name].upstream), {name}
-        while level:
-            found = sorted(providing.intersection(level))
-            if found:
-                return found
-            seen.update(level)
-            level = [up for slot in level if slot in side for up in side[slot].upstream if up not in seen]
-        return sorted(providing)
+        return _nearest(side, name, self.providers.get(contract, set()) - {name})
 
     def _declared(self, edge: Edge) -> bool:
         u, v = edge
@@ -100,7 +122,7 @@ class ContractGraph:
     @cached_property
     def _edges(self) -> list[Edge]:
         pairs: dict[Edge, Edge] = {}
-        for edge in sorted({*self.flow, *self.bound}):
+        for edge in sorted({*self.flow, *self.bound, *self.moved}):
             pairs.setdefault((min(edge), max(edge)), edge)
             if edge in self.flow:
                 pairs[(min(edge), max(edge))] = edge
@@ -150,6 +172,9 @@ class ContractGraph:
         """
         if self._same_generation(u, a, v, b):
             return ""
+        lost = self._lost(u, a, v, b) if self.moved else ""
+        if lost:
+            return lost
         flows = (u, v) in self.flow or (v, u) in self.flow
         if flows and (a is None or b is None):
             return f"{u if a is None else v} is added or removed, which rewires its neighbours"
@@ -159,6 +184,17 @@ class ContractGraph:
             return self._absent(u, a, v, b)
         clash = next(self.clashes(u, a, v, b), None)
         return str(clash) if clash else ""
+
+    def _lost(self, u: str, a: SlotVersion | None, v: str, b: SlotVersion | None) -> str:
+        """A contract that has left the one and is not yet with the other, though what requires it is there."""
+        for consumer, contract in self.moved.get((min(u, v), max(u, v)), ()):
+            slot = self.old[consumer]
+            wanted = slot.requires[contract].value
+            offers = [one.provides.get(contract) if one else None for one in (a, b)]
+            if not any(offer is not None and satisfies(offer, wanted) for offer in offers):
+                who = " and ".join(f"{name} {one.reference}" if one else f"no {name}" for name, one in ((u, a), (v, b)))
+                return f"{consumer} {slot.reference} requires {contract} {wanted}, which {who} do not provide"
+        return ""
 
     def _absent(self, u: str, a: SlotVersion | None, v: str, b: SlotVersion | None) -> str:
         (missing, name, there) = (u, v, b) if a is None else (v, u, a)
@@ -180,23 +216,58 @@ class ContractGraph:
 
     def lacking(self, slots: Slots) -> list[Clash]:
         """What a configuration on the way lacks. A whole generation lacks nothing: it was checked when declared."""
-        whole = _generation(slots, self.old) or _generation(slots, self.new)
-        return [] if whole else self.unprovided(slots)
+        whole = any(_generation(slots, side) and wiring(slots) == wiring(side) for side in (self.old, self.new))
+        if whole or (self._settled and slots.keys() == self.old.keys() and wiring(slots) == wiring(self.old)):
+            return []
+        return self.unprovided(slots)
 
     def unprovided(self, slots: Slots) -> list[Clash]:
-        """Requirements of a configuration that no slot of it provides at all."""
+        """Requirements of a configuration, read as if it were declared, that those who provide them do not meet."""
         found: list[Clash] = []
-        if slots is not self.old and len(slots) == len(self.old) == len(self.new) == len(self.names):
-            return found  # every slot is there, so whatever is not provided is a clash of two of them
+        offers = _offers(slots)
         for name, slot in slots.items():
+            who = f"{name} {slot.reference}"
             for contract, requirement in slot.requires.items():
                 if contract == SESSION_STATE:
                     continue
-                providers = self.resolve(slots, name, contract, requirement.of)
-                if not any(contract in slots[p].provides for p in providers if p in slots):
-                    who = f"{name} {slot.reference}"
-                    found.append(Clash(who, "the pipeline", contract, requirement.value, None))
+                wanted = requirement.value
+                providers = _providing(slots, offers, name, contract, requirement.of)
+                if not providers:
+                    found.append(Clash(who, "the pipeline", contract, wanted, None))
+                for provider in providers:
+                    offer = slots[provider].provides[contract]
+                    if not satisfies(offer, wanted):
+                        found.append(Clash(who, f"{provider} {slots[provider].reference}", contract, wanted, offer))
         return found
+
+
+def _offers(slots: Slots) -> dict[str, set[str]]:
+    """Contract -> the slots of a configuration that provide it."""
+    found: dict[str, set[str]] = {}
+    for name, slot in slots.items():
+        for contract in slot.provides:
+            found.setdefault(contract, set()).add(name)
+    return found
+
+
+def _providing(slots: Slots, offers: Mapping[str, set[str]], name: str, contract: str, of: str | None) -> list[str]:
+    """The slots of one configuration that a requirement concerns: those nearest upstream that provide it, or any."""
+    providing = offers.get(contract, set())
+    if of is not None:
+        return [of] if of in providing else []
+    return _nearest(slots, name, providing - {name})
+
+
+def _nearest(slots: Slots, name: str, providing: set[str]) -> list[str]:
+    """Of these, the slots of the nearest level upstream of `name` that holds one; all of them where none does."""
+    level, seen = list(slots[name].upstream), {name}
+    while level and providing:
+        found = sorted(providing.intersection(level))
+        if found:
+            return found
+        seen.update(level)
+        level = [up for slot in level if slot in slots for up in slots[slot].upstream if up not in seen]
+    return sorted(providing)
 
 
 def _flow(slots: Slots) -> Iterator[Edge]:

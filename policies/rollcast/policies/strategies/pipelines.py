@@ -172,12 +172,32 @@ def _bind(draw: st.DrawFn, slots: list[Slot]) -> list[Slot]:
             if provider == consumer or not draw(_COUNTS[9]) >= (4 if flows else 8):
                 continue
             _contract(draw, bound, provider, consumer)
+    _move(draw, bound)
     for place, slot in enumerate(bound):
         free = tuple(up for up in slot.upstream if draw(_COUNTS[3]) == 3)
         bound[place] = replace(slot, independent_of=free)
         if slot.changes and draw(_COUNTS[3]) == 3:
             bound[place] = _with_sessions(bound[place], draw(_YES))
     return bound
+
+
+def _move(draw: st.DrawFn, slots: list[Slot]) -> None:
+    """Now and then, a contract that moves from one provider to another, of a consumer that stays as it is."""
+    stays = [slot for slot in slots if slot.fate is Fate.SAME]
+    loses = [slot for slot in slots if slot.fate in (Fate.NEW_VERSION, Fate.REMOVED)]
+    gains = [slot for slot in slots if slot.fate in (Fate.NEW_VERSION, Fate.ADDED)]
+    if not stays or not loses or not gains or draw(_COUNTS[3]):
+        return
+    taker, loser, gainer = (draw(st.sampled_from(found)).name for found in (stays, loses, gains))
+    if loser == gainer:
+        return
+    for place, slot in enumerate(slots):
+        provides, requires = [dict(side) for side in slot.provides], [dict(side) for side in slot.requires]
+        if slot.name in (loser, gainer):
+            provides[slot.name == gainer]["moved"] = "1"
+        for wanted in requires if slot.name == taker else ():
+            wanted["moved"] = Requirement(value="1")
+        slots[place] = replace(slot, provides=(provides[0], provides[1]), requires=(requires[0], requires[1]))
 
 
 def _with_sessions(slot: Slot, reads_old: bool) -> Slot:
