@@ -8,9 +8,11 @@ that the rollback stays open as long as possible; where it does not, waves are n
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 from typing import Any
 
 from rollcast.planner.base.errors import MixedLiveState, NoSafeOrder, PlannerError
@@ -28,6 +30,7 @@ from rollcast.planner.contracts.groups import (
 )
 from rollcast.planner.declaration.models import Declaration
 from rollcast.planner.plan.models import LiveState, Operation, Plan, Reroute, Serving, Share
+from rollcast.planner.planning.between import MOST_WAYS, between
 from rollcast.planner.planning.builder import PlanBuilder
 from rollcast.planner.planning.sessions import Claims, as_declared, claims_of, unsaid
 from rollcast.planner.planning.steps import Step, instances_of, steps_of
@@ -144,9 +147,23 @@ def make_plan(
     before = _live_releases(live, declared, lines, everywhere, crossing.sources)
 
     def attempt(live: LiveState, declared: Releases, chosen: Chosen) -> Plan:
-        return _plan(declaration, environment, live, lines, declared, chosen, crossing, said)
+        planned = partial(_plan, declaration, environment, live, lines, declared, chosen, crossing, said)
+        try:
+            return planned()
+        except _OnceTogether as refused:
+            return _by_another_way(planned, refused)
 
     return with_room(live, declared, before, attempt)
+
+
+def _by_another_way(planned: Callable[[int], Plan], refused: _OnceTogether) -> Plan:
+    """A plan by way of a release in between: the first that breaks no invariant. Raises `refused` without one."""
+    for middle in range(MOST_WAYS):
+        try:
+            return planned(middle)
+        except PlannerError:
+            continue
+    raise refused
 
 
 def _plan(
@@ -158,13 +175,21 @@ def _plan(
     chosen: Chosen,
     crossing: Crossing,
     said: Claims,
+    middle: int | None = None,
 ) -> Plan:
     name, settings = declaration.environment(environment)
     everywhere, leaving = tuple(settings.regions), tuple(crossing.carriers)
     before = _live_releases(live, declared, lines, everywhere, crossing.sources)
     in_place = in_place_slots(before, declared)
     begins = {line: release for line, release in before.items() if not live.serving.get(line)}
-    groups, steps, asunder = _in_order(as_declared(before, said), declared, lines, in_place)
+    begun_as = as_declared(before, said)
+    if middle is None:
+        groups, steps, asunder = _in_order(begun_as, declared, lines, in_place)
+    else:
+        way = next(islice(between(begun_as, declared), middle, None), None)
+        if way is None:
+            raise NoSafeOrder("There is no other way", "")
+        groups, steps, asunder = _through(way, begun_as, declared, lines, in_place)
     _refuse_impossible(steps, lines)
     _refuse_late_channels(before, declared, lines, live, everywhere)
     start = {line: live.serving.get(line, ()) for line in {**declared, **live.serving}}
@@ -379,9 +404,31 @@ def _in_order(
     return *found, notes
 
 
+def _through(
+    middle: Releases, before: Mapping[str, Release], declared: Releases, lines: Mapping[str, Line],
+    in_place: frozenset[Node],
+) -> tuple[list[SynchronizationGroup], list[Step], list[str]]:  # fmt: skip
+    """Groups and steps by way of releases in between. Whether that is safe is judged as it is of every plan."""
+    groups: list[SynchronizationGroup] = []
+    steps: list[Step] = []
+    for old, new in ((before, middle), (middle, declared)):
+        own = group(old, new, in_place, ())
+        groups += own
+        steps += steps_of(own, old, new, lines)
+    note = (
+        "What can't run twice would have to switch together with its wiring, so the plan goes by way of a release that "
+        "has the wiring of one side and versions of the other."
+    )
+    return groups, steps, [note]
+
+
 def _not_allowed(step: Step, lines: Mapping[str, Line]) -> bool:
     """Whether a step needs a maintenance pause that is not declared."""
     return step.kind == "pause" and not all(lines[line].rollout.maintenance_pause for line in step.group.lines)
+
+
+class _OnceTogether(NoSafeOrder):
+    """What can't run twice is in a group that must switch together."""
 
 
 def _refuse_impossible(steps: list[Step], lines: Mapping[str, Line]) -> None:
@@ -390,7 +437,7 @@ def _refuse_impossible(steps: list[Step], lines: Mapping[str, Line]) -> None:
         if _not_allowed(step, lines):
             once = ", ".join(slot for owner, slot in step.group.members if owner.startswith("="))
             why = "; ".join(step.group.together)
-            raise NoSafeOrder(
+            raise _OnceTogether(
                 f"{step.name} must switch together ({why}), but {once} can't run twice: no order is safe",
                 f"Give {once} room to run beside its old version for a moment (in_place: false), or declare {PAUSE}.",
             )
