@@ -252,7 +252,6 @@ def section(scale: float) -> str:
     problems = "".join(f"\n- {_line(text)}" for text in [*total.violations, *total.wrongly][:10])
     return _TEXT.format(
         pairs=total.pairs, minutes=(time.monotonic() - started) / 60, rows="\n".join(rows), changes=changes,
-        reasons=_REFUSED.format(total.refused) if total.refused else "",
         problems=f"\n\nFound:\n{problems}" if problems else "",
     )  # fmt: skip
 
@@ -278,11 +277,5 @@ users or is sent to what does not serve.
 (`validation/safe_orders.py`), and of a channel that ends where its default line will run outside what the channel
 allows by that rule itself.
 
-{changes}{reasons}{problems}
+{changes}{problems}
 """
-_REFUSED = """
-
-What is refused though an order is safe ({}) is always a group that must switch together and holds a component that
-exists once. An order would be, for instance: the new wiring first, with the old version of that component, and its new
-version after that. The planner does not look for it: a slot's content and its wiring are one step to it. It finds that
-step unsafe, and refuses with the ways out (room for a moment, or a maintenance pause). Nothing unsafe is planned."""

@@ -14,7 +14,7 @@ Long because pairs, moved contracts and whole configurations are three readings 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -51,7 +51,7 @@ class ContractGraph:
     def __init__(self, old: Slots, new: Slots) -> None:
         self.old, self.new = old, new
         self.names = sorted({*old, *new})
-        self.flow = {edge for slots in (old, new) for edge in _flow(slots)}
+        self.flow = flow_of(old) | flow_of(new)
         self.providers = self._providers()
         self.bound: dict[Edge, set[str]] = {}
         for side in (old, new):
@@ -163,8 +163,12 @@ class ContractGraph:
         """Whether the two versions may meet; `why_not` says how this is decided."""
         return not self.why_not(u, a, v, b)
 
-    def why_not(self, u: str, a: SlotVersion | None, v: str, b: SlotVersion | None) -> str:
+    def why_not(
+        self, u: str, a: SlotVersion | None, v: str, b: SlotVersion | None, flow: Collection[Edge] | None = None
+    ) -> str:
         """Why two versions (None: the slot is not there) may not meet; empty when they may.
+
+        `flow`: the data-flow edges of the release in which they would; where it is not known, those of both sides.
 
         Versions of one generation always may: a declared release is checked as a whole. On an edge about which nothing
         is declared only they may. A slot that exists on one side only changes the wiring of its neighbours, so on a
@@ -178,7 +182,7 @@ class ContractGraph:
         flows = (u, v) in self.flow or (v, u) in self.flow
         if flows and (a is None or b is None):
             return f"{u if a is None else v} is added or removed, which rewires its neighbours"
-        if (u, v) in self.open_edges or (v, u) in self.open_edges:
+        if any(edge in self.open_edges and (flow is None or edge in flow) for edge in ((u, v), (v, u))):
             return f"no contract is declared between {u} and {v}, so their versions only meet within one release"
         if a is None or b is None:
             return self._absent(u, a, v, b)
@@ -207,6 +211,12 @@ class ContractGraph:
     def _same_generation(self, u: str, a: SlotVersion | None, v: str, b: SlotVersion | None) -> bool:
         old, new = self.old, self.new
         return (_same(old.get(u), a) and _same(old.get(v), b)) or (_same(new.get(u), a) and _same(new.get(v), b))
+
+    def unfit(self, slots: Slots) -> list[str]:
+        """Why one configuration on the way may not serve: what may not meet in it, else what it lacks."""
+        flow = flow_of(slots)
+        found = [why for u, v in self.edges() if (why := self.why_not(u, slots.get(u), v, slots.get(v), flow))]
+        return found or [str(clash) for clash in self.lacking(slots)]
 
     def broken(self, slots: Slots) -> list[Clash]:
         """Every unmet requirement within one configuration."""
@@ -270,6 +280,11 @@ def _nearest(slots: Slots, name: str, providing: set[str]) -> list[str]:
     return sorted(providing)
 
 
+def flow_of(slots: Slots) -> set[Edge]:
+    """The data-flow edges of one configuration."""
+    return set(_flow(slots))
+
+
 def _flow(slots: Slots) -> Iterator[Edge]:
     """Data-flow edges, those of fallbacks included: what answers late requests flows where its principal does."""
     for name, slot in slots.items():
@@ -309,4 +324,4 @@ def wiring(slots: Slots) -> dict[str, frozenset[str]]:
     return {name: frozenset(slot.upstream) for name, slot in slots.items()}
 
 
-__all__ = ["SESSION_STATE", "Clash", "ContractGraph", "Edge", "Slots", "wiring"]
+__all__ = ["SESSION_STATE", "Clash", "ContractGraph", "Edge", "Slots", "flow_of", "wiring"]

@@ -8,11 +8,11 @@ that the rollback stays open as long as possible; where it does not, waves are n
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from itertools import islice
+from itertools import pairwise
 from typing import Any
 
 from rollcast.planner.base.errors import MixedLiveState, NoSafeOrder, PlannerError
@@ -30,7 +30,7 @@ from rollcast.planner.contracts.groups import (
 )
 from rollcast.planner.declaration.models import Declaration
 from rollcast.planner.plan.models import LiveState, Operation, Plan, Reroute, Serving, Share
-from rollcast.planner.planning.between import MOST_WAYS, between
+from rollcast.planner.planning.between import between, switched
 from rollcast.planner.planning.builder import PlanBuilder
 from rollcast.planner.planning.sessions import Claims, as_declared, claims_of, unsaid
 from rollcast.planner.planning.steps import Step, instances_of, steps_of
@@ -151,19 +151,11 @@ def make_plan(
         try:
             return planned()
         except _OnceTogether as refused:
-            return _by_another_way(planned, refused)
+            with suppress(PlannerError):
+                return planned(step_by_step=True)
+            raise refused from None
 
     return with_room(live, declared, before, attempt)
-
-
-def _by_another_way(planned: Callable[[int], Plan], refused: _OnceTogether) -> Plan:
-    """A plan by way of a release in between: the first that breaks no invariant. Raises `refused` without one."""
-    for middle in range(MOST_WAYS):
-        try:
-            return planned(middle)
-        except PlannerError:
-            continue
-    raise refused
 
 
 def _plan(
@@ -175,7 +167,7 @@ def _plan(
     chosen: Chosen,
     crossing: Crossing,
     said: Claims,
-    middle: int | None = None,
+    step_by_step: bool = False,
 ) -> Plan:
     name, settings = declaration.environment(environment)
     everywhere, leaving = tuple(settings.regions), tuple(crossing.carriers)
@@ -183,13 +175,8 @@ def _plan(
     in_place = in_place_slots(before, declared)
     begins = {line: release for line, release in before.items() if not live.serving.get(line)}
     begun_as = as_declared(before, said)
-    if middle is None:
-        groups, steps, asunder = _in_order(begun_as, declared, lines, in_place)
-    else:
-        way = next(islice(between(begun_as, declared), middle, None), None)
-        if way is None:
-            raise NoSafeOrder("There is no other way", "")
-        groups, steps, asunder = _through(way, begun_as, declared, lines, in_place)
+    in_order = _step_by_step if step_by_step else _in_order
+    groups, steps, asunder = in_order(begun_as, declared, lines, in_place)
     _refuse_impossible(steps, lines)
     _refuse_late_channels(before, declared, lines, live, everywhere)
     start = {line: live.serving.get(line, ()) for line in {**declared, **live.serving}}
@@ -404,20 +391,23 @@ def _in_order(
     return *found, notes
 
 
-def _through(
-    middle: Releases, before: Mapping[str, Release], declared: Releases, lines: Mapping[str, Line],
-    in_place: frozenset[Node],
-) -> tuple[list[SynchronizationGroup], list[Step], list[str]]:  # fmt: skip
-    """Groups and steps by way of releases in between. Whether that is safe is judged as it is of every plan."""
+def _step_by_step(
+    before: Mapping[str, Release], declared: Releases, lines: Mapping[str, Line], in_place: frozenset[Node]
+) -> tuple[list[SynchronizationGroup], list[Step], list[str]]:
+    """Groups and steps by way of releases in between, each step one group. Raises NoSafeOrder where there is no way."""
+    way = between(before, declared, in_place)
+    if not way:
+        raise NoSafeOrder("no order of single steps is safe", "")
     groups: list[SynchronizationGroup] = []
     steps: list[Step] = []
-    for old, new in ((before, middle), (middle, declared)):
-        own = group(old, new, in_place, ())
+    for old, new in pairwise((before, *way, declared)):
+        ties = [Tie(line, slots, "only together are they safe") for line, slots in switched(old, new) if len(slots) > 1]
+        own = group({line: old[line] for line in before}, new, in_place, ties)
         groups += own
         steps += steps_of(own, old, new, lines)
     note = (
-        "What can't run twice would have to switch together with its wiring, so the plan goes by way of a release that "
-        "has the wiring of one side and versions of the other."
+        "What can't run twice would have to switch together with its wiring, so the plan goes by way of releases that "
+        "have the wiring of one side and versions of either."
     )
     return groups, steps, [note]
 

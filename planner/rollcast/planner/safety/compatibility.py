@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rollcast.planner.contracts.edges import ContractGraph
+from rollcast.planner.contracts.edges import ContractGraph, Edge, flow_of
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.releases.releases import SHARED, SlotVersion
 from rollcast.planner.routing.residency import outside, runs_in, takers, within
@@ -24,7 +24,8 @@ class Compatibility:
         self._graphs: dict[tuple[str, str], ContractGraph] = {}
         self._graph_of: dict[str, ContractGraph] = {}
         self._whole: dict[tuple[int, str], str] = {}
-        self._pairs: dict[tuple[int, str, Content, str, Content | None], str] = {}
+        self._pairs: dict[tuple[int, str, Content, str, Content | None, bool], str] = {}
+        self._flows: dict[str, set[Edge]] = {}
         self._once: dict[str, dict[str, str]] = {}
         self._lines: dict[str, list[str]] = {}
         self.takers = {line: found for line, found in takers(plan.lines).items() if plan.lines[line].allowed_regions}
@@ -109,23 +110,23 @@ class Compatibility:
         graph = self.graph(line)
         key = (id(graph), release)
         if key not in self._whole:
-            slots = self.plan.releases[release].slots
-            found = [why for u, v in graph.edges() if (why := graph.why_not(u, slots.get(u), v, slots.get(v)))]
-            found = found or [str(clash) for clash in graph.lacking(slots)]
-            self._whole[key] = "; ".join(found)
+            self._whole[key] = "; ".join(graph.unfit(self.plan.releases[release].slots))
         return self._whole[key]
 
     def neighbours(self, line: str, slot: str) -> list[str]:
         """Slots that constrain a slot in a line."""
         return [v if u == slot else u for u, v in self.graph(line).edges_of([slot])]
 
-    def pair(self, line: str, slot: str, content: Content, other: str, its: Content | None) -> str:
-        """Why a request of a line may not meet these contents in these two slots (None: not there), or nothing."""
+    def pair(self, line: str, release: str, slot: str, content: Content, other: str, its: Content | None) -> str:
+        """Why a request of a release may not meet these contents in these two slots (None: not there), or nothing."""
         graph = self.graph(line)
-        key = (id(graph), slot, content, other, its)
+        if release not in self._flows:
+            self._flows[release] = flow_of(self.plan.releases[release].slots)
+        flow = self._flows[release]
+        key = (id(graph), slot, content, other, its, (slot, other) in flow or (other, slot) in flow)
         if key not in self._pairs:
             there = self.content(its) if its else None
-            self._pairs[key] = graph.why_not(slot, self.content(content), other, there)
+            self._pairs[key] = graph.why_not(slot, self.content(content), other, there, flow)
         return self._pairs[key]
 
     def leads(self, release: str, slot: str, other: str) -> bool:

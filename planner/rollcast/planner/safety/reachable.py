@@ -161,7 +161,7 @@ class _Step:
                     candidates |= met.get(place, frozenset())
             for its in sorted(candidates, key=str):
                 seen = self.compatibility.seen(release, content), self.compatibility.seen(release, its) if its else None
-                why = self.compatibility.pair(line, slot, seen[0], other, seen[1])
+                why = self.compatibility.pair(line, release, slot, seen[0], other, seen[1])
                 if why:
                     yield self._mixed(release, why)
 
