@@ -175,6 +175,28 @@ def test_who_was_served_under_a_safety_policy_is_never_served_without_one() -> N
     passes(rule, review_of(renamed))
 
 
+def test_requests_that_go_to_another_line_keep_a_safety_policy() -> None:
+    """The channel that takes them has none, whether it is new or only takes more requests than before."""
+    rule = library.safety_policy_kept()
+
+    def with_channel(text: str, domains: str) -> str:
+        none = "channels:\n  lab: {route: {domain: [DOMAINS]}, components: {safety: {artifact: writer@1}}}\n"
+        return text + none.replace("DOMAINS", domains)
+
+    new = review_of(with_channel(DECLARED, "physics"), RELEASED)
+    refused(rule, new, "line lab without a safety policy")
+    wider = review_of(with_channel(RELEASED, "physics, medical"), with_channel(RELEASED, "physics"))
+    refused(rule, wider, "requests of line default would go to lab", "guard@1 guards them today")
+    passes(rule, review_of(with_channel(RELEASED, "physics"), with_channel(RELEASED, "physics")))
+
+
+def test_whoever_goes_to_another_line_goes_by_stages() -> None:
+    rule = library.moved_by_stages()
+    review = review_of(RELEASED + PRIVACY.replace("medical", "[medical, legal]"), RELEASED + PRIVACY)
+    refused(rule, review, "requests of default", "all at once", "privacy does not allow where they are served")
+    passes(rule, review_of(RELEASED + PRIVACY, RELEASED + PRIVACY))
+
+
 def test_the_privacy_channel_meets_nothing_experimental_though_others_may() -> None:
     rule = library.privacy_never_experimental()
     trial = DECLARED.replace('"2", provides: {format: "1"}}', '"2", provides: {format: "1"}, experimental: true}')

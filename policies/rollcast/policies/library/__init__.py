@@ -10,7 +10,14 @@ To add a guardrail: a function in the module of its theme that ends in `return r
 with a docstring that says "Why:"; its name below; a test of what it refuses and of what it lets pass.
 """
 
-from rollcast.policies.library.cadence import all_at_once, max_exposure, min_bake, one_cadence, rollback_possible
+from rollcast.policies.library.cadence import (
+    all_at_once,
+    max_exposure,
+    min_bake,
+    moved_by_stages,
+    one_cadence,
+    rollback_possible,
+)
 from rollcast.policies.library.calendar import change_freeze
 from rollcast.policies.library.forecasted import cost_budget, detection_power, forecast_within_limits, latency_budget
 from rollcast.policies.library.lineage import index_with_its_embedder
@@ -40,6 +47,7 @@ def defaults() -> tuple[Policy, ...]:
         one_cadence()
         privacy_never_experimental()
         rollback_possible(level="advisory")
+        moved_by_stages(level="advisory")
         safety_before_capability(level="advisory")
         max_exposure(percent=10, level="advisory")
         evaluation_fresh(level="advisory")
@@ -63,6 +71,7 @@ __all__ = [
     "lineage_complete",
     "max_exposure",
     "min_bake",
+    "moved_by_stages",
     "one_cadence",
     "owner_approval",
     "pinned_digests",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rollcast.planner.declaration.models import Strategy
 from rollcast.planner.plan.models import EVERYONE, Milestone, Plan
+from rollcast.planner.releases.releases import canonical
 from rollcast.policies.rules.review import Review
 from rollcast.policies.rules.rule import Level, Policy, Violation, register
 
@@ -33,6 +34,26 @@ def all_at_once(*, level: Level = "mandatory", name: str = "all-at-once") -> Pol
                 yield Violation(message, review.rollout_path(line, key), remedy)
 
     return register(rule, name, level, "a step from nothing to everyone has no baseline to be judged against")
+
+
+def moved_by_stages(*, level: Level = "mandatory", name: str = "moved-by-stages") -> Policy:
+    """Requests that another channel takes from now on go to its release by stages and gates, never all at once.
+
+    Why: whoever changes release meets what is unproved for them. The plan moves them at once only where the channel
+    that takes them does not allow the regions in which they are served today.
+    """
+
+    def rule(review: Review) -> Iterator[Violation]:
+        for one in review.plan.reroutes:
+            if one.moves == "at once" and one.from_release != one.to_release:
+                message = (
+                    f"requests of {one.source} that match {canonical(one.where)} go from {one.from_release} to "
+                    f"{one.target} all at once and without a gate: {one.target} does not allow where they are served."
+                )
+                remedy = "Release what serves them within the regions first, then change the route."
+                yield Violation(message, review.channel_path(one.target), remedy)
+
+    return register(rule, name, level, "whoever changes release meets what is unproved for them")
 
 
 def _jumps(plan: Plan) -> Iterator[tuple[Milestone, str]]:
@@ -158,4 +179,4 @@ def one_cadence(*, level: Level = "mandatory", name: str = "one-cadence") -> Pol
     return register(rule, name, level, "a regression must have one suspect")
 
 
-__all__ = ["all_at_once", "max_exposure", "min_bake", "one_cadence", "rollback_possible"]
+__all__ = ["all_at_once", "max_exposure", "min_bake", "moved_by_stages", "one_cadence", "rollback_possible"]

@@ -6,33 +6,46 @@ from collections.abc import Iterator
 
 from rollcast.planner.declaration.models import ArtifactKind
 from rollcast.planner.releases.releases import Line, Release
+from rollcast.planner.routing.residency import meet
 from rollcast.policies.library.residency import served
 from rollcast.policies.rules.review import Review
 from rollcast.policies.rules.rule import Level, Policy, Violation, register
 from rollcast.policies.rules.states import State
+
+REMEDY = "Declare a component with a safety policy, or say why none is needed in an override."
 
 
 def safety_policy_kept(*, level: Level = "mandatory", name: str = "safety-policy-kept") -> Policy:
     """Every release that takes the place of one with a safety policy has one, in every state of the plan.
 
     Why: a component that is renamed, merged or left out takes its policy with it, and nothing else fails when it does.
-    A line that nothing served is held against the other lines of its pipeline, whose requests it takes.
+    A line that nothing served is held against the lines whose requests it takes; and requests that go to another line
+    are held against what serves them today.
     """
 
     def rule(review: Review) -> Iterator[Violation]:
         start = State(review.plan, "the start", review.plan.start)
+        told: set[str] = set()
         for state, line, release in served(review):
-            if _policies(release):
-                continue
-            before = _before(review, start, line)
-            lost = sorted({reference for one in before for reference in _policies(one)})
-            if before and all(_policies(one) for one in before):
-                guards = ", ".join(lost)
-                message = f"{release.id} would serve line {line.id} without a safety policy; {guards} guards it."
-                remedy = "Declare a component with a safety policy, or say why none is needed in an override."
-                yield Violation(message, review.rollout_path(line.id), remedy, state)
+            lost = sorted({reference for one in _before(review, start, line) for reference in _policies(one)})
+            if lost and not _policies(release):
+                told.add(line.id)
+                message = f"{release.id} would serve line {line.id} without a safety policy; {_guards(lost)} it."
+                yield Violation(message, review.rollout_path(line.id), REMEDY, state)
+        for reroute in review.plan.reroutes:
+            lost = _policies(review.plan.releases[reroute.from_release])
+            if lost and not _policies(review.plan.releases[reroute.to_release]) and reroute.target not in told:
+                message = (
+                    f"requests of line {reroute.source} would go to {reroute.target}, which has no safety policy; "
+                    f"{_guards(lost)} them today."
+                )
+                yield Violation(message, review.channel_path(reroute.target), REMEDY)
 
     return register(rule, name, level, "who is served under a safety policy is never served without one")
+
+
+def _guards(policies: list[str]) -> str:
+    return f"{', '.join(policies)} {'guards' if len(policies) == 1 else 'guard'}"
 
 
 def _policies(release: Release) -> list[str]:
@@ -45,7 +58,10 @@ def _before(review: Review, start: State, line: Line) -> list[Release]:
     own = list(start.serves(line.id).values())
     if own:
         return own
-    others = (each for each in review.plan.lines.values() if each.pipeline == line.pipeline)
+    taken = [reroute.from_release for reroute in review.plan.reroutes if line.id in (reroute.target, reroute.line)]
+    if taken:
+        return [review.plan.releases[name] for name in taken]
+    others = (each for each in review.plan.lines.values() if each.pipeline == line.pipeline and meet(each, line))
     return [release for each in others for release in start.serves(each.id).values()]
 
 
