@@ -10,10 +10,10 @@ SERVERS := postgresql prometheus chromium gcc libc6-dev
 
 .PHONY: demo test check cases lint bench validate docs engine servers clean
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml dataplane/python/pyproject.toml
 	@echo "== setting up $(VENV): about a minute the first time"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,lint,docs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e dataplane/python -e '.[test,lint,docs]'
 	@touch $(READY)
 
 engine: $(READY)

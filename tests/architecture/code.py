@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
+KIT = ROOT / "dataplane" / "python" / "rollcast_dataplane"
 PARTS = ("planner", "plugins", "simulator", "policies", "stacks", "cli")
 
 
@@ -28,8 +29,8 @@ class Module(NamedTuple):
 def modules() -> tuple[Module, ...]:
     """Every module of the product, without tests and without the examples that are copied into projects."""
     found = []
-    for part in PARTS:
-        for path in sorted((ROOT / part / "rollcast" / part).rglob("*.py")):
+    for folder in (*(ROOT / part / "rollcast" / part for part in PARTS), KIT):
+        for path in sorted(folder.rglob("*.py")):
             if "new_project" not in path.parts:
                 text = path.read_text("utf-8")
                 found.append(Module(path.relative_to(ROOT), text.count("\n"), ast.parse(text)))

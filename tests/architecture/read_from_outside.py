@@ -21,5 +21,10 @@ run_tests, FlagdTarget, JsonLines, Prometheus, Sql  # typer, and kinds that are 
 DataPlaneEvaluator, FileRegistry, VendorRegistry, Llm, Pool, Remote
 ProcessStation, traffics, networks, arrive_s, install, BACKOFF  # stations and tests of a project; a number never reused
 
+# ---- the kit, which services and their libraries call ---------------------------------------------
+AsgiMiddleware, WsgiMiddleware, ReleaseCache, hits, misses, get_or_make, call_async, httpx_sync, httpx_async
+requests_session, aiohttp_trace, grpc_interceptor, opentelemetry_propagator, extract, getter
+intercept_unary_stream, intercept_stream_unary, intercept_stream_stream
+
 # ---- conformance suites, which a plugin's own tests subclass ------------------------------------------
 RegistryConformance, TargetConformance, TelemetryConformance, EvaluatorConformance, StationConformance

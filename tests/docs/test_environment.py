@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "environment.md"
-PARTS = ("cli", "planner", "policies", "simulator", "stacks")
+PARTS = ("cli", "dataplane", "planner", "policies", "simulator", "stacks")
 _NAMES = (
     re.compile(r'"((?:ROLLCAST|PULUMI)_[A-Z0-9_]+)"'),
     re.compile(r'environ[a-z]*(?:\.get\(|\[)"([A-Z][A-Z0-9_]+)"'),

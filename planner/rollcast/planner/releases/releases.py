@@ -166,6 +166,8 @@ class Release(Model):
                 "instance": self.folders[name],
                 "cache": self.cache_keys[name],
                 "parameters": slot.parameters,
+                **({"timeout_s": slot.timeout_s} if slot.timeout_s is not None else {}),
+                **({"fallback": slot.fallback} if slot.fallback is not None else {}),
             }
             for name, slot in sorted(self.slots.items())
         }
