@@ -24,7 +24,7 @@ ProcessStation, traffics, networks, arrive_s, install, BACKOFF  # stations and t
 # ---- the kit, which services and their libraries call ---------------------------------------------
 AsgiMiddleware, WsgiMiddleware, ReleaseCache, hits, misses, get_or_make, call_async, httpx_sync, httpx_async
 requests_session, aiohttp_trace, grpc_interceptor, opentelemetry_propagator, extract, getter
-intercept_unary_stream, intercept_stream_unary, intercept_stream_stream
+do_GET, do_PUT, log_message, intercept_unary_stream, intercept_stream_unary, intercept_stream_stream
 
 # ---- conformance suites, which a plugin's own tests subclass ------------------------------------------
 RegistryConformance, TargetConformance, TelemetryConformance, EvaluatorConformance, StationConformance

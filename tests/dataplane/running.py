@@ -26,6 +26,7 @@ class Running:
 
     def __init__(self, folder: Path, kind: str, port: int, process: subprocess.Popen[bytes]) -> None:
         self.folder, self.kind, self.process = folder, kind, process
+        self.lying = False
         self.url = f"http://127.0.0.1:{port}"
         # A connection for each request: uvicorn ends one after an application's exception.
         fresh = httpx.Limits(max_keepalive_connections=0)
@@ -53,9 +54,12 @@ class Running:
 @contextmanager
 def running(
     folder: Path, kind: str = "fastapi", workers: int = 1, environment: dict[str, str] | None = None,
-    flag: dict[str, Any] | None = None, preload: bool = False, **settings: Any,
+    flag: dict[str, Any] | None = None, preload: bool = False, lying: bool = False, **settings: Any,
 ) -> Iterator[Running]:  # fmt: skip
-    """A service with these settings of its data plane. `flag`: what its definition holds when it starts."""
+    """A service with these settings of its data plane. `flag`: what its definition holds when it starts.
+
+    `lying`: the one that is written by hand, with its `lie` among the settings.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if flag is not None:
         put(folder / "flags.json", flag)
@@ -66,7 +70,14 @@ def running(
     port = free_port()
     bind = f"127.0.0.1:{port}"
     if kind == "fastapi":
-        words = ["uvicorn", "tests.dataplane.apps.fastapi_app:app", "--port", str(port), "--log-level", "warning"]
+        words = [
+            "uvicorn",
+            f"tests.dataplane.apps.{'lying' if lying else 'fastapi'}_app:app",
+            "--port",
+            str(port),
+            "--log-level",
+            "warning",
+        ]
         words += ["--workers", str(workers)] if workers > 1 else []
     else:
         words = ["gunicorn", "tests.dataplane.apps.flask_app:app", "-b", bind, "-w", str(workers), "--threads", "16"]
@@ -76,6 +87,7 @@ def running(
     with (folder / "service.log").open("ab") as log:
         process = subprocess.Popen([sys.executable, "-m", *words], env=made, stdout=log, stderr=log, cwd=folder)
     found = Running(folder, kind, port, process)
+    found.lying = lying
     try:
         until(lambda: found.client.get("/healthz").status_code == 200, 30, lambda: (folder / "service.log").read_text())
         yield found

@@ -33,24 +33,24 @@ class WsgiMiddleware:
     def __init__(self, app: App, plane: DataPlane) -> None:
         self.app, self.plane = app, plane
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "")
+    def __call__(self, env: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        path = env.get("PATH_INFO", "")
         if path.startswith(control.PREFIX):
-            return self._control(environ, path, start_response)
-        header, baggage = environ.get("HTTP_X_ROLLCAST_RELEASE", ""), environ.get("HTTP_BAGGAGE", "")
-        caller = environ.get("REMOTE_ADDR")
+            return self._control(env, path, start_response)
+        header, baggage = env.get("HTTP_X_ROLLCAST_RELEASE", ""), env.get("HTTP_BAGGAGE", "")
+        caller = env.get("REMOTE_ADDR")
         if (header or baggage) and not self.plane.trusts(caller):
-            environ.pop("HTTP_X_ROLLCAST_RELEASE", None)
-            environ["HTTP_BAGGAGE"] = without_ours(baggage)
+            env.pop("HTTP_X_ROLLCAST_RELEASE", None)
+            env["HTTP_BAGGAGE"] = without_ours(baggage)
         request = self.plane.open(
-            header, baggage, caller, environ.get("HTTP_X_REQUEST_ID", "")[:256] or None, _presented(environ)
+            header, baggage, caller, env.get("HTTP_X_REQUEST_ID", "")[:256] or None, _presented(env)
         )
         token = CURRENT.set(request)
         body = _Body(request, token, start_response)
         try:
             if request.refusal is not None:
                 raise request.refusal
-            body.of(self.app(environ, body.start))
+            body.of(self.app(env, body.start))
         except Refused as refusal:
             request.refusal = refusal
             body.refuse()
@@ -60,12 +60,12 @@ class WsgiMiddleware:
             raise
         return body
 
-    def _control(self, environ: Environ, path: str, start_response: StartResponse) -> list[bytes]:
-        length = environ.get("CONTENT_LENGTH") or "0"
+    def _control(self, env: Environ, path: str, start_response: StartResponse) -> list[bytes]:
+        length = env.get("CONTENT_LENGTH") or "0"
         size = min(int(length), control.MOST_BYTES) if length.isdigit() else 0
-        sent = environ["wsgi.input"].read(size) if size else b""
-        authorization = environ.get("HTTP_AUTHORIZATION", "")
-        status, found = control.answer(self.plane, environ["REQUEST_METHOD"], path, authorization, sent)
+        sent = env["wsgi.input"].read(size) if size else b""
+        authorization = env.get("HTTP_AUTHORIZATION", "")
+        status, found = control.answer(self.plane, env["REQUEST_METHOD"], path, authorization, sent)
         return [_json(start_response, status, found)]
 
 
@@ -146,11 +146,11 @@ def _json(start_response: StartResponse, status: int, value: Any) -> bytes:
     return data
 
 
-def _presented(environ: Environ) -> str | None:
-    found = environ.get("HTTP_X_ROLLCAST_PIN")
+def _presented(env: Environ) -> str | None:
+    found = env.get("HTTP_X_ROLLCAST_PIN")
     if found:
         return str(found)
-    for part in environ.get("HTTP_COOKIE", "").split(";"):
+    for part in env.get("HTTP_COOKIE", "").split(";"):
         name, _, value = part.strip().partition("=")
         if name == COOKIE:
             return str(value)

@@ -25,6 +25,7 @@ MODULES = (
     "serve",
     "policy",
     "engine",
+    "dataplane",
 )
 
 
