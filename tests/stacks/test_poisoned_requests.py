@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import httpx
 import pytest
+
+from rollcast_dataplane import DataPlane
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "rag-search"
 
@@ -29,22 +30,29 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "rag-search"
     (b'{"key": "ann", "input_tokens": [1]}', 400),
 ])  # fmt: skip
 def test_a_poisonous_request_is_refused_and_never_more(
-    body: bytes, status: int, monkeypatch: pytest.MonkeyPatch
+    body: bytes, status: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.syspath_prepend(str(EXAMPLE))
-    from dataplane import service  # type: ignore[import-not-found]
+    from dataplane import pipeline, service  # type: ignore[import-not-found]
 
-    def query(sent: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        return 200, {"key": service._key(sent.get("key")), "cost": int(sent.get("input_tokens") or 0) * 0.1}
-
-    made = SimpleNamespace(query=query, warm=None, evaluate=None, inflight=None)
+    answer = pipeline.Answer("text", [], False, False, False)
+    monkeypatch.setattr(pipeline, "answer", lambda release, instances, text: answer)
+    variants = {"rel-1": {"release": "rel-1", "channel": "default", "components": {}}}
+    flag = {"state": "ENABLED", "variants": variants, "defaultVariant": "rel-1", "targeting": {"if": [True, "rel-1"]}}
+    (tmp_path / "flags.json").write_text(json.dumps({"flags": {"rollcast-rag-search": flag}}))
+    plane = DataPlane("rag-search", definition=tmp_path / "flags.json", state=tmp_path, telemetry=tmp_path)
 
     async def answered() -> httpx.Response:
-        transport = httpx.ASGITransport(service.application(made))
+        transport = httpx.ASGITransport(service.application(plane, None))
         async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-            return await client.post("/query", content=body)
+            return await client.post("/query", content=body.replace(b"{", b'{"query": "read", ', 1))
 
-    with ThreadPoolExecutor(1) as elsewhere:  # another test's event loop may run in this thread
-        reply = elsewhere.submit(lambda: asyncio.run(answered())).result()
+    try:
+        with ThreadPoolExecutor(1) as elsewhere:  # another test's event loop may run in this thread
+            reply = elsewhere.submit(lambda: asyncio.run(answered())).result()
+    finally:
+        plane.stop()
     assert reply.status_code == status
     assert status == 200 or "orrect" in reply.json()["error"]
+    outcomes = tmp_path / "requests.jsonl"
+    assert len(outcomes.read_text().splitlines() if outcomes.exists() else []) == (status == 200)

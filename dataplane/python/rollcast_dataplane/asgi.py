@@ -74,14 +74,18 @@ class AsgiMiddleware:
             failed = answer.failed
         except Refused as refusal:
             request.refusal = refusal
-            if answer.status or scope["type"] != "http":
+            if answer.begun or scope["type"] != "http":
                 raise
             await answer.refuse()
+            failed = answer.failed
         finally:
-            if answer.status and not answer.whole and not failed:
-                request.outcome(cancelled=True)
-            request.finish(failed)
-            CURRENT.reset(token)
+            try:
+                await answer.let_go()
+            finally:
+                if answer.status and not answer.whole and not failed:
+                    request.outcome(cancelled=True)
+                request.finish(failed)
+                CURRENT.reset(token)
 
     async def _control(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         method, path, body = scope["method"], scope["path"], b""
@@ -111,52 +115,77 @@ class AsgiMiddleware:
 
 
 class _Answer:
-    """What goes out for one request: its status, whether it ended, and the header that says what served (spec C7)."""
+    """What goes out for one request: its status, whether it ended, and the header that says what served (spec C7).
+
+    An answer of 500 and above is held until the application has ended: a framework's own words for an exception go out
+    before the exception comes here, and where that one is a refusal, ours are better.
+    """
 
     def __init__(self, request: ServedRequest, send: Send) -> None:
         self._request, self._send = request, send
+        self._held: list[Message] = []
+        self._refused = False
         self.status = 0
         self.whole = False
-        self._dropped = False
 
     @property
     def failed(self) -> bool:
         return self.status >= 500
 
-    async def send(self, message: Message) -> None:
-        kind = message["type"]
-        if kind == "http.response.start":
-            await self._start(message)
-        elif kind == "http.response.body":
-            if not self._dropped:
-                if message.get("body"):
-                    self._request.byte()
-                await self._send(message)
-            self.whole = not message.get("more_body", False)
-        else:
-            await self._send(message)
+    @property
+    def begun(self) -> bool:
+        """Whether something went out already."""
+        return bool(self.status) and not self._held
 
-    async def _start(self, message: Message) -> None:
-        request = self._request
-        if request.refusal is not None and message["status"] >= 500:  # a framework's own words for what we refused
-            self._dropped = True
-            await self.refuse()
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            if self.failed:
+                self._held = [message]
+                return
+            await self._send(self._tagged(message))
             return
-        self.status = message["status"]
-        if request.release is not None:
-            headers = [*message.get("headers", ()), (_HEADER, request.release.id.encode("latin-1"))]
-            if request.pin_token:
-                headers.append((_PIN, request.pin_token.encode()))
-                cookie = f"{COOKIE}={request.pin_token}; Path=/; HttpOnly; SameSite=Lax"
-                headers.append((b"set-cookie", cookie.encode()))
-            message = {**message, "headers": headers}
+        if message["type"] == "http.response.body":
+            self.whole = not message.get("more_body", False)
+            if self._held and self.whole:
+                self._held.append(message)
+                return
+            await self.let_go()
+            if self._refused:
+                return
+            if message.get("body"):
+                self._request.byte()
         await self._send(message)
 
+    async def let_go(self) -> None:
+        """What was held goes out."""
+        held, self._held = self._held, []
+        for message in held:
+            if message["type"] == "http.response.start":
+                if self._request.refusal is not None:
+                    await self.refuse()
+                    return
+                message = self._tagged(message)
+            await self._send(message)
+
     async def refuse(self) -> None:
+        """The answer is that it is refused, and what was held is not."""
         refusal = self._request.refusal
         assert refusal is not None
+        self._held, self._refused = [], True
         self.status, self.whole = refusal.status, True
-        await _send_json(self._send, refusal.status, refusal.body())
+        await _send_json(self._send, refusal.status, self._request.refused())
+
+    def _tagged(self, message: Message) -> Message:
+        request = self._request
+        if request.release is None:
+            return message
+        headers = [*message.get("headers", ()), (_HEADER, request.release.id.encode("latin-1"))]
+        if request.pin_token:
+            headers.append((_PIN, request.pin_token.encode()))
+            cookie = f"{COOKIE}={request.pin_token}; Path=/; HttpOnly; SameSite=Lax"
+            headers.append((b"set-cookie", cookie.encode()))
+        return {**message, "headers": headers}
 
 
 async def _send_json(send: Send, status: int, value: Any) -> None:

@@ -127,6 +127,14 @@ class ServedRequest:
         if self._first is None:
             self._first = self._last
 
+    def refused(self) -> dict[str, Any]:
+        """The JSON that its caller gets where it is refused, with the release that it was on."""
+        assert self.refusal is not None
+        body = self.refusal.body()
+        if body["release"] is None and self.release is not None:
+            body["release"] = self.release.id
+        return body
+
     def finish(self, error: bool = False) -> None:
         """It is over: no longer in flight, and its outcome is written. Called again, it does nothing."""
         with self._lock:
@@ -137,7 +145,7 @@ class ServedRequest:
         if release is None and (self.refusal is None or self.refusal.status < 500):
             return  # it was never resolved, or its caller made a mistake: nothing was served
         try:
-            self._write(error or self.refusal is not None)
+            self._write(error or (self.refusal is not None and self.refusal.status >= 500))
         finally:
             if release is not None:
                 self._plane.counts.leave(release.id)  # last: what counts as finished has left its outcome

@@ -101,7 +101,7 @@ class _Body:
     def refuse(self) -> None:
         refusal = self._request.refusal
         assert refusal is not None
-        self._parts = [_json(self._start, refusal.status, refusal.body())]
+        self._parts = [_json(self._start, refusal.status, self._request.refused())]
 
     def __iter__(self) -> Iterator[bytes]:
         try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from rollcast_dataplane import Refused
 
-class DataPlaneError(Exception):
-    """A request that can't be served. The text says what is wrong, and then what to do."""
+
+class DataPlaneError(Refused):
+    """A request that can't be served, which the kit answers. The text says what is wrong, and then what to do."""
 
     status = 500
 

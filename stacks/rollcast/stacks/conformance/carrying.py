@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.conformance.points import PointNotJudged, demand, point
 from rollcast.stacks.conformance.resolving import writable
-from rollcast.stacks.conformance.subject import TWIN, Subject
+from rollcast.stacks.conformance.subject import TWIN, TestedService
 
 _HEADER, _MEMBER = "x-rollcast-release", "rollcast.release"
 _UNKNOWN = "rel-conformance-unknown"
@@ -25,7 +25,7 @@ def _headers_of(release: str) -> tuple[dict[str, str], ...]:
 
 
 @point("C1", "both headers go with every call to another service")
-def onward(subject: Subject) -> str:
+def onward(subject: TestedService) -> str:
     writable(subject)
     if subject.probe.onward is None or subject.probe.onward.listen is None:
         raise PointNotJudged(
@@ -47,7 +47,7 @@ def onward(subject: Subject) -> str:
 
 
 @point("C2", "a release that a trusted caller gives is served, whatever the flag says")
-def trusted(subject: Subject) -> str:
+def trusted(subject: TestedService) -> str:
     _needs_trust(subject)
     subject.put(subject.flag(0))
     for headers in _headers_of(TWIN):
@@ -60,7 +60,7 @@ def trusted(subject: Subject) -> str:
 
 
 @point("C3", "a release that it does not know is refused with 503")
-def unknown(subject: Subject) -> str:
+def unknown(subject: TestedService) -> str:
     _needs_trust(subject)
     for headers in _headers_of(_UNKNOWN):
         seen = subject.ask(headers=headers)
@@ -71,7 +71,7 @@ def unknown(subject: Subject) -> str:
 
 
 @point("C4", "an outsider's release is ignored")
-def outsider(subject: Subject) -> str:
+def outsider(subject: TestedService) -> str:
     writable(subject)
     if subject.probe.trusted:
         raise PointNotJudged("the service trusts this machine: check it from one that it does not")
@@ -87,7 +87,7 @@ def outsider(subject: Subject) -> str:
 
 
 @point("C5", "two different releases in one request are refused")
-def disagreeing(subject: Subject) -> str:
+def disagreeing(subject: TestedService) -> str:
     _needs_trust(subject)
     subject.put(subject.flag(0))
     for headers in (
@@ -100,7 +100,7 @@ def disagreeing(subject: Subject) -> str:
 
 
 @point("C6", "a full baggage never costs the release")
-def full(subject: Subject) -> str:
+def full(subject: TestedService) -> str:
     writable(subject)
     request = subject.probe.onward
     if request is None or request.listen is None:
@@ -119,13 +119,13 @@ def full(subject: Subject) -> str:
 
 
 @point("C7", "answers say which release served", must=False)
-def says(subject: Subject) -> str:
+def says(subject: TestedService) -> str:
     seen = subject.ask()
     demand(seen.headers.get(_HEADER), f"an answer has no header {_HEADER}")
     return _HEADER
 
 
-def _needs_trust(subject: Subject) -> None:
+def _needs_trust(subject: TestedService) -> None:
     writable(subject)
     if not subject.probe.trusted:
         raise PointNotJudged("say 'trusted: true' in the probe where the service trusts this machine")

@@ -8,7 +8,7 @@ from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.conformance import carrying, counting, keeping, resolving
 from rollcast.stacks.conformance.points import POINTS, PointFinding, ProtocolPoint, judged
 from rollcast.stacks.conformance.probe import Probe
-from rollcast.stacks.conformance.subject import Subject
+from rollcast.stacks.conformance.subject import TestedService
 
 __all__ = ["carrying", "check", "counting", "keeping", "points", "resolving"]  # which register their points
 
@@ -26,7 +26,7 @@ def check(urls: list[str], probe: Probe, only: Collection[str] = ()) -> Iterator
     if unknown:
         known = ", ".join(each.id for each in points())
         raise StackError(f"No check is called {', '.join(unknown)}. There are {known}.")
-    subject = Subject(urls, probe)
+    subject = TestedService(urls, probe)
     try:
         yield from judged(subject, chosen)
     finally:

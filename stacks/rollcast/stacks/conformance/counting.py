@@ -9,7 +9,7 @@ import httpx
 
 from rollcast.stacks.conformance.points import PointNotJudged, demand, point
 from rollcast.stacks.conformance.resolving import writable
-from rollcast.stacks.conformance.subject import Subject, until
+from rollcast.stacks.conformance.subject import TestedService, until
 
 STATE = (
     "protocol",
@@ -30,7 +30,7 @@ _AFTER_S = 3.0
 
 
 @point("A1", "its state tells all that it must")
-def state(subject: Subject) -> str:
+def state(subject: TestedService) -> str:
     for url, told in zip(subject.urls, subject.states(), strict=True):
         missing = [name for name in STATE if name not in told]
         demand(not missing, f"{url} tells no {', '.join(missing)}")
@@ -42,7 +42,7 @@ def state(subject: Subject) -> str:
 
 
 @point("A4", "each address is one replica of its own")
-def replicas(subject: Subject) -> str:
+def replicas(subject: TestedService) -> str:
     seen: dict[int, str] = {}
     for _ in range(6):
         for at, told in enumerate(subject.states()):
@@ -59,7 +59,7 @@ def replicas(subject: Subject) -> str:
 
 
 @point("A3", "every request is counted once")
-def counted(subject: Subject) -> str:
+def counted(subject: TestedService) -> str:
     writable(subject)
     subject.put(subject.flag(50))
     demand(
@@ -78,7 +78,7 @@ def counted(subject: Subject) -> str:
 
 
 @point("A2", "what runs is in flight until its last byte, and no longer")
-def inflight(subject: Subject) -> str:
+def inflight(subject: TestedService) -> str:
     writable(subject)
     if subject.probe.slow is None and subject.probe.stream is None:
         raise PointNotJudged("give the probe 'slow' or 'stream', a request that takes a second or more")
@@ -117,7 +117,7 @@ def inflight(subject: Subject) -> str:
 
 
 @point("A6", "what is not resolved is not counted")
-def uncounted(subject: Subject) -> str:
+def uncounted(subject: TestedService) -> str:
     before = subject.counted("entered")
     for _ in range(3):
         subject.control("warm", {"instance": "conformance/not-there"})
@@ -126,7 +126,7 @@ def uncounted(subject: Subject) -> str:
 
 
 @point("A5", "the control endpoint is behind its token")
-def token(subject: Subject) -> str:
+def token(subject: TestedService) -> str:
     if not subject.bearer:
         raise PointNotJudged("set ROLLCAST_ENDPOINT_TOKEN, here and in the service")
     for headers in ({}, {"Authorization": "Bearer wrong"}):
@@ -136,7 +136,7 @@ def token(subject: Subject) -> str:
 
 
 @point("A8", "what serves is warm when asked")
-def warm(subject: Subject) -> str:
+def warm(subject: TestedService) -> str:
     writable(subject)
     components = subject.flag(0)["variants"][subject.ours]["components"]
     instance = str(next(iter(components.values()))["instance"])
@@ -149,7 +149,7 @@ def warm(subject: Subject) -> str:
     return instance
 
 
-def _nothing_left(subject: Subject) -> None:
+def _nothing_left(subject: TestedService) -> None:
     demand(
         until(lambda: not subject.inflight(), _AFTER_S),
         f"after it is over, {subject.inflight()} are told to be in flight",

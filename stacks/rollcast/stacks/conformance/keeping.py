@@ -6,11 +6,11 @@ import json
 
 from rollcast.stacks.conformance.points import PointNotJudged, demand, point
 from rollcast.stacks.conformance.resolving import writable
-from rollcast.stacks.conformance.subject import TWIN, Subject, until
+from rollcast.stacks.conformance.subject import TWIN, TestedService, until
 
 
 @point("P1", "a session keeps its release, on every replica")
-def session(subject: Subject) -> str:
+def session(subject: TestedService) -> str:
     _needs_session(subject)
     subject.put(subject.flag(0))
     values = subject.values()
@@ -29,7 +29,7 @@ def session(subject: Subject) -> str:
 
 
 @point("P4", "a pin to a release that is gone does not serve")
-def gone(subject: Subject) -> str:
+def gone(subject: TestedService) -> str:
     _needs_session(subject)
     subject.put(subject.flag(100))
     values = subject.values()
@@ -41,7 +41,7 @@ def gone(subject: Subject) -> str:
 
 
 @point("P2", "a stream is served whole by the release that it began with")
-def stream(subject: Subject) -> str:
+def stream(subject: TestedService) -> str:
     writable(subject)
     if subject.probe.stream is None:
         raise PointNotJudged("give the probe 'stream', an answer in parts that takes two seconds or more")
@@ -57,7 +57,7 @@ def stream(subject: Subject) -> str:
 
 
 @point("D1", "it goes on when the definition is broken")
-def broken(subject: Subject) -> str:
+def broken(subject: TestedService) -> str:
     writable(subject)
     subject.put(subject.flag(0))
     for what, text in _damaged(subject):
@@ -72,7 +72,7 @@ def broken(subject: Subject) -> str:
 
 
 @point("D2", "it says that it is degraded, and when that is over")
-def says(subject: Subject) -> str:
+def says(subject: TestedService) -> str:
     writable(subject)
     subject.put(subject.flag(0))
     for what, text in _damaged(subject):
@@ -86,7 +86,7 @@ def says(subject: Subject) -> str:
 
 
 @point("D4", "a new definition is in use within 2 s")
-def soon(subject: Subject) -> str:
+def soon(subject: TestedService) -> str:
     writable(subject)
     slowest = max(subject.put(subject.flag(percent)) for percent in (0, 100, 0, 100))
     demand(slowest <= 2.0, f"a new definition is in use after {slowest:.1f} s")
@@ -95,11 +95,11 @@ def soon(subject: Subject) -> str:
 
 
 @point("D3", "it starts before there is a definition")
-def early(subject: Subject) -> str:
+def early(subject: TestedService) -> str:
     raise PointNotJudged("start it once without a definition: it must answer 503, and serve when there is one")
 
 
-def _damaged(subject: Subject) -> list[tuple[str, str]]:
+def _damaged(subject: TestedService) -> list[tuple[str, str]]:
     assert subject.probe.definition is not None
     text = subject.probe.definition.read_text("utf-8")
     other = json.dumps(
@@ -113,14 +113,14 @@ def _damaged(subject: Subject) -> list[tuple[str, str]]:
     ]
 
 
-def _needs_session(subject: Subject) -> None:
+def _needs_session(subject: TestedService) -> None:
     writable(subject)
     if subject.probe.session is None:
         raise PointNotJudged("give the probe 'session', a request of a session: '${session}' is put in")
 
 
 def _turn(
-    subject: Subject, values: dict[str, str], at: int, headers: dict[str, str]
+    subject: TestedService, values: dict[str, str], at: int, headers: dict[str, str]
 ) -> tuple[str | None, dict[str, str]]:
     """(what served a turn of a session, what its client brings next time)."""
     seen = subject.ask(values["key"], subject.probe.session, at, headers, values["session"])

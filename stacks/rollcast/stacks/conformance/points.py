@@ -10,7 +10,7 @@ from enum import StrEnum
 import httpx
 
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.conformance.subject import Subject
+from rollcast.stacks.conformance.subject import TestedService
 
 
 class PointVerdict(StrEnum):
@@ -29,7 +29,7 @@ class PointBroken(Exception):
     """A point that does not hold. The text says what was seen."""
 
 
-Check = Callable[[Subject], str]
+Check = Callable[[TestedService], str]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def point(identity: str, title: str, must: bool = True) -> Callable[[Check], Che
     return register
 
 
-def judged(subject: Subject, points: Sequence[ProtocolPoint]) -> Iterator[PointFinding]:
+def judged(subject: TestedService, points: Sequence[ProtocolPoint]) -> Iterator[PointFinding]:
     """What comes of each point, one after another. The definition is as it was before each."""
     for each in points:
         began = time.monotonic()

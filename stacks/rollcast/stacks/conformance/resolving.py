@@ -12,20 +12,20 @@ from typing import Any
 from rollcast.planner.base.keys import LONGEST
 from rollcast.stacks.conformance.points import PointBroken, PointNotJudged, demand, point
 from rollcast.stacks.conformance.probe import ProbeRequest
-from rollcast.stacks.conformance.subject import TWIN, Seen, Subject, until
+from rollcast.stacks.conformance.subject import TWIN, Seen, TestedService, until
 
 _KEYS = ("7", "é", "e\u0301", "名前", "\U0001f600", " ", "x" * 300)
 _AT_ONCE = 8
 _FLIPS_S = 3.0
 
 
-def writable(subject: Subject) -> None:
+def writable(subject: TestedService) -> None:
     """Raises PointNotJudged where no flag can be written for the service."""
     if not subject.writable:
         raise PointNotJudged("give the probe 'definition', the file that the service reads")
 
 
-def whole(subject: Subject, seen: Seen, what: str) -> None:
+def whole(subject: TestedService, seen: Seen, what: str) -> None:
     """Raises PointBroken where an answer shows parts of two releases, or does not show what it should."""
     demand(seen.status < 400, f"{what}: HTTP {seen.status}")
     demand(
@@ -44,7 +44,7 @@ def whole(subject: Subject, seen: Seen, what: str) -> None:
 
 
 @point("R2", "every key is served as the pinned hash says")
-def share(subject: Subject) -> str:
+def share(subject: TestedService) -> str:
     writable(subject)
     subject.put(subject.flag(30))
     keys = [*_KEYS, *(f"conformance-{number}" for number in range(50))]
@@ -57,7 +57,7 @@ def share(subject: Subject) -> str:
 
 
 @point("R1", "one request meets one release, while the flag changes")
-def whole_while_it_changes(subject: Subject) -> str:
+def whole_while_it_changes(subject: TestedService) -> str:
     writable(subject)
     over = threading.Event()
     kinds: list[ProbeRequest | None] = [None, *([subject.probe.slow] if subject.probe.slow else [])]
@@ -93,7 +93,7 @@ def whole_while_it_changes(subject: Subject) -> str:
 
 
 @point("R3", "where nothing serves, the answer is 503, and no default")
-def nothing_serves(subject: Subject) -> str:
+def nothing_serves(subject: TestedService) -> str:
     writable(subject)
     subject.put(subject.flag(0, targeting={"if": [True, "paused"]}))
     seen = subject.ask()
@@ -103,7 +103,7 @@ def nothing_serves(subject: Subject) -> str:
 
 
 @point("R4", "what can't be a key is refused, not served")
-def keys_refused(subject: Subject) -> str:
+def keys_refused(subject: TestedService) -> str:
     if '"${key}"' not in json.dumps(subject.probe.request.body):
         raise PointNotJudged("the probe's request has no value that is '${key}' alone")
     for key in ("\ud800", ["a", "list"], {"an": "object"}, "x" * (LONGEST + 1)):
@@ -113,7 +113,7 @@ def keys_refused(subject: Subject) -> str:
 
 
 @point("R5", "anonymous requests do not share one key", must=True)
-def anonymous(subject: Subject) -> str:
+def anonymous(subject: TestedService) -> str:
     writable(subject)
     if subject.probe.anonymous is None:
         raise PointNotJudged("give the probe 'anonymous', a request without a user")
@@ -124,7 +124,7 @@ def anonymous(subject: Subject) -> str:
 
 
 @point("K1", "what one release made is never served under another")
-def caches(subject: Subject) -> str:
+def caches(subject: TestedService) -> str:
     writable(subject)
     answer = subject.probe.answer
     if not answer.body_release and not answer.components:
@@ -143,7 +143,7 @@ def caches(subject: Subject) -> str:
 
 
 @point("V1", "fields that it does not know are ignored")
-def unknown_fields(subject: Subject) -> str:
+def unknown_fields(subject: TestedService) -> str:
     writable(subject)
     flag = subject.flag(0)
     flag["variants"][subject.ours] = {**flag["variants"][subject.ours], "of_the_future": {"a": [1]}}
@@ -160,7 +160,7 @@ def unknown_fields(subject: Subject) -> str:
 
 
 @point("T1", "every request leaves one outcome")
-def outcomes(subject: Subject) -> str:
+def outcomes(subject: TestedService) -> str:
     records = _records_of(subject, 12)
     names = [record.get("request") for record in records]
     demand(len(records) == 12, f"12 requests left {len(records)} outcomes")
@@ -169,7 +169,7 @@ def outcomes(subject: Subject) -> str:
 
 
 @point("T2", "an outcome says what served it")
-def tags(subject: Subject) -> str:
+def tags(subject: TestedService) -> str:
     for record in _records_of(subject, 3):
         missing = [each for each in ("request", "key", "channel", "release", "components") if record.get(each) is None]
         demand(not missing, f"an outcome has no {', '.join(missing)}")
@@ -181,7 +181,7 @@ def tags(subject: Subject) -> str:
     return "request, key, channel, release, components"
 
 
-def _records_of(subject: Subject, count: int) -> list[dict[str, Any]]:
+def _records_of(subject: TestedService, count: int) -> list[dict[str, Any]]:
     """The outcomes that so many requests leave. Raises PointNotJudged, PointBroken."""
     writable(subject)
     path = subject.probe.telemetry

@@ -47,7 +47,7 @@ class Seen:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Subject:
+class TestedService:
     """A service at one or several addresses, each of one replica."""
 
     def __init__(self, urls: list[str], probe: Probe) -> None:
