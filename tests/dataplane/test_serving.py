@@ -70,6 +70,16 @@ def test_each_request_is_counted_once_and_leaves_one_outcome(service: Running) -
     assert (records[0]["input_tokens"], records[0]["output_tokens"]) == (3, 5)
 
 
+def test_a_client_that_tries_again_makes_two_requests(service: Running) -> None:
+    settled(service, flag(0))
+    lines = len(service.records())
+    for _ in range(2):
+        service.post("/chat", {"user": "ann"}, **{"x-request-id": "the same"})
+    records = service.records()[lines:]
+    assert len({record["request"] for record in records}) == 2
+    assert [record["client_request"] for record in records] == ["the same"] * 2
+
+
 def test_a_stream_is_in_flight_and_on_one_release_until_its_last_byte(service: Running) -> None:
     settled(service, both(0))
     with service.client.stream("POST", "/stream", json={"user": "ann", "takes_s": 1.5}) as reply:

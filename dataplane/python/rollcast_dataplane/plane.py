@@ -143,7 +143,7 @@ class DataPlane:
         header: str = "",
         baggage: str = "",
         caller: str | None = None,
-        request: str | None = None,
+        named: str | None = None,
         presented: str | None = None,
     ) -> ServedRequest:
         """A request that comes in with these headers from this address. `refusal` is set where it can't be served."""
@@ -155,7 +155,7 @@ class DataPlane:
                 release, others = incoming(header, baggage, self.trusts(caller))
             except UnknownRelease as error:
                 refusal = error
-        made = ServedRequest(self, request, others, presented)
+        made = ServedRequest(self, named, others, presented)
         if release is not None:
             try:
                 found = self.definition().known(release)
@@ -179,14 +179,13 @@ class DataPlane:
         device: Any = None,
         attributes: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-        request: str | None = None,
     ) -> Iterator[ServedRequest]:
         """Serves one request without a middleware: a job, a message of a queue, a plain function. Raises Refused.
 
         `headers`: what came with it (a message's, say), trusted as `trust=True` says.
         """
         found = {name.lower(): value for name, value in headers.items()} if headers else {}
-        made = self.open(found.get(HEADER, ""), found.get(BAGGAGE, ""), None, request)
+        made = self.open(found.get(HEADER, ""), found.get(BAGGAGE, ""), None, found.get("x-request-id"))
         token = CURRENT.set(made)
         error = True
         try:

@@ -39,13 +39,14 @@ class ServedRequest:
     """
 
     def __init__(
-        self, plane: DataPlane, request: str | None = None, others: Sequence[str] = (), presented: str | None = None
+        self, plane: DataPlane, named: str | None = None, others: Sequence[str] = (), presented: str | None = None
     ) -> None:
-        self.id = request or uuid.uuid4().hex
+        """`named`: what its client calls it, which a client that tries again says again, so that it is no id."""
+        self.id = uuid.uuid4().hex
         self.key, self.key_kind = "", "request"
         self.attributes: Mapping[str, Any] = {}
         self.release: ServingRelease | None = None
-        self.fields: dict[str, Any] = {}
+        self.fields: dict[str, Any] = {"client_request": named} if named else {}
         self.refusal: Refused | None = None
         self.pin_token: str | None = None
         self.others, self._presented = others, presented
