@@ -54,6 +54,7 @@ def broken(service: Running, trusted: bool = False, only: Collection[str] = ()) 
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_service_on_the_kit_keeps_every_point(kind: str, tmp_path: Path) -> None:
     with running(tmp_path, kind, flag=both(0)) as service:
@@ -68,6 +69,7 @@ def test_a_service_on_the_kit_keeps_every_point(kind: str, tmp_path: Path) -> No
         assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("30", "0", "5")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_hop_on_the_kit_keeps_every_point(kind: str, tmp_path: Path) -> None:
     token = {"ROLLCAST_ENDPOINT_TOKEN": "t"}
@@ -82,6 +84,7 @@ def test_a_hop_on_the_kit_keeps_every_point(kind: str, tmp_path: Path) -> None:
         assert "401" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_service_by_hand_that_keeps_the_protocol_passes(tmp_path: Path) -> None:
     with running(tmp_path, flag=both(0), lying=True) as service:
         assert broken(service) == {}
@@ -112,6 +115,7 @@ LIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lie", LIES)
 def test_every_lie_is_found(lie: str, tmp_path: Path) -> None:
     with running(tmp_path, flag=both(0), lying=True, lie=lie) as service:
