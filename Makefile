@@ -25,6 +25,7 @@ servers:
 	@sh tests/browser/setup.sh >/dev/null
 
 demo: engine
+	@command -v haproxy >/dev/null || sh tests/install-servers.sh haproxy || true
 	@$(BIN)/python examples/rag-search/demo.py
 
 test: engine servers lint

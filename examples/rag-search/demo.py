@@ -17,8 +17,8 @@ import sys
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,19 @@ EXAMPLE = Path(__file__).resolve().parent
 TRACE = "traffic/AzureLLMInferenceTrace_conv.csv"
 SPEEDUP = 20
 QUESTION = "read the rows of a csv file as dictionaries"
+HAPROXY = """
+defaults
+  mode http
+  timeout connect 2s
+  timeout client 60s
+  timeout server 60s
+frontend users
+  bind 127.0.0.1:{front}
+  default_backend service
+backend service
+  balance roundrobin
+{servers}
+"""
 
 
 def say(title: str, *lines: str) -> None:
@@ -47,15 +60,34 @@ def run(folder: Path, *words: str, expect: int = 0) -> None:
         print(f"(exit code {code}, as it should)", flush=True)
 
 
-def copy_example(folder: Path) -> None:
-    """A fresh copy without what earlier runs left; the service gets a free port."""
+def copy_example(folder: Path, replicas: Sequence[int]) -> None:
+    """A fresh copy without what earlier runs left; the declarations name the address of each replica."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns(".rollcast", "__pycache__"))
-    port = free_port()
+    addresses = ", ".join(f"http://127.0.0.1:{port}" for port in replicas)
     for name in ("released.yaml", "rollcast.yaml", "harmful.yaml"):
         path = folder / name
-        path.write_text(path.read_text("utf-8").replace("127.0.0.1:8787", f"127.0.0.1:{port}"), "utf-8")
-    (folder / ".port").write_text(str(port))
+        path.write_text(path.read_text("utf-8").replace("http://127.0.0.1:8787", f"[{addresses}]"), "utf-8")
+
+
+@contextmanager
+def serving(folder: Path, replicas: Sequence[int]) -> Iterator[str]:
+    """The replicas of the service, and the address at which users find them: haproxy's, where there are several."""
+    with ExitStack() as stack:
+        for port in replicas:
+            stack.enter_context(background(folder, f"service-{port}", "-m", "dataplane.service", "--port", str(port)))
+        for port in replicas:
+            wait_until_it_answers(f"http://127.0.0.1:{port}")
+        if len(replicas) == 1:
+            yield f"http://127.0.0.1:{replicas[0]}"
+            return
+        front = free_port()
+        servers = "\n".join(f"  server r{port} 127.0.0.1:{port}" for port in replicas)
+        (folder / "haproxy.cfg").write_text(HAPROXY.format(front=front, servers=servers), "utf-8")
+        haproxy = str(shutil.which("haproxy"))
+        stack.enter_context(background(folder, "haproxy", "-f", "haproxy.cfg", program=haproxy))
+        wait_until_it_answers(f"http://127.0.0.1:{front}")
+        yield f"http://127.0.0.1:{front}"
 
 
 def free_port() -> int:
@@ -65,10 +97,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def background(folder: Path, name: str, *words: str) -> Iterator[None]:
+def background(folder: Path, name: str, *words: str, program: str = sys.executable) -> Iterator[None]:
     """A program that runs beside the demo and ends with it; what it says goes to `name`.log."""
     with (folder / f"{name}.log").open("ab") as log:
-        process = subprocess.Popen([sys.executable, *words], cwd=folder, stdout=log, stderr=log)
+        process = subprocess.Popen([program, *words], cwd=folder, stdout=log, stderr=log)
         try:
             yield
         finally:
@@ -85,7 +117,7 @@ def wait_until_it_answers(endpoint: str) -> None:
             urllib.request.urlopen(f"{endpoint}/healthz", timeout=1).close()
             return
         time.sleep(0.1)
-    sys.exit("The service did not start within 30 s; see service.log in the demo's folder.")
+    sys.exit("The service did not start within 30 s; see the service logs in the demo's folder.")
 
 
 def ask(endpoint: str) -> None:
@@ -104,15 +136,17 @@ def check_telemetry(folder: Path) -> None:
     """Counts, from the service's own records alone, what was served and whether any request met a mix."""
     served: Counter[str] = Counter()
     made_of: dict[str, set[str]] = {}
+    replicas: Counter[str] = Counter()
     failed = 0
     for line in (folder / ".rollcast/live/telemetry/requests.jsonl").read_text("utf-8").splitlines():
         record: Mapping[str, Any] = json.loads(line)
         failed += bool(record["error"])
+        replicas[record["replica"]] += 1
         if record["release"]:
             served[record["release"]] += 1
             made_of.setdefault(record["release"], set()).add(json.dumps(record["components"], sort_keys=True))
     mixed = sum(len(configurations) - 1 for configurations in made_of.values())
-    print(f"requests on record: {sum(served.values())}, failed: {failed}")
+    print(f"requests on record: {sum(served.values())}, failed: {failed}, of {len(replicas)} replicas")
     for release, count in served.items():
         print(f"  {release}: {count} requests, {len(made_of[release])} configuration")
     print(f"releases that served more than one mix of versions: {mixed}", flush=True)
@@ -126,16 +160,15 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=default, help="where to work; it is emptied first")
     folder = parser.parse_args().folder.resolve()
     began = time.monotonic()
-    copy_example(folder)
-    endpoint = f"http://127.0.0.1:{(folder / '.port').read_text()}"
+    replicas = [free_port() for _ in range(2 if shutil.which("haproxy") else 1)]
+    copy_example(folder, replicas)
     os.environ.setdefault("NO_COLOR", "" if sys.stdout.isatty() else "1")
 
-    with background(folder, "service", "-m", "dataplane.service", "--port", endpoint.rsplit(":", 1)[1]):
-        wait_until_it_answers(endpoint)
-
+    with serving(folder, replicas) as endpoint:
         say(
             "1. The first release",
-            f"A copy of the example is in {folder}. Its service runs, and nothing is released yet.",
+            f"A copy of the example is in {folder}. Its service runs, and nothing is released yet:",
+            "two replicas behind haproxy." if len(replicas) > 1 else "one replica. With haproxy on PATH there are two.",
             "released.yaml declares what should serve today; apply builds it and puts it in place.",
         )
         run(folder, "apply", "--file", "released.yaml", "--auto-approve", "--no-forecast")
