@@ -1,0 +1,181 @@
+"""A fleet for tests: replicas as processes behind haproxy, a project whose two components must be of one generation."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+
+from tests.stacks.site import ROLLCAST, free_port
+
+ROOT = Path(__file__).parents[2]
+DECLARATION = """\
+schema: rollcast/v1
+pipeline: fleet
+artifacts:
+  - {kind: retrieval-index, name: index, version: "1", source: "file:made/index-1", provides: {generation: "1"}}
+  - {kind: retrieval-index, name: index, version: "2", source: "file:made/index-2", provides: {generation: "2"}}
+  - {kind: prompt-template, name: answer, version: "1", source: "file:made/answer-1", requires: {generation: "1"}}
+  - {kind: prompt-template, name: answer, version: "2", source: "file:made/answer-2", requires: {generation: "2"}}
+components:
+  index: {artifact: index@VERSION}
+  answer: {artifact: answer@VERSION, upstream: [index]}
+rollout:
+  strategy: canary
+  percent: [50, 100]
+  bake: {min: 200ms, max: 60s, then: rollback}
+  min_sample: 5
+  look_every: 200ms
+  timeout: 300ms
+  gates: [{metric: error_rate, margin: 0.6, min_samples: 5}]
+overrides:
+  - {policy: max-exposure, reason: a test has few users and little time, expires: "2999-01-01"}
+environments:
+  prod:
+    default: true
+    target: TARGET
+"""
+HAPROXY = """\
+global
+  maxconn 2000
+defaults
+  mode http
+  timeout connect 1s
+  timeout client 60s
+  timeout server 60s
+  retries 5
+  option redispatch 1
+  retry-on conn-failure empty-response
+frontend in
+  bind 127.0.0.1:PORT
+  default_backend fleet
+backend fleet
+  balance roundrobin
+  option httpchk GET /healthz
+"""
+
+
+class Replica:
+    """One process of the fleet, at one port for its whole life."""
+
+    def __init__(self, folder: Path, number: int, environment: dict[str, str]) -> None:
+        self.folder, self.number, self.environment = folder, number, environment
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        words = [sys.executable, "-m", "uvicorn", "tests.fleet.service:app", "--port", str(self.port)]
+        with (self.folder / f"replica-{self.number}.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*words, "--log-level", "warning"], env=self.environment, stdout=log, stderr=log
+            )
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """As the machine would, without a word."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+
+class Fleet:
+    """Replicas, their load balancer and the project that releases to them. A context manager."""
+
+    def __init__(self, folder: Path, replicas: int = 8) -> None:
+        self.folder = folder
+        for name in ("made", "telemetry"):
+            (folder / name).mkdir(parents=True)
+        for slot in ("index", "answer"):
+            for version in (1, 2):
+                (folder / "made" / f"{slot}-{version}").write_text(f"generation {version}\n", "utf-8")
+        self.replicas = [Replica(folder, number, self._environment(number)) for number in range(replicas)]
+        self.port = free_port()
+        self._proxy: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def _environment(self, number: int) -> dict[str, str]:
+        path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+        live = self.folder / ".rollcast" / "live"
+        settings = {
+            "definition": str(live / "flags.json"), "instances": str(live / "instances"),
+            "telemetry": str(live / "telemetry"), "state": str(self.folder / f"state-{number}"),
+        }  # fmt: skip
+        return {
+            **os.environ,
+            "PYTHONPATH": path,
+            "REPLICA": json.dumps(settings),
+            "ROLLCAST_PIN_SECRET": "of a test, for sessions",
+        }
+
+    def __enter__(self) -> Fleet:
+        for replica in self.replicas:
+            replica.start()
+        servers = "".join(
+            f"  server r{replica.number} 127.0.0.1:{replica.port} check inter 200ms fall 2 rise 1\n"
+            for replica in self.replicas
+        )
+        config = self.folder / "haproxy.cfg"
+        config.write_text(HAPROXY.replace("PORT", str(self.port)) + servers, "utf-8")
+        for replica in self.replicas:
+            self.until_healthy(replica.url)
+        with (self.folder / "haproxy.log").open("ab") as log:
+            self._proxy = subprocess.Popen(["haproxy", "-db", "-f", str(config)], stdout=log, stderr=log)
+        self.until_healthy(self.url)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._proxy is not None:
+            self._proxy.terminate()
+            self._proxy.wait()
+        for replica in self.replicas:
+            replica.stop()
+
+    def until_healthy(self, url: str, most_s: float = 60) -> None:
+        until = time.monotonic() + most_s
+        while time.monotonic() < until:
+            with suppress(httpx.HTTPError):
+                if httpx.get(f"{url}/healthz", trust_env=False, timeout=2).status_code == 200:
+                    return
+            time.sleep(0.05)
+        raise AssertionError(f"{url} does not answer. {self.logs()}")
+
+    def declare(self, version: int) -> None:
+        addresses = ", ".join(replica.url for replica in self.replicas)
+        text = DECLARATION.replace("VERSION", str(version)).replace("TARGET", f"{{endpoint: [{addresses}]}}")
+        (self.folder / "rollcast.yaml").write_text(text, "utf-8")
+
+    def rollcast(self, *words: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [ROLLCAST, "-C", str(self.folder), *words],
+            capture_output=True, text=True, timeout=timeout_s, check=False,
+        )  # fmt: skip
+
+    def logs(self) -> str:
+        found = sorted(self.folder.glob("*.log"))
+        return "\n".join(f"== {path.name}\n{path.read_text('utf-8')[-1500:]}" for path in found)
