@@ -55,14 +55,15 @@ def measured(count: int) -> list[Verdict]:
 
 _TEXT = """## A fleet in trouble
 
-{count} rollouts (about {minutes:.0f} min) on {replicas} replicas, each a process of its own on the Python kit, behind haproxy, to
-and fro between two versions whose components must be of one generation. While each goes on, one to five replicas are
-killed, restarted or suspended for up to three seconds ({befell}), and twelve callers never stop: short requests, chats,
-streams of up to six seconds.
+{count} rollouts (about {minutes:.0f} min) on {replicas} replicas, each a process of its own on the Python kit, behind
+haproxy, to and fro between two versions whose components must be of one generation. While each goes on, one to five
+replicas are killed, restarted or suspended for up to three seconds ({befell}),
+and twelve callers never stop: short requests, chats, streams of up to six seconds.
 
-| requests served | served by a broken mix | lost | ended with the process that was killed | rollouts that needed `--resume` | other findings |
+| requests served | by a broken mix | lost | ended with a killed process | rollouts that needed `--resume` | other |
 | ---: | ---: | ---: | ---: | ---: | ---: |
 | {served:,} | {mixed} | {lost} | {killed} | {again} | {others} |
 
-A request that ended with a killed process is one whose caller saw the connection break within a second of a kill.{problems}
+A request that ended with a killed process is one whose caller saw its connection break while a process was killed, or
+within a second of it.{problems}
 """
