@@ -39,7 +39,7 @@ def listening(answer: Answer) -> Iterator[str]:
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("content-length") or 0))
             status, body = answer(self.path)
-            data = json.dumps(body).encode()
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
             self.send_header("content-length", str(len(data)))
             self.end_headers()
@@ -152,6 +152,13 @@ def test_whatever_a_replica_answers_is_used_or_refused_by_its_address(said: Any)
     with replicas(lambda path: (200, said)) as fleet:
         (found,) = [*fleet.known_states(5.0).values()] or [_refused(fleet)]
         assert isinstance(found, ReplicaState) or fleet.controls[0].address in found
+
+
+@pytest.mark.parametrize("body", [b"<html>Not Found</html>", b'{"detail": "Not Found"}'])
+def test_a_service_that_is_not_connected_yet_says_in_which_order(body: bytes) -> None:
+    with replicas(lambda path: (404, body)) as fleet:
+        assert "it has no data plane yet" in _refused(fleet)
+        assert "without the target's 'endpoint'" in _refused(fleet)
 
 
 def _refused(fleet: Fleet) -> str:

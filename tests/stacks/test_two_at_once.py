@@ -32,9 +32,11 @@ environments:
 """
 
 
-def declare(folder: Path, version: int) -> None:
+def declare(folder: Path, version: int, endpoint: str = "") -> None:
+    """A project of one prompt, at a target that others share; `endpoint`: where its data plane answers."""
     folder.mkdir(exist_ok=True)
-    text = DECLARATION.replace("NAME", folder.name).replace("VERSION", str(version))
+    text = DECLARATION.replace("instances}", f"instances, endpoint: {endpoint}}}") if endpoint else DECLARATION
+    text = text.replace("NAME", folder.name).replace("VERSION", str(version))
     (folder / "rollcast.yaml").write_text(text, "utf-8")
     for number in (1, 2):
         (folder / "m").mkdir(exist_ok=True)

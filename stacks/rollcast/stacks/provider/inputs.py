@@ -89,7 +89,7 @@ class FlagInputs(Inputs):
 class WarmInputs(Inputs):
     """An instance answers its first request warm."""
 
-    endpoints: tuple[Address, ...] = Field(min_length=1)
+    endpoints: tuple[Address, ...] = Field((), description="without one there is nobody to wait for")
     run: str = Field(description="the rollout and operation that asked; another one does it again")
     instance: Folder
 

@@ -40,6 +40,7 @@ from rollcast.stacks.rollout.stale_plan import refuse_stale
 from rollcast.stacks.state.live import read, target_at
 from rollcast.stacks.state.ownership import refuse_others
 from rollcast.stacks.targets import Holding, Target
+from rollcast.stacks.targets.control import Unanswered
 from rollcast.stacks.targets.fleet import Fleet
 from rollcast.stacks.telemetry.guarded import Guarded
 
@@ -163,21 +164,25 @@ def _tell_others(project: Project, context: RolloutContext, ledger: Ledger, leas
 def _open_once(project: Project, plan: Plan, target: Target, lease: Lease, evidence: bool) -> None:
     """Opens what the rollout will need before it begins. Raises StackError: nothing was changed.
 
-    The target is written by its fencing token. Where nothing serves yet there may be no telemetry and no data plane to
-    reach, so that only the settings are looked at; a rollback does without.
+    The target is written by its fencing token. Where nothing serves yet there may be no telemetry, of which only the
+    settings are looked at, and no data plane that answers yet; a rollback does without.
     """
-    source = Guarded(project.environment.telemetry, project.folder)
+    source, serves = Guarded(project.environment.telemetry, project.folder), any(plan.from_release.values())
     try:
         engine.require()
         target.claim(lease.token)
         if evidence:
             source.open()
-        if evidence and any(plan.from_release.values()):
+        if evidence and serves:
             source.end()
-            if any(operation.kind in _ASKS for operation in plan.operations):
-                fleet = Fleet(plan.settings.target.endpoints)
+        if evidence and any(operation.kind in _ASKS for operation in plan.operations):
+            fleet = Fleet(plan.settings.target.endpoints)
+            try:
                 fleet.refuse_proxies()
                 list(fleet.states())
+            except Unanswered:
+                if serves:
+                    raise
     except StackError as error:
         raise type(error)(f"{error} The rollout has not begun, and nothing was changed.") from None
 

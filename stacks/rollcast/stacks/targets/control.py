@@ -26,6 +26,7 @@ from rollcast.stacks.base.errors import StackError
 Stopped = Callable[[], bool]
 POLL_S = 0.1
 _ASK_S = 5.0
+_UNKNOWN = 404
 _BUSY = (429, 502, 503, 504)  # not yet, or not just now: asked again until the operation's limit
 
 
@@ -88,6 +89,8 @@ class Control:
             reply = self._client.request(method, path, json=body, timeout=timeout_s)
             data = None if reply.status_code in _BUSY else reply.json()
         except (httpx.HTTPError, ValueError) as error:
+            if isinstance(error, ValueError) and reply.status_code == _UNKNOWN:
+                raise self._not_connected(path) from None
             raise Unanswered(
                 f"The data plane at {self.address} doesn't answer {path} ({error or type(error).__name__}). "
                 "Start it, or correct the target's endpoint."
@@ -97,10 +100,19 @@ class Control:
                 f"The data plane at {self.address} is not ready for {path} (HTTP {reply.status_code}). See why, or "
                 "give it more time."
             )
+        if reply.status_code == _UNKNOWN and not (isinstance(data, dict) and "error" in data):
+            raise self._not_connected(path)
         if reply.is_error or not isinstance(data, dict):
             said = data.get("error", reply.status_code) if isinstance(data, dict) else reply.status_code
             raise StackError(f"The data plane at {self.address} refused {path}: {said}")
         return data
+
+    def _not_connected(self, path: str) -> StackError:
+        return StackError(
+            f"What answers at {self.address} does not know {path} (HTTP {_UNKNOWN}): it has no data plane yet. "
+            "Make the first release without the target's 'endpoint', deploy the service with its data plane, then list "
+            "its addresses."
+        )
 
 
 def pause(least_s: float, stopped: Stopped) -> None:
