@@ -11,6 +11,9 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 KIT = ROOT / "dataplane" / "python" / "rollcast_dataplane"
 PARTS = ("planner", "plugins", "simulator", "policies", "stacks", "cli")
+PACKAGES = tuple(
+    found.parent for part in PARTS for found in sorted((ROOT / part / "rollcast").glob("*/__init__.py"))
+)  # rollcast.planner … rollcast.cli, and rollcast.testing
 
 
 class Module(NamedTuple):
@@ -29,8 +32,8 @@ class Module(NamedTuple):
 def modules() -> tuple[Module, ...]:
     """Every module of the product, without tests and without the examples that are copied into projects."""
     found = []
-    for folder in (*(ROOT / part / "rollcast" / part for part in PARTS), KIT):
-        for path in sorted(folder.rglob("*.py")):
+    for package in (*PACKAGES, KIT):
+        for path in sorted(package.rglob("*.py")):
             if "new_project" not in path.parts:
                 text = path.read_text("utf-8")
                 found.append(Module(path.relative_to(ROOT), text.count("\n"), ast.parse(text)))

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 import warnings
 from pathlib import Path
 
 import pytest
 
-from tests.architecture.code import PARTS, ROOT, modules
+from tests.architecture.code import PACKAGES, ROOT, modules
 
 BUDGET = 250  # lines of a module; one that is longer says why
 REASON = re.compile(r"\b[Ll]ong (because|as|for)\b|\bone (file|module) (because|as|for)\b")
 ROOMS = [
     path.parent
-    for part in PARTS
-    for path in sorted((ROOT / part / "rollcast" / part).rglob("__init__.py"))
+    for package in PACKAGES
+    for path in sorted(package.rglob("__init__.py"))
     if "new_project" not in path.parts
 ]
 MAPS = ("CONTRIBUTING.md", "docs/inside.md")
 PLACES = re.compile(
-    r"`((?:planner|simulator|policies|stacks|cli|tests|docs|examples|benchmarks|validation)/[^`\s*…]*)`"
+    r"`((?:planner|plugins|simulator|policies|stacks|cli|tests|docs|examples|benchmarks|validation)/[^`\s*…]*)`"
 )
+
+
+def test_every_package_of_the_import_contracts_is_read_here_and_no_other() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    declared = settings["tool"]["importlinter"]["root_packages"]
+    assert sorted(f"rollcast.{package.name}" for package in PACKAGES) == sorted(declared)
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.relative_to(ROOT).as_posix())
@@ -32,7 +39,7 @@ def test_every_package_says_what_it_is_for(room: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "room", [room for room in ROOMS if len(room.relative_to(ROOT).parts) == 4], ids=lambda r: r.name
+    "room", [room for room in ROOMS if len(room.relative_to(ROOT).parts) == 4 or room.name == "testing"], ids=str
 )
 def test_the_reading_order_of_a_room_names_modules_that_are_there(room: Path) -> None:
     said = ast.get_docstring(ast.parse((room / "__init__.py").read_text("utf-8"))) or ""

@@ -9,14 +9,21 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import jsonschema
 import pytest
 
 from rollcast.planner.loading.loader import read_yaml
 from rollcast.stacks.base import atomic_files
+from rollcast.testing.evaluators import EvaluatorConformance
+from rollcast.testing.registries import RegistryConformance
+from rollcast.testing.stations import StationConformance
+from rollcast.testing.targets import TargetConformance
+from rollcast.testing.telemetry import TelemetryConformance
 
 HERE = Path(__file__).parent / "third_party"
 ROLLCAST = str(Path(sys.executable).parent / "rollcast")
@@ -27,7 +34,7 @@ SEAMS = ("registries", "flags", "instances", "telemetry", "evaluators", "station
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that it is installed into, by pip and without a network."""
     source, folder = tmp_path_factory.mktemp("acme") / "source", tmp_path_factory.mktemp("site")
-    shutil.copytree(HERE, source, ignore=shutil.ignore_patterns("project", "__pycache__"))
+    shutil.copytree(HERE, source, ignore=shutil.ignore_patterns("project", "tests", "__pycache__"))
     words = ["install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(folder)]
     done = subprocess.run([sys.executable, "-m", "pip", *words, str(source)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -83,6 +90,29 @@ def test_it_is_used_from_a_declaration_and_the_schema_knows_it(place: Place) -> 
     assert list(validator.iter_errors(data))
 
 
+def test_its_own_tests_hold_each_of_its_kinds_to_the_suite_of_its_seam(tmp_path: Path, installed: Path) -> None:
+    """As its authors would run them: in a folder of their own, with nothing of ours but the installed packages."""
+    shutil.copytree(HERE / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    path = os.pathsep.join([str(installed), os.environ.get("PYTHONPATH", "")])
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-rs",
+         "--junitxml=found.xml", f"--basetemp={tmp_path / 'base'}", "tests"],
+        cwd=tmp_path, env={**environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    cases = list(ElementTree.parse(tmp_path / "found.xml").iter("testcase"))
+    ran = Counter(case.get("classname", "").rpartition(".")[2] for case in cases if case.find("skipped") is None)
+    for seam, suite in SUITES.items():
+        wanted = {name for name in dir(suite) if name.startswith("test_")}
+        assert ran[seam] >= len(wanted) - NEEDLESS.get(seam, 0), f"{seam}: {ran[seam]} ran\n{done.stdout}"
+
+
+SUITES = {
+    "TestShelf": RegistryConformance, "TestDrawer": TargetConformance, "TestCsv": TelemetryConformance,
+    "TestAnswers": EvaluatorConformance, "TestDice": StationConformance,
+}  # fmt: skip
+NEEDLESS = {"TestAnswers": 2}  # none of its suites takes long, so two tests are skipped
 SETTINGS = {
     ("side_s: 0.02", "sides_s: 0.02"): "5:100: unknown key 'sides_s'. Did you mean 'side_s'?",
     ("file: live/drawer.sqlite", "fil: live, wait_s: soon"): "11:28: unknown key 'fil'. Did you mean 'file'?",

@@ -9,7 +9,11 @@ Read by PromQL from counters with a `release` label, and optionally `channel` an
 What counters grew by between two reads becomes that many outcomes. Limits: a counter knows no users, so each request
 is a user of its own (declare `unit: request` to say so); it knows no single request, so which components served is not
 checked and one request can't be audited; an outcome of a histogram is the upper bound of its bucket. A counter that
-restarts goes on from its new value.
+restarts goes on from its new value. Counters that nobody had seen when reading began (there was no series at all) begin
+at their first value: what was counted before a server is watched is no outcome of the release.
+
+A cursor holds the counters and the server's time. Reading up to one asks the server for the series of that time, and
+takes the counters from the cursor: a scrape that was under way then is not added afterwards.
 """
 
 from __future__ import annotations
@@ -55,7 +59,8 @@ class Prometheus:
         self._client = httpx.Client(timeout=_TIMEOUT_S, trust_env=False)
 
     def end(self) -> Cursor:
-        return {"values": {_key(labels): value for labels, value in self._values()}, "count": 0}
+        series, at_s = self._series()
+        return {"values": {_key(labels): value for labels, value in series}, "count": 0, "at_s": at_s}
 
     def find(self, request: str) -> RequestRecord | None:
         raise StackError("Prometheus knows counts, not single requests. Search the data plane's own log for this id.")
@@ -63,7 +68,10 @@ class Prometheus:
     def read(self, cursor: Cursor, until: Cursor | None = None) -> TelemetryBatch:
         known: dict[str, float] = dict(cursor.get("values", {}))
         grown: dict[Series, dict[str, int]] = defaultdict(dict)
-        series = list(self._values())
+        since_s = float(cursor.get("at_s", 0.0))
+        if until is not None and float(until.get("at_s", 0.0)) < since_s:
+            return TelemetryBatch(cursor=cursor)
+        series, at_s = self._series(until)
         flags = {labels["__name__"] for labels, _ in series if labels["__name__"].endswith("_total")}
         for labels, value in series:
             key = _key(labels)
@@ -75,7 +83,7 @@ class Prometheus:
                 column = labels["__name__"] + (f"|{labels['le']}" if "le" in labels else "")
                 grown[about][column] = grown[about].get(column, 0) + delta
         count = int(cursor.get("count", 0))
-        batch = TelemetryBatch(cursor={"values": known, "count": count})
+        batch = TelemetryBatch(cursor={"values": known, "count": count, "at_s": max(at_s, since_s)})
         now = time.time()
         for about, columns in grown.items():
             # A client shows a counter only once it has counted: where another release has it, absent means none.
@@ -85,12 +93,21 @@ class Prometheus:
         batch.cursor["count"] = count
         return batch
 
-    def _values(self) -> Iterator[tuple[dict[str, str], float]]:
-        """Every series of rollcast with its newest value."""
+    def _series(self, until: Cursor | None = None) -> tuple[list[tuple[dict[str, str], float]], float]:
+        """Every series of rollcast with its newest value, or with that of a cursor; and the server's time of it."""
+        if until is None:
+            found = list(self._query({}))
+            return [(labels, value) for labels, value, _ in found], max((at_s for *_, at_s in found), default=0.0)
+        at_s, values = float(until.get("at_s", 0.0)), until.get("values", {})
+        named = ((labels, _key(labels)) for labels, *_ in self._query({"time": str(at_s)} if at_s else {}))
+        return [(labels, float(values[key])) for labels, key in named if key in values], at_s
+
+    def _query(self, when: Mapping[str, str]) -> Iterator[tuple[dict[str, str], float, float]]:
+        """(labels, value, the server's time) of every series of rollcast."""
         name = '__name__=~"rollcast_.+_(total|bucket)",release!=""'
         query = "{" + ",".join(filter(None, [name, self._matchers])) + "}"
         try:
-            reply = self._client.get(f"{self._url}/api/v1/query", params={"query": query})
+            reply = self._client.get(f"{self._url}/api/v1/query", params={"query": query, **when})
             data: Any = reply.json()
         except (httpx.HTTPError, ValueError) as error:
             raise StackError(
@@ -99,7 +116,7 @@ class Prometheus:
         if data.get("status") != "success":
             raise StackError(f"Prometheus refused the query ({data.get('error', reply.status_code)}). Correct 'path'.")
         for item in data["data"]["result"]:
-            yield item["metric"], float(item["value"][1])
+            yield item["metric"], float(item["value"][1]), float(item["value"][0])
 
 
 def _key(labels: Mapping[str, str]) -> str:
