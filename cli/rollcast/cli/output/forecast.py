@@ -6,7 +6,15 @@ from collections.abc import Iterator
 
 from rollcast.cli.reports.facts import moved_in_words
 from rollcast.cli.terminal import paint
-from rollcast.simulator.forecast.models import Detection, Duration, Forecast, Interval, MetricForecast, StageForecast
+from rollcast.simulator.forecast.models import (
+    CapacityCost,
+    Detection,
+    Duration,
+    Forecast,
+    Interval,
+    MetricForecast,
+    StageForecast,
+)
 
 _SHOWN_STAGES = 40
 UNPROVED = {  # what an end rests on -> what that means
@@ -67,9 +75,20 @@ def _outcome(forecast: Forecast) -> Iterator[str]:
         yield f"  goes over     {_plain(moved_in_words(moved))}"
     exposure = forecast.exposure
     yield f"  exposed      {exposure.requests:,.0f} requests of {exposure.users:,.0f} users meet what is not yet proved"
+    if forecast.capacity_cost is not None:
+        yield f"  capacity     {_cost(forecast.capacity_cost)}"
     for reason in forecast.reasons:
         yield f"  {reason.probability:6.1%} {_plain(reason.metric)}: {_plain(reason.example)}"
     yield ""
+
+
+def _cost(cost: CapacityCost) -> str:
+    hourly = (cost.before_usd_per_hour, cost.most_usd_per_hour, cost.after_usd_per_hour)
+    before, most, after = (f"${usd:,.2f}" for usd in hourly)
+    return (
+        f"${cost.usd:,.2f} while it lasts, ${cost.baseline_usd:,.2f} without it; an hour: {before} before, "
+        f"{most} at most, {after} after"
+    )
 
 
 def _metrics(forecast: Forecast) -> Iterator[str]:

@@ -322,7 +322,10 @@ class Environment(Model):
     telemetry: Telemetry = Telemetry()
     regions: dict[Name, Region] = Field(default_factory=dict)
     capacity: dict[str, float] = Field(default_factory=dict)
-    prices_usd_per_hour: dict[str, float] = Field(default_factory=dict)
+    prices_usd_per_hour: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        default_factory=dict,
+        description="what one unit of a resource costs, e.g. {accelerators: 2.4}; forecasts say what a rollout costs",
+    )
 
 
 class Flag(Model):

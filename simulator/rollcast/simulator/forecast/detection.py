@@ -15,9 +15,9 @@ import numpy as np
 from rollcast.planner.gates.spec import GateSpec, MetricKind
 from rollcast.simulator.base.errors import SimulatorError
 from rollcast.simulator.engines.interface import Disturbances
+from rollcast.simulator.forecast.intervals import share_interval, spread
 from rollcast.simulator.forecast.models import Detection
 from rollcast.simulator.forecast.runs import RunInputs, rates_of, seed_of
-from rollcast.simulator.forecast.summary import share_interval, spread
 from rollcast.simulator.replay.faults import Injection, carriers, changed_slots, slowness
 from rollcast.simulator.replay.replay import replay
 

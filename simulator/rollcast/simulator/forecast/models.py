@@ -77,6 +77,20 @@ class Exposure(Part):
     users_interval: Interval | None = None
 
 
+class CapacityCost(Part):
+    """What instances cost from the start of the rollout to its end, at the environment's prices, in US dollars.
+
+    `baseline_usd` is what they cost in the same time without the rollout. What requests cost is the metric `cost_usd`.
+    """
+
+    usd: float
+    usd_interval: Interval | None = None
+    baseline_usd: float
+    before_usd_per_hour: float
+    most_usd_per_hour: float = Field(description="at the dearest moment of any run")
+    after_usd_per_hour: float = Field(description="once the plan is carried out")
+
+
 class Detection(Part):
     """How this rollout would catch a regression of this size: with what probability, after how long, at what cost."""
 
@@ -186,6 +200,7 @@ class Forecast(Part):
                          "brings; `uncompared`: nothing was live to compare with")  # fmt: skip
     metrics: tuple[MetricForecast, ...]
     exposure: Exposure
+    capacity_cost: CapacityCost | None = Field(None, description="None where the environment declares no prices")
     detection: tuple[Detection, ...] = ()
     stages: tuple[StageForecast, ...] = ()
     assumptions: tuple[str, ...] = ()

@@ -56,6 +56,8 @@ class Run:
     last_s: float
     timeline: tuple[Moment, ...] = ()
     evidence: tuple[Known, ...] = ()  # of the first run
+    usd: float = 0.0
+    most_usd_per_hour: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def summary(
         tuple(_stages(stage.specs, stages, before, after)), demand,
         float(np.nanmax(rollout.request_log.done_s[requests])) if len(requests) else 0.0,
         timeline(rollout.request_log, rollout.requests, rollout.duration_s),
-        known(rollout.looks) if keep_batches else (),
+        known(rollout.looks) if keep_batches else (), rollout.usd, rollout.most_usd_per_hour,
     )  # fmt: skip
 
 

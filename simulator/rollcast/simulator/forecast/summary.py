@@ -10,13 +10,15 @@ from collections.abc import Container, Iterable, Sequence
 from typing import get_args
 
 import numpy as np
-from scipy.special import betaincinv, stdtrit
+from scipy.special import stdtrit
 
 from rollcast.planner.gates.spec import GateSpec
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.rollout.state_machine import arms_of
 from rollcast.simulator.base.draws import Floats
 from rollcast.simulator.engines.interface import Demand
+from rollcast.simulator.forecast.costs import cost_of, unneeded_prices
+from rollcast.simulator.forecast.intervals import ENOUGH_RUNS, share_interval, spread
 from rollcast.simulator.forecast.measures import SLO, guarded
 from rollcast.simulator.forecast.models import (
     Detection,
@@ -40,7 +42,6 @@ from rollcast.simulator.replay.durations import OperationTimes
 from rollcast.simulator.replay.replay import Ending
 from rollcast.simulator.stations.network import OVERHEAD
 
-ENOUGH_RUNS = 20  # for intervals from the runs themselves
 _BUSY = 0.95
 _FOR_LONG, _MANY = 0.2, 10
 
@@ -70,20 +71,14 @@ def forecast_of(
         proof=proof, duration_s=_duration(durations), ends_after_s=_ends(runs),
         duration_interval_s=spread(durations), requests=len(stage.inputs.traffic),
         requests_replayed=float(np.mean([run.requests for run in runs])), metrics=tuple(_metrics(stage, runs)),
-        exposure=_exposure(runs), detection=detection, stages=tuple(_stages(stage, runs)),
+        exposure=_exposure(runs), capacity_cost=cost_of(plan, runs), detection=detection,
+        stages=tuple(_stages(stage, runs)),
         assumptions=(*_assumptions(stage, runs), *said), traffic=stage.inputs.traffic.source,
         pipeline=plan.pipeline, environment=plan.environment, reasons=tuple(_reasons(runs)), stations=stations,
         warnings=tuple(_warnings(stage, stations, proof)), runs_asked=asked, interrupted=interrupted,
         moved=tuple(moved_of(stage.inputs)),
         timeline=banded([run.timeline for run in runs], ENOUGH_RUNS), evidence=runs[0].evidence,
     )  # fmt: skip
-
-
-def share_interval(count: int, total: int) -> Interval:
-    """Jeffreys' 95 % interval of a probability (Brown, Cai and DasGupta 2001)."""
-    low = float(betaincinv(count + 0.5, total - count + 0.5, 0.025)) if count else 0.0
-    high = float(betaincinv(count + 0.5, total - count + 0.5, 0.975)) if count < total else 1.0
-    return low, high
 
 
 def _duration(seconds: Floats) -> Duration:
@@ -95,14 +90,6 @@ def _ends(runs: Sequence[Run]) -> TimeToEnd:
     """How long it takes to each end."""
     by_end = {end: np.array([run.duration_s for run in runs if run.ending == end]) for end in get_args(Ending)}
     return TimeToEnd(**{end: _duration(seconds) for end, seconds in by_end.items() if len(seconds)})
-
-
-def spread(values: Floats) -> Interval | None:
-    """Where 95 % of runs are; None of too few runs."""
-    known = values[~np.isnan(values)]
-    if len(known) < ENOUGH_RUNS:
-        return None
-    return float(np.quantile(known, 0.025)), float(np.quantile(known, 0.975))
 
 
 def _metrics(stage: RunInputs, runs: Sequence[Run]) -> Iterable[MetricForecast]:
@@ -259,6 +246,7 @@ def _warnings(stage: RunInputs, stations: Sequence[StationForecast], proof: Proo
         yield "no request of the traffic met what the plan brings: whatever the end, nothing was proved"
     if _first(stage.inputs.plan):
         yield "nothing is live, so a first release is compared with nothing: no baseline, difference or limit"
+    yield from unneeded_prices(stage.inputs.plan)
     for audience, inside in stage.audiences.items():
         if not inside.any():
             yield f"no request of the traffic belongs to the audience '{audience}': its stages see no evidence"

@@ -21,6 +21,7 @@ from rollcast.simulator.replay.durations import OperationTimes
 from rollcast.simulator.replay.inputs import ReplayInputs
 from rollcast.simulator.replay.request_log import RequestLog
 from rollcast.simulator.replay.routing import REFUSED, RoutingTable
+from rollcast.simulator.replay.spending import Spending
 from rollcast.simulator.traffic.arrivals import Arrivals
 
 Ending = Literal["promoted", "rolled_back", "held"]
@@ -65,6 +66,8 @@ class Replay:
     metric: str = ""  # the gate that ended it by a rollback
     demand: tuple[Demand, ...] = ()
     looks: tuple[Look, ...] = ()
+    usd: float = 0.0  # what its instances cost until its end
+    most_usd_per_hour: float = 0.0
 
 
 class Replayer:
@@ -131,7 +134,7 @@ def replay(inputs: ReplayInputs, engine: Engine, seed: int, rates: Floats, *, be
     driver.time.finish()
     return Replay(
         ending, reason, duration_s, driver.time.submitted, driver.time.request_log, tuple(driver.stages), driver.metric,
-        demand, tuple(driver.looks),
+        demand, tuple(driver.looks), driver.spending.usd, driver.spending.most_usd_per_hour,
     )  # fmt: skip
 
 
@@ -143,6 +146,7 @@ class _Driver:
         self.rollout = Rollout(inputs.plan)
         self.serving: Serving = dict(inputs.plan.before)
         self.durations = OperationTimes(inputs.plan)
+        self.spending = Spending(inputs.plan)
         self.stages: list[StageRecord] = []
         self.looks: list[Look] = []
         self.metric = ""
@@ -165,6 +169,7 @@ class _Driver:
 
     def _reach(self, action: Reach) -> None:
         took_s = self.durations.of(action.operations)
+        self.spending.work(action.operations, took_s)
         if took_s > 0:
             self.time.advance(self.time.now_s + took_s)
         if action.milestone.serving:
@@ -189,6 +194,7 @@ class _Driver:
             self.stages[-1].left_s, self.stages[-1].last = self.time.now_s, self.time.submitted
 
     def _observe(self, until_s: float) -> None:
+        self.spending.wait(until_s - self.time.now_s)
         ended = self.time.advance(until_s)
         stage = self.stages[-1]
         if stage.arms is not None:
