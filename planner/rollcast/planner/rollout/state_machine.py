@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, assert_never
 
 from pydantic import Field
 
@@ -233,12 +233,16 @@ class Rollout:
         """The longest bake is over and the gates could not tell: the declaration decides. No data is never a pass."""
         seen = all(min(gate.n_candidate, gate.n_baseline) > 0 for gate in verdict.evidences)
         judged = verdict.verdict is Verdict.CONTINUE and seen and all(guard.ok for guard in verdict.guards)
-        if milestone.bake_then == "advance" and judged:
-            self._move(cleared=True)
-        elif milestone.bake_then == "rollback":
-            self.roll_back(f"not proved within the longest bake: {verdict.sentence}")
-        else:
-            self._move(held=f"not proved within the longest bake: {verdict.sentence}")
+        why = f"not proved within the longest bake: {verdict.sentence}"
+        match milestone.bake_then:
+            case "advance" if judged:
+                self._move(cleared=True)
+            case "rollback":
+                self.roll_back(why)
+            case "hold" | "advance":
+                self._move(held=why)
+            case _:
+                assert_never(milestone.bake_then)
 
     # ---- a person's orders --------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, assert_never, get_args
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from rollcast.simulator.stations.profiles import LlmProfile, Profile
 from rollcast.simulator.traffic.formats import Columns, Rows, read_rows
 from rollcast.simulator.traffic.recording import Traffic, traffic_of
 
+Fitted = Literal["llm", "pool"]
+Station = Literal["auto", Fitted]
 _POOR = 0.1
 
 
@@ -58,9 +60,11 @@ class Calibration:
 
 
 def calibrated(
-    paths: Sequence[Path], station: str, known: LlmProfile, columns: Mapping[str, str] | None, replicas: int
+    paths: Sequence[Path], station: Station, known: LlmProfile, columns: Mapping[str, str] | None, replicas: int
 ) -> Calibration:
     """The profile that files of measurements describe. Raises SimulatorError."""
+    if station not in get_args(Station):
+        raise SimulatorError(f"No station '{station}' can be fitted. Choose {', '.join(get_args(Station))}.")
     results = [path for path in paths if is_result(path)]
     if results and len(results) < len(paths):
         raise SimulatorError("Benchmark results and recorded requests can't be fitted together. Give one kind.")
@@ -76,7 +80,7 @@ def calibrated(
     return _recorded(rows[0], paths[0].name, station, known, replicas)
 
 
-def _recorded(rows: Rows, source: str, station: str, known: LlmProfile, replicas: int) -> Calibration:
+def _recorded(rows: Rows, source: str, station: Station, known: LlmProfile, replicas: int) -> Calibration:
     if rows.latency_s is None:
         raise SimulatorError(
             f"{source} has no latencies, so there is nothing to fit to. Give telemetry (latency_s, ttft_s), spans, or "
@@ -86,7 +90,7 @@ def _recorded(rows: Rows, source: str, station: str, known: LlmProfile, replicas
     traffic, latency = traffic_of(rows, source), rows.latency_s[order]
     first = rows.first_token_s[order] if rows.first_token_s is not None else np.full(len(traffic), np.nan)
     streamed = bool(np.isfinite(first).mean() > 0.5 and np.nanmedian(first / np.maximum(latency, 1e-9)) < 0.9)
-    kind = ("llm" if streamed else "pool") if station == "auto" else station
+    kind: Fitted = ("llm" if streamed else "pool") if station == "auto" else station
     if len(traffic) < 4:
         raise SimulatorError(f"{source} holds {len(traffic)} requests, too few to fit anything to. Record more.")
     middle = float(traffic.arrival_s[len(traffic) // 2])
@@ -105,11 +109,15 @@ def _recorded(rows: Rows, source: str, station: str, known: LlmProfile, replicas
 
 
 def _fit(
-    kind: str, traffic: Traffic, first: Floats, latency: Floats, known: LlmProfile, replicas: int
+    kind: Fitted, traffic: Traffic, first: Floats, latency: Floats, known: LlmProfile, replicas: int
 ) -> tuple[Profile, str]:
     rate = f"{len(traffic) / traffic.span_s:.3g} requests a second"
-    if kind == "pool":
-        return fit_pool(traffic, latency).profile, rate
-    fit = fit_llm(traffic, first, latency, known=known, replicas=replicas)
-    (low, high), (short, long) = fit.input_tokens, fit.output_tokens
-    return fit.profile, f"{low} to {high} input tokens, {short} to {long} output tokens, {rate}"
+    match kind:
+        case "pool":
+            return fit_pool(traffic, latency).profile, rate
+        case "llm":
+            fit = fit_llm(traffic, first, latency, known=known, replicas=replicas)
+            (low, high), (short, long) = fit.input_tokens, fit.output_tokens
+            return fit.profile, f"{low} to {high} input tokens, {short} to {long} output tokens, {rate}"
+        case _:
+            assert_never(kind)

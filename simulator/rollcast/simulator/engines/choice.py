@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, assert_never
 
 from rollcast.simulator.base.compiling import kept
 from rollcast.simulator.base.errors import SimulatorError
@@ -58,10 +58,14 @@ class EngineFactory:
         faults = self.world
         if rollout and self.injected.slow:
             faults = replace(faults, slow=(*faults.slow, *self.injected.slow))
-        if self.name == "compiled":
-            from rollcast.simulator.engines.compiled.engine import Compiled
+        match self.name:
+            case "compiled":
+                from rollcast.simulator.engines.compiled.engine import Compiled
 
-            return Compiled(self.network, self.traffic, seed, faults)
-        from rollcast.simulator.engines.reference.world import Simulation
+                return Compiled(self.network, self.traffic, seed, faults)
+            case "simpy":
+                from rollcast.simulator.engines.reference.world import Simulation
 
-        return Simulation(self.network, self.traffic, seed, faults)
+                return Simulation(self.network, self.traffic, seed, faults)
+            case _:
+                assert_never(self.name)

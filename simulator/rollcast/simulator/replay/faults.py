@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import assert_never
 
 from rollcast.planner.base.errors import did_you_mean
 from rollcast.planner.base.values import duration_s
@@ -23,10 +25,20 @@ from rollcast.simulator.stations.network import OVERHEAD, Network
 _INJECTION = re.compile(r"(?P<metric>[A-Za-z0-9_]+)=(?P<delta>[-+]?[0-9.]+(?:e-?[0-9]+)?)@(?P<component>[\w.-]+)")
 _FAULT = re.compile(r"(?P<kind>[a-z]+)@(?P<component>[\w.-]+?)(?::(?P<options>.*))?")
 _LATENCY = re.compile(r"(latency|ttft)_p\d+(_\d)?_s")
-_KINDS: Mapping[str, frozenset[str]] = {
-    "loss": frozenset({"at", "for", "replicas"}),
-    "slow": frozenset({"at", "for", "factor"}),
-    "errors": frozenset({"at", "for", "rate"}),
+
+
+class FaultKind(StrEnum):
+    """What can go wrong with a station."""
+
+    LOSS = "loss"
+    SLOW = "slow"
+    ERRORS = "errors"
+
+
+_OPTIONS: Mapping[FaultKind, frozenset[str]] = {
+    FaultKind.LOSS: frozenset({"at", "for", "replicas"}),
+    FaultKind.SLOW: frozenset({"at", "for", "factor"}),
+    FaultKind.ERRORS: frozenset({"at", "for", "rate"}),
 }
 
 
@@ -135,33 +147,37 @@ def parse_faults(texts: Sequence[str], network: Network) -> Disturbances:
         at_s, lasts_s = _time(options.get("at", "0"), text), _time(options["for"], text) if "for" in options else None
         end_s = float("inf") if lasts_s is None else at_s + lasts_s
         for station in stations:
-            if kind == "loss":
-                spec = network.stations[station]
-                down = min(int(_number(options.get("replicas", "1"), text)), spec.replicas)
-                capacity.append(CapacityChange(at_s, station, down))
-                if lasts_s is not None:
-                    capacity.append(CapacityChange(end_s + spec.profile.start_s, station, 0))
-            elif kind == "slow":
-                factor = _number(options.get("factor", "2"), text)
-                slow.append(Slowdown(station, at_s, end_s, factor=factor))
-            else:
-                slow.append(Slowdown(station, at_s, end_s, errors=min(_number(options.get("rate", "0.1"), text), 1.0)))
+            match kind:
+                case FaultKind.LOSS:
+                    spec = network.stations[station]
+                    down = min(int(_number(options.get("replicas", "1"), text)), spec.replicas)
+                    capacity.append(CapacityChange(at_s, station, down))
+                    if lasts_s is not None:
+                        capacity.append(CapacityChange(end_s + spec.profile.start_s, station, 0))
+                case FaultKind.SLOW:
+                    factor = _number(options.get("factor", "2"), text)
+                    slow.append(Slowdown(station, at_s, end_s, factor=factor))
+                case FaultKind.ERRORS:
+                    rate = min(_number(options.get("rate", "0.1"), text), 1.0)
+                    slow.append(Slowdown(station, at_s, end_s, errors=rate))
+                case _:
+                    assert_never(kind)
     return Disturbances(tuple(sorted(capacity, key=lambda change: change.at_s)), tuple(slow))
 
 
-def _parse_fault(text: str) -> tuple[str, str, dict[str, str]]:
+def _parse_fault(text: str) -> tuple[FaultKind, str, dict[str, str]]:
     found = _FAULT.fullmatch(text)
-    if found is None or found["kind"] not in _KINDS:
-        kinds = ", ".join(_KINDS)
+    if found is None or found["kind"] not in [*FaultKind]:
+        kinds = ", ".join(FaultKind)
         raise SimulatorError(f"'{text}' is no fault. Write KIND@COMPONENT:at=10m,for=5m with a KIND of {kinds}.")
-    options: dict[str, str] = {}
+    kind, options = FaultKind(found["kind"]), dict[str, str]()
+    known = _OPTIONS[kind]
     for part in filter(None, (found["options"] or "").split(",")):
         name, _, value = part.partition("=")
-        if name.strip() not in _KINDS[found["kind"]] or not value:
-            known = _KINDS[found["kind"]]
-            raise SimulatorError(f"'{text}': '{part}' is no option of {found['kind']}. {did_you_mean(name, known)}")
+        if name.strip() not in known or not value:
+            raise SimulatorError(f"'{text}': '{part}' is no option of {kind}. {did_you_mean(name, known)}")
         options[name.strip()] = value.strip()
-    return found["kind"], found["component"], options
+    return kind, found["component"], options
 
 
 def _time(text: str, place: str) -> float:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from rollcast.planner.gates.outcomes import Outcomes
+from rollcast.planner.gates.outcomes import Outcomes, Verdict
 from rollcast.planner.plan.models import Serving
 from rollcast.planner.rollout.state_machine import Arms, Finished, Hold, Observe, Outcome, Reach, Rollout
 from rollcast.simulator.base.draws import Floats, Ints
@@ -204,7 +204,7 @@ class _Driver:
             gates = ((e.metric, e.difference, e.margin, e.e_value_harm, e.alpha) for e in verdict.evidences)
             self.looks.append(Look(until_s, stage.milestone, tuple(gates)))
         if verdict is not None and self.rollout.position.rollback_from is not None:
-            harmful = [e.metric for e in verdict.evidences if e.verdict.value == "roll_back"]
+            harmful = [e.metric for e in verdict.evidences if e.verdict is Verdict.ROLL_BACK]
             self.metric = harmful[0] if harmful else "overdue"
 
     def _feed(self, stage: StageRecord, arms: Arms, ended: Ints, until_s: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, assert_never
 
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
@@ -85,21 +85,24 @@ class Distribution(Model):
 
     def encode(self) -> Encoded:
         """The form that the engines read."""
-        empty = np.zeros(TABLE_POINTS)
-        if self.distribution == "lognormal":
-            mu, sigma = self._lognormal()
-            return Encoded(Shape.LOGNORMAL, mu, sigma, empty, self.mean or 0.0)
-        if self.distribution == "uniform":
-            assert self.low is not None
-            assert self.high is not None
-            return Encoded(Shape.UNIFORM, self.low, self.high, empty, (self.low + self.high) / 2)
-        if self.distribution == "empirical":
-            given = np.array(self.quantiles)
-            table = np.interp(np.linspace(0, 1, TABLE_POINTS), np.linspace(0, 1, len(given)), given)
-            return Encoded(Shape.TABLE, 0.0, 0.0, table, float((table[1:] + table[:-1]).mean() / 2))
-        assert self.mean is not None
-        shape = Shape.EXPONENTIAL if self.distribution == "exponential" else Shape.CONSTANT
-        return Encoded(shape, self.mean, 0.0, empty, self.mean)
+        empty, mean = np.zeros(TABLE_POINTS), self.mean or 0.0
+        match self.distribution:
+            case "constant":
+                return Encoded(Shape.CONSTANT, mean, 0.0, empty, mean)
+            case "exponential":
+                return Encoded(Shape.EXPONENTIAL, mean, 0.0, empty, mean)
+            case "lognormal":
+                return Encoded(Shape.LOGNORMAL, *self._lognormal(), empty, mean)
+            case "uniform":
+                assert self.low is not None
+                assert self.high is not None
+                return Encoded(Shape.UNIFORM, self.low, self.high, empty, (self.low + self.high) / 2)
+            case "empirical":
+                given = np.array(self.quantiles)
+                table = np.interp(np.linspace(0, 1, TABLE_POINTS), np.linspace(0, 1, len(given)), given)
+                return Encoded(Shape.TABLE, 0.0, 0.0, table, float((table[1:] + table[:-1]).mean() / 2))
+            case _:
+                assert_never(self.distribution)
 
 
 def _as_distribution(value: object) -> object:

@@ -22,7 +22,7 @@ def timestamp_s(value: Any, place: str, unit: str = "auto") -> float:
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
     if unit == "iso" or (isinstance(value, str) and unit == "auto" and not _is_number(value)):
         return _iso_s(str(value), place)
-    found = number(value, place, "a time") * UNITS_S.get(unit, 1.0)
+    found = number(value, place, "a time") * (1.0 if unit == "auto" else UNITS_S[unit])
     if found > _LATEST_S:
         raise TrafficError(
             f"{place}: the time {value} is beyond the year 2200: it is counted in another unit. "

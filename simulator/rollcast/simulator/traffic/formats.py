@@ -74,14 +74,16 @@ class Columns:
     attributes: tuple[str, ...] = ()
     unit: str = "auto"
 
+    def __post_init__(self) -> None:
+        if self.unit not in (*UNITS_S, "iso", "auto"):
+            raise TrafficError(f"'{self.unit}' is no unit of time. Write one of {', '.join(UNITS_S)}, iso.")
+
     @classmethod
     def of(cls, mapping: Mapping[str, str]) -> Columns:
         """From `{"time": "ts", "key": "user", "attributes": "region+segment"}`. Raises TrafficError."""
         for name in mapping:
             if name not in _MAPPED:
                 raise TrafficError(f"The column mapping names '{name}'. {did_you_mean(name, _MAPPED)}")
-        if mapping.get("unit", "auto") not in (*UNITS_S, "iso", "auto"):
-            raise TrafficError(f"'{mapping['unit']}' is no unit of time. Write one of {', '.join(UNITS_S)}, iso.")
         if "time" not in mapping and set(mapping) != {"unit"}:
             raise TrafficError("The column mapping has no 'time'. Say which column holds the time of arrival.")
         plain = {name: column for name, column in mapping.items() if name != "attributes"}

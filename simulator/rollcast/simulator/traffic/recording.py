@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -116,6 +116,8 @@ def read_traffic(
 
     Raises TrafficError naming the file, the line, and what to do.
     """
+    if users not in get_args(Users):
+        raise TrafficError(f"Users can't be '{users}'. Choose {' or '.join(get_args(Users))}.")
     files = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     if not files:
         raise TrafficError("No traffic is given. Name a recorded file with --traffic FILE.")

@@ -8,9 +8,9 @@ retires is left out, so the engine deletes it, and it does that last: after the 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 from rollcast.planner.declaration.models import Environment
 from rollcast.planner.plan.models import Operation, WorldState
@@ -110,16 +110,28 @@ class _Builder:
 
     def _operation(self, operation: Operation) -> str:
         """The resource that carries an operation out; empty for a retirement, which is the absence of one."""
-        if operation.kind == "retire":
-            return ""
-        if operation.kind == "provision":
-            return self._instance(operation.instance or "")
-        if operation.kind in ("shift", "flag"):
-            return self._flag(self._pipeline_of(operation))
+        match operation.kind:
+            case "retire":
+                return ""
+            case "provision":
+                return self._instance(operation.instance or "")
+            case "shift" | "flag":
+                return self._flag(self._pipeline_of(operation))
+            case "warm":
+                return self._step(operation, self._warm)
+            case "evaluate":
+                return self._step(operation, self._evaluate)
+            case "drain":
+                return self._step(operation, self._drain)
+            case _:
+                assert_never(operation.kind)
+
+    def _step(self, operation: Operation, inputs_of: Callable[[Operation], dict[str, Any]]) -> str:
+        """A resource of the operation's own, made once."""
         name = f"{operation.kind}:{operation.id}"
         if name in self.nodes:
             return name
-        inputs = {"warm": self._warm, "evaluate": self._evaluate, "drain": self._drain}[operation.kind](operation)
+        inputs = inputs_of(operation)
         run = {"run": f"{self.goal.rollout}/{operation.id}", "endpoints": list(self.goal.settings.target.endpoints)}
         return self._add(operation.kind.capitalize(), name, {**run, **inputs}, self._waits([operation]))
 
