@@ -77,7 +77,7 @@ def main() -> None:
     options = parser.parse_args()
     instances = Instances(options.instances)
     plane = DataPlane(
-        "rag-search", definition=options.definition, state=options.definition.parent / "dataplane",
+        "rag-search", definition=options.definition, state=options.definition.with_suffix(".state"),
         telemetry=options.telemetry, warm=instances.get, evaluate=partial(evaluate, instances),
     )  # fmt: skip
     with threadpool_limits(1):  # one query is too small to share: more threads only wait for each other
