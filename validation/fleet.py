@@ -39,7 +39,7 @@ def section(scale: float) -> str:
 
 
 def measured(count: int) -> list[Verdict]:
-    """One fleet, and a rollout for each of so many schedules, to and fro between two versions."""
+    """One fleet, and a rollout for each of so many schedules, back and forth between two versions."""
     folder = Path(tempfile.mkdtemp(prefix="rollcast-fleet-"))
     try:
         with Fleet(folder / "project", REPLICAS) as fleet:
@@ -56,7 +56,7 @@ def measured(count: int) -> list[Verdict]:
 _TEXT = """## A fleet in trouble
 
 {count} rollouts (about {minutes:.0f} min) on {replicas} replicas, each a process of its own on the Python kit, behind
-haproxy, to and fro between two versions whose components must be of one generation. While each goes on, one to five
+haproxy, back and forth between two versions whose components must be of one generation. While each goes on, one to five
 replicas are killed, restarted or suspended for up to three seconds ({befell}),
 and twelve callers never stop: short requests, chats, streams of up to six seconds.
 

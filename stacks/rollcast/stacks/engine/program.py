@@ -8,7 +8,7 @@ retires is left out, so the engine deletes it, and it does that last: after the 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
