@@ -23,6 +23,7 @@ MODULES = (
     "destroy",
     "ledger",
     "serve",
+    "relay",
     "policy",
     "engine",
     "dataplane",
