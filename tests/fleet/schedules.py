@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from tests.fleet.callers import Callers
 from tests.fleet.site import Fleet
 
-MOST_TRIES = 4
+LONGEST_S = 90.0
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Disturbance:
     """What befalls one replica, when after the start of the rollout, and for how long."""
 
     at_s: float
-    kind: str  # kill, restart, suspend
+    kind: str  # kill, restart, suspend; relay: the first relay is killed and begins again
     replica: int
     lasts_s: float
 
@@ -36,17 +36,15 @@ class Verdict:
     wrong: list[str] = field(default_factory=list)
 
 
-def schedule(seed: int, replicas: int) -> list[Disturbance]:
-    """One to five disturbances within the first seconds, each of a replica of its own."""
+def schedule(seed: int, replicas: int, relays: bool = False) -> list[Disturbance]:
+    """One to five disturbances within the first seconds, each of a replica of its own; now and then a relay's too."""
     draws = random.Random(seed)
     chosen = draws.sample(range(replicas), draws.randint(1, min(5, replicas - 2)))
-    return sorted(
-        (
-            Disturbance(draws.uniform(0, 6), draws.choice(("kill", "restart", "suspend")), one, draws.uniform(0.1, 3))
-            for one in chosen
-        ),
-        key=lambda each: each.at_s,
-    )
+    kinds = ("kill", "restart", "suspend")
+    found = [Disturbance(draws.uniform(0, 6), draws.choice(kinds), one, draws.uniform(0.1, 3)) for one in chosen]
+    if relays and draws.random() < 0.5:
+        found.append(Disturbance(draws.uniform(0, 6), "relay", 0, draws.uniform(0.1, 3)))
+    return sorted(found, key=lambda each: each.at_s)
 
 
 def run(fleet: Fleet, seed: int, version: int) -> Verdict:
@@ -61,16 +59,17 @@ def run(fleet: Fleet, seed: int, version: int) -> Verdict:
         ]
         for thread in threads:
             thread.start()
-        lines = []
-        for attempt in range(MOST_TRIES):
-            words = ("apply", "--resume") if attempt and "--resume" in lines[-1] else ("apply", "--no-forecast")
+        said = ""
+        while time.monotonic() - began < LONGEST_S:
+            words = ("apply", "--resume") if "--resume" in said else ("apply", "--no-forecast")
             done = fleet.rollcast(*words, "--auto-approve")
-            found.tries = attempt + 1
-            lines.append(f"exit {done.returncode}: {done.stdout[-1500:]}{done.stderr[-1500:]}")
+            found.tries += 1
+            said = f"exit {done.returncode}: {done.stdout[-1500:]}{done.stderr[-1500:]}"
             if done.returncode == 0:
                 break
+            time.sleep(0.5)  # a person reads what it says
         else:
-            found.wrong.append(f"not released in {MOST_TRIES} tries: {lines}")
+            found.wrong.append(f"not released in {found.tries} tries: {said}")
         for thread in threads:
             thread.join()
         time.sleep(0.3)
@@ -84,6 +83,11 @@ def run(fleet: Fleet, seed: int, version: int) -> Verdict:
 
 def _disturb(fleet: Fleet, callers: Callers, each: Disturbance) -> None:
     time.sleep(each.at_s)
+    if each.kind == "relay":
+        fleet.relays[0].kill()
+        time.sleep(each.lasts_s)
+        fleet.relays[0].start()
+        return
     replica = fleet.replicas[each.replica]
     if each.kind == "suspend":
         replica.signal(signal.SIGSTOP)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.relay.running import Relay
 from tests.stacks.site import ROLLCAST, free_port
 
 ROOT = Path(__file__).parents[2]
@@ -102,10 +103,16 @@ class Replica:
 
 
 class Fleet:
-    """Replicas, their load balancer and the project that releases to them. A context manager."""
+    """Replicas, their load balancer and the project that releases to them. A context manager.
 
-    def __init__(self, folder: Path, replicas: int = 8) -> None:
+    With `relays` the replicas read flags from these and acknowledge to them, and the driver asks nobody else.
+    """
+
+    def __init__(self, folder: Path, replicas: int = 8, relays: int = 0) -> None:
         self.folder = folder
+        live = folder / ".rollcast" / "live"
+        live.mkdir(parents=True)
+        self.relays = [Relay(live / "flags.json") for _ in range(relays)]
         for name in ("made", "telemetry"):
             (folder / name).mkdir(parents=True)
         for slot in ("index", "answer"):
@@ -122,8 +129,13 @@ class Fleet:
     def _environment(self, number: int) -> dict[str, str]:
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         live = self.folder / ".rollcast" / "live"
+        source = (
+            {"relays": [relay.url for relay in self.relays]}
+            if self.relays
+            else {"definition": str(live / "flags.json")}
+        )
         settings = {
-            "definition": str(live / "flags.json"), "instances": str(live / "instances"),
+            **source, "instances": str(live / "instances"),
             "telemetry": str(live / "telemetry"), "state": str(self.folder / f"state-{number}"),
         }  # fmt: skip
         return {
@@ -134,6 +146,8 @@ class Fleet:
         }
 
     def __enter__(self) -> Fleet:
+        for relay in self.relays:
+            relay.start()
         for replica in self.replicas:
             replica.start()
         servers = "".join(
@@ -153,8 +167,8 @@ class Fleet:
         if self._proxy is not None:
             self._proxy.terminate()
             self._proxy.wait()
-        for replica in self.replicas:
-            replica.stop()
+        for each in (*self.replicas, *self.relays):
+            each.stop()
 
     def until_healthy(self, url: str, most_s: float = 60) -> None:
         until = time.monotonic() + most_s
@@ -166,8 +180,9 @@ class Fleet:
         raise AssertionError(f"{url} does not answer. {self.logs()}")
 
     def declare(self, version: int) -> None:
-        addresses = ", ".join(replica.url for replica in self.replicas)
-        text = DECLARATION.replace("VERSION", str(version)).replace("TARGET", f"{{endpoint: [{addresses}]}}")
+        addresses = ", ".join(each.url for each in self.relays or self.replicas)
+        target = f"relay: [{addresses}], on_missing_replica: proceed" if self.relays else f"endpoint: [{addresses}]"
+        text = DECLARATION.replace("VERSION", str(version)).replace("TARGET", f"{{{target}}}")
         (self.folder / "rollcast.yaml").write_text(text, "utf-8")
 
     def rollcast(self, *words: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:

@@ -282,15 +282,24 @@ class Region(Model):
 class TargetSettings(KindSettings):
     """Where a release is put: the flag definition that the data plane reads, its instances, its endpoint."""
 
-    outside: ClassVar[tuple[str, ...]] = ("kind", "endpoint")
+    outside: ClassVar[tuple[str, ...]] = ("kind", "endpoint", "relay", "on_missing_replica")
     kind: Name = "flagd"
     definition: str = ".rollcast/live/flags.json"
     instances: str = ".rollcast/live/instances"
     endpoint: Address | Annotated[tuple[Address, ...], Field(min_length=1)] | None = Field(
         None, description="the data plane's control endpoint, or a list with that of each replica"
     )
+    relay: Address | Annotated[tuple[Address, ...], Field(min_length=1)] | None = Field(
+        None, description="the relay, or a list of relays, to which every replica acknowledges"
+    )
+    on_missing_replica: Literal["wait", "hold", "proceed"] = Field(
+        "wait",
+        description="what to do about a replica that the relays have not heard of for longer than its lease: wait for "
+        "it as long as the operation may take; hold at once; or proceed without it, though it may still serve what it "
+        "last knew",
+    )
 
-    @field_validator("endpoint")
+    @field_validator("endpoint", "relay")
     @classmethod
     def _each_once(cls, endpoint: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
         if isinstance(endpoint, tuple):
@@ -301,8 +310,10 @@ class TargetSettings(KindSettings):
 
     @property
     def endpoints(self) -> tuple[str, ...]:
-        """Every address to ask."""
-        return (self.endpoint,) if isinstance(self.endpoint, str) else self.endpoint or ()
+        """Every address to ask: of replicas, and `relay+URL#on-missing` of relays."""
+        own = (self.endpoint,) if isinstance(self.endpoint, str) else self.endpoint or ()
+        relays = (self.relay,) if isinstance(self.relay, str) else self.relay or ()
+        return (*own, *(f"relay+{url}#{self.on_missing_replica}" for url in relays))
 
 
 class Telemetry(KindSettings):

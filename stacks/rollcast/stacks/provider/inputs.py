@@ -33,7 +33,7 @@ def _inside(text: str) -> str:
 
 
 JsonText = Annotated[str, AfterValidator(_json)]
-Address = Annotated[str, Field(pattern="^https?://")]
+Address = Annotated[str, Field(pattern=r"^(relay\+)?https?://")]  # of a replica, or of a relay
 Folder = Annotated[str, Field(pattern=_FOLDER), AfterValidator(_inside)]
 
 

@@ -47,7 +47,7 @@ class Counters:
         self._kept.clear()
         states = self._fleet.known_states(_ASK_S) if self._fleet else {}
         counting = [state for state in states.values() if state.finished is not None]
-        if counting and len(counting) == len(self._fleet.controls):
+        if counting and len(counting) == len(states) and self._fleet.is_whole(states):
             self._kept.update(grown={}, last={address: _counts(state) for address, state in states.items()})
 
     def poll(self, wall_s: float, shown: Mapping[str, int]) -> None:
@@ -64,7 +64,7 @@ class Counters:
             for release, more in self._growth(before, state).items():
                 self._kept["grown"][release] = self._kept["grown"].get(release, 0) + more
             self._kept["last"][address] = _counts(state)
-        if len(states) == len(self._fleet.controls):
+        if self._fleet.is_whole(states):
             known = {release: shown.get(release, 0) for release in self._releases}
             self._samples.append(_Sample(wall_s, dict(self._kept["grown"]), known))
 

@@ -190,7 +190,8 @@ def _open_once(project: Project, plan: Plan, target: Target, lease: Lease, evide
 def _where_things_are(project: Project, context: RolloutContext) -> RolloutContext:
     """The rollout with the endpoint as it is declared now, where it is about this target."""
     then, now = context.plan.settings.target, project.environment.target
-    place = then.model_copy(update={"endpoint": now.endpoint})
+    asked = {"endpoint": now.endpoint, "relay": now.relay, "on_missing_replica": now.on_missing_replica}
+    place = then.model_copy(update=asked)
     if place != now:
         return context
     settings = context.plan.settings.model_copy(update={"target": place})

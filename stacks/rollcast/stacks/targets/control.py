@@ -8,6 +8,8 @@ and where the data plane tells it
 - `replica`: an id of the process that answers, another one after a restart;
 - `finished: {release: count}`: requests that have ended on each release since that process began.
 
+- `bucketing`: the hash by which it splits; `warm`: the instances that it has made ready.
+
 A bearer token comes from ROLLCAST_ENDPOINT_TOKEN only.
 """
 
@@ -25,7 +27,7 @@ from rollcast.stacks.base.errors import StackError
 
 Stopped = Callable[[], bool]
 POLL_S = 0.1
-_ASK_S = 5.0
+ASK_S = 5.0
 _UNKNOWN = 404
 _BUSY = (429, 502, 503, 504)  # not yet, or not just now: asked again until the operation's limit
 
@@ -39,6 +41,8 @@ class ReplicaState(BaseModel):
     definitions: dict[str, str | None] | None = None
     replica: str | None = None
     finished: dict[str, int] | None = None
+    bucketing: str | None = None
+    warm: list[str] | None = None
 
 
 class Unanswered(StackError):
@@ -46,10 +50,10 @@ class Unanswered(StackError):
 
 
 class Control:
-    """One address of a data plane."""
+    """One address of a data plane. `token_of`: the variable of the environment that holds its bearer token."""
 
-    def __init__(self, address: str) -> None:
-        token = os.environ.get("ROLLCAST_ENDPOINT_TOKEN")
+    def __init__(self, address: str, token_of: str = "ROLLCAST_ENDPOINT_TOKEN") -> None:
+        token = os.environ.get(token_of)
         headers = {"Connection": "close"} | ({"Authorization": f"Bearer {token}"} if token else {})
         self.address = address
         self._client = httpx.Client(base_url=address, headers=headers, trust_env=False)
@@ -60,7 +64,7 @@ class Control:
         while True:
             left_s = until - time.monotonic()
             try:
-                self._ask("POST", "/rollcast/warm", max(left_s, 0.1), {"instance": instance})
+                self.ask("POST", "/rollcast/warm", max(left_s, 0.1), {"instance": instance})
                 return
             except Unanswered as error:
                 if time.monotonic() + POLL_S >= until:
@@ -69,11 +73,11 @@ class Control:
 
     def evaluate(self, release: Mapping[str, Any], suite: str, timeout_s: float) -> dict[str, Any]:
         """Metrics of a suite on a release, and the number of cases. Raises StackError."""
-        return self._ask("POST", "/rollcast/evaluate", timeout_s, {"release": release, "suite": suite})
+        return self.ask("POST", "/rollcast/evaluate", timeout_s, {"release": release, "suite": suite})
 
-    def state(self, timeout_s: float = _ASK_S) -> ReplicaState:
+    def state(self, timeout_s: float = ASK_S) -> ReplicaState:
         """What whoever answers at this address says of itself. Raises StackError."""
-        answer = self._ask("GET", "/rollcast/inflight", timeout_s)
+        answer = self.ask("GET", "/rollcast/inflight", timeout_s)
         try:
             return ReplicaState.model_validate(answer)
         except ValidationError as error:
@@ -84,7 +88,8 @@ class Control:
                 f"({first['msg']}). Correct what it says there."
             ) from None
 
-    def _ask(self, method: str, path: str, timeout_s: float, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def ask(self, method: str, path: str, timeout_s: float, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The JSON object that answers. Raises StackError; Unanswered where it may be otherwise in a moment."""
         try:
             reply = self._client.request(method, path, json=body, timeout=timeout_s)
             data = None if reply.status_code in _BUSY else reply.json()

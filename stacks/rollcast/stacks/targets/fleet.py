@@ -3,7 +3,10 @@
 A shift counts when every address evaluates the new definition, an instance is warm when every address has warmed it, a
 drain ends when no address has a request left. An address behind which several replicas answer in turn would hide all of
 them but one, so it is refused by name; it is known by answers of two replicas of which the first comes again (a replica
-that was restarted never does).
+that was restarted never does). Replicas that come and go acknowledge to relays instead (`relays`), and are the fleet
+that these know.
+
+Long because addresses and relays are two ways to one fleet, of which the same holds.
 """
 
 from __future__ import annotations
@@ -13,8 +16,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from rollcast.planner.base.buckets import BUCKETING
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.targets.control import POLL_S, Control, ReplicaState, Stopped, Unanswered, nap, pause
+from rollcast.stacks.targets.control import ASK_S, POLL_S, Control, ReplicaState, Stopped, Unanswered, nap, pause
+from rollcast.stacks.targets.relays import RELAY, MissingReplica, Relays
 
 CONFIRM_S = 15.0
 _PROBES = 6  # of an address: with two replicas in turn the first comes again at the third, at random in 15 of 16
@@ -22,41 +27,64 @@ Result = TypeVar("Result")
 
 
 class Fleet:
-    """The control endpoints of one data plane; none where nothing is declared."""
+    """The replicas of one data plane; none where nothing is declared. Addresses of relays begin with `relay+`."""
 
     def __init__(self, addresses: Sequence[str]) -> None:
-        self.controls = tuple(Control(address) for address in addresses)
+        self.controls = tuple(Control(address) for address in addresses if not address.startswith(RELAY))
+        self.relays = Relays([address for address in addresses if address.startswith(RELAY)])
 
     def __bool__(self) -> bool:
-        return bool(self.controls)
+        return bool(self.controls) or bool(self.relays)
 
     def warm(self, instance: str, timeout_s: float, stopped: Stopped) -> None:
         """Returns when every replica has the instance warm. Raises StackError."""
-        self._each(lambda control: control.warm(instance, timeout_s, stopped))
+        until = time.monotonic() + timeout_s
+        for _, found in self._answers(lambda control: control.warm(instance, timeout_s, stopped)):
+            if isinstance(found, StackError):
+                raise found
+        if not self.relays:
+            return
+        self.relays.want(instance, min(timeout_s, ASK_S))
+        while True:
+            cold = [
+                f"{name}: {found}" if isinstance(found, StackError) else name
+                for name, found in self.relays.looks(ASK_S)
+                if isinstance(found, StackError) or instance not in (found.warm or ())
+            ]
+            if not cold:
+                return
+            if time.monotonic() > until:
+                raise StackError(f"{instance} is not warm after {timeout_s:.0f} s at {'; '.join(cold[:5])}.")
+            nap(POLL_S, stopped)
 
     def evaluate(self, release: Mapping[str, Any], suite: str, timeout_s: float) -> dict[str, Any]:
         """Metrics of a suite on a release, from the first replica: all hold the same. Raises StackError."""
+        if not self.controls:
+            raise StackError("An evaluation suite runs at one replica's own address. List one under 'endpoint', too.")
         return self.controls[0].evaluate(release, suite, timeout_s)
 
     def drain(self, releases: Collection[str], least_s: float, timeout_s: float, stopped: Stopped) -> None:
         """Returns when `least_s` are over and no replica has a request on `releases`.
 
-        Raises StackError after `timeout_s`, and where an address does not answer: it may be busy.
+        Raises StackError after `timeout_s` where one has, or does not answer: it may be busy.
         """
         began = time.monotonic()
         pause(least_s, stopped)
         self.refuse_proxies()
         while True:
-            busy = [
-                f"{count} on {release} at {control.address}"
-                for control, state in self.states()
-                for release in sorted(releases)
-                if (count := state.releases.get(release, 0))
-            ]
-            if not busy:
+            busy, silent = list[str](), list[StackError]()
+            for name, found in self.looks():
+                if isinstance(found, StackError):
+                    silent.append(found)
+                    continue
+                counts = {release: found.releases.get(release, 0) for release in sorted(releases)}
+                busy += [f"{count} on {release} at {name}" for release, count in counts.items() if count]
+            if not busy and not silent:
                 return
             waited_s = time.monotonic() - began
             if waited_s > timeout_s:
+                if silent:
+                    raise silent[0]
                 raise StackError(
                     f"Requests are still in flight after {waited_s:.0f} s: {', '.join(busy)}. Wait for them or end "
                     "them, then run 'rollcast apply --resume'."
@@ -66,15 +94,15 @@ class Fleet:
     def confirm(self, key: str, content: str, stopped: Stopped, most_s: float = CONFIRM_S) -> list[str]:
         """Waits up to `most_s` until every replica evaluates this content of a flag.
 
-        Gives the addresses that do not tell what they evaluate. Raises StackError where one evaluates another content
-        still, or does not answer: what it serves is not known.
+        Gives the addresses that do not tell what they evaluate, and replicas that it went on without. Raises StackError
+        where one evaluates another content still, by another hash, or does not answer: what it serves is not known.
         """
         self.refuse_proxies()
         until = time.monotonic() + most_s
         while True:
             late, silent = self._unconfirmed(key, content)
             if not late:
-                return silent
+                return [*silent, *self.relays.went_on_without]
             if time.monotonic() > until:
                 raise StackError(
                     f"Not every replica evaluates the new {key} after {most_s:.0f} s: {'; '.join(late)}. Nothing "
@@ -88,17 +116,19 @@ class Fleet:
         return not self._unconfirmed(key, content)[0]
 
     def _unconfirmed(self, key: str, content: str) -> tuple[list[str], list[str]]:
-        """(what is not yet so, a sentence each; addresses that do not tell)."""
+        """(what is not yet so, a sentence each; who does not tell)."""
         late, silent = [], []
-        for control, found in self._answers(lambda control: control.state()):
+        for name, found in self.looks():
             if isinstance(found, Unanswered):
-                late.append(f"{control.address} does not answer")
+                late.append(f"{name} does not answer" if name.startswith("http") else str(found))
             elif isinstance(found, StackError):
                 late.append(str(found))
+            elif found.bucketing not in (None, BUCKETING):
+                late.append(f"{name} splits by {found.bucketing}, and this split is made for {BUCKETING}")
             elif found.definitions is None or key not in found.definitions:
-                silent.append(control.address)
+                silent.append(name)
             elif found.definitions[key] != content:
-                late.append(f"{control.address} still evaluates {(found.definitions[key] or 'nothing')[:19]}")
+                late.append(f"{name} still evaluates {(found.definitions[key] or 'nothing')[:19]}")
         return late, silent
 
     def refuse_proxies(self) -> None:
@@ -131,22 +161,35 @@ class Fleet:
                         "once under the target's 'endpoint'."
                     )
 
-    def states(self) -> Iterator[tuple[Control, ReplicaState]]:
+    def looks(self, timeout_s: float = ASK_S) -> list[tuple[str, ReplicaState | StackError]]:
+        """Every replica by name: what it says of itself, or why that is not known. Raises MissingReplica."""
+        answers = self._answers(lambda control: control.state(timeout_s)) if self.controls else []
+        found: list[tuple[str, ReplicaState | StackError]] = [(control.address, each) for control, each in answers]
+        return [*found, *(self.relays.looks(timeout_s) if self.relays else ())]
+
+    def states(self) -> Iterator[tuple[str, ReplicaState]]:
         """What every replica says of itself. Raises StackError where one does not answer."""
-        for control, found in self._answers(lambda control: control.state()):
+        for name, found in self.looks():
             if isinstance(found, StackError):
                 raise found
-            yield control, found
+            yield name, found
 
     def known_states(self, timeout_s: float) -> dict[str, ReplicaState]:
-        """By address, what those say of themselves that answer within `timeout_s`."""
-        answers = self._answers(lambda control: control.state(timeout_s))
-        return {control.address: found for control, found in answers if not isinstance(found, StackError)}
+        """By name, what those say of themselves that answer within `timeout_s`."""
+        try:
+            looks = self.looks(timeout_s)
+        except MissingReplica:
+            return {}
+        return {name: found for name, found in looks if not isinstance(found, StackError)}
 
-    def _each(self, ask: Callable[[Control], None]) -> None:
-        for _, found in self._answers(ask):
-            if isinstance(found, StackError):
-                raise found
+    def is_whole(self, states: Mapping[str, ReplicaState]) -> bool:
+        """Whether these are all: each declared address, and of relays each replica that they know."""
+        if not self.relays:
+            return len(states) == len(self.controls)
+        try:
+            return not any(isinstance(found, StackError) for _, found in self.relays.looks(ASK_S))
+        except MissingReplica:
+            return False
 
     def _answers(self, ask: Callable[[Control], Result]) -> list[tuple[Control, Result | StackError]]:
         """All at once, in the order of the declaration."""

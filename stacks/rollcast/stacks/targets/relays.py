@@ -1,0 +1,138 @@
+"""A fleet as its relays know it: every replica acknowledges to every relay, so that any of them will do.
+
+What several relays say is put together by replica, the one that heard last counts. A relay that began less than a lease
+ago does not know its fleet yet, so it is waited for. A replica whose lease is over may be dead, or cut off and still
+serving by what it last knew: what happens then is declared (`on_missing_replica`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.targets.control import Control, ReplicaState, Unanswered
+
+RELAY = "relay+"  # how the address of a relay is told from that of a replica
+_TOKEN = "ROLLCAST_RELAY_DRIVER_TOKEN"
+
+
+class OnMissing(StrEnum):
+    """What the driver does about a replica whose lease is over."""
+
+    WAIT = "wait"
+    HOLD = "hold"
+    PROCEED = "proceed"
+
+
+class MissingReplica(StackError):
+    """A replica's lease is over, and nothing is to go on without it."""
+
+
+class _Heard(ReplicaState):
+    """A replica, as a relay heard of it."""
+
+    replica: str = ""
+    heard_s: float = 0.0
+    missing: bool = False
+
+
+class _Known(BaseModel):
+    """What one relay knows. Times in seconds, on its own clock."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    since: float
+    time: float
+    lease_s: float = 10.0
+    replicas: list[_Heard] = Field(default_factory=list)
+    left: list[str] = Field(default_factory=list)
+
+
+Look = tuple[str, ReplicaState | StackError]
+
+
+class Relays:
+    """The relays of one data plane; `addresses` as `relay+URL#on-missing`."""
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        parts = [address.removeprefix(RELAY).partition("#") for address in addresses]
+        self._controls = [Control(url, _TOKEN) for url, _, _ in parts]
+        self.on_missing = OnMissing(parts[0][2] or OnMissing.WAIT) if parts else OnMissing.WAIT
+        self.went_on_without: list[str] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._controls)
+
+    def looks(self, timeout_s: float) -> list[Look]:
+        """Each replica's state, or why it is not known. Raises MissingReplica where one is and all is to hold."""
+        known, failures = self._known(timeout_s)
+        self.went_on_without = []
+        if not any(each.time - each.since >= each.lease_s for each in known):
+            why = "; ".join(failures) or "each began less than a lease ago, and does not know its fleet yet"
+            return [("the relays", Unanswered(f"No relay tells of the fleet: {why}."))]
+        found = _together(known)
+        if not found:
+            return [("the relays", Unanswered("No replica acknowledges to the relays. See that services name them."))]
+        return [look for each in found for look in self._one(each)]
+
+    def _one(self, heard: _Heard) -> list[Look]:
+        name = f"replica {heard.replica}"
+        if not heard.missing:
+            return [(name, heard)]
+        why = f"{name} was not heard of for {heard.heard_s:.0f} s, and may still serve what it last knew"
+        if self.on_missing is OnMissing.PROCEED:
+            self.went_on_without.append(why)
+            return []
+        if self.on_missing is OnMissing.HOLD:
+            raise MissingReplica(
+                f"{why}. Nothing goes on without it (on_missing_replica: hold). Bring it back, or have the relays "
+                "forget it (DELETE /rollcast/v1/replicas/ID), then run 'rollcast apply --resume'."
+            )
+        return [(name, Unanswered(f"{why}. Bring it back, or have the relays forget it."))]
+
+    def want(self, instance: str, timeout_s: float) -> None:
+        """Has every relay ask its replicas to make an instance warm. Raises Unanswered where none takes it."""
+        failures = []
+        for control in self._controls:
+            try:
+                control.ask("POST", "/rollcast/v1/warm", timeout_s, {"instance": instance})
+            except Unanswered as error:
+                failures.append(str(error))
+        if len(failures) == len(self._controls):
+            raise Unanswered("; ".join(failures))
+
+    def _known(self, timeout_s: float) -> tuple[list[_Known], list[str]]:
+        known, failures = list[_Known](), list[str]()
+        for control in self._controls:
+            try:
+                known.append(_read(control.address, control.ask("GET", "/rollcast/v1/fleet", timeout_s)))
+            except Unanswered as error:
+                failures.append(str(error))
+        return known, failures
+
+
+def _read(address: str, answer: dict[str, Any]) -> _Known:
+    try:
+        return _Known.model_validate(answer)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise StackError(f"The relay at {address} gives '{place}' that can't be used ({first['msg']}).") from None
+
+
+def _together(known: Sequence[_Known]) -> list[_Heard]:
+    """Every replica once, as heard last; who said goodbye to one relay and is missing at the others is gone."""
+    newest: dict[str, _Heard] = {}
+    for each in known:
+        for heard in each.replicas:
+            if heard.replica not in newest or heard.heard_s < newest[heard.replica].heard_s:
+                newest[heard.replica] = heard
+    left = {replica for each in known for replica in each.left}
+    return [heard for name, heard in sorted(newest.items()) if not (heard.missing and name in left)]
+
+
+__all__ = ["RELAY", "MissingReplica", "OnMissing", "Relays"]
