@@ -1,0 +1,20 @@
+/** Evaluates definitions line by line, for a test that compares the kits: {text, key, attributes} -> {release, content}. */
+
+import { createInterface } from "node:readline";
+import { Definition } from "../../src/definitions.js";
+import { said } from "../../src/errors.js";
+import { keyOf } from "../../src/keys.js";
+
+createInterface({ input: process.stdin }).on("line", (line) => {
+  const { text, key, attributes } = JSON.parse(line);
+  let answer: object;
+  try {
+    const definition = new Definition(text, "help-desk");
+    answer = { content: definition.content };
+    const { id, channel } = definition.evaluate(keyOf(key), attributes);
+    answer = { ...answer, key: keyOf(key), release: id, channel };
+  } catch (error) {
+    answer = { ...answer!, error: said(error), kind: (error as Error).constructor.name };
+  }
+  process.stdout.write(JSON.stringify(answer) + "\n");
+});
