@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Debian's packages that tests of a database, a metric store and a browser start for themselves; npm brings axe-core. A
-# test that makes the machine's clock jump compiles a few lines of C.
+# Debian's packages that tests of a database, a metric store and a browser start for themselves; npm brings axe-core
+# and what the TypeScript kit is tested with. A test that makes the machine's clock jump compiles a few lines of C.
 SERVERS := haproxy postgresql prometheus chromium gcc libc6-dev
 
 .PHONY: demo test check cases lint bench validate docs engine servers clean
@@ -23,6 +23,7 @@ engine: $(READY)
 servers:
 	@sh tests/install-servers.sh $(SERVERS)
 	@sh tests/browser/setup.sh >/dev/null
+	@sh tests/dataplane_ts/setup.sh >/dev/null
 
 demo: engine
 	@command -v haproxy >/dev/null || sh tests/install-servers.sh haproxy || true

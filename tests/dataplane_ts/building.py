@@ -21,35 +21,48 @@ from tests.stacks.site import free_port
 
 ROOT = Path(__file__).parents[2]
 KIT = ROOT / "dataplane" / "typescript"
-EXAMPLE = ROOT / "examples" / "support-express"
+EXAMPLE = KIT / "example"
 SETUP = Path(__file__).parent / "setup.sh"
 
 
 def built() -> Path:
-    """A folder with the kit compiled (`dist/`), once for each state of its sources. Two workers build it one by one."""
-    packages = Path(subprocess.run(["sh", SETUP], capture_output=True, text=True, check=True).stdout.strip())
-    files = [KIT / "package.json", KIT / "tsconfig.json", *sorted(KIT.glob("src/**/*.ts")), *sorted(KIT.glob("test/**/*.ts"))]
-    digest = hashlib.sha256(b"".join(f"{each.relative_to(KIT)}\n".encode() + each.read_bytes() for each in files))
-    folder = Path(tempfile.gettempdir()) / f"rollcast-typescript-{os.getuid()}-{digest.hexdigest()[:16]}-{packages.name[-16:]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
+    """A folder with the kit compiled (`dist/`), once for each state of its sources, and by one worker at a time."""
+    with (Path(tempfile.gettempdir()) / f"rollcast-typescript-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(["sh", SETUP], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        packages = Path(done.stdout.strip())
+        sources = [*sorted(KIT.glob("src/**/*.ts")), *sorted(KIT.glob("test/**/*.ts"))]
+        files = [KIT / "package.json", KIT / "tsconfig.json", *sources]
+        digest = hashlib.sha256(packages.name.encode())
+        for each in files:
+            digest.update(f"{each.relative_to(KIT)}\n".encode() + each.read_bytes())
+        folder = Path(tempfile.gettempdir()) / f"rollcast-typescript-{os.getuid()}-{digest.hexdigest()[:16]}"
         if not (folder / ".ready").exists():
-            for each in files:
-                target = folder / each.relative_to(KIT)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(each, target)
-            if not (folder / "node_modules").exists():
-                (folder / "node_modules").symlink_to(packages / "node_modules")
-            done = subprocess.run(["node", "node_modules/typescript/bin/tsc"], cwd=folder, capture_output=True, text=True)
-            assert done.returncode == 0, done.stdout + done.stderr
-            (folder / ".ready").touch()
-    return folder
+            _compile(folder, files, packages)
+        return folder
+
+
+def _compile(folder: Path, files: list[Path], packages: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    for each in files:
+        target = folder / each.relative_to(KIT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(each, target)
+    (folder / "node_modules").symlink_to(packages / "node_modules")
+    words = ["node", "node_modules/typescript/bin/tsc"]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder / ".ready").touch()
 
 
 @contextmanager
 def running_node(
-    kit: Path, folder: Path, environment: dict[str, str] | None = None, flag: dict[str, Any] | None = None, **settings: Any
+    kit: Path,
+    folder: Path,
+    environment: dict[str, str] | None = None,
+    flag: dict[str, Any] | None = None,
+    **settings: Any,
 ) -> Iterator[Running]:
     """The Express service of these tests. `flag`: what its definition holds when it starts."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What the TypeScript kit evaluates is what the planner says: any plan's flag, any audience, any key, any content digest."""
+"""What the TypeScript kit evaluates is what the planner says: any plan's flag, audience, key and content digest."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ from tests.dataplane.releasing import FLAG, NEW, OLD, PIPELINE, flag, text_of
 from tests.planner.test_split import ATTRIBUTES, predicates
 
 Ask = Callable[..., dict[str, Any]]
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=6)
 JSONS = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(codec="utf-8"), max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=5), inner),
+    | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner),
     max_leaves=8,
 )  # fmt: skip
 
@@ -94,7 +95,7 @@ def test_a_key_is_read_as_the_planner_reads_it(ask: Ask, value: Any) -> None:
         assert ask(text_of(flag(50)), value)["key"] == wanted
 
 
-@given(st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=5), JSONS, max_size=4))
+@given(st.dictionaries(TEXTS, JSONS, max_size=4))
 def test_no_attribute_ends_an_evaluation_with_anything_but_a_release(ask: Ask, attributes: dict[str, Any]) -> None:
     audience = {"if": [{"sem_ver": [{"var": "v"}, ">=", "1.0.0"]}, OLD.id, {"in": [{"var": "region"}, ["eu"]]}, NEW.id]}
     found = ask(text_of({**flag(50), "targeting": audience}), "ann", attributes)

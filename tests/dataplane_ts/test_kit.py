@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -23,8 +24,6 @@ def test_the_tests_of_the_kit_hold_and_none_is_skipped(kit: Path) -> None:
 
 
 def test_the_kit_depends_on_nothing_at_run_time() -> None:
-    import json
-
     package = json.loads((KIT / "package.json").read_text("utf-8"))
     assert "dependencies" not in package
     assert all(version[0].isdigit() for version in package["devDependencies"].values())

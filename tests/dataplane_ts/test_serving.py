@@ -1,4 +1,4 @@
-"""Express services on the kit, live: streams and clients that go, faults of the flag's source, sessions, the schemas."""
+"""Express services on the kit, live: streams, clients that go, faults of the flag's source, sessions, the schemas."""
 
 from __future__ import annotations
 
@@ -186,7 +186,9 @@ def test_a_service_starts_before_its_flag_and_outlives_it(kit: Path, tmp_path: P
         put(again.definition, flag(100))
         until(lambda: again.post("/chat", {"user": "ann"}).json()["release"] == NEW.id, 2)
         assert again.state()["degraded"] is False
-        assert len(again.records()) == sum(1 for each in again.records() if validator("telemetry-record").is_valid(each))
+        assert len(again.records()) == sum(
+            1 for each in again.records() if validator("telemetry-record").is_valid(each)
+        )
 
 
 def test_the_control_endpoint_warms_evaluates_and_refuses(kit: Path, tmp_path: Path) -> None:
@@ -202,7 +204,11 @@ def test_the_control_endpoint_warms_evaluates_and_refuses(kit: Path, tmp_path: P
         found = service.post("/rollcast/evaluate", asked, **allowed)
         assert found.json() == {"cases": 2, "metrics": {"of_new": 1.0}}
         assert service.post("/rollcast/evaluate", {**asked, "suite": "broken"}, **allowed).status_code == 500
-        for path, body in (("warm", {}), ("evaluate", {"suite": "s"}), ("evaluate", {"release": {"release": 7}, "suite": "s"})):
+        for path, body in (
+            ("warm", {}),
+            ("evaluate", {"suite": "s"}),
+            ("evaluate", {"release": {"release": 7}, "suite": "s"}),
+        ):
             assert service.post(f"/rollcast/{path}", body, **allowed).status_code == 400
         assert service.client.post("/rollcast/warm", content=b"{", headers=allowed).status_code == 400
         assert service.client.get("/rollcast/warm", headers=allowed).status_code == 405

@@ -28,7 +28,7 @@ export async function answer(
       case "GET inflight":
         return { status: 200, body: plane.state() };
       case "POST warm":
-        await plane.makeWarm(textIn(objectOf(body), "instance"));
+        await plane.makeWarm(textUnder(objectOf(body), "instance"));
         return { status: 200, body: { ready: true } };
       case "POST evaluate":
         return { status: 200, body: await evaluated(plane, objectOf(body)) };
@@ -52,7 +52,7 @@ async function evaluated(plane: DataPlane, body: Record<string, unknown>): Promi
   if (variant === null || typeof variant !== "object" || Array.isArray(variant)) {
     throw new BadRequest("'release' must be a whole variant of the flag");
   }
-  const suite = textIn(body, "suite");
+  const suite = textUnder(body, "suite");
   const { cases, metrics } = await plane.evaluateHook(new ServingRelease(variant as Record<string, unknown>), suite);
   return { cases, metrics };
 }
@@ -75,7 +75,7 @@ function objectOf(body: unknown): Record<string, unknown> {
   return found as Record<string, unknown>;
 }
 
-function textIn(body: Record<string, unknown>, name: string): string {
+function textUnder(body: Record<string, unknown>, name: string): string {
   const found = body[name];
   if (typeof found !== "string" || !found || found.length > 4096) throw new BadRequest(`'${name}' must be text`);
   return found;
