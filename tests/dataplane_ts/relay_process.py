@@ -1,4 +1,4 @@
-"""A relay in a process of its own, so that its end closes its connections: `killable` in tests; run with port and text."""
+"""A relay in a process of its own, so that its end closes its connections: `killable` in tests."""
 
 from __future__ import annotations
 

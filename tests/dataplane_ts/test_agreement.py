@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rollcast.planner.base import keys
@@ -68,6 +68,10 @@ def test_a_flag_of_any_plan_serves_whom_the_router_says(ask: Ask, plan: Plan, da
             assert (found.get("release"), found["channel"]) == (routed.release, plan.lines[routed.line].channel)
 
 
+@example({"tier": [1, True]}, {"tier": True})
+@example({"tier": [1]}, {"tier": True})
+@example({"tier": [True]}, {"tier": 1})
+@example({"tier": [""]}, {})
 @given(predicates(), ATTRIBUTES)
 def test_an_audience_holds_exactly_when_the_planner_says(ask: Ask, predicate: dict[str, Any], attributes: Any) -> None:
     rule = {"if": [targeting(parse(predicate)), NEW.id, OLD.id]}
@@ -81,6 +85,16 @@ def test_content_has_the_same_digest_whatever_is_in_it(ask: Ask, value: Any) -> 
     made["variants"][NEW.id]["parameters"] = {"value": value}
     for text in (text_of(made), json.dumps({"flags": {FLAG: made}}, indent=1, ensure_ascii=False)):
         assert ask(text)["content"] == content_digest(made)
+
+
+@pytest.mark.parametrize("number", [
+    "1", "1.0", "1.50", "1e2", "1E-7", "-0", "-0.0", "100000000000000000000000", "1e16", "0.0001",
+])  # fmt: skip
+def test_content_has_the_same_digest_however_a_number_is_written(ask: Ask, number: str) -> None:
+    made = flag(10)
+    made["variants"][NEW.id]["parameters"] = {"value": "HERE"}
+    text = text_of(made).replace('"HERE"', number)
+    assert ask(text)["content"] == content_digest(json.loads(text)["flags"][FLAG])
 
 
 @given(st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)

@@ -1,6 +1,9 @@
 /** Requests without a server: jobs, caches, the Fetch adapter, spans. */
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -162,4 +165,46 @@ test("the current span is tagged with the release and with what OpenTelemetry ca
 test("a split is the same whether a weight is listed or what is left of it", async () => {
   put(flagOf(split("s", 100_000, 100_000)));
   assert.equal(await plane.request({ user: "u" }, (_, release) => release.id), "rel-new");
+});
+
+test("a relay hears of another definition at once, however seldom it wants to hear", async (t) => {
+  let text = textOf(ALL_NEW);
+  let changed = (): void => undefined;
+  const heard: string[] = [];
+  const relay = createServer(async (request, response) => {
+    if (request.method === "POST") {
+      let body = "";
+      for await (const part of request) body += part;
+      heard.push(JSON.parse(body).definitions["rollcast-help-desk"]);
+      response.end(JSON.stringify({ protocol: 1, interval_s: 3 }));
+      return;
+    }
+    const tag = (): string => `"${text.length}"`;
+    if (request.headers["if-none-match"] === tag()) await new Promise<void>((resolve) => (changed = resolve));
+    response.setHeader("etag", tag()).end(text);
+  }).listen(0, "127.0.0.1");
+  t.after(() => {
+    relay.closeAllConnections();
+    relay.close();
+  });
+  await once(relay, "listening");
+  await plane.stop();
+  plane = new DataPlane("help-desk", {
+    relays: [`http://127.0.0.1:${(relay.address() as AddressInfo).port}`], state: join(folder, "of-relay"), pins: null,
+  });
+  await plane.start();
+  const until = async (holds: () => boolean): Promise<void> => {
+    for (let left = 100; left && !holds(); left--) await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.ok(holds());
+  };
+  await until(() => heard.length === 1);
+  await new Promise((resolve) => setTimeout(resolve, 100)); // the long poll is asked by now
+  text = textOf(flagOf({ if: [true, "old"] }, { metadata: { more: "" } }));
+  changed();
+  await until(() => heard.length === 2);
+  assert.notEqual(heard[0], heard[1]);
+  const ended = plane.stop();
+  changed();
+  await ended;
+  assert.equal(heard.length, 3); // goodbye
 });
