@@ -118,6 +118,16 @@ def test_an_entry_takes_no_release_from_outside_and_passes_none_on(service: Runn
     assert NEW.id not in str(reply["raw"])
 
 
+def test_a_client_that_tries_again_with_its_own_name_makes_another_request(service: Running) -> None:
+    settled(service, both(0))
+    for _ in range(2):
+        service.post("/chat", {"user": "ann"}, **{"x-request-id": "again"})
+    one, two = service.records()[-2:]
+    assert one["request"] != two["request"]
+    assert (one["client_request"], two["client_request"]) == ("again", "again")
+    assert not list(validator("telemetry-record").iter_errors(one))
+
+
 def test_a_session_keeps_its_release_until_that_is_gone(service: Running) -> None:
     settled(service, both(0))
     assert service.post("/chat", {"user": "ann", "session": "s1"}).json()["release"] == OLD.id

@@ -37,7 +37,7 @@ function serve(plane: DataPlane, request: IncomingMessage, response: ServerRespo
   const opened = plane.open({
     header: text(request, HEADER),
     baggage: text(request, BAGGAGE),
-    id: text(request, "x-request-id"),
+    named: text(request, "x-request-id"),
     presented: text(request, PIN_HEADER) || cookie(text(request, "cookie")),
     ...(caller ? { caller } : {}),
   });

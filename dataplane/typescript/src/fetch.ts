@@ -37,7 +37,7 @@ export function rollcastFetch<Rest extends unknown[]>(
     const opened = plane.open({
       header: header(HEADER),
       baggage: header(BAGGAGE),
-      id: header("x-request-id"),
+      named: header("x-request-id"),
       presented: header(PIN_HEADER) || (header("cookie").match(`(?:^|;\\s*)${PIN_COOKIE}=([^;]*)`)?.[1] ?? ""),
       ...(caller ? { caller } : {}),
     });

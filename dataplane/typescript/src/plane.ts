@@ -58,7 +58,8 @@ export interface Incoming {
   header?: string;
   baggage?: string;
   caller?: string;
-  id?: string;
+  /** What the client calls the request: `x-request-id`. */
+  named?: string;
   presented?: string;
 }
 
@@ -122,7 +123,7 @@ export class DataPlane {
   // ---- requests ---------------------------------------------------------------------------------
 
   /** A request that comes in with these headers from this address. `refusal` is set where it can't be served. */
-  open({ header = "", baggage = "", caller, id, presented }: Incoming): ServedRequest {
+  open({ header = "", baggage = "", caller, named, presented }: Incoming): ServedRequest {
     let release: string | null = null;
     let others: string[] = [];
     let refusal: Refused | null = null;
@@ -132,7 +133,7 @@ export class DataPlane {
       if (!(error instanceof Refused)) throw error;
       refusal = error;
     }
-    const made = new ServedRequest(this, id?.slice(0, 256), others, presented ?? null);
+    const made = new ServedRequest(this, named?.slice(0, 256), others, presented ?? null);
     try {
       if (release !== null) made.serve(this.#given(release));
     } catch (error) {
@@ -158,12 +159,13 @@ export class DataPlane {
    * `headers`: what came with it (a message's, say), trusted as `trust: true` says.
    */
   async request<T>(
-    asked: Asked & { headers?: Readonly<Record<string, string>>; id?: string },
+    asked: Asked & { headers?: Readonly<Record<string, string>> },
     work: (request: ServedRequest, release: ServingRelease) => T | Promise<T>,
   ): Promise<T> {
     await this.start();
     const found = Object.fromEntries(Object.entries(asked.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]));
-    const made = this.open({ header: found[HEADER] ?? "", baggage: found[BAGGAGE] ?? "", ...(asked.id ? { id: asked.id } : {}) });
+    const [header = "", baggage = "", named = ""] = [found[HEADER], found[BAGGAGE], found["x-request-id"]];
+    const made = this.open({ header, baggage, named });
     return CURRENT.run(made, async () => {
       let error = true;
       try {

@@ -33,24 +33,25 @@ export class ServedRequest {
   refusal: Refused | null = null;
   /** What the client is to bring with the session's next request. */
   pinToken: string | null = null;
-  readonly id: string;
+  readonly id = randomUUID().replaceAll("-", "");
   #key = "";
   #kind: KeyKind = "request";
   #attributes: Readonly<Record<string, unknown>> = {};
-  #fields: Fields = {};
+  #fields: Fields;
   #resolving: Promise<ServingRelease> | null = null;
   #began = seconds();
   #first: number | null = null;
   #last: number | null = null;
   #over = false;
 
+  /** `named`: what its client calls it, which a client that tries again says again, so that it is no id. */
   constructor(
     private readonly plane: DataPlane,
-    id: string | null = null,
+    named: string | null = null,
     readonly others: readonly string[] = [],
     private readonly presented: string | null = null,
   ) {
-    this.id = id || randomUUID().replaceAll("-", "");
+    this.#fields = named ? { client_request: named } : {};
   }
 
   /** It was given this release by a trusted caller, or its release is decided: it is in flight from here on. */
