@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,28 @@ def test_a_rollout_goes_on_without_the_endpoint(tmp_path: Path, serves: bool) ->
     declare(folder, 2)
     done = rollcast(folder, "apply", "--resume", "--auto-approve")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_rollback_says_within_seconds_which_address_it_misses_and_goes_on_without_it(tmp_path: Path) -> None:
+    """The data plane is down: `abort` needs no more than that its address is taken out of the declaration."""
+    folder = tmp_path / "alpha"
+    declare(folder, 1)
+    assert rollcast(folder, "lock").returncode == 0
+    assert rollcast(folder, "apply", "--auto-approve", "--no-forecast").returncode == 0
+    with listening(refuses_to_warm) as address:
+        declare(folder, 2, address)
+        assert rollcast(folder, "apply", "--auto-approve", "--no-forecast").returncode == 1
+    began = time.monotonic()
+    stopped = rollcast(folder, "abort")
+    assert time.monotonic() - began < 60
+    assert (stopped.returncode, address in stopped.stderr, "correct the target's endpoint" in stopped.stderr) == (
+        1, True, True,
+    )  # fmt: skip
+    declare(folder, 2)
+    done = rollcast(folder, "abort")
+    assert done.returncode == 4, done.stdout + done.stderr
+    (held,) = (tmp_path / "target" / "instances" / "alpha").rglob("manifest.json")
+    assert "answer" in held.as_posix()
 
 
 def test_a_service_that_is_not_connected_yet_is_found_before_anything_changes(tmp_path: Path) -> None:

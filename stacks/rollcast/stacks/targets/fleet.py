@@ -66,11 +66,13 @@ class Fleet:
     def drain(self, releases: Collection[str], least_s: float, timeout_s: float, stopped: Stopped) -> None:
         """Returns when `least_s` are over and no replica has a request on `releases`.
 
-        Raises StackError after `timeout_s` where one has, or does not answer: it may be busy.
+        Raises StackError after `timeout_s` where one has; sooner where one does not answer for CONFIRM_S: it may be
+        busy, and waiting does not tell.
         """
         began = time.monotonic()
         pause(least_s, stopped)
         self.refuse_proxies()
+        answered = time.monotonic()  # when nobody was silent last
         while True:
             busy, silent = list[str](), list[StackError]()
             for name, found in self.looks():
@@ -82,9 +84,10 @@ class Fleet:
             if not busy and not silent:
                 return
             waited_s = time.monotonic() - began
+            answered = answered if silent else time.monotonic()
+            if silent and (waited_s > timeout_s or time.monotonic() - answered > CONFIRM_S):
+                raise silent[0]
             if waited_s > timeout_s:
-                if silent:
-                    raise silent[0]
                 raise StackError(
                     f"Requests are still in flight after {waited_s:.0f} s: {', '.join(busy)}. Wait for them or end "
                     "them, then run 'rollcast apply --resume'."
