@@ -9,7 +9,7 @@ from hypothesis import event, given, reject, settings
 from hypothesis import strategies as st
 
 from rollcast.planner.base.errors import PlannerError
-from rollcast.planner.declaration.models import Declaration, Evaluation
+from rollcast.planner.declaration.models import Declaration, Evaluation, Propagation
 from rollcast.planner.gates.spec import GateSpec
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.planning.planner import live_as_declared, make_plan
@@ -84,9 +84,18 @@ def columns(found: Replay) -> dict[str, np.ndarray]:
     return dict(vars(found.request_log.columns))
 
 
+PROPAGATIONS = st.none() | st.builds(
+    lambda p50, times, replicas: Propagation(p50=p50, p99=p50 * times, replicas=replicas),
+    st.floats(0.01, 20), st.floats(1, 10), st.integers(1, 5),
+)  # fmt: skip
+
+
 @settings(max_examples=25)  # each replays a whole rollout on the reference
-@given(plans_with_profiles(), bursts(), st.integers(0, 2**53))
-def test_a_rollout_goes_the_same_way_on_both_engines(plan: Plan, traffic: Traffic, seed: int) -> None:
+@given(plans_with_profiles(), bursts(), st.integers(0, 2**53), PROPAGATIONS)
+def test_a_rollout_goes_the_same_way_on_both_engines(
+    plan: Plan, traffic: Traffic, seed: int, propagation: Propagation | None
+) -> None:
+    plan = plan.model_copy(update={"settings": plan.settings.model_copy(update={"propagation": propagation})})
     stage, _ = stage_of(plan, traffic)
     if stage.maker.name != "compiled":
         reject()

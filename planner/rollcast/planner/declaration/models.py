@@ -324,6 +324,20 @@ class Telemetry(KindSettings):
     url: str | None = None
 
 
+class Propagation(Model):
+    """How long a new split takes until a replica routes by it, over all replicas: what a forecast reckons with."""
+
+    p50: Seconds = Field(gt=0, description="half of all replicas follow within this time")
+    p99: Seconds = Field(gt=0, description="99 of 100 do")
+    replicas: int = Field(8, ge=1, le=10_000, description="how many there are")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Propagation:
+        if self.p99 < self.p50:
+            raise ValueError("propagation 'p99' is shorter than 'p50'")
+        return self
+
+
 class Environment(Model):
     """Where releases run: target, telemetry, regions, capacity, prices."""
 
@@ -336,6 +350,11 @@ class Environment(Model):
     prices_usd_per_hour: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
         default_factory=dict,
         description="what one unit of a resource costs, e.g. {accelerators: 2.4}; forecasts say what a rollout costs",
+    )
+    propagation: Propagation | None = Field(
+        None,
+        description="how late replicas follow a change of split; left out, a forecast takes them to follow at once",
+        exclude_if=lambda given: given is None,
     )
 
 

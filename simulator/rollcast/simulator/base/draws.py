@@ -41,6 +41,7 @@ class Purpose(IntEnum):
     RUN = 9
     SHIFT = 10
     LOST = 11
+    PROPAGATION = 12
 
 
 class Shape(IntEnum):

@@ -41,6 +41,13 @@ class OperationTimes:
     def assumptions(self) -> list[str]:
         """What these times rest on."""
         said = ["shifts and retirements take no time, drains exactly their declared wait; evaluations pass at once"]
+        late = self.plan.settings.propagation
+        if late is not None:
+            said = [
+                f"each of {late.replicas} replicas follows a shift after a delay of its own, p50 {late.p50:g} s and "
+                f"p99 {late.p99:g} s; a stage begins when all have; retirements take no time, drains exactly their "
+                "declared wait; evaluations pass at once"
+            ]
         if self.undeclared:
             said.append(f"no 'start_s' in the profile of {some_of(sorted(self.undeclared))}: they start at once")
         return said

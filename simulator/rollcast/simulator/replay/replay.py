@@ -3,6 +3,8 @@
 `Rollout` decides; this module only keeps time. Between two decisions the engine serves what arrives, routed by the
 split of the moment; at each look the gates get what became known: an outcome when its request ended, a delayed label
 that much later, and only of requests that arrived since the stage began.
+
+Long because one loop keeps the time of all that can happen next.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from rollcast.simulator.base.draws import Floats, Ints
 from rollcast.simulator.engines.interface import Batch, Demand, Engine
 from rollcast.simulator.replay.durations import OperationTimes
 from rollcast.simulator.replay.inputs import ReplayInputs
+from rollcast.simulator.replay.propagation import Following
 from rollcast.simulator.replay.request_log import RequestLog
 from rollcast.simulator.replay.routing import REFUSED, RoutingTable
 from rollcast.simulator.replay.spending import Spending
@@ -79,18 +82,30 @@ class Replayer:
         self.submitted = 0
         self.request_log = RequestLog(inputs, seed, self.arrivals, rates)
         self.table: RoutingTable = inputs.routing.table(inputs.plan.before)
+        self._seed, self._changes = seed, 0
+        self._following: Following | None = None
 
     def serve(self, serving: Serving) -> None:
-        """From now on, requests are routed like this."""
-        self.table = self.inputs.routing.table(serving)
+        """From now on, requests are routed like this. Returns when the last replica has followed."""
+        before, self.table = self.table, self.inputs.routing.table(serving)
+        declared = self.inputs.plan.settings.propagation
+        if declared is None or self.table.same(before):
+            return
+        self._following = Following(declared, self._seed, self._changes, self.now_s, before)
+        self._changes += 1
+        self.advance(self._following.last_s)
+        self._following = None
 
     def advance(self, until_s: float) -> Ints:
         """Serves everything that arrives before `until_s`; the requests that ended before it."""
         upto = self.arrivals.before(until_s)
         requests = np.arange(self.submitted, upto, dtype=np.int64)
         rows = requests % self.arrivals.rows
-        path, times = self.table.path[rows], self.arrivals.times(requests)
-        self.request_log.admit(requests, times, path, self.table.place[rows], self.table.places)
+        times = self.arrivals.times(requests)
+        path, place, places = self.table.path[rows], self.table.place[rows], self.table.places
+        if self._following is not None:
+            path, place, places = self._following.routed(self.table, requests, rows, times)
+        self.request_log.admit(requests, times, path, place, places)
         served = path != REFUSED
         self.engine.submit(Batch(requests[served], times[served], rows[served], path[served]))
         self.submitted, self.now_s = upto, until_s

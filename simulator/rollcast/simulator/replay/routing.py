@@ -30,6 +30,11 @@ class RoutingTable:
     place: Ints
     places: tuple[tuple[str, str], ...]  # line, audience
 
+    def same(self, other: RoutingTable) -> bool:
+        """Whether everybody goes the same way."""
+        alike = self.places == other.places and np.array_equal(self.place, other.place)
+        return bool(alike and np.array_equal(self.path, other.path))
+
     def arms(self, arms: Arms, network: Network) -> tuple[Ints, Ints]:
         """For each place and each path: 1 where it belongs to a comparison (places), to its new or old side (paths).
 
