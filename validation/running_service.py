@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from validation.open_loop import Answered, ask_all
 UTILIZATION = 0.5
 QUANTILES = (0.5, 0.95, 0.99)
 AIMS = {"p50": 0.10, "p95": 0.20, "p99": 0.20}
+_LATE_S = 10.0
 _WARM, _BURSTS, _BURST, _APART_S = 200, 60, 8, 0.05
 _WARM_UP = 0.1  # of a round, dropped before it is halved
 ROUNDS, ROUND_S = 5, 30.0
@@ -130,10 +132,15 @@ def capacity_per_s(site: Site, bodies: list[dict[str, Any]]) -> float:
     return 1 / float(np.median(gaps))
 
 
-def records(site: Site) -> dict[str, dict[str, Any]]:
-    """The service's own telemetry, by request."""
-    lines = (site.folder / ".rollcast/live/telemetry/requests.jsonl").read_text("utf-8").splitlines()
-    return {record["request"]: record for record in map(json.loads, lines)}
+def records(site: Site, wanted: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The service's own telemetry, by request. An outcome is written after its answer, so the last may be late."""
+    until = time.monotonic() + _LATE_S
+    while True:
+        text = (site.folder / ".rollcast/live/telemetry/requests.jsonl").read_text("utf-8")
+        known = {record["request"]: record for record in map(json.loads, text[: text.rfind("\n") + 1].splitlines())}
+        if all(name in known for name in wanted) or time.monotonic() > until:
+            return known
+        time.sleep(0.05)
 
 
 def measure(seconds: float, rounds: int) -> tuple[float, list[Compared], list[Compared]]:
@@ -146,7 +153,7 @@ def measure(seconds: float, rounds: int) -> tuple[float, list[Compared], list[Co
         for seed in range(1, rounds + 1):
             due_s = np.cumsum(np.random.default_rng(seed).exponential(1 / rate_per_s, count))
             asked: Answered = ask_all(site.port, "/query", due_s, [bodies[i % len(bodies)] for i in range(count)])
-            known = records(site)
+            known = records(site, asked.request)
             latency_s = np.array([known[name]["latency_s"] for name in asked.request])
             ended_s = np.array([known[name]["time"] for name in asked.request])
             own.append(out_of_sample(Measured.of(ended_s - latency_s, latency_s)))

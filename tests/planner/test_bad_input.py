@@ -88,7 +88,7 @@ BETA = "beta: {segment: [beta, power]}"
         ("prod: {", "prod: {telemetry: {url: 'http://x'}, ", "13:22", "unknown key 'url'", "Known here: kind, path."),
         ("prod: {", "prod: {telemetry: {kind: sql, path: t}, ", "13:10", "'url' is missing", "Add 'url:' here."),
         ("prod: {", "prod: {target: {instance: f}, ", "13:19", "unknown key 'instance'", "'instances'"),
-        ("prod: {", "prod: {target: {kind: flagd, url: x}, ", "13:32", "unknown key 'url'", "endpoint"),
+        ("prod: {", "prod: {target: {kind: flagd, url: x}, ", "13:32", "unknown key 'url'", "relay"),
         ("prod: {", "prod: {telemetry: {api_key: abc}, ", "13:22", "'api_key' holds a literal secret", "api_key_env"),
         ("prod: {", "prod: {target: {definition: 's3://b/f.json'}, ", "13:19", "is a path, not an address", "Write"),
         ('">=1"', '">=3,<2"', "5:65", "the range '>=3,<2' is empty", ">=2,<3"),

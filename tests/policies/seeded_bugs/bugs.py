@@ -265,8 +265,8 @@ BUGS = (
     Bug(
         "an overdue stage advances without proof",
         "rollout.state_machine",
-        'if milestone.bake_then == "advance" and judged:',
-        "if True:",
+        'case "advance" if judged:',
+        "case _ if True:",
     ),
     Bug("a paused rollout goes on", "rollout.state_machine", "        if here.paused:\n", "        if False:\n"),
     Bug(
