@@ -22,6 +22,8 @@ from typing import Any
 import httpx
 import psutil
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from tests.relay.running import Relay
 
 SIZES = (250, 500, 1000, 2000)
