@@ -24,7 +24,7 @@ from rollcast.stacks.rollout import counters
 from rollcast.stacks.rollout.counters import MARGIN_S, Counters
 from rollcast.stacks.targets import fleet as fleets
 from rollcast.stacks.targets.control import Control, ReplicaState, Unanswered
-from rollcast.stacks.targets.fleet import Fleet
+from rollcast.stacks.targets.fleet import Fleet, KnownStates
 from tests.stacks.site import Site, first_released, free_port
 
 Answer = Callable[[str], tuple[int, Any]]
@@ -150,7 +150,7 @@ JSON = st.recursive(
 @given(JSON)
 def test_whatever_a_replica_answers_is_used_or_refused_by_its_address(said: Any) -> None:
     with replicas(lambda path: (200, said)) as fleet:
-        (found,) = [*fleet.known_states(5.0).values()] or [_refused(fleet)]
+        (found,) = [*fleet.known_states(5.0).states.values()] or [_refused(fleet)]
         assert isinstance(found, ReplicaState) or fleet.controls[0].address in found
 
 
@@ -257,8 +257,8 @@ class Counting(Fleet):
         super().__init__([f"http://{number}" for number in range(addresses)])
         self.said = {control.address: ReplicaState(replica="0", finished={}) for control in self.controls}
 
-    def known_states(self, timeout_s: float) -> dict[str, ReplicaState]:
-        return dict(self.said)
+    def known_states(self, timeout_s: float) -> KnownStates:
+        return KnownStates(dict(self.said), whole=True)
 
     def finish(self, number: int, release: str) -> None:
         state = self.said[f"http://{number}"]

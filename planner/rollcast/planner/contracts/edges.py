@@ -52,6 +52,7 @@ class ContractGraph:
         self.old, self.new = old, new
         self.names = sorted({*old, *new})
         self.flow = flow_of(old) | flow_of(new)
+        self._offered = (_offers(old), _offers(new))
         self.providers = self._providers()
         self.bound: dict[Edge, set[str]] = {}
         for side in (old, new):
@@ -61,7 +62,7 @@ class ContractGraph:
                         self.bound.setdefault((provider, name), set()).add(contract)
                         self._bind_fallback(provider, name, contract)
         self.open_edges = {edge for edge in self.flow if not self._declared(edge)}
-        self.moved = {} if self._settled else dict(self._moves())
+        self.moved = {} if self._settled else self._moves()
 
     @cached_property
     def _settled(self) -> bool:
@@ -75,10 +76,10 @@ class ContractGraph:
             return False
         return all(self.old[name].provides.keys() == slot.provides.keys() for name, slot in self.new.items())
 
-    def _moves(self) -> Iterator[tuple[Edge, list[tuple[str, str]]]]:
-        """(who provides a contract of the old side, who of the new one): the (consumer, contract) that stay."""
+    def _moves(self) -> dict[Edge, list[tuple[str, str]]]:
+        """(who provides a contract of one side, who of the other): the (consumer, contract) that stay."""
         found: dict[Edge, list[tuple[str, str]]] = {}
-        sides = [(side, _offers(side)) for side in (self.old, self.new)]
+        sides = tuple(zip((self.old, self.new), self._offered, strict=True))
         for name, slot in self.old.items():
             if not _same(slot, self.new.get(name)):
                 continue
@@ -89,7 +90,7 @@ class ContractGraph:
                 if not set(was) & set(becomes):
                     for u, v in itertools.product(was, becomes):
                         found.setdefault((min(u, v), max(u, v)), []).append((name, contract))
-        yield from found.items()
+        return found
 
     def _bind_fallback(self, provider: str, consumer: str, contract: str) -> None:
         """What may answer in a provider's place must keep the provider's contracts with what is downstream of it."""
@@ -99,7 +100,7 @@ class ContractGraph:
                 self.bound.setdefault((substitute, consumer), set()).add(contract)
 
     def _providers(self) -> dict[str, set[str]]:
-        old, new = _offers(self.old), _offers(self.new)
+        old, new = self._offered
         return {contract: old.get(contract, set()) | new.get(contract, set()) for contract in old.keys() | new.keys()}
 
     def resolve(self, side: Slots, name: str, contract: str, of: str | None) -> list[str]:
@@ -226,10 +227,9 @@ class ContractGraph:
 
     def lacking(self, slots: Slots) -> list[Clash]:
         """What a configuration on the way lacks. A whole generation lacks nothing: it was checked when declared."""
-        whole = any(_generation(slots, side) and wiring(slots) == wiring(side) for side in (self.old, self.new))
-        if whole or (self._settled and slots.keys() == self.old.keys() and wiring(slots) == wiring(self.old)):
-            return []
-        return self.unprovided(slots)
+        whole = _generation(slots, self.old) or _generation(slots, self.new)
+        settled = self._settled and wiring(slots) == wiring(self.old)
+        return [] if whole or settled else self.unprovided(slots)
 
     def unprovided(self, slots: Slots) -> list[Clash]:
         """Requirements of a configuration, read as if it were declared, that those who provide them do not meet."""

@@ -290,13 +290,16 @@ class TargetSettings(KindSettings):
         None, description="the data plane's control endpoint, or a list with that of each replica"
     )
     relay: Address | Annotated[tuple[Address, ...], Field(min_length=1)] | None = Field(
-        None, description="the relay, or a list of relays, to which every replica acknowledges"
+        None,
+        description="the relay, or a list of relays, to which every replica acknowledges",
+        exclude_if=lambda given: given is None,
     )
     on_missing_replica: Literal["wait", "hold", "proceed"] = Field(
         "wait",
         description="what to do about a replica that the relays have not heard of for longer than its lease: wait for "
         "it as long as the operation may take; hold at once; or proceed without it, though it may still serve what it "
         "last knew",
+        exclude_if=lambda given: given == "wait",
     )
 
     @field_validator("endpoint", "relay")

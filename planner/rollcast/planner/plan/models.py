@@ -171,8 +171,6 @@ class Plan(Model):
         done = self.model_dump(mode="json", by_alias=True, exclude={"binding", "guardrails"})
         if not self.reroutes:
             del done["reroutes"]
-        if self.settings.target.relay is None:
-            del done["settings"]["target"]["relay"], done["settings"]["target"]["on_missing_replica"]
         for line in done["lines"].values():
             if not line["place"]:
                 del line["place"]

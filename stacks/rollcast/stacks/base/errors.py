@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 
 class StackError(Exception):
     """A step that could not be done. Nothing is lost: the ledger says how far it went."""
@@ -33,3 +38,9 @@ class LedgerError(StackError):
 
 class FormatError(LedgerError):
     """A newer version of rollcast stored this, in a form that this one does not read."""
+
+
+def first_mistake(error: ValidationError, whole: str = "") -> tuple[str, str]:
+    """(where, what) of the first thing that a model refuses; `whole` stands for a mistake of all of it."""
+    first = error.errors()[0]
+    return ".".join(str(part) for part in first["loc"]) or whole, str(first["msg"])

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from rollcast.stacks.base.errors import FormatError, LedgerError
+from rollcast.stacks.base.errors import FormatError, LedgerError, first_mistake
 
 FORMAT = "1.0"
 
@@ -64,9 +64,8 @@ def read_stored(model: type[M], data: Any, what: str) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where, said = first_mistake(error)
         by = data.get("written_by") or "another version of rollcast"
         raise LedgerError(
-            f"{what}, written by {by}, can't be read ({where}: {first['msg']}). Use the newer of the two."
+            f"{what}, written by {by}, can't be read ({where}: {said}). Use the newer of the two."
         ) from None

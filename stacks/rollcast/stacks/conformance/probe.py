@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.base.errors import StackError, first_mistake
 
 
 class _Part(BaseModel):
@@ -82,9 +82,8 @@ def read_probe(path: Path) -> Probe:
     except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise StackError(f"{path} can't be read ({error}). Correct it.") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise StackError(f"{path}: {place}: {first['msg']}. Correct the probe.") from None
+        place, said = first_mistake(error, "the file")
+        raise StackError(f"{path}: {place}: {said}. Correct the probe.") from None
     paths = {name: path.parent / value for name in ("definition", "telemetry") if (value := getattr(found, name))}
     return found.model_copy(update=paths)
 

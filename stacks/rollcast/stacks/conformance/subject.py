@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx
 
-from rollcast.planner.base.buckets import TOTAL_WEIGHT, bucket_of, weight_of
+from rollcast.planner.base.buckets import BUCKETING, TOTAL_WEIGHT, bucket_of, weight_of
 from rollcast.planner.routing.split import PAUSED, flag_key
 from rollcast.stacks.base import atomic_files
 from rollcast.stacks.base.errors import StackError
@@ -102,7 +102,7 @@ class TestedService:
         else:
             rule = {"if": [True, self.ours]}
         made = {"state": "ENABLED", "variants": variants, "defaultVariant": PAUSED, "targeting": rule, **more}
-        made["metadata"] = {"rollcast_bucketing": "flagd-murmur3-32/1", CONTENT: content_digest(made)}
+        made["metadata"] = {"rollcast_bucketing": BUCKETING, CONTENT: content_digest(made)}
         return made
 
     def expected(self, key: str, percent: float) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from rollcast.stacks.base.errors import first_mistake
 from rollcast.stacks.relay.states import PROTOCOL, Acknowledgement
 
 LEASE_S = 10.0
@@ -162,9 +163,7 @@ def _read(replica: str, body: bytes) -> Acknowledgement:
     try:
         said = Acknowledgement.model_validate_json(body)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the body"
-        raise RelayRefusal(400, f"{place}: {first['msg']}") from None
+        raise RelayRefusal(400, ": ".join(first_mistake(error, "the body"))) from None
     if said.protocol > PROTOCOL:
         raise RelayRefusal(426, f"This relay speaks protocol {PROTOCOL}, and the kit {said.protocol}.")
     busy = {release: count for release, count in said.releases.items() if count}

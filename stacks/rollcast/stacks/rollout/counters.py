@@ -45,9 +45,8 @@ class Counters:
         """A stage begins: growth starts at nothing, and is known only where every replica counts."""
         self._samples.clear()
         self._kept.clear()
-        states = self._fleet.known_states(_ASK_S) if self._fleet else {}
-        counting = [state for state in states.values() if state.finished is not None]
-        if counting and len(counting) == len(states) and self._fleet.is_whole(states):
+        states, whole = self._fleet.known_states(_ASK_S) if self._fleet else ({}, False)
+        if states and whole and all(state.finished is not None for state in states.values()):
             self._kept.update(grown={}, last={address: _counts(state) for address, state in states.items()})
 
     def poll(self, wall_s: float, shown: Mapping[str, int]) -> None:
@@ -55,7 +54,7 @@ class Counters:
         if not self._kept or time.monotonic() - self._asked_s < _EVERY_S:
             return
         self._asked_s = time.monotonic()
-        states = self._fleet.known_states(_ASK_S)
+        states, whole = self._fleet.known_states(_ASK_S)
         for address, state in states.items():
             if state.finished is None:
                 self._kept.clear()
@@ -64,7 +63,7 @@ class Counters:
             for release, more in self._growth(before, state).items():
                 self._kept["grown"][release] = self._kept["grown"].get(release, 0) + more
             self._kept["last"][address] = _counts(state)
-        if self._fleet.is_whole(states):
+        if whole:
             known = {release: shown.get(release, 0) for release in self._releases}
             self._samples.append(_Sample(wall_s, dict(self._kept["grown"]), known))
 

@@ -17,15 +17,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.base.errors import StackError, first_mistake
 
 Stopped = Callable[[], bool]
+Result = TypeVar("Result")
 POLL_S = 0.1
 ASK_S = 5.0
 _UNKNOWN = 404
@@ -81,11 +83,10 @@ class Control:
         try:
             return ReplicaState.model_validate(answer)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
+            place, said = first_mistake(error)
             raise StackError(
                 f"The data plane at {self.address} answers /rollcast/inflight with '{place}' that can't be used "
-                f"({first['msg']}). Correct what it says there."
+                f"({said}). Correct what it says there."
             ) from None
 
     def ask(self, method: str, path: str, timeout_s: float, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -118,6 +119,21 @@ class Control:
             "Make the first release without the target's 'endpoint', deploy the service with its data plane, then list "
             "its addresses."
         )
+
+
+def at_once(controls: Sequence[Control], ask: Callable[[Control], Result]) -> list[tuple[Control, Result | StackError]]:
+    """What each address answers, or why it does not: all asked at once, in their order."""
+
+    def one(control: Control) -> Result | StackError:
+        try:
+            return ask(control)
+        except StackError as error:
+            return error
+
+    if len(controls) < 2:
+        return [(control, one(control)) for control in controls]
+    with ThreadPoolExecutor(min(len(controls), 32)) as pool:
+        return list(zip(controls, pool.map(one, controls), strict=True))
 
 
 def pause(least_s: float, stopped: Stopped) -> None:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from rollcast.planner.plan.models import Serving
 from rollcast.planner.releases.releases import Line, Release, canonical, digest_of
 from rollcast.planner.routing.split import flag_of
-from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.base.errors import StackError, first_mistake
 
 SERVING, RELEASES, LINES, CONTENT = "rollcast_serving", "rollcast_releases", "rollcast_lines", "rollcast_content"
 OWNER = "rollcast_owner"  # the lineage of the ledger that wrote a flag
@@ -27,10 +27,9 @@ def stored(model: type[M], data: Any, what: str) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where, said = first_mistake(error)
         raise StackError(
-            f"{what} was written by another version of rollcast ({where}: {first['msg']}). Use the newer of the two."
+            f"{what} was written by another version of rollcast ({where}: {said}). Use the newer of the two."
         ) from None
 
 

@@ -12,18 +12,33 @@ Long because addresses and relays are two ways to one fleet, of which the same h
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from rollcast.planner.base.buckets import BUCKETING
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.targets.control import ASK_S, POLL_S, Control, ReplicaState, Stopped, Unanswered, nap, pause
-from rollcast.stacks.targets.relays import RELAY, MissingReplica, Relays
+from rollcast.stacks.targets.control import (
+    ASK_S,
+    POLL_S,
+    Control,
+    ReplicaState,
+    Stopped,
+    Unanswered,
+    at_once,
+    nap,
+    pause,
+)
+from rollcast.stacks.targets.relays import RELAY, Look, MissingReplica, Relays
 
 CONFIRM_S = 15.0
 _PROBES = 6  # of an address: with two replicas in turn the first comes again at the third, at random in 15 of 16
-Result = TypeVar("Result")
+
+
+class KnownStates(NamedTuple):
+    """States by the names of replicas, and whether these are all that there are."""
+
+    states: Mapping[str, ReplicaState]
+    whole: bool
 
 
 class Fleet:
@@ -39,7 +54,7 @@ class Fleet:
     def warm(self, instance: str, timeout_s: float, stopped: Stopped) -> None:
         """Returns when every replica has the instance warm. Raises StackError."""
         until = time.monotonic() + timeout_s
-        for _, found in self._answers(lambda control: control.warm(instance, timeout_s, stopped)):
+        for _, found in at_once(self.controls, lambda control: control.warm(instance, timeout_s, stopped)):
             if isinstance(found, StackError):
                 raise found
         if not self.relays:
@@ -164,11 +179,13 @@ class Fleet:
                         "once under the target's 'endpoint'."
                     )
 
-    def looks(self, timeout_s: float = ASK_S) -> list[tuple[str, ReplicaState | StackError]]:
+    def looks(self, timeout_s: float = ASK_S) -> list[Look]:
         """Every replica by name: what it says of itself, or why that is not known. Raises MissingReplica."""
-        answers = self._answers(lambda control: control.state(timeout_s)) if self.controls else []
-        found: list[tuple[str, ReplicaState | StackError]] = [(control.address, each) for control, each in answers]
-        return [*found, *(self.relays.looks(timeout_s) if self.relays else ())]
+        answers = at_once(self.controls, lambda control: control.state(timeout_s))
+        return [
+            *((control.address, found) for control, found in answers),
+            *(self.relays.looks(timeout_s) if self.relays else ()),
+        ]
 
     def states(self) -> Iterator[tuple[str, ReplicaState]]:
         """What every replica says of itself. Raises StackError where one does not answer."""
@@ -177,33 +194,11 @@ class Fleet:
                 raise found
             yield name, found
 
-    def known_states(self, timeout_s: float) -> dict[str, ReplicaState]:
-        """By name, what those say of themselves that answer within `timeout_s`."""
+    def known_states(self, timeout_s: float) -> KnownStates:
+        """What those say of themselves that answer within `timeout_s`."""
         try:
             looks = self.looks(timeout_s)
         except MissingReplica:
-            return {}
-        return {name: found for name, found in looks if not isinstance(found, StackError)}
-
-    def is_whole(self, states: Mapping[str, ReplicaState]) -> bool:
-        """Whether these are all: each declared address, and of relays each replica that they know."""
-        if not self.relays:
-            return len(states) == len(self.controls)
-        try:
-            return not any(isinstance(found, StackError) for _, found in self.relays.looks(ASK_S))
-        except MissingReplica:
-            return False
-
-    def _answers(self, ask: Callable[[Control], Result]) -> list[tuple[Control, Result | StackError]]:
-        """All at once, in the order of the declaration."""
-
-        def one(control: Control) -> Result | StackError:
-            try:
-                return ask(control)
-            except StackError as error:
-                return error
-
-        if len(self.controls) == 1:
-            return [(self.controls[0], one(self.controls[0]))]
-        with ThreadPoolExecutor(max(1, min(len(self.controls), 32))) as pool:
-            return list(zip(self.controls, pool.map(one, self.controls), strict=True))
+            return KnownStates({}, False)
+        states = {name: found for name, found in looks if not isinstance(found, StackError)}
+        return KnownStates(states, len(states) == len(looks))

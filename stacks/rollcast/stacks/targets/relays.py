@@ -7,14 +7,14 @@ serving by what it last knew: what happens then is declared (`on_missing_replica
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.targets.control import Control, ReplicaState, Unanswered
+from rollcast.stacks.base.errors import StackError, first_mistake
+from rollcast.stacks.targets.control import Control, ReplicaState, Result, Unanswered, at_once
 
 RELAY = "relay+"  # how the address of a relay is told from that of a replica
 _TOKEN = "ROLLCAST_RELAY_DRIVER_TOKEN"
@@ -69,7 +69,9 @@ class Relays:
 
     def looks(self, timeout_s: float) -> list[Look]:
         """Each replica's state, or why it is not known. Raises MissingReplica where one is and all is to hold."""
-        known, failures = self._known(timeout_s)
+        known, failures = self._ask(
+            lambda control: _read(control.address, control.ask("GET", "/rollcast/v1/fleet", timeout_s))
+        )
         self.went_on_without = []
         if not any(each.time - each.since >= each.lease_s for each in known):
             why = "; ".join(failures) or "each began less than a lease ago, and does not know its fleet yet"
@@ -96,32 +98,30 @@ class Relays:
 
     def want(self, instance: str, timeout_s: float) -> None:
         """Has every relay ask its replicas to make an instance warm. Raises Unanswered where none takes it."""
-        failures = []
-        for control in self._controls:
-            try:
-                control.ask("POST", "/rollcast/v1/warm", timeout_s, {"instance": instance})
-            except Unanswered as error:
-                failures.append(str(error))
-        if len(failures) == len(self._controls):
+        body = {"instance": instance}
+        taken, failures = self._ask(lambda control: control.ask("POST", "/rollcast/v1/warm", timeout_s, body))
+        if not taken:
             raise Unanswered("; ".join(failures))
 
-    def _known(self, timeout_s: float) -> tuple[list[_Known], list[str]]:
-        known, failures = list[_Known](), list[str]()
-        for control in self._controls:
-            try:
-                known.append(_read(control.address, control.ask("GET", "/rollcast/v1/fleet", timeout_s)))
-            except Unanswered as error:
-                failures.append(str(error))
-        return known, failures
+    def _ask(self, ask: Callable[[Control], Result]) -> tuple[list[Result], list[str]]:
+        """(what relays answer, why the others don't). Raises what one refuses."""
+        answers, failures = list[Result](), list[str]()
+        for _, found in at_once(self._controls, ask):
+            if isinstance(found, Unanswered):
+                failures.append(str(found))
+            elif isinstance(found, StackError):
+                raise found
+            else:
+                answers.append(found)
+        return answers, failures
 
 
 def _read(address: str, answer: dict[str, Any]) -> _Known:
     try:
         return _Known.model_validate(answer)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise StackError(f"The relay at {address} gives '{place}' that can't be used ({first['msg']}).") from None
+        place, said = first_mistake(error)
+        raise StackError(f"The relay at {address} gives '{place}' that can't be used ({said}).") from None
 
 
 def _together(known: Sequence[_Known]) -> list[_Heard]:
@@ -135,4 +135,4 @@ def _together(known: Sequence[_Known]) -> list[_Heard]:
     return [heard for name, heard in sorted(newest.items()) if not (heard.missing and name in left)]
 
 
-__all__ = ["RELAY", "MissingReplica", "OnMissing", "Relays"]
+__all__ = ["RELAY", "Look", "MissingReplica", "OnMissing", "Relays"]
