@@ -24,7 +24,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.relay.running import Relay
+from tests.relay.relays import RunningRelay, definition_text
 
 SIZES = (250, 500, 1000, 2000)
 CHANGES = 5
@@ -94,30 +94,14 @@ async def clients(count: int, port: int) -> None:
     await asyncio.gather(*tasks)
 
 
-def definition_text(percent: float = 50.0) -> str:
-    """A definition with one flag, which divides people between two releases."""
-    weight = round(percent * 1000)
-    rule = {
-        "fractional": [{"cat": ["s:", {"var": "targetingKey"}]}, ["rel-new", weight], ["rel-old", 100_000 - weight]]
-    }
-    flag = {
-        "state": "ENABLED",
-        "variants": {name: {"release": name} for name in ("rel-old", "rel-new")},
-        "defaultVariant": "rel-old",
-        "targeting": rule,
-        "metadata": {"rollcast_content": f"sha256:rel-new-{weight}"},
-    }
-    return json.dumps({"flags": {"rollcast-p": flag}})
-
-
 def measure(count: int) -> dict[str, float]:
     """One size, in processes of its own."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "flags.json"
         file.write_text(definition_text(), "utf-8")
-        relay = Relay(file)
+        relay = RunningRelay(file)
         relay.start()
-        process = psutil.Process(relay.process.pid)
+        process = psutil.Process(relay.pid)
         idle_mib = process.memory_info().rss / 2**20
         running = subprocess.Popen([sys.executable, __file__, "--clients", str(count), str(relay.port)])
         try:

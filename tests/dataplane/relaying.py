@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from rollcast.stacks.targets.definitions import CONTENT
+from tests.dataplane.releasing import FLAG, NEW, OLD, both, text_of
+from tests.dataplane.running import Running, until
 from tests.spec.test_schemas import validator
 from tests.stacks.site import free_port
 
@@ -106,3 +109,17 @@ def relaying(relay: Relaying | None = None) -> Iterator[Relaying]:
         server.server_close()
         with made.changed:
             made.changed.notify_all()
+
+
+def change_is_heard(service: Running, first: Relaying, second: Relaying) -> None:
+    """A request, then another definition at both relays: both hear of each, of one replica, and at once."""
+    assert service.post("/chat", {"user": "ann"}).json()["release"] == OLD.id
+    replica = service.state()["replica"]
+    until(lambda: all(relay.last().get("finished") == {OLD.id: 1} for relay in (first, second)))
+    made = both(100)
+    for relay in (first, second):
+        relay.put(text_of(made))
+    content = made["metadata"][CONTENT]
+    assert until(lambda: all(r.last()["definitions"] == {FLAG: content} for r in (first, second))) < 2.0
+    assert service.post("/chat", {"user": "ann"}).json()["release"] == NEW.id
+    assert {heard["replica"] for relay in (first, second) for heard in relay.heard} == {replica}

@@ -58,6 +58,19 @@ def text_of(made: dict[str, Any] | None) -> str:
     return json.dumps({"flags": {FLAG: made} if made else {}})
 
 
+# Texts that are no definition with a flag of the pipeline that can be evaluated.
+NO_DEFINITIONS = (
+    "", "   ", "{", text_of(flag(10))[:-40], "[]", "null", '{"flags": []}', '{"flags": {}}', text_of(None), "garbage",
+    json.dumps({"flags": {FLAG: {"state": "ENABLED"}}}),
+    json.dumps({"flags": {FLAG: {**flag(10), "variants": {"a": {"release": 7}}}}}),
+    json.dumps({"flags": {FLAG: {**flag(10), "variants": {"a": {"release": "a b", "components": {}}}}}}),
+    json.dumps({"flags": {FLAG: {**flag(10), "variants": {"a": {"release": "r", "components": [1]}}}}}),
+    json.dumps({"flags": {FLAG: {**flag(10), "metadata": {"rollcast_bucketing": "flagd-cbor-murmur3-32/1"}}}}),
+    json.dumps({"flags": {FLAG: {**flag(10), "metadata": [1]}}}),
+    json.dumps({"flags": {FLAG: {**flag(10), "state": "SOMEHOW"}}}),
+)  # fmt: skip
+
+
 def put(path: Path, made: dict[str, Any] | None) -> None:
     """Writes it as rollcast does, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,15 +6,17 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.dataplane.releasing import put
+from tests.dataplane.releasing import both, put
 from tests.stacks.site import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -110,3 +112,29 @@ def until(holds: Callable[[], object], seconds: float = 5, why: Callable[[], obj
                 return time.monotonic() - began
         time.sleep(0.02)
     raise AssertionError(f"it did not come to be within {seconds} s. {why()}")
+
+
+def asked_while_the_flag_flips(service: Running, requests: int = 200) -> list[tuple[int, str, str, dict[str, str]]]:
+    """(status, release by header, release by body, components) of answers, while the flag changes all the time."""
+    over = threading.Event()
+
+    def flip() -> None:
+        turn = 0
+        while not over.wait(0.05):
+            turn += 1
+            put(service.definition, both((0, 100, 50)[turn % 3]))
+
+    def ask(number: int) -> tuple[int, str, str, dict[str, str]]:
+        with httpx.Client(base_url=service.url, trust_env=False, timeout=30) as client:
+            reply = client.post("/chat", json={"user": f"u{number}", "takes_s": 0.15})
+            data = reply.json()
+            return reply.status_code, reply.headers["x-rollcast-release"], data["release"], data["components"]
+
+    flipping = threading.Thread(target=flip)
+    flipping.start()
+    try:
+        with ThreadPoolExecutor(16) as pool:
+            return list(pool.map(ask, range(requests)))
+    finally:
+        over.set()
+        flipping.join()

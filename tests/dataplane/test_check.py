@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from rollcast.stacks.conformance.checking import check, points
 from rollcast.stacks.conformance.counting import STATE
 from rollcast.stacks.conformance.points import PointVerdict
 from rollcast.stacks.conformance.probe import filled, pointed, read_probe
+from tests.dataplane.probing import probe_in
 from tests.dataplane.releasing import both
 from tests.dataplane.running import KINDS, Running, running
 from tests.spec.test_schemas import SCHEMAS, SPEC
@@ -27,19 +27,7 @@ ROLLCAST = [sys.executable, "-c", "from rollcast.cli.main import script; script(
 
 def probe(service: Running, trusted: bool = False) -> Path:
     """All that a test needs to know of the services of these tests."""
-    path, port = service.folder / "probe.json", free_port()
-    path.write_text(json.dumps({
-        "pipeline": "help-desk", "definition": "flags.json", "telemetry": "telemetry", "trusted": trusted,
-        "request": {"path": "/chat", "json": {"user": "${key}", "message": "${unique}"}},
-        "slow": {"path": "/chat", "json": {"user": "${key}", "takes_s": 1}},
-        "stream": {"path": "/stream", "json": {"user": "${key}", "takes_s": 2}},
-        "session": {"path": "/chat", "json": {"user": "${key}", "session": "${session}"}},
-        "anonymous": {"path": "/chat", "json": {}},
-        "onward": {"path": "/call" if service.kind in KINDS and not service.lying else "/chat",
-                   "json": {"user": "${key}", "url": f"http://127.0.0.1:{port}/"}, "listen": f"127.0.0.1:{port}"},
-        "answer": {"body_release": "/release", "components": "/components"},
-    }))  # fmt: skip
-    return path
+    return probe_in(service.folder, trusted, onward="/call" if service.kind in KINDS and not service.lying else "/chat")
 
 
 def broken(service: Running, trusted: bool = False, only: Collection[str] = ()) -> dict[str, str]:

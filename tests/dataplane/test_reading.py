@@ -24,7 +24,7 @@ from rollcast_dataplane.definitions import BUCKETING, Definition, content_digest
 from rollcast_dataplane.errors import BadDefinition, NoRelease, RefusedKey, UnknownRelease
 from rollcast_dataplane.keys import chosen, key_of
 from rollcast_dataplane.propagation import BAGGAGE, HEADER, LONGEST_BAGGAGE, added, incoming, members_of, outgoing
-from tests.dataplane.releasing import FLAG, NEW, OLD, PIPELINE, flag, text_of
+from tests.dataplane.releasing import NEW, NO_DEFINITIONS, OLD, PIPELINE, flag, text_of
 from tests.planner.test_split import ATTRIBUTES
 
 SPEC = Path(__file__).parents[2] / "spec"
@@ -134,17 +134,7 @@ def test_no_attribute_ends_an_evaluation_with_anything_but_a_release_or_a_refusa
         assert found.evaluate("ann", {**attributes, "v": attributes.get("v", 1)}).id in (OLD.id, NEW.id)
 
 
-@pytest.mark.parametrize("text", [
-    "", "   ", "{", text_of(flag(10))[:-40], "[]", "null", '{"flags": []}', '{"flags": {}}', text_of(None), "garbage",
-    json.dumps({"flags": {FLAG: {"state": "ENABLED"}}}),
-    json.dumps({"flags": {FLAG: {**flag(10), "variants": {"a": {"release": 7}}}}}),
-    json.dumps({"flags": {FLAG: {**flag(10), "variants": {"a": {"release": "a b", "components": {}}}}}}),
-    json.dumps({"flags": {FLAG: {**flag(10), "variants": {"a": {"release": "r", "components": [1]}}}}}),
-    json.dumps({"flags": {FLAG: {**flag(10), "metadata": {"rollcast_bucketing": "flagd-cbor-murmur3-32/1"}}}}),
-    json.dumps({"flags": {FLAG: {**flag(10), "metadata": [1]}}}),
-    json.dumps({"flags": {FLAG: {**flag(10), "state": "SOMEHOW"}}}),
-    '{"flags": ' + "[" * 100_000,
-])  # fmt: skip
+@pytest.mark.parametrize("text", [*NO_DEFINITIONS, '{"flags": ' + "[" * 100_000])
 def test_what_is_no_whole_definition_is_refused_before_anything_is_evaluated(text: str) -> None:
     with pytest.raises(BadDefinition):
         Definition(text, PIPELINE)

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rollcast.stacks.targets.definitions import CONTENT
-from tests.dataplane.relaying import Relaying, relaying
-from tests.dataplane.releasing import FLAG, NEW, OLD, both, text_of
+from tests.dataplane.relaying import Relaying, change_is_heard, relaying
+from tests.dataplane.releasing import NEW, OLD, both, text_of
 from tests.dataplane.running import KINDS, running, until
 
 
@@ -28,16 +27,7 @@ def two() -> Iterator[tuple[Relaying, Relaying, ExitStack]]:
 def test_every_relay_hears_of_a_change_at_once_and_of_the_end(kind: str, tmp_path: Path, two: tuple) -> None:
     first, second, _ = two
     with running(tmp_path, kind, relays=[first.url, second.url]) as service:
-        assert service.post("/chat", {"user": "ann"}).json()["release"] == OLD.id
-        replica = service.state()["replica"]
-        until(lambda: all(relay.last().get("finished") == {OLD.id: 1} for relay in (first, second)))
-        made = both(100)
-        for relay in (first, second):
-            relay.put(text_of(made))
-        content = made["metadata"][CONTENT]
-        assert until(lambda: all(r.last()["definitions"] == {FLAG: content} for r in (first, second))) < 2.0
-        assert service.post("/chat", {"user": "ann"}).json()["release"] == NEW.id
-        assert {heard["replica"] for relay in (first, second) for heard in relay.heard} == {replica}
+        change_is_heard(service, first, second)
     assert first.last()["leaving"]
     assert second.last()["leaving"]
 

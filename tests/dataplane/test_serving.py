@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from rollcast.planner.routing.split import Router
 from rollcast.stacks.targets.definitions import CONTENT
 from rollcast.stacks.telemetry.records import request_of
 from tests.dataplane.releasing import FLAG, LINE, NEW, OLD, PIPELINE, Share, both, flag, put
-from tests.dataplane.running import KINDS, Running, running, until
+from tests.dataplane.running import KINDS, Running, asked_while_the_flag_flips, running, until
 from tests.spec.test_schemas import validator
 
 
@@ -115,26 +114,7 @@ def test_a_client_that_goes_away_leaves_nothing_in_flight(service: Running) -> N
 
 
 def test_no_request_is_mixed_or_lost_while_the_flag_changes_all_the_time(service: Running) -> None:
-    over, answers = threading.Event(), []
-
-    def flip() -> None:
-        turn = 0
-        while not over.wait(0.05):
-            turn += 1
-            put(service.definition, both((0, 100, 50)[turn % 3]))
-
-    def ask(number: int) -> tuple[int, str, str, dict[str, str]]:
-        with httpx.Client(base_url=service.url, trust_env=False, timeout=30) as client:
-            reply = client.post("/chat", json={"user": f"u{number}", "takes_s": 0.15})
-            data = reply.json()
-            return reply.status_code, reply.headers["x-rollcast-release"], data["release"], data["components"]
-
-    flipping = threading.Thread(target=flip)
-    flipping.start()
-    with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(ask, range(200)))
-    over.set()
-    flipping.join()
+    answers = asked_while_the_flag_flips(service)
     assert {status for status, *_ in answers} == {200}
     assert {said for _, said, *_ in answers} == {OLD.id, NEW.id}
     for _, said, release, components in answers:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 from rollcast.stacks.targets.definitions import CONTENT
 from rollcast_dataplane import SignedPins
 from tests.dataplane.releasing import FLAG, NEW, OLD, both, flag, put
-from tests.dataplane.running import Running, until
+from tests.dataplane.running import Running, asked_while_the_flag_flips, until
 from tests.dataplane_ts.building import running_node
 from tests.spec.test_schemas import validator
 
@@ -81,28 +80,11 @@ def test_a_stream_that_is_cut_leaves_nothing_in_flight_and_says_whose_doing_it_w
 
 
 def test_no_request_is_mixed_or_lost_while_the_flag_changes_all_the_time(service: Running) -> None:
-    over = threading.Event()
-
-    def flip() -> None:
-        turn = 0
-        while not over.wait(0.05):
-            turn += 1
-            put(service.definition, both((0, 100, 50)[turn % 3]))
-
-    def ask(number: int) -> tuple[int, str, str, str]:
-        with httpx.Client(base_url=service.url, trust_env=False, timeout=30) as client:
-            reply = client.post("/chat", json={"user": f"u{number}", "takes_s": 0.15})
-            data = reply.json()
-            return reply.status_code, reply.headers["x-rollcast-release"], data["release"], data["components"]["prompt"]
-
-    flipping = threading.Thread(target=flip)
-    flipping.start()
-    with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(ask, range(200)))
-    over.set()
-    flipping.join()
+    answers = {
+        (status, said, release, parts["prompt"]) for status, said, release, parts in asked_while_the_flag_flips(service)
+    }
     prompts = {OLD.id: "prompt@1", NEW.id: "prompt@2"}
-    assert set(answers) == {(200, release, release, prompt) for release, prompt in prompts.items()}
+    assert answers == {(200, release, release, prompt) for release, prompt in prompts.items()}
     until(lambda: service.state()["releases"] == {})
     state = service.state()
     assert state["entered"] == state["finished"]

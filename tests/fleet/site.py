@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.relay.running import Relay
+from tests.relay.relays import RunningRelay
 from tests.stacks.site import ROLLCAST, free_port
 
 ROOT = Path(__file__).parents[2]
@@ -112,7 +112,7 @@ class Fleet:
         self.folder = folder
         live = folder / ".rollcast" / "live"
         live.mkdir(parents=True)
-        self.relays = [Relay(live / "flags.json") for _ in range(relays)]
+        self.relays = [RunningRelay(live / "flags.json") for _ in range(relays)]
         for name in ("made", "telemetry"):
             (folder / name).mkdir(parents=True)
         for slot in ("index", "answer"):

@@ -76,10 +76,22 @@ class RunningRelay:
         self._process.wait()
 
     def stop(self) -> int:
-        """Ends it politely; gives its exit code."""
+        """Ends it politely, where it runs; gives its exit code."""
         assert self._process is not None
         self._process.terminate()
         return self._process.wait(10)
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        return httpx.request(method, self.url + path, json=body, headers=headers, trust_env=False, timeout=30)
+
+    def acknowledge(self, replica: str, **state: Any) -> httpx.Response:
+        return acknowledge(self.url, replica, **state)
+
+    def all_said(self) -> str:
+        """Everything that it has said so far."""
+        while not self.lines.empty():
+            self.said.append(self.lines.get())
+        return "".join(self.said)
 
     def fleet(self, **headers: str) -> dict[str, Any]:
         found: dict[str, Any] = httpx.get(f"{self.url}/rollcast/v1/fleet", headers=headers, trust_env=False).json()
@@ -87,7 +99,7 @@ class RunningRelay:
 
 
 @contextmanager
-def relay(definition: Path, *words: str, **environment: str) -> Iterator[RunningRelay]:
+def relaying(definition: Path, *words: str, **environment: str) -> Iterator[RunningRelay]:
     """A relay until the block ends."""
     running = RunningRelay(definition, words, **environment)
     running.start()
@@ -132,4 +144,4 @@ def acknowledge(url: str, replica: str, headers: Mapping[str, str] | None = None
     return httpx.post(f"{url}/rollcast/v1/replicas/{replica}", json=body, headers=headers or {}, trust_env=False)
 
 
-__all__ = ["RunningRelay", "acknowledge", "definition_text", "relay", "split_flag", "until"]
+__all__ = ["RunningRelay", "acknowledge", "definition_text", "relaying", "split_flag", "until"]

@@ -23,7 +23,7 @@ from openfeature.exception import FlagNotFoundError, OpenFeatureError
 
 from rollcast.planner.base.buckets import bucket_of
 from rollcast.stacks.relay.evaluation import OfrepEvaluation
-from tests.relay.relays import RunningRelay, acknowledge, definition_text, relay, split_flag, until
+from tests.relay.relays import RunningRelay, acknowledge, definition_text, relaying, split_flag, until
 
 KEY = "rollcast-p"
 LONGEST_S = 10.0
@@ -33,7 +33,7 @@ LONGEST_S = 10.0
 def running(tmp_path: Path) -> Iterator[RunningRelay]:
     file = tmp_path / "flags.json"
     file.write_text(definition_text(), "utf-8")
-    with relay(file) as found:
+    with relaying(file) as found:
         yield found
 
 

@@ -23,7 +23,7 @@ from openfeature.evaluation_context import EvaluationContext
 
 from rollcast.stacks.relay.access import Access
 from rollcast.stacks.relay.replicas import RelayRefusal, Replicas
-from tests.relay.relays import RunningRelay, acknowledge, definition_text, relay, until
+from tests.relay.relays import RunningRelay, acknowledge, definition_text, relaying, until
 from tests.stacks.site import ROLLCAST, free_port
 
 GARBAGE = {
@@ -41,7 +41,7 @@ GARBAGE = {
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRelay]:
     file = tmp_path_factory.mktemp("relay") / "flags.json"
     file.write_text(definition_text(), "utf-8")
-    with relay(file) as found:
+    with relaying(file) as found:
         yield found
 
 
@@ -63,7 +63,7 @@ def test_a_broken_flag_file_is_said_and_the_last_good_one_goes_on(running: Runni
 
 
 def test_a_relay_that_begins_without_flags_serves_them_once_there_are_some(tmp_path: Path) -> None:
-    with relay(tmp_path / "later/flags.json") as running:
+    with relaying(tmp_path / "later/flags.json") as running:
         assert "there is nothing to serve yet" in "".join(running.said)
         assert httpx.get(f"{running.url}/rollcast/v1/flags").status_code == 503
         assert httpx.post(f"{running.url}/ofrep/v1/evaluate/flags/x", json={}).status_code == 503
@@ -79,7 +79,7 @@ PLANE, DRIVER = ({"Authorization": f"Bearer {token}"} for token in TOKENS.values
 
 def test_each_token_opens_its_own_side_and_no_other(tmp_path: Path) -> None:
     (tmp_path / "flags.json").write_text(definition_text(), "utf-8")
-    with relay(tmp_path / "flags.json", **TOKENS) as running:
+    with relaying(tmp_path / "flags.json", **TOKENS) as running:
         v1 = f"{running.url}/rollcast/v1"
         asks = {
             "flags": lambda headers: httpx.get(f"{v1}/flags", headers=headers),
@@ -128,7 +128,7 @@ def test_tls_and_tokens_together_for_http_and_for_flagds_provider(tmp_path: Path
     )  # fmt: skip
     (tmp_path / "flags.json").write_text(definition_text(percent=100.0), "utf-8")
     words = ("--tls-cert", str(certificate), "--tls-key", str(key))
-    with relay(tmp_path / "flags.json", *words, **TOKENS) as running:
+    with relaying(tmp_path / "flags.json", *words, **TOKENS) as running:
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{running.url}/rollcast/v1/flags", headers=PLANE)
         found = httpx.get(

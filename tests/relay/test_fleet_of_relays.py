@@ -16,7 +16,7 @@ from rollcast.stacks.targets import relays
 from rollcast.stacks.targets.fleet import Fleet
 from rollcast.stacks.targets.relays import MissingReplica, _Heard, _Known, _together
 from tests.dataplane.releasing import both, put
-from tests.relay.running import Relay, relaying
+from tests.relay.relays import RunningRelay, relaying
 
 NEVER = lambda: False  # noqa: E731 - never cancelled
 NEW = {"definitions": {"f": "new"}, "bucketing": BUCKETING}
@@ -24,7 +24,7 @@ OLD = {"definitions": {"f": "old"}, "bucketing": BUCKETING}
 
 
 @pytest.fixture(scope="module")
-def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relay]:
+def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRelay]:
     """A relay that is older than a lease, as soon as a test asks for its fleet."""
     definition = tmp_path_factory.mktemp("relay") / "flags.json"
     put(definition, both(0))
@@ -33,19 +33,19 @@ def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relay]:
 
 
 @pytest.fixture(autouse=True)
-def _forgotten(relay: Relay) -> Iterator[None]:
+def _forgotten(relay: RunningRelay) -> Iterator[None]:
     yield
     for each in relay.fleet()["replicas"]:
         relay.ask("DELETE", f"/rollcast/v1/replicas/{each['replica']}")
 
 
-def fleet_of(relay: Relay, on_missing: str = "wait", *others: Relay) -> Fleet:
+def fleet_of(relay: RunningRelay, on_missing: str = "wait", *others: RunningRelay) -> Fleet:
     while relay.fleet()["time"] - relay.fleet()["since"] < 10.1:
         time.sleep(0.1)
     return Fleet([f"relay+{each.url}#{on_missing}" for each in (relay, *others)])
 
 
-def test_a_shift_counts_when_every_replica_acknowledges_it_a_new_one_too(relay: Relay) -> None:
+def test_a_shift_counts_when_every_replica_acknowledges_it_a_new_one_too(relay: RunningRelay) -> None:
     fleet = fleet_of(relay)
     with pytest.raises(StackError, match="No replica acknowledges"):
         fleet.confirm("f", "new", NEVER, 0.2)
@@ -58,7 +58,7 @@ def test_a_shift_counts_when_every_replica_acknowledges_it_a_new_one_too(relay: 
     assert fleet.confirmed("f", "new")
 
 
-def test_a_fleet_that_splits_by_two_hashes_is_named(relay: Relay) -> None:
+def test_a_fleet_that_splits_by_two_hashes_is_named(relay: RunningRelay) -> None:
     fleet = fleet_of(relay)
     relay.acknowledge("a", **NEW)
     relay.acknowledge("b", **{**NEW, "bucketing": "flagd-cbor-murmur3-32/1"})
@@ -66,7 +66,7 @@ def test_a_fleet_that_splits_by_two_hashes_is_named(relay: Relay) -> None:
         fleet.confirm("f", "new", NEVER, 0.2)
 
 
-def test_a_drain_ends_when_no_replica_has_a_request_left(relay: Relay) -> None:
+def test_a_drain_ends_when_no_replica_has_a_request_left(relay: RunningRelay) -> None:
     fleet = fleet_of(relay)
     relay.acknowledge("a", releases={"r": 0})
     relay.acknowledge("b", releases={"r": 2})
@@ -76,7 +76,7 @@ def test_a_drain_ends_when_no_replica_has_a_request_left(relay: Relay) -> None:
     fleet.drain(["r"], 0.0, 0.3, NEVER)
 
 
-def test_what_is_to_be_warm_is_warm_everywhere(relay: Relay) -> None:
+def test_what_is_to_be_warm_is_warm_everywhere(relay: RunningRelay) -> None:
     fleet = fleet_of(relay)
     relay.acknowledge("a", warm=["p/i/1"])
     relay.acknowledge("b", warm=[])
@@ -86,7 +86,7 @@ def test_what_is_to_be_warm_is_warm_everywhere(relay: Relay) -> None:
     fleet.warm("p/i/1", 0.3, NEVER)
 
 
-def test_what_is_done_about_a_missing_replica_is_declared_and_never_silent(relay: Relay) -> None:
+def test_what_is_done_about_a_missing_replica_is_declared_and_never_silent(relay: RunningRelay) -> None:
     fleets = {policy: fleet_of(relay, policy) for policy in ("wait", "hold", "proceed")}
     relay.acknowledge("b", **OLD, lease_s=1)
     time.sleep(1.2)
@@ -104,7 +104,7 @@ def test_what_is_done_about_a_missing_replica_is_declared_and_never_silent(relay
     fleets["proceed"].drain(["r"], 0.0, 0.2, NEVER)
 
 
-def test_a_relay_that_has_just_begun_does_not_know_its_fleet(relay: Relay, tmp_path: Path) -> None:
+def test_a_relay_that_has_just_begun_does_not_know_its_fleet(relay: RunningRelay, tmp_path: Path) -> None:
     fleet_of(relay)
     put(tmp_path / "flags.json", both(0))
     with relaying(tmp_path / "flags.json") as young:

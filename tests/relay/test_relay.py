@@ -17,7 +17,7 @@ from openfeature.evaluation_context import EvaluationContext
 from rollcast.planner.base.buckets import bucket_of
 from tests.dataplane.releasing import FLAG, NEW, OLD, both, put, text_of
 from tests.dataplane.running import running, until
-from tests.relay.running import Relay, relaying
+from tests.relay.relays import RunningRelay, relaying
 from tests.spec.test_schemas import validator
 
 
@@ -96,7 +96,7 @@ def test_a_damaged_definition_is_said_and_the_last_good_one_goes_on(definition: 
         definition.write_text(damage, "utf-8")
         until(lambda: relay.fleet()["flags"]["fault"])
         assert relay.ask("GET", "/rollcast/v1/flags").text == good
-        assert "goes on being served" in relay.said()
+        assert relay.await_said("goes on being served")
         put(definition, both(100))
         until(lambda: relay.ask("GET", "/rollcast/v1/flags").text == text_of(both(100)))
         assert relay.fleet()["flags"]["fault"] is None
@@ -151,13 +151,13 @@ def test_tokens_are_of_data_planes_or_of_the_driver(definition: Path) -> None:
         assert relay.ask("GET", "/rollcast/v1/fleet", **driver).status_code == 200
         for path, wrong in (("flags", driver), ("fleet", plane), ("flags", {}), ("fleet", {})):
             assert relay.ask("GET", f"/rollcast/v1/{path}", **wrong).status_code == 401
-        assert "of-data-planes" not in relay.said() + json.dumps(
+        assert "of-data-planes" not in relay.all_said() + json.dumps(
             relay.ask("GET", "/rollcast/v1/fleet", **driver).json()
         )
 
 
 def test_an_address_that_others_reach_needs_tokens(definition: Path) -> None:
-    open_to_all = Relay(definition, "--host", "0.0.0.0")
+    open_to_all = RunningRelay(definition, ("--host", "0.0.0.0"))
     with pytest.raises(AssertionError, match="ROLLCAST_RELAY_TOKEN and ROLLCAST_RELAY_DRIVER_TOKEN is not set"):
         open_to_all.start()
 
