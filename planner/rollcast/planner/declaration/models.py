@@ -297,8 +297,7 @@ class TargetSettings(KindSettings):
     on_missing_replica: Literal["wait", "hold", "proceed"] = Field(
         "wait",
         description="what to do about a replica that the relays have not heard of for longer than its lease: wait for "
-        "it as long as the operation may take; hold at once; or proceed without it, though it may still serve what it "
-        "last knew",
+        "it some seconds, then stop; hold at once; or proceed without it, though it may still serve what it last knew",
         exclude_if=lambda given: given == "wait",
     )
 
