@@ -212,6 +212,7 @@ def test_outcomes_go_on_in_a_new_file_after_rotation(kit: Path, tmp_path: Path) 
     with running_node(kit, tmp_path, flag=flag(0)) as service:
         service.post("/chat", {"user": "ann"})
         path = tmp_path / "telemetry" / "requests.jsonl"
+        until(path.exists)  # an outcome is written after its answer
         os.replace(path, path.with_suffix(".1"))
         until(lambda: (service.post("/chat", {"user": "ben"}), path.exists())[1])
         assert json.loads(path.with_suffix(".1").read_text("utf-8").splitlines()[0])["key"] == "ann"

@@ -13,6 +13,7 @@ from rollcast.planner.plan.models import Plan
 from rollcast.policies import Review, State, Violation, library, policy
 from rollcast.policies.model_based.evidence import StageEvidence
 from rollcast.policies.model_based.machine import RolloutMachine, walk_everywhere
+from rollcast.policies.model_based.model_state import ModelState
 from rollcast.policies.model_based.profiles import QUICK, THOROUGH, SearchProfile
 from rollcast.policies.model_based.reviews import reviews
 from rollcast.policies.model_based.trace import Counterexample
@@ -147,3 +148,23 @@ def test_a_walk_sees_a_plan_that_was_tampered_with() -> None:
         operation["after"] = [name for name in operation["after"] if not name.startswith("drain/")]
     with pytest.raises(Counterexample, match=r"waits for no drain|may be done before"):
         Walk(replace(review_of(), plan=Plan.from_json(data)))
+
+
+def test_what_exists_once_and_is_only_wired_otherwise_is_of_the_release_that_a_request_is_on() -> None:
+    """Nobody overwrites it: what ran before runs on, and each release says how it is wired."""
+    head = (
+        "pipeline: p\nartifacts:\n  - {kind: retrieval-index, name: i, version: '1'}\n"
+        "  - {kind: model-weights, name: m, version: '1'}\n  - {kind: prompt-template, name: t, version: '1'}\n"
+        "  - {kind: prompt-template, name: t, version: '2'}\ncomponents:\n"
+    )
+    old = head + "  a: {artifact: i@1}\n  m: {artifact: m@1, prompt: t@1, upstream: [a], in_place: true}\n"
+    new = head + "  b: {artifact: i@1}\n  m: {artifact: m@1, prompt: t@2, upstream: [b], in_place: true}\n"
+    plan = review_of(new, old).plan
+    state, found = ModelState(plan), list[str]()
+    for milestone in plan.milestones:
+        for operation in plan.operations_of(milestone.index):
+            found += state.do(operation, milestone)
+            request = state.enter("p", "someone", {})
+            assert request is not None
+            found += state.visit(request, len(request.ahead))
+    assert not found

@@ -98,7 +98,9 @@ class ModelState:
                 yield f"{request} is served by {release.id} and finds no {slot}: {folder} does not run."
                 continue
             owner, name = self.instances[folder]
-            request.met[slot] = self.plan.releases[owner].slots[name]
+            own, held = release.slots[slot], self.plan.releases[owner].slots[name]
+            # What runs is the same: how it is wired is the request's own business.
+            request.met[slot] = own if own.instance_id == held.instance_id else held
             yield from self._clashes(request, release, slot)
         del request.ahead[:count]
         if not request.ahead:
