@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcast.cli.main import main
+from rollcast.stacks.artifacts.recipes import digests_of
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.registries.artifacts import digests_of
 from rollcast.stacks.registries.sources import source_mistake
 
 

@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dataplane import embedders, indexes, rerankers
 from dataplane.errors import BrokenMix
+from rollcast.stacks.artifacts.building import materialize
 from rollcast.stacks.project import Project
-from rollcast.stacks.registries.artifacts import materialize
 
 PROJECT = Path(__file__).resolve().parent.parent
 FOUND = 5

@@ -5,7 +5,7 @@ Nothing is written here. `rollcast.yaml` is refused before it is read when it is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from rollcast.planner.base.errors import KindError, did_you_mean
+from rollcast.planner.base.errors import DeclarationError, Diagnostic, KindError, did_you_mean
 from rollcast.planner.declaration.models import Declaration, Environment
 from rollcast.planner.loading.kind_settings import SettingsOf
 from rollcast.planner.loading.loader import MOST_BYTES, load, read_source
@@ -21,8 +21,9 @@ from rollcast.planner.releases.releases import digest_of
 from rollcast.plugins.settings import settings_of
 from rollcast.simulator.base.errors import SimulatorError
 from rollcast.simulator.stations.custom import profile_model_in
+from rollcast.stacks.artifacts import lock
+from rollcast.stacks.artifacts.resolving import Progress, Resolution, hollow, resolve
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.registries import lock
 
 DECLARATION = "rollcast.yaml"
 MOST_SAVED_BYTES = 512 * 1024 * 1024  # of a plan or a forecast; a plan of 5,000 instances has about 110 MiB
@@ -30,7 +31,7 @@ MOST_SAVED_BYTES = 512 * 1024 * 1024  # of a plan or a forecast; a plan of 5,000
 
 @dataclass(frozen=True)
 class Project:
-    """A folder with a declaration. `digests` pins every artifact; `pinned` is the lock file, None without one."""
+    """A folder with a declaration, which has the pins of the lock file. `locked` is that file, None without one."""
 
     folder: Path
     file: str
@@ -38,7 +39,7 @@ class Project:
     declaration: Declaration
     environment_name: str
     environment: Environment
-    pinned: dict[str, str] | None
+    locked: lock.Lock | None
 
     @classmethod
     def open(
@@ -51,27 +52,47 @@ class Project:
         """
         text, declaration = read_declaration(folder, file, _with_stations(folder) if profiles else settings_of)
         name, settings = choose_environment(declaration, environment, file)
-        return cls(folder, file, text, declaration, name, settings, lock.read(folder))
+        locked = lock.read(folder)
+        return cls(folder, file, text, (locked or lock.Lock({})).pins_of(declaration), name, settings, locked)
 
     @property
     def state(self) -> Path:
         """Where everything that rollcast keeps for this project is: `.rollcast`, never committed."""
         return self.folder / ".rollcast"
 
-    def computed(self) -> dict[str, str]:
-        """The digest of every declared artifact as it is now. Raises StackError: a source that can't be pinned."""
-        lock.refuse_hollow(self.declaration, self._place)
-        return lock.computed(self.declaration, self.folder)
+    @property
+    def pinned(self) -> dict[str, str] | None:
+        """The digest of every artifact as it is locked; None where nothing is."""
+        return None if self.locked is None else self.locked.artifacts
 
-    def _place(self, index: int) -> str:
-        """FILE:LINE:COLUMN of an artifact's source, by its number in the declaration."""
+    def resolved(
+        self,
+        only: Collection[str] | None = None,
+        *,
+        offline: bool = False,
+        progress: Progress = lambda reference, done, total: None,
+    ) -> Resolution:
+        """What the lock would be now. Raises DeclarationError with every source that can't be pinned."""
+        found = resolve(self.declaration, self.folder, self.locked, only=only, offline=offline, progress=progress)
+        self._refuse(found.mistakes)
+        return found
+
+    def _refuse(self, mistakes: Iterable[tuple[int, str]]) -> None:
+        """Raises DeclarationError where there are any, each with the place of its artifact's source."""
+        found = [Diagnostic(*self._place(index), text) for index, text in mistakes]
+        if found:
+            raise DeclarationError(found)
+
+    def _place(self, index: int) -> tuple[str, int, int]:
+        """File, line and column of an artifact's source, by its number in the declaration."""
         found = read_source(self.text, self.file, _reader(self.folder)).at(("artifacts", index, "source"), "")
-        return f"{found.file}:{found.line}:{found.column}"
+        return found.file, found.line, found.column
 
     @cached_property
     def digests(self) -> dict[str, str]:
         """The digest of every declared artifact. Raises StackError when content is not as pinned."""
-        found = self.computed()
+        self._refuse(hollow(self.declaration))
+        found = lock.computed(self.declaration, self.folder)
         changed = [s for s in lock.differences(self.pinned, found) if "pins" in s] if self.pinned is not None else []
         if changed:
             remedy = "Give changed content a new version, or run 'rollcast lock' if nothing has served it yet."
@@ -80,7 +101,8 @@ class Project:
 
     @property
     def declaration_digest(self) -> str:
-        return digest_of(self.declaration.model_dump(mode="json", by_alias=True))
+        own = self.declaration.model_dump(mode="json", by_alias=True, exclude={"artifacts": {"__all__": {"pinned"}}})
+        return digest_of(own)
 
     @property
     def lock_digest(self) -> str:
@@ -96,6 +118,7 @@ class Project:
                 f"'{self.declaration.pipeline}': what never served here is nothing to plan from. "
                 "Name a declaration of the same pipeline."
             )
+        declaration = (lock.read(path.parent) or lock.Lock({})).pins_of(declaration)
         return declaration, lock.computed(declaration, path.parent)
 
 

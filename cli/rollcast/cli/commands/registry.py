@@ -25,6 +25,7 @@ MODULES = (
     "serve",
     "relay",
     "policy",
+    "cache",
     "engine",
     "dataplane",
 )

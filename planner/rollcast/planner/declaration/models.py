@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from rollcast.planner.base.audiences import Predicate
 from rollcast.planner.base.values import Number, Seconds, VersionText
@@ -100,15 +101,30 @@ class Price(Model):
     usd_per_request: float = Field(0.0, ge=0)
 
 
+class SourcePin(Model):
+    """What a source in a registry stands for, for ever, as the lock says."""
+
+    identity: str = Field(description="the source, written so that it can't come to mean something else")
+    digest: str = Field(description="algorithm:hex of what `covers` names", pattern=r"^[a-z0-9-]+:[0-9a-f]{40,128}$")
+    covers: Literal["files", "manifest"] = Field(
+        "files", description="what the digest is of: all files, or the registry's list of them with their digests"
+    )
+    size: int | None = Field(None, ge=0, description="bytes of all files, where the registry says")
+
+
 class Artifact(Model):
     """One immutable version of one thing, identified by kind, name, version and content digest."""
 
     kind: ArtifactKind
     name: Name
     version: VersionText = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
-    source: str | None = Field(None, description="where the content is: file:PATH, or vendor:NAME with a date")
+    source: str | None = Field(None, description="where the content is: file:PATH, oci://…, or another registry's")
     build: tuple[str, ...] | None = Field(None, description="a program and its arguments that make the content")
-    digest: str | None = Field(None, pattern=r"^sha256:[0-9a-f]{64}$")
+    digest: str | None = Field(
+        None,
+        pattern=r"^sha256:[0-9a-f]{64}$",
+        description="what the content of the source must have; refused otherwise",
+    )
     derived_from: tuple[Reference, ...] = ()
     provides: Contracts = Field(default_factory=dict)
     requires: Requirements = Field(default_factory=dict)
@@ -119,6 +135,9 @@ class Artifact(Model):
     needs: dict[str, float] | None = Field(None, description="capacity one replica takes, e.g. {accelerators: 2}")
     approved_by: str | None = None
     experimental: bool = False
+    pinned: SkipJsonSchema[SourcePin | None] = Field(
+        None, exclude_if=lambda pin: pin is None, description="read from the lock, never declared"
+    )
 
     @property
     def reference(self) -> str:

@@ -102,6 +102,8 @@ def _artifacts(declaration: Declaration) -> Iterator[Mistake]:
             remedy = "A version never changes: give the other one its own version."
             yield Mistake(path, f"artifact '{artifact.reference}' is declared twice.", remedy)
         seen.add(artifact.reference)
+        if artifact.pinned is not None:
+            yield Mistake((*path, "pinned"), "'pinned' is what the lock says.", "Remove it, and run 'rollcast lock'.")
         for index, source in enumerate(artifact.derived_from):
             yield from _reference((*path, "derived_from", index), source, known)
         yield from _ranges(path, artifact)

@@ -273,9 +273,11 @@ def _release(
 
 
 def pinned(artifact: Artifact, digests: Digests) -> str:
-    """The digest that an artifact is pinned to: its own, that of the lock file, else that of its definition."""
+    """The digest that an artifact is pinned to: that of what it is made from, else that of its definition."""
     definition = artifact.model_dump(mode="json", include={"kind", "name", "version", "source", "build", "parameters"})
-    return artifact.digest or digests.get(artifact.reference) or digest_of(definition)
+    if artifact.digest is not None:
+        definition["digest"] = artifact.digest
+    return digests.get(artifact.reference) or digest_of(definition)
 
 
 def _attachment(artifact: Artifact, component: Component, override: ComponentOverride, digests: Digests) -> SlotVersion:

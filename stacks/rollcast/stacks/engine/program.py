@@ -16,7 +16,8 @@ from rollcast.planner.declaration.models import Environment
 from rollcast.planner.plan.models import Operation, WorldState
 from rollcast.planner.releases.releases import Line, Release, canonical, digest_of
 from rollcast.planner.routing.split import flag_key
-from rollcast.stacks.registries.artifacts import BUILD_TIMEOUT_S, Definitions, recipe_of
+from rollcast.stacks.artifacts.building import BUILD_TIMEOUT_S
+from rollcast.stacks.artifacts.recipes import Definitions, recipe_of
 from rollcast.stacks.targets.definitions import Audiences, compiled, content_digest, document_of
 
 _WRITE_S = 60.0

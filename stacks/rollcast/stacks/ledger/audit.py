@@ -11,12 +11,12 @@ from typing import Any
 
 from rollcast.planner.plan.models import Share
 from rollcast.planner.releases.releases import Release
+from rollcast.stacks.artifacts.recipes import BY_NAME
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.payloads import IntentBody, ReachedBody
 from rollcast.stacks.ledger.records import Record, verify
 from rollcast.stacks.ledger.rollouts import STARTED, RolloutContext, load
-from rollcast.stacks.registries.artifacts import BY_NAME
 from rollcast.stacks.telemetry import TelemetrySource
 
 FORMAT_VERSION = "1.0"

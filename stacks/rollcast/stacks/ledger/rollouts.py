@@ -9,11 +9,11 @@ from typing import Any
 from rollcast.planner.declaration.models import Declaration
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.releases.releases import Line, digest_of
+from rollcast.stacks.artifacts.recipes import Definitions, definitions_of
 from rollcast.stacks.ledger.lease import Lease
 from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.payloads import StartedBody
 from rollcast.stacks.ledger.records import Record
-from rollcast.stacks.registries.artifacts import Definitions, definitions_of
 from rollcast.stacks.targets.definitions import Audiences, stored
 
 STARTED, FINISHED = "started", "finished"

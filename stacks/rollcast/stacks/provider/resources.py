@@ -61,7 +61,7 @@ class InstanceResource:
         return is_placed(context.target(wanted.target).placed().get(wanted.folder), _placed(wanted))
 
     def make(self, inputs: Plain, context: Context) -> Plain:
-        from rollcast.stacks.registries.artifacts import materialize
+        from rollcast.stacks.artifacts.building import materialize
 
         wanted = InstanceInputs.model_validate(inputs)
         target = context.target(wanted.target)
@@ -174,8 +174,8 @@ class EvaluateResource(_Step):
 
     def make(self, inputs: Plain, context: Context) -> Plain:
         from rollcast.planner.declaration.models import Evaluator
+        from rollcast.stacks.artifacts.building import materialize
         from rollcast.stacks.evaluators import evaluator_of
-        from rollcast.stacks.registries.artifacts import materialize
 
         wanted = EvaluateInputs.model_validate(inputs)
         recipe = json.loads(wanted.recipe)

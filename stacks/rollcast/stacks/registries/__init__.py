@@ -1,5 +1,6 @@
-"""Artifacts as content: where they come from, what their digest covers, and the lock that pins them.
+"""Where content is looked up and fetched from: one module for each scheme of an artifact's `source`.
 
-What `apply` uses is what the lock names. Read `sources` and one of `file` and `vendor`, then
-`artifacts` and `lock`.
+What they share: `sources` (what a registry must answer), `transfer` and `unpacking` (how its bytes reach the disk),
+`http_client` (how it is spoken to) and `limits`. To add a kind, write a class as in `file` or `http` and register it as
+an entry point.
 """

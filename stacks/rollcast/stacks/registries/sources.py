@@ -1,20 +1,43 @@
-"""Where content comes from, by the scheme of an artifact's `source`: `file:PATH`, `vendor:NAME`, or a plugin's own.
+"""Where content comes from, by the scheme of an artifact's `source`: `file:PATH`, `oci://…`, or a plugin's own.
 
 A kind is an entry point in `rollcast.registries` whose name is the scheme: a class that is made without arguments. It
-has no settings: a source is one line of text.
+has no settings: a source is one line of text, and addresses and credentials are those of the registry's own tools.
+
+Content on this machine is read wherever a project is (`LocalRegistry`). Content elsewhere is looked up by `rollcast
+lock` alone, which pins what the source stands for (`RemoteRegistry.resolve`); all else fetches what is pinned.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rollcast.planner.base.errors import KindError, did_you_mean
+from rollcast.planner.declaration.models import SourcePin
 from rollcast.plugins.finding import kinds, load
 from rollcast.plugins.seams import Seam
 from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.registries.transfer import Transfer
 
-_OURS = ("file", "vendor")
+_HOSTED = "vendor"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a registry says that a source stands for now.
+
+    identity: the source, written so that it can't come to mean something else. digest: of the content, `covers` says of
+    what (see `SourcePin`); empty where the registry states none, and then the files are fetched and digested at once.
+    size: bytes of all files. pushed_s: when it was put there, seconds since 1970. Both None where that is not said.
+    lineage: what the registry itself says that it was made from, as sources or names.
+    """
+
+    identity: str
+    digest: str = ""
+    size: int | None = None
+    pushed_s: float | None = None
+    lineage: tuple[str, ...] = ()
 
 
 class Registry(Protocol):
@@ -23,10 +46,30 @@ class Registry(Protocol):
     def mistake(self, rest: str) -> str:
         """What is wrong with how a source is written, and what to do; empty where nothing is. Nothing is looked up."""
 
+
+@runtime_checkable
+class LocalRegistry(Registry, Protocol):
+    """Content that is on this machine already."""
+
     def content(self, rest: str, project: Path) -> Path | None:
-        """The file or folder that a source is now, on this machine; None where it is pinned by its name alone.
+        """The file or folder that a source is now; None where it is pinned by its name alone.
 
         The same source gives the same content, or content whose digest differs. Raises StackError.
+        """
+
+
+@runtime_checkable
+class RemoteRegistry(Registry, Protocol):
+    """Content behind a network."""
+
+    def resolve(self, rest: str, project: Path) -> Found:
+        """What the source stands for now. Raises StackError: it is absent, or the registry can't be reached."""
+
+    def fetch(self, rest: str, pin: SourcePin, into: Path, transfer: Transfer) -> None:
+        """Writes all files of what is pinned below an empty folder, and nothing outside of it.
+
+        `rest` is that of the pin's identity. Where the digest covers the manifest, every file is held against it. A
+        fetch that was broken off may go on from what `transfer` kept. Raises StackError.
         """
 
 
@@ -38,6 +81,14 @@ def registry_of(source: str) -> tuple[Registry, str]:
     except KindError as error:
         raise StackError(str(error)) from None
     return made, rest
+
+
+def remote_of(source: str) -> tuple[RemoteRegistry, str] | None:
+    """The registry of a source whose content is elsewhere; None for every other source. Raises StackError."""
+    if not is_known(source):
+        return None
+    registry, rest = registry_of(source)
+    return (registry, rest) if isinstance(registry, RemoteRegistry) else None
 
 
 def is_known(source: str) -> bool:
@@ -58,15 +109,16 @@ def source_mistake(source: str) -> str:
         said = registry.mistake(rest)
         return f"source '{source}' {said}" if said else ""
     what = "is of a kind that can't be read" if colon else "has no scheme"
-    more = [f"'{kind}:'" for kind in known if kind not in _OURS]
-    others = f" Installed besides: {', '.join(more)}." if more else ""
+    others = ", ".join(f"'{kind}:'" for kind in known if kind not in ("file", _HOSTED))
     near = did_you_mean(scheme, known) if colon else ""
     nearest = f" {near}" if near.startswith("Did you mean") else ""
     package = f" Another one is brought by a package, as '{scheme}' in '{Seam.REGISTRIES}'." if colon else ""
     return (
         f"source '{source}' {what}, so there is no content to pin.{nearest} Supported: 'file:PATH' below the project, "
-        f"and for a hosted model 'vendor:NAME' with a date in the name.{others}{package}"
+        f"for a hosted model 'vendor:NAME' with a date in the name, and of registries {others}.{package}"
     )
 
 
-__all__ = ["Registry", "is_known", "registry_of", "source_mistake"]
+__all__ = [
+    "Found", "LocalRegistry", "Registry", "RemoteRegistry", "is_known", "registry_of", "remote_of", "source_mistake",
+]  # fmt: skip

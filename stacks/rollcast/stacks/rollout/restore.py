@@ -8,6 +8,7 @@ done. What was found and that it was put back stands in the ledger, with the rol
 from __future__ import annotations
 
 from rollcast.planner.plan.models import WorldState
+from rollcast.stacks.artifacts.recipes import definitions_of
 from rollcast.stacks.base.errors import DriftError
 from rollcast.stacks.base.events import Drifted, Emit, Progressed, Restored
 from rollcast.stacks.engine.program import DesiredState, nodes_of
@@ -16,7 +17,6 @@ from rollcast.stacks.ledger.lease import Lease
 from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.payloads import MovedBody
 from rollcast.stacks.project import Project
-from rollcast.stacks.registries.artifacts import definitions_of
 from rollcast.stacks.rollout.drift import LiveBaseline, baseline_of
 
 _TRIES = 2  # the second takes away what the engine did not know to be there

@@ -1,14 +1,10 @@
-"""Artifacts as content: what they are made from (their digest), and the folder that they become.
+"""Artifacts as folders: content from where it is, and what an artifact's own program makes of it.
 
-The digest of an artifact is of its recipe: definition, source files, the programs named in `build`, and the digests of
-what it is derived from. It is known before anything is built, and changes whenever any of that does.
-
-Where content comes from is a registry's to know: see `sources`.
+A folder is made once for each digest, and kept below `.rollcast/artifacts`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -16,86 +12,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rollcast.planner.declaration.models import Declaration
-from rollcast.planner.releases.releases import digest_of
+from rollcast.stacks.artifacts import cache
+from rollcast.stacks.artifacts.recipes import Definitions, local_content, pin_of
+from rollcast.stacks.artifacts.trees import tree_digest, tree_of
 from rollcast.stacks.base import atomic_files
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.registries.sources import is_known, registry_of
+from rollcast.stacks.registries.limits import readable
 
 BUILD_TIMEOUT_S = 1800
-_TELL_S = 5.0  # how often a long build says that it is still at work
+_TELL_S = 5.0  # how often a long build or fetch says that it is still at work
 Progress = Callable[[str], None]
 Stopped = Callable[[], bool]
-Definitions = Mapping[str, Mapping[str, Any]]  # artifact reference -> its definition as JSON
-BY_NAME = "by name, not by content"
-
-
-def definitions_of(declaration: Declaration) -> dict[str, dict[str, Any]]:
-    """Every artifact's definition by reference."""
-    return {a.reference: a.model_dump(mode="json", by_alias=True) for a in declaration.artifacts}
-
-
-def digests_of(definitions: Definitions, project: Path) -> dict[str, str]:
-    """The digest of every artifact. Raises StackError naming a source that can't be read, or a link in it."""
-    found: dict[str, str] = {}
-
-    def visit(reference: str) -> str:
-        if reference not in found:
-            item = definitions[reference]
-            recipe: dict[str, Any] = {
-                k: item.get(k) for k in ("kind", "name", "version", "source", "build", "parameters")
-            }
-            recipe["derived_from"] = [visit(source) for source in item.get("derived_from") or ()]
-            try:
-                recipe["files"] = [_tree(path) for path in _inputs(item, project)]
-            except (OSError, RuntimeError, ValueError) as error:  # no right to read it, links in a ring, no path at all
-                raise StackError(f"{reference}: its source can't be read ({error}). Correct 'source'.") from None
-            found[reference] = item.get("digest") or digest_of(recipe)
-        return found[reference]
-
-    for reference in definitions:
-        visit(reference)
-    return found
-
-
-def _inputs(item: Mapping[str, Any], project: Path) -> list[Path]:
-    paths = [path for word in (item.get("build") or ()) if (path := project / word).is_file()]
-    content = _content(item, project) if is_known(item.get("source") or "") else None
-    return paths if content is None else [*paths, content]
-
-
-def _content(item: Mapping[str, Any], project: Path) -> Path | None:
-    """What an artifact's source is now; None where it has none, or one that is pinned by name. Raises StackError."""
-    source = item.get("source")
-    if not source:
-        return None
-    try:
-        registry, rest = registry_of(source)
-        return registry.content(rest, project)
-    except StackError as error:
-        raise StackError(f"{item['name']}@{item['version']}: {error}") from None
-
-
-def _tree(path: Path) -> list[list[str]]:
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    root = path.parent if path.is_file() else path
-    return [[str(f.relative_to(root)), hashlib.sha256(f.read_bytes()).hexdigest()] for f in files]
-
-
-def recipe_of(references: Iterable[str], definitions: Definitions, digests: Mapping[str, str]) -> dict[str, Any]:
-    """Everything that some artifacts are made from, and no more: definitions and digests, lineage included."""
-    needed: dict[str, Mapping[str, Any]] = {}
-    pending = list(references)
-    while pending:
-        reference = pending.pop()
-        if reference not in needed:
-            needed[reference] = definitions[reference]
-            pending.extend(definitions[reference].get("derived_from") or ())
-    return {"definitions": dict(sorted(needed.items())), "digests": {name: digests[name] for name in sorted(needed)}}
 
 
 def materialize(
@@ -126,19 +57,43 @@ def materialize(
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(0o700)
         try:
-            content = _content(item, project)
-            if content is not None:
-                _copy(content, staging)
+            _put_content(reference, item, staging, project, progress, stopped)
             if item.get("build"):
                 _Build(reference, item, sources, staging, project).run(progress, stopped, timeout_s)
             manifest = {k: item.get(k) for k in ("kind", "name", "version", "parameters")}
-            manifest.update(digest=digest, content=digest_of(_tree(staging)))
+            manifest.update(digest=digest, content=tree_digest(tree_of(staging)))
             (staging / "manifest.json").write_text(json.dumps(manifest, sort_keys=True) + "\n", "utf-8")
             staging.chmod(0o755)
             atomic_files.place(staging, folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return folder
+
+
+def _put_content(
+    reference: str, item: Mapping[str, Any], staging: Path, project: Path, progress: Progress, stopped: Stopped
+) -> None:
+    """The content of an artifact's source, into its folder."""
+    pin = pin_of(item)
+    if pin is not None:
+        with cache.content_of(pin, reference, progress=_Told(reference, progress), stopped=stopped) as files:
+            _copy(files, staging)
+    elif (content := local_content(item, project)) is not None:
+        _copy(content, staging)
+
+
+class _Told:
+    """Says every few seconds how far a fetch is."""
+
+    def __init__(self, reference: str, progress: Progress) -> None:
+        self._reference, self._progress, self._said_s = reference, progress, time.monotonic()
+
+    def __call__(self, done: int, total: int | None) -> None:
+        now_s = time.monotonic()
+        if now_s - self._said_s >= _TELL_S:
+            self._said_s = now_s
+            of = f" of {readable(total)}, {100 * done / total:.0f} %" if total else ""
+            self._progress(f"fetching {self._reference}: {readable(done)}{of}")
 
 
 def _copy(path: Path, staging: Path) -> None:

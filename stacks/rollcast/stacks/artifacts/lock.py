@@ -1,0 +1,121 @@
+"""`rollcast.lock`: every artifact reference pinned to a digest. Written by the tool, committed by people.
+
+A digest is computed from the artifact's recipe (see `recipes`), so that a lock can be checked without building or
+fetching anything. An artifact never changes: content that differs from its pinned digest is refused, and the remedy is
+a new version. What a source in a registry stood for stands in `sources`; what is used is that, wherever its name leads
+by now. A hosted model has no content here: `by_name` says which digests are only of a name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from rollcast.planner.declaration.models import Declaration, SourcePin
+from rollcast.planner.releases.releases import digest_of
+from rollcast.stacks.artifacts.recipes import definitions_of, digests_of
+from rollcast.stacks.base import atomic_files
+from rollcast.stacks.base.errors import StackError
+
+NAME = "rollcast.lock"
+FORMAT_VERSION = "1.1"
+
+
+class LockedSource(BaseModel):
+    """What the source of one artifact stood for when it was locked."""
+
+    model_config = ConfigDict(frozen=True)
+    source: str
+    pin: SourcePin
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A lock file. artifacts: reference -> digest of its recipe. by_name: those pinned by a name alone."""
+
+    artifacts: dict[str, str]
+    sources: dict[str, LockedSource] = field(default_factory=dict)
+    by_name: dict[str, str] = field(default_factory=dict)
+
+    def pins_of(self, declaration: Declaration) -> Declaration:
+        """The declaration with what is locked of each artifact's source, as long as that is the source still."""
+        artifacts = tuple(
+            artifact.model_copy(update={"pinned": locked.pin})
+            if (locked := self.sources.get(artifact.reference)) is not None and locked.source == artifact.source
+            else artifact
+            for artifact in declaration.artifacts
+        )
+        return declaration.model_copy(update={"artifacts": artifacts})
+
+
+def computed(declaration: Declaration, folder: Path) -> dict[str, str]:
+    """The digest of every artifact of a declaration with its pins. Raises StackError."""
+    return digests_of(definitions_of(declaration), folder)
+
+
+def named_only(declaration: Declaration) -> dict[str, str]:
+    """The artifacts whose content nothing here has seen: a hosted model's name, or a digest that was declared alone."""
+    found = {artifact.reference: artifact.source or "" for artifact in declaration.artifacts if artifact.by_name}
+    alone = (one for one in declaration.artifacts if one.digest and not one.source and not one.build)
+    return {**found, **{artifact.reference: f"digest {artifact.digest}" for artifact in alone}}
+
+
+def read(folder: Path) -> Lock | None:
+    """The lock of a folder; None when nothing is locked yet. Raises StackError when the file can't be used."""
+    path = folder / NAME
+    if not path.exists():
+        return None
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        major = str(data["format_version"]).split(".")[0]
+        if major != FORMAT_VERSION.split(".")[0]:
+            raise StackError(
+                f"{path} has format {data['format_version']}, not {FORMAT_VERSION}. Use the newer rollcast."
+            )
+        pinned = {str(name): str(digest) for name, digest in data["artifacts"].items()}
+        sources = {str(name): LockedSource.model_validate(said) for name, said in data.get("sources", {}).items()}
+        named = {str(name): str(source) for name, source in data.get("by_name", {}).items()}
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise StackError(f"{path} can't be read ({where}). Run 'rollcast lock' to write it again.") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StackError(f"{path} can't be read ({error}). Run 'rollcast lock' to write it again.") from None
+    return Lock(pinned, sources, named)
+
+
+def write(folder: Path, lock: Lock) -> Path:
+    """Pins what a lock says: sorted, so that equal locks are equal files. Raises StackError."""
+    path = folder / NAME
+    body: dict[str, object] = {"format_version": FORMAT_VERSION, "artifacts": dict(sorted(lock.artifacts.items()))}
+    if lock.sources:
+        body["sources"] = {
+            name: {"source": one.source, "pin": one.pin.model_dump(mode="json", exclude_none=True)}
+            for name, one in sorted(lock.sources.items())
+        }
+    if lock.by_name:
+        body["by_name"] = dict(sorted(lock.by_name.items()))
+    try:
+        atomic_files.write(path, json.dumps(body, indent=2) + "\n")
+    except OSError as error:
+        raise StackError(f"{path} can't be written ({error.strerror}). Make the folder writable.") from None
+    return path
+
+
+def differences(pinned: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
+    """What of `found` is not as pinned, a sentence each, in order of name."""
+    sentences = []
+    for reference in sorted(found):
+        if reference not in pinned:
+            sentences.append(f"{reference} is not in {NAME}")
+        elif pinned[reference] != found[reference]:
+            sentences.append(f"the content of {reference} is not what {NAME} pins")
+    return sentences
+
+
+def digest(pinned: Mapping[str, str] | None) -> str:
+    """The digest of a lock; empty when there is none."""
+    return "" if pinned is None else digest_of(dict(pinned))
