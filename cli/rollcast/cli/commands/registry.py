@@ -12,6 +12,7 @@ MODULES = (
     "validate",
     "schema",
     "lock",
+    "lineage",
     "plan",
     "simulate",
     "calibrate",

@@ -136,8 +136,11 @@ def _ranks_of_boxes(boxes: Sequence[OperationBox]) -> dict[str, int]:
 # ---- drawing ------------------------------------------------------------------------------------
 
 
-def graph_svg(frames: Sequence[Frame], rows: Mapping[str, int]) -> Markup:
-    """The drawing. `rows` numbers the operations that have a row in the page's table: only those are led to."""
+PLAN = "The plan as a graph: every box is an operation and leads to its row in the table below"
+
+
+def graph_svg(frames: Sequence[Frame], rows: Mapping[str, int], label: str = PLAN) -> Markup:
+    """The drawing. `rows` numbers the boxes that have a row in the page's table: only those are led to."""
     numbers: dict[str, int] = {}
     parts: list[Markup] = []
     y = 4.0
@@ -146,7 +149,6 @@ def graph_svg(frames: Sequence[Frame], rows: Mapping[str, int]) -> Markup:
         parts.append(drawn)
         y += height + 16
     head = Markup('<svg class="graph" viewBox="0 0 {} {:.0f}" width="{}" role="group" aria-label="{}">')
-    label = "The plan as a graph: every box is an operation and leads to its row in the table below"
     return head.format(WIDTH + 8, y, WIDTH + 8, label) + _TIP + Markup("").join(parts) + Markup("</svg>")
 
 

@@ -78,9 +78,14 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """The plan's graph."""
+    """A graph whose boxes lead to rows of a table below it."""
 
     drawing: Markup
+    name: str = "The plan as a graph"
+    reading: str = (
+        "Every box is a link to its operation. Point at one, or move to it with Tab, "
+        "to see what it waits for and what waits for it."
+    )
     kind: str = "graph"
 
 

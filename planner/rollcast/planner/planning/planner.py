@@ -36,6 +36,7 @@ from rollcast.planner.planning.sessions import Claims, as_declared, claims_of, u
 from rollcast.planner.planning.steps import Step, instances_of, steps_of
 from rollcast.planner.planning.waves import add_wave, begin, remove, waves_of
 from rollcast.planner.releases.changes import Change, diff
+from rollcast.planner.releases.lineage import to_rebuild
 from rollcast.planner.releases.releases import Digests, Line, Release, canonical, default_of, lines_of, releases_of
 from rollcast.planner.routing.rerouting import Crossing, crossing_of
 from rollcast.planner.routing.residency import in_turn, meet, outside, runs_in
@@ -198,6 +199,7 @@ def _plan(
     lost = dict.fromkeys(text for way in builder.rollbacks for text in way.loses)
     builder.notes.extend(f"After a rollback: {text}." for text in lost)
     builder.notes.extend(_by_name(declared))
+    builder.notes.extend(to_rebuild(declared.values(), declaration.artifacts))
     return _whole(
         builder, live, declaration.pipeline, name,
         from_release={ln: before[ln].id if ln in before else None for ln in declared if ln not in leaving},

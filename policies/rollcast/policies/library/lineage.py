@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from rollcast.planner.base.values import satisfies
 from rollcast.planner.declaration.models import Artifact, ArtifactKind
+from rollcast.planner.releases.lineage import fits_instead, makers_of
 from rollcast.planner.releases.releases import SlotVersion
 from rollcast.policies.library.residency import served
 from rollcast.policies.rules.review import Review
@@ -37,31 +37,10 @@ def _strangers(version: SlotVersion, serving: list[SlotVersion], artifacts: Mapp
     """The embedding models that made an index and that nothing which serves stands for."""
     if version.artifact.kind != ArtifactKind.RETRIEVAL_INDEX:
         return
-    for reference in _embedders(version.artifact, artifacts):
-        made = artifacts[reference].provides
-        asked = {key: wanted.value for key, wanted in version.requires.items() if key in made}
-        if not any(
-            other.reference == reference
-            or (asked and all(satisfies(other.provides.get(key, ""), value) for key, value in asked.items()))
-            for other in serving
-        ):
+    for reference in makers_of(version.artifact, artifacts, ArtifactKind.EMBEDDING_MODEL):
+        beside = any(other.reference == reference for other in serving)
+        if not beside and not fits_instead(version, artifacts[reference], serving):
             yield reference
-
-
-def _embedders(artifact: Artifact, artifacts: Mapping[str, Artifact]) -> list[str]:
-    """The embedding models that made an artifact, through what lies between them."""
-    found: dict[str, None] = {}
-    pending, seen = list(artifact.derived_from), set[str]()
-    while pending:
-        reference = pending.pop()
-        if reference in seen or reference not in artifacts:
-            continue
-        seen.add(reference)
-        if artifacts[reference].kind == ArtifactKind.EMBEDDING_MODEL:
-            found[reference] = None
-        else:
-            pending.extend(artifacts[reference].derived_from)
-    return sorted(found)
 
 
 __all__ = ["index_with_its_embedder"]

@@ -26,11 +26,12 @@ FORMAT_VERSION = "1.1"
 
 
 class LockedSource(BaseModel):
-    """What the source of one artifact stood for when it was locked."""
+    """What a source stood for when it was locked, and what its registry says that it was made from."""
 
     model_config = ConfigDict(frozen=True)
     source: str
     pin: SourcePin
+    lineage: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def write(folder: Path, lock: Lock) -> Path:
     body: dict[str, object] = {"format_version": FORMAT_VERSION, "artifacts": dict(sorted(lock.artifacts.items()))}
     if lock.sources:
         body["sources"] = {
-            name: {"source": one.source, "pin": one.pin.model_dump(mode="json", exclude_none=True)}
+            name: one.model_dump(mode="json", exclude_none=True, exclude={} if one.lineage else {"lineage"})
             for name, one in sorted(lock.sources.items())
         }
     if lock.by_name:

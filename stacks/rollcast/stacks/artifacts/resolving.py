@@ -72,10 +72,11 @@ def resolve(
             mistakes.append((index, f"{artifact.reference}: source '{artifact.source}': {answer}"))
             continue
         before = _pin_in(locked, artifact)
-        pin, pushed_s = answer if answer is not None else (before, None)
+        kept = locked.sources[artifact.reference].lineage if before is not None else ()
+        pin, pushed_s, lineage = answer if answer is not None else (before, None, kept)
         if pin is None:
             continue
-        sources[artifact.reference] = LockedSource(source=artifact.source or "", pin=pin)
+        sources[artifact.reference] = LockedSource(source=artifact.source or "", pin=pin, lineage=lineage)
         if before is not None and before.digest != pin.digest:
             moved.append(MovedSource(artifact.reference, before, pin, pushed_s))
     pinned = Lock({}, sources).pins_of(declaration)
@@ -105,14 +106,15 @@ def _stays(artifact: Artifact, locked: Lock, only: Collection[str] | None, offli
     return (offline or not named) and _pin_in(locked, artifact) is not None
 
 
-Answers = Mapping[str, "tuple[SourcePin, float | None] | StackError"]
+Answer = tuple[SourcePin, float | None, tuple[str, ...]]  # what is pinned, since when, and what it was made from
+Answers = Mapping[str, Answer | StackError]
 
 
 def _ask(wanted: Mapping[str, str], project: Path, locked: Lock, offline: bool, progress: Progress) -> Answers:
-    """Source -> its pin and since when, or why there is none."""
+    """What each source stands for, or why that is not known."""
     pins = {said.pin.identity: said.pin for said in locked.sources.values()}
 
-    def one(source: str) -> tuple[SourcePin, float | None] | StackError:
+    def one(source: str) -> Answer | StackError:
         reference = wanted[source]
         try:
             if offline:
@@ -121,7 +123,7 @@ def _ask(wanted: Mapping[str, str], project: Path, locked: Lock, offline: bool, 
             assert remote is not None
             registry, rest = remote
             found = registry.resolve(rest, project)
-            return _pinned(found, reference, pins, progress), found.pushed_s
+            return _pinned(found, reference, pins, progress), found.pushed_s, found.lineage
         except StackError as error:
             return error
 
