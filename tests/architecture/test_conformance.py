@@ -44,7 +44,7 @@ from tests.stacks.servers import prometheus
 from tests.stacks.test_fleet import listening
 from tests.stacks.test_telemetry import Exporter
 
-REGISTRIES = Path(__file__).parents[1] / "registries"
+TESTS = Path(__file__).parents[1]
 
 # ---- our own ------------------------------------------------------------------------------------
 
@@ -217,11 +217,10 @@ def test_every_kind_of_ours_is_held_to_its_suite() -> None:
     held = {FileRegistry, VendorRegistry, FlagdTarget, JsonLines, Sql, Prometheus, DataPlaneEvaluator}
     ours = {load(seam, kind) for seam in Seam if seam is not Seam.STATIONS for kind in kinds(seam)}
     missing = {kind for kind in ours if kind.__module__.startswith("rollcast.")} - held
-    for kind in sorted(missing, key=lambda kind: str(kind.__name__)):  # registries with servers of their own
-        room, _, module = kind.__module__.rpartition(".")
-        assert room == "rollcast.stacks.registries", kind
-        text = (REGISTRIES / f"test_{module}.py").read_text("utf-8")
-        assert "(RegistryConformance)" in text, f"no suite of {kind.__name__}"
+    for kind in sorted(missing, key=lambda kind: str(kind.__name__)):  # those whose servers or programs need room
+        room, _, module = kind.__module__.removeprefix("rollcast.stacks.").rpartition(".")
+        text = (TESTS / room / f"test_{module}.py").read_text("utf-8")
+        assert {"registries": "(RegistryConformance)", "evaluators": "(EvaluatorConformance)"}[room] in text, kind
     suites = [each for name, each in vars(sys.modules[__name__]).items() if name.startswith("Test")]
     profiles = {each().make()["station"] for each in suites if issubclass(each, StationConformance)}
     assert {kind for kind in kinds(Seam.STATIONS) if load(Seam.STATIONS, kind).__module__.startswith("rollcast.")} == (

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollcast.planner.plan.models import Serving
+from rollcast.planner.plan.models import Serving, SuiteFinding
 from rollcast.policies import Judgement, Policy, PolicyError, Review, evaluate, library
 from rollcast.policies.strategies import plans
 from rollcast.simulator.forecast.models import Detection, Duration, Exposure, Forecast, MetricForecast, OutcomeForecast
@@ -272,6 +272,22 @@ def test_what_serves_is_pinned_and_pinned_alike() -> None:
         '"2", provides: {format: "1"}}', f'"2", provides: {{format: "1"}}, digest: "sha256:{"3" * 64}"}}'
     )
     passes(rule, replace(review_of(other), digests={"guard@1": locked["guard@1"]}))
+
+
+def test_what_was_typed_is_no_evaluation_of_this_content() -> None:
+    rule = library.evaluated_on_this_content()
+    typed = DECLARED.replace(
+        '"2", provides: {format: "1"}}', '"2", provides: {format: "1"}, evaluations: {e: {failures: 0, total: 9}}}'
+    )
+    review = review_of(typed)
+    refused(rule, review, "writer@2 changes in", "no suite was run on it", "rollcast evaluate")
+    [release] = review.plan.to_release.values()
+    found = SuiteFinding(release=release, suite="s@1", measured="2026-11-01", cases=9)
+    passes(rule, replace(review, plan=review.plan.model_copy(update={"evaluations": (found,)})))
+    stale = found.model_copy(update={"stale": "its dataset has changed"})
+    refused(
+        rule, replace(review, plan=review.plan.model_copy(update={"evaluations": (stale,)})), "its dataset has changed"
+    )
 
 
 def test_owners_approve_what_is_theirs() -> None:

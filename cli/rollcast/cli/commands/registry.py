@@ -13,6 +13,7 @@ MODULES = (
     "schema",
     "lock",
     "lineage",
+    "evaluate",
     "plan",
     "simulate",
     "calibrate",

@@ -32,6 +32,7 @@ def plan_of(project: Project, from_: str | None = None) -> Planned:
     from rollcast.cli.inputs.guardrails import judged
     from rollcast.planner.planning.planner import live_as_declared, make_plan
     from rollcast.stacks.rollout.drift import baseline_of
+    from rollcast.stacks.rollout.evaluations import findings_of
     from rollcast.stacks.rollout.supersede import after_supersede
 
     first = after_supersede(project) if from_ is None else None
@@ -45,6 +46,7 @@ def plan_of(project: Project, from_: str | None = None) -> Planned:
         live, digest, drift = found.state, found.digest, found.drift
         notes = _others_in_words(found.live.others)
     made = make_plan(project.declaration, live, project.environment_name, project.digests)
+    made = made.model_copy(update={"evaluations": findings_of(project, made)})
     _explain(made, drift)
     return Planned(judged(project, _bound(project, made, live.serial, digest, notes)), drift, first)
 

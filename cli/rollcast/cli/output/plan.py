@@ -57,6 +57,8 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield from _groups(plan)
     yield from _milestones(plan)
     yield from _rollback_of(plan)
+    for found in plan.evaluations:
+        yield paint(f"Evaluated: {found}", "yellow" if found.stale else None)
     for note in plan.notes:
         yield paint(f"Note: {note}", "yellow")
     yield from lines_of(plan)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from rollcast.planner.declaration.models import Environment, Evaluate, Json, Model
+from rollcast.planner.declaration.models import Environment, Evaluate, Evaluation, Json, Model
 from rollcast.planner.releases.changes import Change
 from rollcast.planner.releases.releases import Line, Release, default_of, digest_of
 
@@ -133,6 +133,28 @@ class Reroute(Model):
     )
 
 
+class SuiteFinding(Model):
+    """What a suite found on a whole release before the plan was made. stale: why it says nothing any more."""
+
+    release: str
+    suite: str
+    measured: str = Field(description="the day, YYYY-MM-DD")
+    judge: str = ""
+    cases: int
+    metrics: dict[str, float] = Field(default_factory=dict)
+    counts: dict[str, Evaluation] = Field(default_factory=dict)
+    stale: str = ""
+
+    def __str__(self) -> str:
+        """A sentence for people."""
+        if self.stale:
+            return f"{self.suite} was run on {self.release} on {self.measured}, and is stale: {self.stale}"
+        counted = [f"{metric} {found.failures} of {found.total}" for metric, found in sorted(self.counts.items())]
+        said = counted or [f"{metric} {value:.3g}" for metric, value in sorted(self.metrics.items())]
+        judge = f", judged by {self.judge}" if self.judge else ""
+        return f"{self.suite} was run on {self.release} on {self.measured}: {', '.join(said)}{judge}; not run again"
+
+
 class Plan(Model):
     """What takes live to declared, with its rollback. Self-contained: everything needed to apply it is in it."""
 
@@ -149,6 +171,9 @@ class Plan(Model):
     milestones: tuple[Milestone, ...]
     rollback: tuple[Rollback, ...]
     guardrails: tuple[dict[str, Json], ...] = ()
+    evaluations: tuple[SuiteFinding, ...] = Field(
+        (), description="what suites found on its releases before", exclude_if=lambda found: not found
+    )
     notes: tuple[str, ...] = ()
     lines: dict[str, Line]
     audiences: dict[str, dict[str, Json]]
@@ -168,13 +193,28 @@ class Plan(Model):
 
         What was added to plans since 0.1.0 counts where it says something: a plan of before has the digest that it had.
         """
-        done = self.model_dump(mode="json", by_alias=True, exclude={"binding", "guardrails"})
+        done = self.model_dump(mode="json", by_alias=True, exclude={"binding", "evaluations", "guardrails"})
         if not self.reroutes:
             del done["reroutes"]
         for line in done["lines"].values():
             if not line["place"]:
                 del line["place"]
         return digest_of(done)
+
+    def counts_of(self, release: str, metric: str) -> dict[str, Evaluation]:
+        """What is known of how often a release fails a metric, by what it was measured on; any of them may fail it.
+
+        A suite that ran on the whole release says all; without one its artifacts are taken by themselves.
+        """
+        whole = [one for one in self.evaluations if one.release == release and not one.stale and metric in one.counts]
+        if whole:
+            return {f"{release} on {whole[-1].suite}": whole[-1].counts[metric]}
+        slots = self.releases[release].slots.values()
+        return {
+            version.reference: version.artifact.evaluations[metric]
+            for version in slots
+            if metric in version.artifact.evaluations
+        }
 
     @cached_property
     def _by_milestone(self) -> dict[int, list[Operation]]:

@@ -19,6 +19,7 @@ from rollcast.policies.library.cadence import (
     rollback_possible,
 )
 from rollcast.policies.library.calendar import change_freeze
+from rollcast.policies.library.evaluated import evaluated_on_this_content
 from rollcast.policies.library.forecasted import cost_budget, detection_power, forecast_within_limits, latency_budget
 from rollcast.policies.library.lineage import index_with_its_embedder
 from rollcast.policies.library.provenance import (
@@ -64,6 +65,7 @@ __all__ = [
     "cost_budget",
     "defaults",
     "detection_power",
+    "evaluated_on_this_content",
     "evaluation_fresh",
     "forecast_within_limits",
     "index_with_its_embedder",

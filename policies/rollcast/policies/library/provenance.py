@@ -87,6 +87,7 @@ def evaluation_fresh(
 
     def rule(review: Review) -> Iterator[Violation]:
         run = {operation.release for operation in review.plan.operations if operation.kind == "evaluate"}
+        run |= {found.release for found in review.plan.evaluations if not found.stale}
         for change in review.changes:
             if change.after.artifact.kind in kinds and not _evaluated_in_the_plan(review, change, run):
                 wrong = _stale(change.after.artifact, metrics, review.today, max_age_days)

@@ -11,7 +11,6 @@ import numpy as np
 from rollcast.planner.gates.growth import Baseline
 from rollcast.planner.gates.spec import MetricKind
 from rollcast.planner.plan.models import Plan
-from rollcast.planner.releases.releases import Release
 from rollcast.planner.rollout.detection import ArrivalRate, StagePower, detect_by_stage
 from rollcast.planner.rollout.state_machine import arms_of, specs_of
 from rollcast.planner.routing.split import Router
@@ -48,17 +47,17 @@ def _arrivals(plan: Plan, traffic: Traffic) -> dict[tuple[str, str], ArrivalRate
 
 def _baselines(plan: Plan) -> dict[str, Baseline]:
     rates: dict[str, Baseline] = {}
-    serving = [plan.releases[name] for name in plan.from_release.values() if name is not None]
+    serving = [name for name in plan.from_release.values() if name is not None]
     specs = {spec.metric: spec for milestone in plan.milestones for spec in specs_of(plan, milestone)}
     for metric, spec in specs.items():
-        rate = max((r for release in serving if (r := _rate(release, metric)) is not None), default=None)
+        rate = max((r for release in serving if (r := _rate(plan, release, metric)) is not None), default=None)
         if spec.kind is MetricKind.RATE and rate is not None:
             rates[metric] = Baseline(value=rate if spec.better == "lower" else 1 - rate)
     return rates
 
 
-def _rate(release: Release, metric: str) -> float | None:
+def _rate(plan: Plan, release: str, metric: str) -> float | None:
     """The failure rate of a release: any component with counts may fail a request."""
-    counts = [found for slot in release.slots.values() if (found := slot.artifact.evaluations.get(metric)) is not None]
+    counts = list(plan.counts_of(release, metric).values())
     passes = np.prod([1 - (c.failures + 0.5) / (c.total + 1) for c in counts]) if counts else None
     return None if passes is None else float(1 - passes)

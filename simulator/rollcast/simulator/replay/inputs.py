@@ -78,6 +78,7 @@ def _segments(plan: Plan) -> tuple[str, ...]:
                 for found in version.artifact.evaluations.values()
                 for name in found.segments
             }
+            | {name for one in plan.evaluations for found in one.counts.values() for name in found.segments}
         )
     )
 

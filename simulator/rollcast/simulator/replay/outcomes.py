@@ -5,6 +5,8 @@ from it. Where several components of a release have counts for a metric, any of 
 rate of what serves is Beta(1/2, 99/2) (mean 1 %, 95 % below 5 %), and each changed artifact moves its log-odds by a
 normal draw with a standard deviation of 0.35 (95 %: a factor of 2 either way): a wide prior, and the forecast says so.
 
+Where a suite was run on a whole release, its counts stand for the release, in place of those of its artifacts.
+
 Draws belong to artifacts, so an artifact that two releases share is as good in both.
 """
 
@@ -18,6 +20,7 @@ import numpy as np
 from scipy.special import betaincinv
 
 from rollcast.planner.base.wording import some_of
+from rollcast.planner.declaration.models import Evaluation
 from rollcast.planner.gates.spec import GateSpec, MetricKind
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.releases.releases import Release
@@ -90,11 +93,9 @@ class Priors:
 
     def _belief(self, metric: Metric) -> Prior:
         counted = {}
-        for release in self.plan.releases.values():
-            for version in release.slots.values():
-                found = version.artifact.evaluations.get(metric.name)
-                if found is not None:
-                    counted[version.reference] = (found.failures, found.total)
+        for release in self.plan.releases:
+            for name, found in self.plan.counts_of(release, metric.name).items():
+                counted[name] = (found.failures, found.total)
         return Prior(metric, counted, not counted)
 
     def rates(self, seed: int) -> Floats:
@@ -108,7 +109,7 @@ class Priors:
                     found[m, p, s] = (
                         self._prior(release, prior.metric, seed)
                         if prior.wide
-                        else _posterior(release, prior.metric, segment, seed)
+                        else _posterior(self.plan.counts_of(release.id, prior.metric.name), prior.metric, segment, seed)
                     )
         return found
 
@@ -124,15 +125,12 @@ class Priors:
         return 1 / (1 + math.exp(-log_odds))
 
 
-def _posterior(release: Release, metric: Metric, segment: str | None, seed: int) -> float:
+def _posterior(known: Mapping[str, Evaluation], metric: Metric, segment: str | None, seed: int) -> float:
     passes = 1.0
-    for version in release.slots.values():
-        found = version.artifact.evaluations.get(metric.name)
-        if found is None:
-            continue
+    for reference, found in known.items():
         counts = found.segments.get(segment, found) if segment is not None else found
         own = segment if segment in found.segments else ""
-        name = name_number(f"{version.reference}/{metric.reads}/{own}")
+        name = name_number(f"{reference}/{metric.reads}/{own}")
         drawn = uniform(seed, 0, name, Purpose.POSTERIOR)
         passes *= 1 - _beta(counts.failures + 0.5, counts.total - counts.failures + 0.5, drawn)
     return 1 - passes

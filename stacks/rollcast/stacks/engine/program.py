@@ -22,7 +22,7 @@ from rollcast.stacks.targets.definitions import Audiences, compiled, content_dig
 
 _WRITE_S = 60.0
 _WARM_S = 600.0
-_EVALUATE_S = 3600.0
+EVALUATE_S = 3600.0
 _DRAIN_S = 900.0  # beyond the wait that is asked for
 
 
@@ -43,7 +43,10 @@ class ResourceNode:
 
 @dataclass(frozen=True)
 class DesiredState:
-    """The world that a milestone asks for, and the operations that lead to it."""
+    """The world that a milestone asks for, and the operations that lead to it.
+
+    results: of evaluations that were run before, by operation id; they are not run again.
+    """
 
     rollout: str
     settings: Environment
@@ -56,6 +59,7 @@ class DesiredState:
     definitions: Definitions
     digests: Mapping[str, str]
     owner: str = ""
+    results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def nodes_of(goal: DesiredState) -> list[ResourceNode]:
@@ -151,8 +155,10 @@ class _Builder:
             "release": canonical(self.goal.releases[operation.release or ""].variant(channel)),
             "suite": operation.evaluate.suite,
             "thresholds": operation.evaluate.thresholds,
+            "instances": self.goal.settings.target.instances,
+            **({"known": canonical(known)} if (known := self.goal.results.get(operation.id)) is not None else {}),
             "recipe": canonical(recipe_of([operation.evaluate.suite], self.goal.definitions, self.goal.digests)),
-            "timeout_s": _EVALUATE_S,
+            "timeout_s": EVALUATE_S,
         }
 
     def _drain(self, operation: Operation) -> dict[str, Any]:

@@ -20,7 +20,7 @@ _FOLDER = r"^[A-Za-z0-9][A-Za-z0-9._+@/-]*$"
 
 def _json(text: str) -> str:
     try:
-        json.loads(text)
+        json.loads(text or "null")
     except ValueError as error:
         raise ValueError(f"is not JSON: {error}") from None
     return text
@@ -104,6 +104,8 @@ class EvaluateInputs(Inputs):
     suite: str = Field(min_length=1)
     recipe: JsonText
     thresholds: dict[str, float]
+    instances: str = Field("", description="the target's folder of instances, for suites that run beside them")
+    known: JsonText = Field("", description="its result, where it was run before; it is not run again")
 
 
 class DrainInputs(Inputs):

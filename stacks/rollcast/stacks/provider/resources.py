@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rollcast.stacks.provider.inputs import (
     DrainInputs,
@@ -19,6 +19,9 @@ from rollcast.stacks.provider.inputs import (
 from rollcast.stacks.targets import Placed, Target, target_of
 from rollcast.stacks.targets.control import pause
 from rollcast.stacks.targets.fleet import CONFIRM_S, Fleet
+
+if TYPE_CHECKING:
+    from rollcast.stacks.evaluators.results import SuiteResult
 
 Plain = dict[str, Any]
 
@@ -170,14 +173,23 @@ class WarmResource(_Step):
 
 
 class EvaluateResource(_Step):
-    """A whole release against an evaluation suite."""
+    """A whole release against an evaluation suite; what was found before is not paid for again."""
 
     def make(self, inputs: Plain, context: Context) -> Plain:
+        wanted = EvaluateInputs.model_validate(inputs)
+        if wanted.known:
+            context.progress(f"{wanted.suite} was run on this release before; its result is taken")
+            return {**inputs, "result": wanted.known}
+        found = self._run(wanted, context)
+        return {**inputs, "result": json.dumps(found.to_json(), sort_keys=True)}
+
+    @staticmethod
+    def _run(wanted: EvaluateInputs, context: Context) -> SuiteResult:
         from rollcast.planner.declaration.models import Evaluator
         from rollcast.stacks.artifacts.building import materialize
         from rollcast.stacks.evaluators import evaluator_of
+        from rollcast.stacks.evaluators.results import result_of
 
-        wanted = EvaluateInputs.model_validate(inputs)
         recipe = json.loads(wanted.recipe)
         suite = materialize(
             wanted.suite, recipe["definitions"], recipe["digests"], context.root,
@@ -185,9 +197,13 @@ class EvaluateResource(_Step):
         )  # fmt: skip
         context.progress(f"evaluating on {wanted.suite}")
         release = json.loads(wanted.release)
+        for component in release["components"].values() if wanted.instances else ():
+            folder = context.root / wanted.instances / component["instance"]
+            if folder.is_dir():
+                component["content"] = str(folder.resolve())
         runner = evaluator_of(Evaluator.model_validate(json.loads(wanted.evaluator)), context.root)
-        found = dict(runner.evaluate(release, suite, wanted.endpoints, wanted.timeout_s, context.stopped))
-        return {**inputs, "result": json.dumps(found, sort_keys=True)}
+        found = runner.evaluate(release, suite, wanted.endpoints, wanted.timeout_s, context.stopped)
+        return result_of(found, wanted.suite)
 
 
 class DrainResource(_Step):

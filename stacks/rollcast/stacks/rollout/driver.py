@@ -36,6 +36,7 @@ from rollcast.stacks.base.events import (
     RolloutFinished,
     Working,
 )
+from rollcast.stacks.evaluators.results import SuiteResult
 from rollcast.stacks.ledger.lease import Lease
 from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.payloads import (
@@ -51,6 +52,7 @@ from rollcast.stacks.ledger.payloads import (
 )
 from rollcast.stacks.ledger.rollouts import FINISHED, RolloutContext
 from rollcast.stacks.rollout.checkpoint import Checkpoint
+from rollcast.stacks.rollout.evaluations import known_results, record_results, refusals
 from rollcast.stacks.rollout.evidence import RequestCounts
 from rollcast.stacks.rollout.milestones import MilestoneResult, MilestoneRunner, MilestoneState
 from rollcast.stacks.rollout.observation import Observer
@@ -179,18 +181,22 @@ class Driver:
         self.checkpoint.intent = step.key
         self._save("intent", IntentBody.model_validate(step.to_json()).to_json())
         self.emit(Working(**step.to_json()))
-        carried = self._carry_out(stand, action, step)
-        refused = self._refused(action.operations, carried.metrics)
+        known = known_results(self.ledger, self.context, action.operations)
+        carried = self._carry_out(stand, action, step, known)
+        record_results(self.ledger, self.lease, self.context, action.operations, carried.results, known)
+        refused = self._refused(action.operations, carried.results)
         if refused and not action.rollback:
             self._refuse(refused)
             return
         self._reached(step, carried.serving)
 
-    def _carry_out(self, stand: MilestoneState, action: Reach, step: MilestoneKey) -> MilestoneResult:
+    def _carry_out(
+        self, stand: MilestoneState, action: Reach, step: MilestoneKey, known: Mapping[str, SuiteResult]
+    ) -> MilestoneResult:
         """Does it, again where the engine itself failed. Raises StackError; the last milestone serves on."""
         for pause_s in (*_RETRY_S, None):
             try:
-                return self.steps.carry_out(stand, action, self._progress)
+                return self.steps.carry_out(stand, action, self._progress, known)
             except EngineError as error:
                 if pause_s is None or self.stopping():
                     raise self._failed(step, error) from None
@@ -223,19 +229,14 @@ class Driver:
         self._save("reached", ReachedBody.model_validate({**step.to_json(), "serving": shares}).to_json())
         self.emit(Reached(**step.to_json(), serving=shares))
 
-    def _refused(self, operations: tuple[Operation, ...], results: Mapping[str, Mapping[str, float]]) -> str:
+    def _refused(self, operations: tuple[Operation, ...], results: Mapping[str, SuiteResult]) -> str:
         """Why an evaluation forbids to go on; empty when all are passed."""
-        found = []
+        found: list[str] = []
         for operation in operations:
             if operation.evaluate is None:
                 continue
-            metrics = results.get(operation.id, {})
-            self.emit(Evaluated(operation=operation.id, metrics=dict(metrics)))
-            for metric, least in sorted(operation.evaluate.thresholds.items()):
-                value = metrics.get(metric)
-                if value is None or not value >= least:
-                    shown = "is not reported" if value is None else f"is {value:.3g}"
-                    found.append(f"{metric} {shown} on {operation.evaluate.suite}, at least {least:g} is wanted")
+            self.emit(Evaluated(operation=operation.id, metrics=dict(results[operation.id].metrics)))
+            found.extend(refusals(operation.evaluate, results[operation.id]))
         return "; ".join(found)
 
     def _refuse(self, reason: str) -> None:

@@ -10,13 +10,16 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from rollcast.planner.plan.models import LiveState, Serving, WorldState, fold
 from rollcast.planner.rollout.state_machine import Reach
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.engine.program import DesiredState, nodes_of
 from rollcast.stacks.engine.update import EngineStack
+from rollcast.stacks.evaluators.results import SuiteResult, result_of
 from rollcast.stacks.ledger.rollouts import RolloutContext
+from rollcast.stacks.rollout.evaluations import Results
 from rollcast.stacks.state.live import Edited, LiveReading, moved, read, shares_in_words, target_at
 
 Progress = Callable[[str], None]
@@ -68,9 +71,9 @@ class MilestoneState:
 
 @dataclass(frozen=True)
 class MilestoneResult:
-    """A milestone that is true: metrics of its evaluations by operation id, and what serves, read back."""
+    """A milestone that is true: what its evaluations found, by operation id, and what serves, read back."""
 
-    metrics: Mapping[str, Mapping[str, float]]
+    results: Mapping[str, SuiteResult]
     serving: Serving
 
 
@@ -91,23 +94,32 @@ class MilestoneRunner:
         live = self._read(stand.context, "as written")
         return [*live.edits.values(), *moved(live.state, *stand.before())]
 
-    def carry_out(self, stand: MilestoneState, action: Reach, progress: Progress) -> MilestoneResult:
-        """Makes the milestone true, and looks whether it is. Raises StackError."""
+    def carry_out(
+        self, stand: MilestoneState, action: Reach, progress: Progress, results: Results = MappingProxyType({})
+    ) -> MilestoneResult:
+        """Makes the milestone true, and looks whether it is. Raises StackError.
+
+        results: of its evaluations that were run before, by operation id.
+        """
         live = self._read(stand.context)
         wanted = stand.after(live.state)
-        outputs = self._world.up(nodes_of(self._goal(stand.context, action, live, wanted)), progress)
+        outputs = self._world.up(nodes_of(self._goal(stand.context, action, live, wanted, results)), progress)
         found = self._read(stand.context).state
         left = moved(found, wanted)
         if left:
             progress(f"the world is not yet as it must be ({'; '.join(left)}); once more")
             self._adopt(stand, action, progress)
-            outputs = {**outputs, **self._world.up(nodes_of(self._goal(stand.context, action, live, wanted)), progress)}
+            outputs = {
+                **outputs,
+                **self._world.up(nodes_of(self._goal(stand.context, action, live, wanted, results)), progress),
+            }
             found = self._read(stand.context).state
             left = moved(found, wanted)
             if left:
                 raise StackError(f"The milestone is not reached: {'; '.join(left)}. Run 'rollcast apply --resume'.")
-        metrics = {op.id: _metrics(outputs.get(f"evaluate:{op.id}", {})) for op in action.operations if op.evaluate}
-        return MilestoneResult(metrics, found.serving)
+        suites = [(op.id, op.evaluate.suite) for op in action.operations if op.evaluate]
+        found_of = {name: _result(outputs.get(f"evaluate:{name}", {}), suite) for name, suite in suites}
+        return MilestoneResult(found_of, found.serving)
 
     def recover(self) -> None:
         """After an engine that failed or was killed."""
@@ -130,7 +142,12 @@ class MilestoneRunner:
         self._world.up(nodes_of(self._goal(stand.context, None, live, state)), progress)
 
     def _goal(
-        self, context: RolloutContext, action: Reach | None, live: LiveReading, state: WorldState
+        self,
+        context: RolloutContext,
+        action: Reach | None,
+        live: LiveReading,
+        state: WorldState,
+        results: Results = MappingProxyType({}),
     ) -> DesiredState:
         return DesiredState(
             rollout=context.id,
@@ -144,13 +161,14 @@ class MilestoneRunner:
             definitions=context.definitions,
             digests=context.digests,
             owner=context.owner,
+            results={name: result.to_json() for name, result in results.items()},
         )
 
 
-def _metrics(outputs: Mapping[str, object]) -> dict[str, float]:
-    """What an evaluation found."""
+def _result(outputs: Mapping[str, object], suite: str) -> SuiteResult:
+    """What an evaluation found. Raises StackError where the engine gave nothing of it."""
     try:
-        found = json.loads(str(outputs.get("result", "{}"))).get("metrics", {})
-        return {str(name): float(value) for name, value in found.items()}
-    except (ValueError, TypeError, AttributeError):
-        return {}
+        found = json.loads(str(outputs.get("result", "{}")))
+    except ValueError:
+        found = {}
+    return result_of(found, suite)

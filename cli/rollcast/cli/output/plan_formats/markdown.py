@@ -72,6 +72,9 @@ def _rollback_of(plan: Plan) -> Iterator[str]:
 
 def _notes(plan: Plan) -> Iterator[str]:
     failed = [entry for entry in plan.guardrails if not entry.get("passed")]
+    if plan.evaluations:
+        yield from ("", "### Evaluations", "")
+        yield from (f"- {markdown(str(found))}" for found in plan.evaluations)
     if plan.notes or failed:
         yield from ("", "### Notes", "")
         yield from (f"- {markdown(note)}" for note in plan.notes)
