@@ -23,6 +23,7 @@ from rollcast.simulator.base.errors import SimulatorError
 from rollcast.simulator.stations.custom import profile_model_in
 from rollcast.stacks.artifacts import lock
 from rollcast.stacks.artifacts.resolving import Progress, Resolution, hollow, resolve
+from rollcast.stacks.artifacts.templates import template_mistakes
 from rollcast.stacks.base.errors import StackError
 
 DECLARATION = "rollcast.yaml"
@@ -76,6 +77,16 @@ class Project:
         found = resolve(self.declaration, self.folder, self.locked, only=only, offline=offline, progress=progress)
         self._refuse(found.mistakes)
         return found
+
+    def refuse_templates(self) -> None:
+        """Raises DeclarationError with every prompt that wants what its component does not give."""
+        source = read_source(self.text, self.file, _reader(self.folder))
+        found = []
+        for path, text in template_mistakes(self.declaration, self.digests, self.folder):
+            place = source.at(path, "")
+            found.append(Diagnostic(place.file, place.line, place.column, text))
+        if found:
+            raise DeclarationError(found)
 
     def _refuse(self, mistakes: Iterable[tuple[int, str]]) -> None:
         """Raises DeclarationError where there are any, each with the place of its artifact's source."""

@@ -13,6 +13,7 @@ MODULES = (
     "schema",
     "lock",
     "lineage",
+    "diff",
     "evaluate",
     "plan",
     "simulate",

@@ -28,6 +28,7 @@ def validate(
         mistakes = [asdict(diagnostic) for diagnostic in error.diagnostics]
         terminal.out_json({"format_version": "1.0", "valid": False, "diagnostics": mistakes})
         raise typer.Exit(1) from None
+    project.refuse_templates()
     releases = releases_of(project.declaration, project.digests)
     if format_ == "json":
         ids = {line: release.id for line, release in releases.items()}

@@ -31,6 +31,7 @@ def plan_of(project: Project, from_: str | None = None) -> Planned:
     """
     from rollcast.cli.inputs.guardrails import judged
     from rollcast.planner.planning.planner import live_as_declared, make_plan
+    from rollcast.stacks.artifacts.comparing import changes_of
     from rollcast.stacks.rollout.drift import baseline_of
     from rollcast.stacks.rollout.evaluations import findings_of
     from rollcast.stacks.rollout.supersede import after_supersede
@@ -45,8 +46,11 @@ def plan_of(project: Project, from_: str | None = None) -> Planned:
         found = first.baseline if first else baseline_of(project)
         live, digest, drift = found.state, found.digest, found.drift
         notes = _others_in_words(found.live.others)
+    project.refuse_templates()
     made = make_plan(project.declaration, live, project.environment_name, project.digests)
-    made = made.model_copy(update={"evaluations": findings_of(project, made)})
+    made = made.model_copy(
+        update={"evaluations": findings_of(project, made), "contents": changes_of(made, project.folder)}
+    )
     _explain(made, drift)
     return Planned(judged(project, _bound(project, made, live.serial, digest, notes)), drift, first)
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from rollcast.cli.inputs.guardrails import lines_of
+from rollcast.cli.output.contents import contents_of
 from rollcast.cli.reports.amounts import duration
 from rollcast.cli.terminal import paint
 from rollcast.planner.plan.models import Milestone, Operation, Plan
@@ -54,6 +55,7 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield from _releases(plan)
     yield ""
     yield from _changes(plan)
+    yield from contents_of(plan.contents)
     yield from _groups(plan)
     yield from _milestones(plan)
     yield from _rollback_of(plan)

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from rollcast.cli.reports import courses, facts, pictures
 from rollcast.cli.reports.amounts import count, duration, percent
 from rollcast.cli.reports.charts import Chart, Ranges
+from rollcast.cli.reports.contents import rewordings
 from rollcast.cli.reports.facts import Facts
 from rollcast.cli.reports.figures import chart_figure, ranges_figure
 from rollcast.cli.reports.graph import boxes_of, frames_of, graph_svg
@@ -100,6 +101,9 @@ def _sections(subject: Subject) -> Iterator[Section]:
         yield Section("detection", "Detection power", [table_of(facts.detection(forecast))], lead)
     rules = facts.guardrails(subject)
     yield Section("guardrails", "Guardrails", [table_of(rules)] if rules.rows else [])
+    yield Section("content", "Content", list(rewordings(plan.contents)))
+    evaluated = Words(items=[str(found) for found in plan.evaluations])
+    yield Section("evaluations", "Evaluations", [evaluated] if plan.evaluations else [])
     if not plan.empty:
         yield Section("plan", "Plan", list(_plan(plan)))
     if forecast is not None:

@@ -16,6 +16,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rollcast.cli.reports import facts
+from rollcast.cli.reports.contents import in_markdown
 from rollcast.cli.reports.diagram import mermaid_of
 from rollcast.cli.reports.escaping import code, markdown
 from rollcast.cli.reports.facts import Facts
@@ -64,6 +65,8 @@ def _parts(subject: Subject) -> dict[str, Any]:
         "verdict": verdict_of(subject),
         "mark": {tone: Written(mark) for tone, mark in MARKS.items()},
         "changes": facts.changes(plan),
+        "contents": [Written(text) for text in in_markdown(plan.contents)],
+        "evaluations": plan.evaluations,
         "notes": plan.notes,
         "guardrails": rules,
         "failing": _some(rules, [not passes for passes in passing]),

@@ -89,7 +89,17 @@ class Graph:
     kind: str = "graph"
 
 
-Block = Table | Figure | Words | Graph
+@dataclass(frozen=True, slots=True)
+class Rewording:
+    """What changes inside a text. words: runs of it, each kept (`=`), taken out (`-`) or put in (`+`)."""
+
+    caption: str
+    words: Sequence[tuple[str, str]]
+    items: Sequence[str] = ()
+    kind: str = "rewording"
+
+
+Block = Table | Figure | Words | Graph | Rewording
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,6 +169,10 @@ class Component(Model):
     regions: tuple[Name, ...] = Field((), description="where it runs; everywhere when empty")
     timeout: Seconds | None = Field(None, description="the longest that it may take; drains last no less")
     fallback: Name | None = Field(None, description="a lighter component that answers when this one is late")
+    variables: tuple[Name, ...] | None = Field(
+        None, description="what it fills its prompt's template with; a template that wants more is refused",
+        exclude_if=lambda given: given is None,
+    )  # fmt: skip
 
 
 ATTACHMENTS = ("prompt", "tools", "memory", "adapter")

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from rollcast.planner.declaration.models import Environment, Evaluate, Evaluation, Json, Model
+from rollcast.planner.declaration.models import ArtifactKind, Environment, Evaluate, Evaluation, Json, Model
 from rollcast.planner.releases.changes import Change
 from rollcast.planner.releases.releases import Line, Release, default_of, digest_of
 
@@ -155,6 +155,21 @@ class SuiteFinding(Model):
         return f"{self.suite} was run on {self.release} on {self.measured}: {', '.join(said)}{judge}; not run again"
 
 
+class ContentChange(Model):
+    """What changes inside an artifact: words of a text, or files; and what a caller of its tools can no longer do."""
+
+    line: str = ""
+    slot: str = ""
+    kind: ArtifactKind
+    before: str
+    after: str
+    words: tuple[tuple[str, str], ...] = Field((), description="runs of words: '=' kept, '-' taken out, '+' put in")
+    cut: bool = Field(False, description="there are more words than these")
+    files: tuple[str, ...] = Field((), description="files that are taken out (-), put in (+) or changed (~)")
+    breaking: tuple[str, ...] = Field((), description="calls of tools that were right and are no more")
+    note: str = ""
+
+
 class Plan(Model):
     """What takes live to declared, with its rollback. Self-contained: everything needed to apply it is in it."""
 
@@ -173,6 +188,9 @@ class Plan(Model):
     guardrails: tuple[dict[str, Json], ...] = ()
     evaluations: tuple[SuiteFinding, ...] = Field(
         (), description="what suites found on its releases before", exclude_if=lambda found: not found
+    )
+    contents: tuple[ContentChange, ...] = Field(
+        (), description="what changes inside prompts, policies and tools", exclude_if=lambda found: not found
     )
     notes: tuple[str, ...] = ()
     lines: dict[str, Line]
@@ -193,7 +211,7 @@ class Plan(Model):
 
         What was added to plans since 0.1.0 counts where it says something: a plan of before has the digest that it had.
         """
-        done = self.model_dump(mode="json", by_alias=True, exclude={"binding", "evaluations", "guardrails"})
+        done = self.model_dump(mode="json", by_alias=True, exclude={"binding", "contents", "evaluations", "guardrails"})
         if not self.reroutes:
             del done["reroutes"]
         for line in done["lines"].values():

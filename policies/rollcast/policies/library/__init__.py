@@ -31,6 +31,7 @@ from rollcast.policies.library.provenance import (
 )
 from rollcast.policies.library.residency import privacy_never_experimental, regulatory_domain, residency
 from rollcast.policies.library.safety import safety_policy_kept
+from rollcast.policies.library.tools import tool_schema_break
 from rollcast.policies.rules.rule import Policy, collecting
 
 
@@ -45,6 +46,7 @@ def defaults() -> tuple[Policy, ...]:
         residency()
         index_with_its_embedder()
         safety_policy_kept()
+        tool_schema_break()
         one_cadence()
         privacy_never_experimental()
         rollback_possible(level="advisory")
@@ -83,4 +85,5 @@ __all__ = [
     "rollback_possible",
     "safety_before_capability",
     "safety_policy_kept",
+    "tool_schema_break",
 ]

@@ -95,6 +95,17 @@ def admit(
     return pin
 
 
+def files_at_hand(pin: SourcePin) -> dict[str, bytes] | None:
+    """The files of what is pinned, where they are in the cache already: nothing is fetched."""
+    folder = _folder_of(pin.digest)
+    if not (folder / _ENTRY).is_file():
+        return None
+    with _held(folder):
+        files = folder / "files"
+        whole = _is_whole(folder, pin)
+        return {str(p.relative_to(files)): p.read_bytes() for p in files.rglob("*") if p.is_file()} if whole else None
+
+
 def entries() -> list[Entry]:
     """All that is in the cache, the last used first."""
     found = []
@@ -218,4 +229,4 @@ def _require(tree: Tree, pin: SourcePin, what: str, folder: Path) -> None:
         )
 
 
-__all__ = ["Entry", "admit", "content_of", "entries", "is_intact", "prune", "root"]
+__all__ = ["Entry", "admit", "content_of", "entries", "files_at_hand", "is_intact", "prune", "root"]

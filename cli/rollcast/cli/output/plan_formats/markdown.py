@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from rollcast.cli.output.plan import reasons_of, shares_of, summary_of
 from rollcast.cli.reports.amounts import duration
+from rollcast.cli.reports.contents import in_markdown
 from rollcast.cli.reports.escaping import code, markdown
 from rollcast.planner.plan.models import Milestone, Plan
 
@@ -72,6 +73,9 @@ def _rollback_of(plan: Plan) -> Iterator[str]:
 
 def _notes(plan: Plan) -> Iterator[str]:
     failed = [entry for entry in plan.guardrails if not entry.get("passed")]
+    if plan.contents:
+        yield from ("", "### Content", "")
+        yield from (f"- {text}" for text in in_markdown(plan.contents))
     if plan.evaluations:
         yield from ("", "### Evaluations", "")
         yield from (f"- {markdown(str(found))}" for found in plan.evaluations)
