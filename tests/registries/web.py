@@ -53,9 +53,10 @@ class Web(ThreadingHTTPServer):
     """files: path -> content. misbehaving: path -> what it does instead. seen: (method, path, range) of requests."""
 
     daemon_threads = True
+    handler: type[Handler] = Handler
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(("127.0.0.1", 0), self.handler)
         self.files: dict[str, bytes] = {}
         self.misbehaving: dict[str, Misbehaviour] = {}
         self.seen: list[tuple[str, str, str]] = []
