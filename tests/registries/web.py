@@ -16,6 +16,7 @@ class Handler(BaseHTTPRequestHandler):
     """One request. What a path misbehaves by takes the place of a file's ordinary answer."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each answer after the first waits 40 ms for an acknowledgement
     server: Web
 
     def do_GET(self) -> None:
