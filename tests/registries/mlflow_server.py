@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -34,7 +35,8 @@ class MlflowProcess:
         self.address = f"http://127.0.0.1:{port}"
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "PYTHONPATH"))}
         self._environment = {
-            **kept, "MLFLOW_TRACKING_URI": self.address, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true",
+            **kept, "MLFLOW_TRACKING_URI": self.address, "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # seven more processes otherwise
         }  # fmt: skip
         self._log = (self.folder / "log").open("wb")
         self._server = subprocess.Popen(
@@ -43,7 +45,7 @@ class MlflowProcess:
                 "--backend-store-uri", f"sqlite:///{self.folder / 'store.db'}", "--serve-artifacts",
                 "--artifacts-destination", str(self.folder / "artifacts"),
             ],
-            stdout=self._log, stderr=self._log, env={**kept, "MLFLOW_DISABLE_TELEMETRY": "true"}, cwd=self.folder,
+            stdout=self._log, stderr=self._log, env=self._environment, cwd=self.folder,
             start_new_session=True,
         )  # fmt: skip
         self._client = subprocess.Popen(
@@ -60,8 +62,13 @@ class MlflowProcess:
 
     def __exit__(self, *about: object) -> None:
         assert self._client.stdin is not None
-        self._client.stdin.close()
-        self._client.wait(30)
+        with contextlib.suppress(BrokenPipeError):
+            self._client.stdin.close()
+        try:
+            self._client.wait(30)
+        except subprocess.TimeoutExpired:
+            self._client.kill()
+            self._client.wait(10)
         os.killpg(self._server.pid, signal.SIGTERM)
         try:
             self._server.wait(10)
