@@ -57,6 +57,10 @@ def prompt(name, template, alias="", **settings):
     return {"version": str(version)}
 
 
+def delete(name):
+    client.delete_registered_model(name)
+
+
 def _made(make, name):
     try:
         make(name)

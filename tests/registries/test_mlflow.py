@@ -145,6 +145,18 @@ def test_files_that_were_exchanged_behind_a_version_are_refused(server: MlflowPr
     assert cache.entries() == []
 
 
+def test_another_model_of_equal_name_and_number_is_refused(server: MlflowProcess, project: Path) -> None:
+    server.do("model", name="again", files={"a": "mine"})
+    declare(project, "mlflow:models:/again/1")
+    assert run(project, "lock") == 0
+    server.do("delete", name="again")
+    assert server.do("model", name="again", files={"a": "them"})["version"] == "1"
+    assert content(project) == {"a": b"mine"}, "what is cached is what was locked"
+    shutil.rmtree(cache.root())
+    with pytest.raises(StackError, match="the lock pins"):
+        content(project)
+
+
 def test_a_prompt_is_its_text_or_its_messages(server: MlflowProcess, project: Path) -> None:
     messages = [{"role": "system", "content": "Be kind to {{name}}"}, {"role": "user", "content": "é"}]
     server.do("prompt", name="talk", template=messages, model_config={"temperature": 0.1}, response_format={"a": 1})

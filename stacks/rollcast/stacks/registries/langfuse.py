@@ -58,8 +58,8 @@ class LangfuseRegistry:
 
 def _ask(name: str, at: str) -> _Version:
     """A version by its number or label. Raises StackError."""
-    said = (os.environ.get(each, "").strip() for each in ("LANGFUSE_BASE_URL", "LANGFUSE_HOST"))
-    address = (next(filter(None, said), "") or "https://cloud.langfuse.com").rstrip("/")
+    address = os.environ.get("LANGFUSE_BASE_URL") or os.environ.get("LANGFUSE_HOST") or "https://cloud.langfuse.com"
+    address = address.strip().rstrip("/")
     if not address.startswith(("https://", "http://")):
         raise StackError("LANGFUSE_BASE_URL is no address of http or https. Correct it.")
     keys = (os.environ.get("LANGFUSE_PUBLIC_KEY", ""), os.environ.get("LANGFUSE_SECRET_KEY", ""))

@@ -201,8 +201,8 @@ def _credentials() -> tuple[str, str]:
     except (configparser.Error, UnicodeDecodeError):
         raise StackError("~/.mlflow/credentials can't be read. Correct it, or remove it.") from None
     said = dict(file["mlflow"]) if file.has_section("mlflow") else {}
-    names = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
-    user, password = (os.environ.get(name) or said.get(name.lower(), "") for name in names)
+    user = os.environ.get("MLFLOW_TRACKING_USERNAME") or said.get("mlflow_tracking_username", "")
+    password = os.environ.get("MLFLOW_TRACKING_PASSWORD") or said.get("mlflow_tracking_password", "")
     return user, password
 
 
