@@ -24,6 +24,7 @@ servers:
 	@sh tests/install-servers.sh $(SERVERS)
 	@sh tests/browser/setup.sh >/dev/null
 	@sh tests/dataplane_ts/setup.sh >/dev/null
+	@PYTHON=$(PYTHON) sh tests/registries/mlflow-setup.sh >/dev/null
 
 demo: engine
 	@command -v haproxy >/dev/null || sh tests/install-servers.sh haproxy || true

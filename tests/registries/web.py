@@ -16,6 +16,7 @@ class Handler(BaseHTTPRequestHandler):
     """One request. What a path misbehaves by takes the place of a file's ordinary answer."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each answer after the first waits 40 ms for an acknowledgement
     server: Web
 
     def do_GET(self) -> None:
@@ -53,9 +54,10 @@ class Web(ThreadingHTTPServer):
     """files: path -> content. misbehaving: path -> what it does instead. seen: (method, path, range) of requests."""
 
     daemon_threads = True
+    handler: type[Handler] = Handler
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(("127.0.0.1", 0), self.handler)
         self.files: dict[str, bytes] = {}
         self.misbehaving: dict[str, Misbehaviour] = {}
         self.seen: list[tuple[str, str, str]] = []

@@ -73,8 +73,7 @@ class Transfer:
 
     def place_for(self, into: Path, name: str) -> Path:
         """Where a file of this name goes, its folder made. Raises StackError: a name that leads out, too many files."""
-        parts = PurePosixPath(name).parts
-        if not parts or name.startswith("/") or ".." in parts or "\\" in name or "\0" in name or ":" in parts[0]:
+        if leads_out(name):
             raise StackError(
                 f"{self.what}: it holds '{name}', a path that leads out of its folder. Make it again without."
             )
@@ -83,7 +82,7 @@ class Transfer:
             raise StackError(
                 f"{self.what}: more than {self.limits.files:,} files. Set ROLLCAST_MAX_FILES if that is meant."
             )
-        path = into.joinpath(*parts)
+        path = into.joinpath(*PurePosixPath(name).parts)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
@@ -123,7 +122,7 @@ class Transfer:
             part.unlink(missing_ok=True)
         at, found = _begun(part)
         self.room_for(at)
-        barren = 0
+        kept, barren = at, 0
         while True:
             before = at
             try:
@@ -153,8 +152,12 @@ class Transfer:
             break
         if sha256 and found.hexdigest() != sha256:
             part.unlink(missing_ok=True)
+            if kept:  # what an earlier download left may be what is wrong, such as a login page
+                self._bytes -= at
+                return self.download(client, url, path, sha256=sha256, size=size)
         self._require(path.name, found.hexdigest(), sha256)
         os.replace(part, path)
+        return None
 
     def _rest(self, client: httpx.Client, url: str, at: int, size: int | None) -> Iterable[bytes]:
         """What is still missing of a file. Raises _Interrupted where it ends too early."""
@@ -188,6 +191,12 @@ class Transfer:
             )
 
 
+def leads_out(name: str) -> bool:
+    """Whether a name, with `/` between its parts, is of no file below a folder."""
+    parts = PurePosixPath(name).parts
+    return not parts or name.startswith("/") or ".." in parts or "\\" in name or "\0" in name or ":" in parts[0]
+
+
 class _Interrupted(Exception):
     """An answer that ended too early."""
 
@@ -210,4 +219,4 @@ def _reason(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-__all__ = ["CHUNK", "Progress", "Transfer"]
+__all__ = ["CHUNK", "Progress", "Transfer", "leads_out"]
