@@ -120,6 +120,26 @@ def test_what_a_server_does_wrong_is_said_and_nothing_is_left(
     assert content(project) == {"answer.txt": b"answer"}, "it goes on as soon as the server is right"
 
 
+def test_credentials_are_those_of_netrc_for_their_host_alone(
+    project: Path, web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+
+    def guarded(handler: behaviours.Handler, body: bytes) -> None:
+        seen.append(handler.headers.get("authorization", ""))
+        handler.answer(200 if seen[-1] else 401, body if seen[-1] else b"who are you")
+
+    declare(project, source(web, "/answer.txt", b"answer"))
+    web.misbehaving["/answer.txt"] = guarded
+    for host, code in (("elsewhere.example", 1), ("127.0.0.1", 0)):
+        (tmp_path / "netrc").write_text(f"machine {host} login ada password secret\n", "utf-8")
+        assert run(project, "lock") == code
+    assert seen[0] == ""
+    assert seen[-1].startswith("Basic ")
+    assert "secret" not in (project / "rollcast.lock").read_text("utf-8")
+
+
 def test_a_limit_holds_where_nobody_states_a_size(project: Path, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROLLCAST_MAX_BYTES", "1000")
     declare(project, source(web, "/big.bin", b"x" * 1001))

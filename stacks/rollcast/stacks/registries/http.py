@@ -13,7 +13,7 @@ import httpx
 
 from rollcast.planner.declaration.models import SourcePin
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.registries.http_client import http_client, request, userinfo_mistake
+from rollcast.stacks.registries.http_client import http_client, netrc_auth, request, userinfo_mistake
 from rollcast.stacks.registries.sources import Found
 from rollcast.stacks.registries.transfer import Transfer
 from rollcast.stacks.registries.unpacking import unpack
@@ -39,7 +39,7 @@ class HttpRegistry:
 
     def resolve(self, rest: str, project: Path) -> Found:
         url, digest, _ = self._parts(rest)
-        with http_client() as client:
+        with http_client(auth=netrc_auth()) as client:
             answer = request(client, "HEAD", url)
             if answer.status in (403, 405, 501):  # some servers sign addresses for GET alone
                 answer = request(client, "GET", url, headers={"range": "bytes=0-0"})
@@ -53,7 +53,7 @@ class HttpRegistry:
         url, digest, packed = self._parts(rest)
         name = PurePosixPath(httpx.URL(url).path).name or "content"
         path = into.parent / name if packed else transfer.place_for(into, name)
-        with http_client() as client:
+        with http_client(auth=netrc_auth()) as client:
             transfer.download(client, url, path, sha256=digest, size=pin.size)
         if packed:
             unpack(path, into, transfer)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import netrc
+import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -45,6 +48,15 @@ def http_client(**settings: Any) -> Iterator[httpx.Client]:
     headers = {"user-agent": "rollcast", **settings.pop("headers", {})}
     with httpx.Client(timeout=timeout, follow_redirects=True, headers=headers, **settings) as client:
         yield client
+
+
+def netrc_auth() -> httpx.NetRCAuth | None:
+    """Credentials of $NETRC, else ~/.netrc, each for its own host alone; None where there is no such file."""
+    path = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
+    try:
+        return httpx.NetRCAuth(str(path)) if path.is_file() else None
+    except (OSError, netrc.NetrcParseError) as error:
+        raise StackError(f"{path} can't be read ({error}). Correct it, or its permissions.") from None
 
 
 def request(client: httpx.Client, method: str, url: str, **about: Any) -> Answer:
@@ -100,4 +112,4 @@ class _Unsteady(Exception):
     """A registry that is out of order for now."""
 
 
-__all__ = ["Answer", "http_client", "request", "userinfo_mistake"]
+__all__ = ["Answer", "http_client", "netrc_auth", "request", "userinfo_mistake"]
