@@ -290,6 +290,19 @@ def test_what_was_typed_is_no_evaluation_of_this_content() -> None:
     )
 
 
+def test_licences_are_those_of_what_serves_and_of_what_made_it() -> None:
+    rule = library.licences(["Apache-2.0", "MIT"], kinds=["model-weights", "dataset"])
+    refused(rule, review_of(), "writer@2 declares no licence", "rollcast.yaml:5:5")
+    own = DECLARED.replace(
+        '"2", provides: {format: "1"}}', '"2", provides: {format: "1"}, license: MIT, derived_from: [t@1]}'
+    )
+    made = own.replace(
+        "artifacts:\n", 'artifacts:\n  - {kind: dataset, name: t, version: "1", license: CC-BY-NC-4.0}\n'
+    )
+    refused(rule, review_of(made), "t@1 has the licence CC-BY-NC-4.0")
+    passes(rule, review_of(made.replace("CC-BY-NC-4.0", "Apache-2.0")))
+
+
 def test_owners_approve_what_is_theirs() -> None:
     rule = library.owner_approval(["model-weights"], owners=["ada"])
     refused(rule, review_of(), "writer@2 has no approval", "rollcast.yaml:5:5")

@@ -75,6 +75,7 @@ def audit(
     format_: FormatOption = "text",
 ) -> None:
     """Say which release, with which versions and digests, served at a time, for a request, or in a window."""
+    from rollcast.cli.inputs.times import seconds_of
     from rollcast.stacks.base.errors import StackError
     from rollcast.stacks.ledger.audit import Audit
     from rollcast.stacks.rollout.start import ledger_of
@@ -86,9 +87,9 @@ def audit(
     note_others(project)
     reading = Audit(ledger_of(project))
     if at is not None:
-        found = reading.at(_seconds(at))
+        found = reading.at(seconds_of(at))
     elif between is not None:
-        found = reading.between(_seconds(between[0]), _seconds(between[1]))
+        found = reading.between(seconds_of(between[0]), seconds_of(between[1]))
     else:
         found = reading.request(str(request), source_of(project.environment.telemetry, project.folder))
     if reproduce is not None:
@@ -119,23 +120,6 @@ def _reproduce(reading: Audit, found: Mapping[str, Any], release: str | None, pa
     else:
         raise StackError("A window holds several configurations. Reproduce one moment of it: --at TIME.")
     files.write(path, text)
-
-
-def _seconds(text: str) -> float:
-    """Seconds since 1970 of what a person wrote; a time without a zone is UTC."""
-    from datetime import UTC, datetime
-
-    from rollcast.stacks.base.errors import StackError
-
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise StackError(f"'{text}' is no time. Write 2026-11-24T20:30:00Z, or seconds since 1970.") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _answer(found: Mapping[str, Any]) -> Iterator[str]:

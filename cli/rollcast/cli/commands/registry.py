@@ -25,6 +25,7 @@ MODULES = (
     "steer",
     "destroy",
     "ledger",
+    "evidence",
     "serve",
     "relay",
     "policy",

@@ -134,6 +134,9 @@ class Artifact(Model):
     price: Price = Price()
     needs: dict[str, float] | None = Field(None, description="capacity one replica takes, e.g. {accelerators: 2}")
     approved_by: str | None = None
+    license: str | None = Field(
+        None, description="SPDX expression, e.g. Apache-2.0", exclude_if=lambda given: given is None
+    )
     experimental: bool = False
     pinned: SkipJsonSchema[SourcePin | None] = Field(
         None, exclude_if=lambda pin: pin is None, description="read from the lock, never declared"

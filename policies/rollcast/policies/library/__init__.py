@@ -21,6 +21,7 @@ from rollcast.policies.library.cadence import (
 from rollcast.policies.library.calendar import change_freeze
 from rollcast.policies.library.evaluated import evaluated_on_this_content
 from rollcast.policies.library.forecasted import cost_budget, detection_power, forecast_within_limits, latency_budget
+from rollcast.policies.library.licences import licences
 from rollcast.policies.library.lineage import index_with_its_embedder
 from rollcast.policies.library.provenance import (
     evaluation_fresh,
@@ -72,6 +73,7 @@ __all__ = [
     "forecast_within_limits",
     "index_with_its_embedder",
     "latency_budget",
+    "licences",
     "lineage_complete",
     "max_exposure",
     "min_bake",

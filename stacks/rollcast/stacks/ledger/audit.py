@@ -87,6 +87,13 @@ class Audit:
             raise StackError(f"Traffic was split then ({shown}). Name one of these with --release.")
         return self._work(reached[-1]), {line: self._release(min(ids)) for line, ids in served.items()}
 
+    def serving_at(self, time_s: float) -> dict[str, Release]:
+        """Every release that served somebody at a moment, by id. Raises StackError where nothing did."""
+        found = self.at(time_s)["releases"]
+        if not found:
+            raise StackError("Nothing was served then. Ask for another time.")
+        return {name: self._release(name) for name in found}
+
     def release(self, name: str) -> tuple[RolloutContext, Release]:
         """A release by its id, and the rollout that knows it."""
         for record in reversed(self._records):
