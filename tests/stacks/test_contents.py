@@ -201,13 +201,13 @@ def test_a_plan_shows_the_words_and_refuses_a_break_that_no_contract_says(
 def test_a_template_that_wants_what_its_component_does_not_give_is_refused_with_its_place(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (project / "answer-8.txt").write_text("Answer the {qestion} for {user}.\n", "utf-8")
+    (project / "answer-8.txt").write_text("Answer the {questions} for {user}.\n", "utf-8")
     assert main(["-C", str(project), "lock"]) == 0
     capsys.readouterr()
     assert main(["-C", str(project), "validate"]) == 1
     said = capsys.readouterr().err
     assert "rollcast.yaml:10:" in said
-    assert "answer@8 is to be filled with 'qestion', and generator gives question. Did you mean 'question'?" in said
+    assert "answer@8 is to be filled with 'questions', and generator gives question. Did you mean 'question'?" in said
     assert "answer@8 is to be filled with 'user'" in said
 
 
