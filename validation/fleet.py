@@ -46,8 +46,9 @@ def worded(by_relays: dict[int, list[Verdict]], took_s: float) -> str:
     wrong = [text for verdict in verdicts for text in verdict.wrong]
     others = [text for text in wrong if not text.startswith(("mixed", "lost"))]
     problems = "".join(f"\n- {' '.join(text.split())[:300]}" for text in wrong[:10])
+    less = f" of the {SCHEDULES} of a whole run" if len(verdicts) < SCHEDULES else ""
     return _TEXT.format(
-        count=len(verdicts), replicas=REPLICAS, minutes=took_s / 60,
+        count=len(verdicts), less=less, replicas=REPLICAS, minutes=took_s / 60,
         split=" and ".join(f"{len(found)} {_KNOWN[relays]}" for relays, found in by_relays.items()),
         befell=", ".join(f"{_NAMES[kind]} {number}" for kind, number in sorted(kinds.items())),
         served=sum(verdict.served for verdict in verdicts), killed=sum(verdict.killed for verdict in verdicts),
@@ -80,7 +81,7 @@ _NAMES = {
 }  # fmt: skip
 _TEXT = """## A fleet in trouble
 
-{count} rollouts ({split}; about {minutes:.0f} min) on
+{count} rollouts{less} ({split}; about {minutes:.0f} min) on
 {replicas} replicas, each a process of its own behind haproxy, half of them on the Python kit and half on the TypeScript
 kit, back and forth between two versions whose components must be of one generation. While each goes on, one to five
 replicas are killed, restarted, suspended or cut off from what controls them for up to three seconds, and now and then
