@@ -122,6 +122,7 @@ def test_replicas_that_are_cut_off_for_longer_than_a_lease_serve_the_old_and_the
     with Links() as links:
         wires = [links.link(relay.port) for _ in BOTH_KITS]
         with replicas(wires) as first:
+            until(lambda: {each.state()["replica"] for each, _ in first} <= acknowledged(relay))
             until(lambda: fleet.confirmed(FLAG, content_of(0)))
             links.cut(wires, silent=True)
             put(relay.definition, both(100))
