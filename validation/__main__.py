@@ -36,14 +36,18 @@ def names() -> list[str]:
 
 
 def renewed(page: str, sections: list[str]) -> str:
-    """The page with these sections in the place of those with the same headings. Raises KeyError where one has none."""
+    """The page with these sections in the place of those with the same headings; a new one goes to the end."""
     parts = re.split(r"^(?=## )", page, flags=re.MULTILINE)
     place = {part.partition("\n")[0]: number for number, part in enumerate(parts)}
     for section in sections:
         for part in re.split(r"^(?=## )", section, flags=re.MULTILINE):
             if part:
-                parts[place[part.partition("\n")[0]]] = part.strip() + "\n\n"
-    return "".join(parts).rstrip() + "\n"
+                heading = part.partition("\n")[0]
+                if heading not in place:
+                    place[heading] = len(parts)
+                    parts.append("")
+                parts[place[heading]] = part.strip() + "\n\n"
+    return "\n\n".join(part.rstrip() for part in parts).rstrip() + "\n"
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,15 +1,20 @@
-"""Rollouts on a fleet of replicas while these are killed, restarted and suspended: nothing mixed, nothing lost.
+"""Rollouts on a fleet of replicas of both kits while these are killed, restarted, suspended and cut off.
 
-The same harness as `tests/fleet`, with more schedules. Needs the engine and haproxy; takes about a quarter of a minute
-for each schedule.
+The same harness as `tests/fleet`, with more schedules: half of them on a fleet whose replicas the driver asks at their
+addresses, half on one that it knows by two relays, both at once. Needs the engine, haproxy and Node; a schedule takes
+about half a minute. Each verdict is told on standard error as soon as it is there.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
+import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 from tests.fleet.schedules import Verdict, run, schedule
@@ -17,48 +22,72 @@ from tests.fleet.site import Fleet
 
 SCHEDULES = 200
 REPLICAS = 8
+RELAYS = (0, 2)  # of each fleet
 
 
 def section(scale: float) -> str:
     """The part of the validation page."""
-    count = max(1, round(SCHEDULES * scale))
+    each = max(1, round(SCHEDULES * scale / len(RELAYS)))
     began = time.monotonic()
-    verdicts = measured(count)
-    kinds = Counter(each.kind for seed in range(count) for each in schedule(seed, REPLICAS))
-    mixed = sum(text.startswith("mixed") for verdict in verdicts for text in verdict.wrong)
-    lost = sum(text.startswith("lost") for verdict in verdicts for text in verdict.wrong)
-    others = [text for verdict in verdicts for text in verdict.wrong if not text.startswith(("mixed", "lost"))]
-    problems = "".join(f"\n- {' '.join(text.split())[:300]}" for text in others[:10])
+    with ThreadPoolExecutor(len(RELAYS)) as pool:
+        verdicts = list(pool.map(lambda relays: measured(each, relays), RELAYS))
+    return worded(dict(zip(RELAYS, verdicts, strict=True)), time.monotonic() - began)
+
+
+def worded(by_relays: dict[int, list[Verdict]], took_s: float) -> str:
+    """What the verdicts come to; those of a fleet are of its seeds in order, from 0."""
+    verdicts = [verdict for found in by_relays.values() for verdict in found]
+    kinds = Counter(
+        each.kind
+        for relays, found in by_relays.items()
+        for seed in range(len(found))
+        for each in schedule(seed, REPLICAS, relays)
+    )
+    wrong = [text for verdict in verdicts for text in verdict.wrong]
+    others = [text for text in wrong if not text.startswith(("mixed", "lost"))]
+    problems = "".join(f"\n- {' '.join(text.split())[:300]}" for text in wrong[:10])
+    less = f" of the {SCHEDULES} of a whole run" if len(verdicts) < SCHEDULES else ""
     return _TEXT.format(
-        count=count, replicas=REPLICAS, minutes=(time.monotonic() - began) / 60,
-        befell=", ".join(f"{kind} {number}" for kind, number in sorted(kinds.items())),
+        count=len(verdicts), less=less, replicas=REPLICAS, minutes=took_s / 60,
+        split=" and ".join(f"{len(found)} {_KNOWN[relays]}" for relays, found in by_relays.items()),
+        befell=", ".join(f"{_NAMES[kind]} {number}" for kind, number in sorted(kinds.items())),
         served=sum(verdict.served for verdict in verdicts), killed=sum(verdict.killed for verdict in verdicts),
-        mixed=mixed, lost=lost, again=sum(verdict.tries > 1 for verdict in verdicts), others=len(others),
+        mixed=sum(text.startswith("mixed") for text in wrong), lost=sum(text.startswith("lost") for text in wrong),
+        again=sum(verdict.tries > 1 for verdict in verdicts), others=len(others),
         problems=f"\n\nFound:\n{problems}" if problems else "",
     )  # fmt: skip
 
 
-def measured(count: int) -> list[Verdict]:
+def measured(count: int, relays: int) -> list[Verdict]:
     """One fleet, and a rollout for each of so many schedules, back and forth between two versions."""
     folder = Path(tempfile.mkdtemp(prefix="rollcast-fleet-"))
     try:
-        with Fleet(folder / "project", REPLICAS) as fleet:
-            fleet.declare(1)
-            for words in (("lock",), ("apply", "--auto-approve", "--no-forecast")):
-                done = fleet.rollcast(*words)
-                if done.returncode:
-                    raise AssertionError(f"{words[0]}: {done.stdout}{done.stderr}{fleet.logs()}")
-            return [run(fleet, seed, 2 - seed % 2) for seed in range(count)]
+        with Fleet(folder / "project", REPLICAS, relays) as fleet:
+            fleet.first_release()
+            return [_told(run(fleet, seed, 2 - seed % 2), seed, relays) for seed in range(count)]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _told(verdict: Verdict, seed: int, relays: int) -> Verdict:
+    sys.stderr.write(json.dumps({"seed": seed, "relays": relays, **asdict(verdict)}) + "\n")
+    return verdict
+
+
+_KNOWN = {0: "on a fleet that is asked at its addresses", 2: "on one that two relays know"}
+_NAMES = {
+    "kill": "killed", "restart": "restarted", "suspend": "suspended", "refused": "cut off and refused",
+    "silent": "cut off in silence", "relay": "a relay killed", "unseen": "relays out of the driver's sight",
+}  # fmt: skip
 _TEXT = """## A fleet in trouble
 
-{count} rollouts (about {minutes:.0f} min) on {replicas} replicas, each a process of its own on the Python kit, behind
-haproxy, back and forth between two versions whose components must be of one generation. While each goes on, one to five
-replicas are killed, restarted or suspended for up to three seconds ({befell}),
-and twelve callers never stop: short requests, chats, streams of up to six seconds.
+{count} rollouts{less} ({split}; about {minutes:.0f} min) on
+{replicas} replicas, each a process of its own behind haproxy, half of them on the Python kit and half on the TypeScript
+kit, back and forth between two versions whose components must be of one generation. While each goes on, one to five
+replicas are killed, restarted, suspended or cut off from what controls them for up to three seconds, and now and then
+the relays too:
+{befell}.
+Twelve callers never stop: short requests, chats, streams of up to six seconds.
 
 | requests served | by a broken mix | lost | ended with a killed process | rollouts that needed `--resume` | other |
 | ---: | ---: | ---: | ---: | ---: | ---: |

@@ -7,14 +7,11 @@ three seconds, so that each jump falls into one, and a minute at most, so that a
 from __future__ import annotations
 
 import json
-import mmap
 import os
-import struct
 import subprocess
 import time
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import Phase, example, given, settings
@@ -22,6 +19,7 @@ from hypothesis import strategies as st
 
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import STARTED
+from tests.faults.clocks import MachineClock
 from tests.faults.figures import survived, tried
 from tests.faults.surviving import assert_promoted, ledger_of, lost, meaning
 from tests.stacks.site import ROLLOUT, Site, first_released
@@ -37,24 +35,6 @@ STAGES = ("1", "2")  # milestones of whose stages each is jumped in
 _HOUR_S = 3600
 _MONTH_S = 30 * 24 * _HOUR_S
 jumps = st.sampled_from([_HOUR_S, -_HOUR_S, _MONTH_S, -_MONTH_S])
-
-
-class MachineClock:
-    """What the processes of a site take for the machine's clock: the real one and an offset, in seconds."""
-
-    def __init__(self, folder: Path) -> None:
-        library, file = folder / "jumping_clock.so", folder / "offset"
-        source = Path(__file__).with_name("jumping_clock.c")
-        subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-Wall", "-o", library, source], check=True)
-        file.write_bytes(struct.pack("l", 0))
-        with file.open("r+b") as opened:
-            self.mapped = mmap.mmap(opened.fileno(), 0)
-        self.offset_s = 0
-        self.environment = {"LD_PRELOAD": str(library), "CLOCK_OFFSET": str(file)}
-
-    def jump(self, by_s: int) -> None:
-        self.offset_s += by_s
-        self.mapped[:] = struct.pack("l", self.offset_s)
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ class Answers:
     lost: list[str] = field(default_factory=list)
     killed: int = 0
     replicas: set[str] = field(default_factory=set)
+    kits: Counter[str] = field(default_factory=Counter)
 
 
 class Callers:
@@ -74,6 +75,7 @@ class Callers:
         if found is not None:
             self.answers.served[found["index"]] += 1
             self.answers.replicas.add(found["replica"])
+            self.answers.kits[found["kit"]] += 1
             if found["index"] != found["answer"]:
                 self.answers.mixed.append(text)
         elif any(began - 1 <= at <= time.monotonic() for at in self.kills) and "no such file" not in text.lower():

@@ -46,7 +46,13 @@ async def served(body: dict[str, Any]) -> dict[str, Any]:
     release = plane.resolve(body["user"], body.get("session"))
     first = generation(release, "index")
     await asyncio.sleep(body["takes_s"])
-    return {"release": release.id, "index": first, "answer": generation(release, "answer"), "replica": plane.replica}
+    return {
+        "release": release.id,
+        "index": first,
+        "answer": generation(release, "answer"),
+        "replica": plane.replica,
+        "kit": "python",
+    }
 
 
 async def ask(request: Request) -> Response:

@@ -1,4 +1,8 @@
-"""A fleet for tests: replicas as processes behind haproxy, a project whose two components must be of one generation."""
+"""A fleet for tests: replicas as processes behind haproxy, a project whose two components must be of one generation.
+
+Every second replica is Node's, on the TypeScript kit; the others are on the Python kit. Between a replica and each
+relay, and between the driver and whatever it asks, is a wire that can be cut (`links`); callers come by haproxy alone.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import httpx
 
+from tests.dataplane_ts.building import built
+from tests.faults.clocks import MachineClock
+from tests.fleet.links import Link, Links
 from tests.relay.relays import RunningRelay
 from tests.stacks.site import ROLLCAST, free_port
 
@@ -63,12 +71,25 @@ backend fleet
 """
 
 
-class Replica:
-    """One process of the fleet, at one port for its whole life."""
+def clocks_apart(folder: Path) -> dict[int, dict[str, str]]:
+    """For `Fleet.clocks`: the Python replica 2 is an hour fast, and Node's replica 3 an hour slow."""
+    found = {}
+    for number, offset_s in ((2, 3600), (3, -3600)):
+        (folder / f"clock-{number}").mkdir()
+        clock = MachineClock(folder / f"clock-{number}")
+        clock.jump(offset_s)
+        found[number] = clock.environment
+    return found
 
-    def __init__(self, folder: Path, number: int, environment: dict[str, str]) -> None:
-        self.folder, self.number, self.environment = folder, number, environment
+
+class Replica:
+    """One process of the fleet, at one port for its whole life. `wires`: what it is controlled by, and nothing else."""
+
+    def __init__(self, folder: Path, number: int, node: Path | None) -> None:
+        self.folder, self.number, self.node = folder, number, node
         self.port = free_port()
+        self.wires: list[Link] = []
+        self.environment: dict[str, str] = {}
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -77,10 +98,12 @@ class Replica:
 
     def start(self) -> None:
         words = [sys.executable, "-m", "uvicorn", "tests.fleet.service:app", "--port", str(self.port)]
+        words += ["--log-level", "warning"]
+        if self.node is not None:
+            words = ["node", str(self.node / "dist" / "test" / "apps" / "fleet.js")]
+        environment = {**self.environment, "PORT": str(self.port)}
         with (self.folder / f"replica-{self.number}.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [*words, "--log-level", "warning"], env=self.environment, stdout=log, stderr=log
-            )
+            self.process = subprocess.Popen(words, env=environment, stdout=log, stderr=log)
 
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None
@@ -97,7 +120,7 @@ class Replica:
             self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
             try:
-                self.process.wait(5)
+                self.process.wait(20)  # its longest stream ends first
             except subprocess.TimeoutExpired:
                 self.kill()
 
@@ -106,10 +129,15 @@ class Fleet:
     """Replicas, their load balancer and the project that releases to them. A context manager.
 
     With `relays` the replicas read flags from these and acknowledge to them, and the driver asks nobody else.
+    `on_missing`: what it does about a replica that no relay hears of any more. `session_s`: sessions have a state that
+    the other version can't read, and last that long. `clocks`: variables of the environment of replicas, by number.
     """
 
-    def __init__(self, folder: Path, replicas: int = 8, relays: int = 0) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, replicas: int = 8, relays: int = 0, on_missing: str = "proceed", session_s: int = 0,
+        clocks: Mapping[int, Mapping[str, str]] | None = None,
+    ) -> None:  # fmt: skip
+        self.folder, self.on_missing, self.session_s, self.clocks = folder, on_missing, session_s, clocks or {}
         live = folder / ".rollcast" / "live"
         live.mkdir(parents=True)
         self.relays = [RunningRelay(live / "flags.json") for _ in range(relays)]
@@ -118,7 +146,10 @@ class Fleet:
         for slot in ("index", "answer"):
             for version in (1, 2):
                 (folder / "made" / f"{slot}-{version}").write_text(f"generation {version}\n", "utf-8")
-        self.replicas = [Replica(folder, number, self._environment(number)) for number in range(replicas)]
+        kit = built()
+        self.replicas = [Replica(folder, number, kit if number % 2 else None) for number in range(replicas)]
+        self.links = Links()
+        self.asked: list[Link] = []  # the driver's wires: to each relay, or to each replica
         self.port = free_port()
         self._proxy: subprocess.Popen[bytes] | None = None
 
@@ -126,29 +157,36 @@ class Fleet:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def _environment(self, number: int) -> dict[str, str]:
+    def _environment(self, replica: Replica) -> dict[str, str]:
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         live = self.folder / ".rollcast" / "live"
         source = (
-            {"relays": [relay.url for relay in self.relays]}
+            {"relays": [wire.url for wire in replica.wires]}
             if self.relays
             else {"definition": str(live / "flags.json")}
         )
         settings = {
             **source, "instances": str(live / "instances"),
-            "telemetry": str(live / "telemetry"), "state": str(self.folder / f"state-{number}"),
+            "telemetry": str(live / "telemetry"), "state": str(self.folder / f"state-{replica.number}"),
         }  # fmt: skip
         return {
             **os.environ,
+            **self.clocks.get(replica.number, {}),
             "PYTHONPATH": path,
             "REPLICA": json.dumps(settings),
             "ROLLCAST_PIN_SECRET": "of a test, for sessions",
         }
 
     def __enter__(self) -> Fleet:
+        self.links.__enter__()
         for relay in self.relays:
             relay.start()
-        for replica in self.replicas:
+        self.asked = [self.links.link(each.port) for each in self.relays or self.replicas]
+        for number, replica in enumerate(self.replicas):
+            replica.wires = (
+                [self.links.link(each.port) for each in self.relays] if self.relays else [self.asked[number]]
+            )
+            replica.environment = self._environment(replica)
             replica.start()
         servers = "".join(
             f"  server r{replica.number} 127.0.0.1:{replica.port} check inter 200ms fall 2 rise 1\n"
@@ -169,6 +207,7 @@ class Fleet:
             self._proxy.wait()
         for each in (*self.replicas, *self.relays):
             each.stop()
+        self.links.__exit__()
 
     def until_healthy(self, url: str, most_s: float = 60) -> None:
         until = time.monotonic() + most_s
@@ -179,10 +218,24 @@ class Fleet:
             time.sleep(0.05)
         raise AssertionError(f"{url} does not answer. {self.logs()}")
 
+    def first_release(self) -> None:
+        """Version 1 serves. Raises AssertionError with what was said."""
+        self.declare(1)
+        for words in (("lock",), ("apply", "--auto-approve", "--no-forecast")):
+            done = self.rollcast(*words)
+            assert done.returncode == 0, f"{words[0]}: {done.stdout}{done.stderr}{self.logs()}"
+
     def declare(self, version: int) -> None:
-        addresses = ", ".join(each.url for each in self.relays or self.replicas)
-        target = f"relay: [{addresses}], on_missing_replica: proceed" if self.relays else f"endpoint: [{addresses}]"
+        addresses = ", ".join(wire.url for wire in self.asked)
+        target = f"endpoint: [{addresses}]"
+        if self.relays:
+            target = f"relay: [{addresses}], on_missing_replica: {self.on_missing}"
         text = DECLARATION.replace("VERSION", str(version)).replace("TARGET", f"{{{target}}}")
+        if self.session_s:
+            for each in "12":
+                needs = f'requires: {{generation: "{each}"}}'
+                text = text.replace(needs, f'{needs}, provides: {{session-state: "{each}"}}')
+            text = text.replace("  min_sample", f"  session: {self.session_s}s\n  min_sample")
         (self.folder / "rollcast.yaml").write_text(text, "utf-8")
 
     def rollcast(self, *words: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:

@@ -56,8 +56,7 @@ def test_a_section_is_renewed_in_its_place() -> None:
     page = "# Validation\n\nWords.\n\n## One\n\n1\n\n## Two\n\n2\n\n### Part\n\n2.1\n\n## Three\n\n3\n"
     assert renewed(page, ["## Two\n\nnew", "## Three\n\n3"]) == page.replace("2\n\n### Part\n\n2.1", "new")
     assert renewed(page, ["## One\n\n1\n\n## Two\n\n2\n\n### Part\n\n2.1"]) == page
-    with pytest.raises(KeyError):
-        renewed(page, ["## Four\n\n4"])
+    assert renewed(page, ["## Four\n\n4"]) == page + "\n## Four\n\n4\n"
 
 
 @pytest.mark.engine

@@ -41,7 +41,8 @@ class WsgiMiddleware:
         caller = env.get("REMOTE_ADDR")
         if (header or baggage) and not self.plane.trusts(caller):
             env.pop("HTTP_X_ROLLCAST_RELEASE", None)
-            env["HTTP_BAGGAGE"] = without_ours(baggage)
+            if others := without_ours(env.pop("HTTP_BAGGAGE", "")):
+                env["HTTP_BAGGAGE"] = others
         request = self.plane.open(
             header, baggage, caller, env.get("HTTP_X_REQUEST_ID", "")[:256] or None, _presented(env)
         )

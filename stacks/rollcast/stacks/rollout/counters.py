@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rollcast.planner.gates.guards import Counted
+from rollcast.stacks.rollout.skews import Skews
 from rollcast.stacks.targets.control import ReplicaState
-from rollcast.stacks.targets.fleet import Fleet
+from rollcast.stacks.targets.fleet import Fleet, KnownStates
 
 MARGIN_S = 1.0
 _EVERY_S = 0.5
@@ -40,12 +41,21 @@ class Counters:
         self._fleet, self._releases, self._kept = fleet, frozenset(releases), kept
         self._samples: deque[_Sample] = deque(maxlen=_MOST_SAMPLES)
         self._asked_s = float("-inf")
+        self.skews = Skews()
+        if kept:
+            self._look()
+
+    def _look(self) -> KnownStates:
+        """What the fleet says now. What time it is there is known from it, too."""
+        found = self._fleet.known_states(_ASK_S) if self._fleet else KnownStates({}, False)
+        self.skews.heard(found.states.values(), time.time())
+        return found
 
     def new_stage(self) -> None:
         """A stage begins: growth starts at nothing, and is known only where every replica counts."""
         self._samples.clear()
         self._kept.clear()
-        states, whole = self._fleet.known_states(_ASK_S) if self._fleet else ({}, False)
+        states, whole = self._look()
         if states and whole and all(state.finished is not None for state in states.values()):
             self._kept.update(grown={}, last={address: _counts(state) for address, state in states.items()})
 
@@ -54,7 +64,7 @@ class Counters:
         if not self._kept or time.monotonic() - self._asked_s < _EVERY_S:
             return
         self._asked_s = time.monotonic()
-        states, whole = self._fleet.known_states(_ASK_S)
+        states, whole = self._look()
         for address, state in states.items():
             if state.finished is None:
                 self._kept.clear()

@@ -19,6 +19,8 @@ from rollcast.stacks.rollout.evidence import Collector, RequestCounts, Watch
 from rollcast.stacks.targets.fleet import Fleet
 from rollcast.stacks.telemetry import TelemetrySource
 
+_SKEW_SAID_S = 30.0
+
 
 class Observer:
     """Reads a source for a rollout. What it has read is in `checkpoint`, saved by whoever saves that."""
@@ -30,6 +32,7 @@ class Observer:
         self._clock, self._source, self._emit = clock, source, emit
         self._collector = Collector(plan.releases, clock, checkpoint.tally)
         self._said_blind = ""
+        self._said_skew = False
         self._counters = Counters(Fleet(plan.settings.target.endpoints), plan.releases, checkpoint.counters)
         self._newest_s = float("-inf")
         self._routers: tuple[int, Mapping[str, Router]] | None = None
@@ -64,6 +67,7 @@ class Observer:
                 self._blind(str(error))
                 return self._checkpoint.tally
             self._said_blind = ""
+            batch.requests = self._counters.skews.righted(batch.requests)
             before = self._checkpoint.tally.left_out
             outcomes = self._collector.take(batch, watch)
             self._checkpoint.cursor, more = batch.cursor, batch.more
@@ -72,11 +76,24 @@ class Observer:
             dropped = {why: count - before[why] for why, count in self._checkpoint.tally.left_out.items()}
             self._rollout.received(len(batch.requests) + batch.unreadable, dropped)
             self._newest_s = max([self._newest_s, *(request.time_s for request in batch.requests if not request.label)])
+        self._say_skew()
         wall_s = self._clock.wall_s()
         self._counters.poll(wall_s, self._checkpoint.tally.total)
         self._checkpoint.tally.crowded = self._rollout.crowded
         self._rollout.counted(self._counters.compared(min(self._newest_s, wall_s)))
         return self._checkpoint.tally
+
+    def _say_skew(self) -> None:
+        """A clock that is wrong is put right here, and said once: sessions and logs still go by it."""
+        found = None if self._said_skew else self._counters.skews.furthest()
+        if found is not None and abs(found[1]) >= _SKEW_SAID_S:
+            self._said_skew = True
+            self._emit(
+                Progressed(
+                    text=f"the clock of replica {found[0]} is {found[1]:+.0f} s off this machine's; what it reports is "
+                    "put right by that, but set it: pins of sessions end by it"
+                )
+            )
 
     def _blind(self, why: str) -> None:
         """Telemetry is out of reach: said once. The gates see that nothing comes, and no data is never a pass."""
@@ -100,7 +117,7 @@ class Observer:
         cursor, until = dict(self._checkpoint.stage_cursor or {}), self._checkpoint.cursor or {}
         while self._source.knows_requests and cursor != until:
             batch = self._source.read(cursor, until)
-            self._collector.remember(batch.requests)
+            self._collector.remember(self._counters.skews.righted(batch.requests))
             if batch.cursor == cursor or not batch.more:
                 return
             cursor = batch.cursor

@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from rollcast.stacks.base.errors import StackError, first_mistake
 
@@ -31,11 +31,15 @@ Result = TypeVar("Result")
 POLL_S = 0.1
 ASK_S = 5.0
 _UNKNOWN = 404
+_LATEST_S = 1e11  # a clock beyond it counts milliseconds
 _BUSY = (429, 502, 503, 504)  # not yet, or not just now: asked again until the operation's limit
 
 
 class ReplicaState(BaseModel):
-    """What one replica says of itself. Counts are of requests, by release."""
+    """What one replica says of itself. Counts are of requests, by release.
+
+    time: seconds since 1970 by its own clock, when it said so; that is `heard_s` ago.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -45,6 +49,15 @@ class ReplicaState(BaseModel):
     finished: dict[str, int] | None = None
     bucketing: str | None = None
     warm: list[str] | None = None
+    time: float | None = None
+    heard_s: float = 0.0
+
+    @field_validator("time", mode="before")
+    @classmethod
+    def _or_none(cls, value: Any) -> float | None:
+        """A time that is no number tells nothing, and is no reason to refuse the rest."""
+        number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LATEST_S
+        return float(value) if number else None
 
 
 class Unanswered(StackError):

@@ -36,7 +36,6 @@ class _Heard(ReplicaState):
     """A replica, as a relay heard of it."""
 
     replica: str = ""
-    heard_s: float = 0.0
     missing: bool = False
 
 

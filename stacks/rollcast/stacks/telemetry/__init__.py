@@ -25,7 +25,7 @@ class RequestRecord:
     """What became known of one request: its outcome, or (`label`) a delayed judgement of an earlier one.
 
     time_s: when it ended, seconds since 1970 by the data plane's clock. values: outcome fields as numbers.
-    components: slot -> name@version of what served it; None where telemetry does not say.
+    components: slot -> name@version of what served it; None where telemetry does not say. replica: whose clock that is.
     """
 
     id: str
@@ -37,6 +37,7 @@ class RequestRecord:
     attributes: Mapping[str, Any]
     values: Mapping[str, float]
     label: bool = False
+    replica: str | None = None
 
 
 @dataclass

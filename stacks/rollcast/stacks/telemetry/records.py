@@ -16,7 +16,7 @@ from typing import Any
 from rollcast.planner.base.keys import key_of, well_formed
 from rollcast.stacks.telemetry import RequestRecord
 
-_ABOUT = {"time", "request", "key", "channel", "release", "components", "attributes", "label", "label_for"}
+_ABOUT = {"time", "request", "key", "channel", "release", "components", "attributes", "label", "label_for", "replica"}
 _LARGEST = 1e12
 _written_out = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
@@ -55,6 +55,7 @@ def _request(data: Mapping[str, Any]) -> RequestRecord | None:
         attributes=dict(attributes) if isinstance(attributes, Mapping) else {},
         values={name: number for name, value in data.items() if (number := _number(name, value)) is not None},
         label=bool(label_for),
+        replica=replica if isinstance(replica := data.get("replica"), str) else None,
     )
 
 
