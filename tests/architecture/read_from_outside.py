@@ -8,8 +8,9 @@ A name that is read by nobody at all does not belong here: take it out of the co
 # ---- keys of a declaration and of files that people and other tools read -------------------------
 tools, memory, adapter, schema_, include  # a declaration
 margin_users, seconds_interval, exposed_interval, headroom, utilization_interval, queue_interval  # JSON of a forecast
+serial_number  # of a bill of materials
 usd_interval, duration_interval_s, requests_replayed, rate_per_s, untagged  # of a forecast, a calibration, a rollout
-serial_number, repeated, absurd, milliseconds, forgotten  # read by name from the table of reasons in stacks/rollout/evidence.py
+repeated, absurd, milliseconds, forgotten  # read by name from the table of reasons in stacks/rollout/evidence.py
 
 # ---- fields that templates read -----------------------------------------------------------------
 folded, searchable, drawing, subtitle, tiles, foot
