@@ -18,6 +18,7 @@ MODULES = (
     "plan",
     "simulate",
     "calibrate",
+    "record",
     "report",
     "review",
     "apply",

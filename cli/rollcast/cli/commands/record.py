@@ -1,0 +1,86 @@
+"""`rollcast record`: production requests as a dataset, ready for replay and evaluation."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rollcast.cli import files, terminal
+from rollcast.cli.inputs.options import project_of
+
+if TYPE_CHECKING:
+    from rollcast.planner.declaration.models import Declaration
+
+
+def record(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="JSON lines, one request each.")],
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--attribute", metavar="NAME", help="Keep this attribute; else those that audiences and routes use."
+        ),
+    ] = None,
+    per_segment: Annotated[
+        int | None, typer.Option("--per-segment", metavar="N", help="The most requests of each segment.", min=1)
+    ] = None,
+    segment: Annotated[str, typer.Option("--segment", metavar="NAME", help="The attribute that names it.")] = "segment",
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="ISO 8601, or seconds since 1970.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="ISO 8601, or seconds since 1970.")
+    ] = None,
+) -> None:
+    """Write a sample of production telemetry as a replay file: keys hashed, no texts."""
+    from rollcast.cli.inputs.times import seconds_of
+    from rollcast.stacks.telemetry import source_of
+    from rollcast.stacks.telemetry.recording import record_requests
+
+    project = project_of(context)
+    kept = {*attribute} if attribute is not None else {*_used(project.declaration), segment}
+    rows = record_requests(
+        source_of(project.environment.telemetry, project.folder),
+        attributes=kept,
+        segment=segment,
+        per_segment=per_segment,
+        since_s=seconds_of(since) if since is not None else 0.0,
+        until_s=seconds_of(until) if until is not None else float("inf"),
+        secret=os.environ.get("ROLLCAST_RECORD_SECRET", ""),
+    )
+    files.write(out, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows), "The recording", private=True)
+    users = len({row["key"] for row in rows if row["key"]})
+    terminal.out(f"{out}: {len(rows)} requests of {users} users, with {', '.join(sorted(kept)) or 'no attribute'}.")
+    terminal.out("As a dataset, give it a version in the declaration:")
+    terminal.out(f'  - {{kind: dataset, name: production, version: "…", source: "file:{terminal.clean(out)}"}}')
+
+
+def _used(declaration: Declaration) -> set[str]:
+    """The attributes that audiences and routes ask for."""
+    found: set[str] = set()
+
+    def walk(rule: Any) -> None:
+        if isinstance(rule, dict):
+            for name, inner in rule.items():
+                if name in ("all", "any", "not"):
+                    walk(inner)
+                else:
+                    found.add(name)
+        elif isinstance(rule, list | tuple):
+            for each in rule:
+                walk(each)
+
+    for audience in declaration.audiences.values():
+        walk(audience.root)
+    for pipeline in declaration.each_pipeline().values():
+        for channel in pipeline.channels.values():
+            walk(channel.route.root)
+    return found
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(record)
