@@ -196,7 +196,7 @@ def search(kind: Kind, pairs: int, start: int) -> Tally:
         max_examples=pairs * 10, deadline=None, database=None, phases=[Phase.generate], report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
-    @given(rewirings(told=True, **kind.limits))
+    @given(rewirings(readable=True, **kind.limits))
     def run(pair: Transition) -> None:
         if found.pairs >= pairs:
             raise _Enough

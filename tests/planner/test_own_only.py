@@ -8,7 +8,7 @@ from rollcast.planner.planning.planner import live_as_declared, make_plan
 from rollcast.policies.strategies import Transition, rewirings
 
 
-@given(rewirings(max_slots=3, max_pipelines=2, told=True, channels=True))
+@given(rewirings(max_slots=3, max_pipelines=2, readable=True, channels=True))
 def test_no_operation_touches_a_pipeline_that_did_not_change(pair: Transition) -> None:
     if not pair.released.pipelines:
         event("one pipeline")

@@ -120,7 +120,7 @@ def test_of_two_channels_that_end_or_come_back_none_meets_what_the_other_may_run
     assert len(plan.milestones) > 1
 
 
-@given(rewirings(max_slots=3, told=True, channels=True, residency=True))
+@given(rewirings(max_slots=3, readable=True, channels=True, residency=True))
 def test_channels_that_come_and_go_among_other_changes_have_a_plan_unless_a_region_forbids_it(pair: Transition) -> None:
     try:
         plan = make_plan(pair.declared, live_as_declared(pair.released))

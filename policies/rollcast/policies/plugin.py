@@ -33,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="module")
 def rollcast_project(request: pytest.FixtureRequest) -> ProjectUnderTest:
-    """The project whose folder is asked for, or is the nearest above the test file that has a declaration."""
+    """The project whose folder is given, or is the nearest above the test file that has a declaration."""
     from rollcast.policies.errors import PolicyError
     from rollcast.policies.model_based.profiles import PROFILES
 

@@ -3,7 +3,7 @@
     from rollcast.policies.testing import at_every_state
 
     @at_every_state
-    def test_nobody_but_testers_meets_what_is_unproved(state):
+    def test_what_is_unproved_serves_testers_only(state):
         assert all(s.audience == "internal" for s in state.shares if (s.line, s.release) in state.unproved)
 
 The test walks rollouts between all releases that the project's artifacts allow, with crashes, bad evidence, aborts and

@@ -57,7 +57,7 @@ class TelemetryConformance:
         assert found == [], f"{len(found)} requests of before came again"
 
     def test_each_request_is_read_once_by_one_process(self, tmp_path: Path) -> None:
-        """However often it is asked."""
+        """However often it is read."""
         self.write(tmp_path, _records(0, 3))
         made = self.make(tmp_path)
         found, cursor = [], made.end()
@@ -92,7 +92,7 @@ class TelemetryConformance:
             _same(made, found, _records(3, 9))
         assert json.dumps(cursor) == kept, "'read' changed the cursor that it was given"
 
-    def test_it_reads_no_further_than_it_is_asked(self, tmp_path: Path) -> None:
+    def test_it_reads_no_further_than_its_limit(self, tmp_path: Path) -> None:
         """What came after a stage is over is the next one's. A cursor that is past the end stays where it is."""
         self.write(tmp_path, _records(0, 3))
         begin = self.make(tmp_path).end()

@@ -252,10 +252,10 @@ def close(project: Project, ended: Ended, format_: Format) -> NoReturn:
     from rollcast.cli.output.rollout import emit_json
     from rollcast.cli.output.status import measured, not_judged
     from rollcast.stacks.base.events import CommandEnded
-    from rollcast.stacks.rollout.status import asked_now
+    from rollcast.stacks.rollout.status import desired_now
     from rollcast.stacks.rollout.status import measured as measure
 
-    found = measure(ended.tally, asked_now(project))
+    found = measure(ended.tally, desired_now(project))
     if format_ == "json":
         emit_json(CommandEnded(exit=int(ended.exit), outcome=ended.outcome, reason=ended.reason, measured=found))
     else:

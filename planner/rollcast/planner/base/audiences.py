@@ -218,7 +218,7 @@ def _consistent(conjunction: frozenset[Literal_]) -> bool:
 
 
 def _in_range(conjunction: frozenset[Literal_]) -> bool:
-    """Whether some number is at least, and below, all that is asked of an attribute; text may be what is not asked."""
+    """Whether some number is at least, and below, all that is required of an attribute; text may be excluded."""
     for attribute in {
         name for name, operator, _, wanted in conjunction if wanted and operator in ("at_least", "below")
     }:
@@ -235,13 +235,13 @@ def _in_range(conjunction: frozenset[Literal_]) -> bool:
 
 
 def _one_prefix(conjunction: frozenset[Literal_]) -> bool:
-    """Whether one text can begin (and end) with all that is asked of an attribute."""
+    """Whether one text can begin (and end) with all that is required of an attribute."""
     for wanted_operator in ("starts_with", "ends_with"):
-        asked: dict[str, list[str]] = {}
+        affixes: dict[str, list[str]] = {}
         for attribute, operator, value, wanted in conjunction:
             if operator == wanted_operator and wanted:
-                asked.setdefault(attribute, []).append(value if operator == "starts_with" else value[::-1])
-        for texts in asked.values():
+                affixes.setdefault(attribute, []).append(value if operator == "starts_with" else value[::-1])
+        for texts in affixes.values():
             longest = max(texts, key=len)
             if not all(longest.startswith(text) for text in texts):
                 return False

@@ -77,5 +77,5 @@ def unit_of(key: str) -> int:
 
 
 def hashable(text: str) -> bytes:
-    """The bytes that are hashed for a text. Any text has some: a hash function never meets one that it can't take."""
+    """The bytes that are hashed for a text. Any text has some, so every text can be hashed."""
     return text.encode("utf-8", "surrogatepass")

@@ -70,10 +70,10 @@ def is_range(spec: str) -> bool:
 
 @lru_cache(maxsize=65536)
 def satisfies(provided: str, spec: str) -> bool:
-    """Whether a provided contract value meets a required one.
+    """Whether a provided contract value satisfies a required one.
 
     Ranges follow PEP 440 (https://peps.python.org/pep-0440/#version-specifiers); other values match exactly.
-    A value that is no version meets no range.
+    A value that is no version satisfies no range.
     """
     if not is_range(spec):
         return provided == spec

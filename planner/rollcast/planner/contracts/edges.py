@@ -1,11 +1,11 @@
-"""Which versions may meet: contract edges between slots, and whether two versions are compatible on them.
+"""Which versions may serve together: contract edges between slots, and whether two versions are compatible on them.
 
 A requirement belongs to the nearest upstream slot that provides the contract (in either version), or to the slot
 that it names. Only when no upstream slot provides it is it looked for elsewhere in the pipeline. Where neither end of
-a data-flow edge declares anything about the other, the worst is assumed: the two only meet within one release.
+a data-flow edge declares anything about the other, the worst is assumed: the two only go together in one release.
 
 Most of it is decided pair by pair. What takes three is a contract that moves from one provider to another while its
-consumer stays as it is: each of the two providers may meet the consumer, each in its own generation, and yet the old
+consumer stays as it is: each of the two providers may serve the consumer, each in its own generation, and yet the old
 one must not have lost the contract before the new one has it. So such providers constrain each other, too.
 
 Long because pairs, moved contracts and whole configurations are three readings of one set of contracts.
@@ -147,7 +147,7 @@ class ContractGraph:
         return at
 
     def clashes(self, u: str, a: SlotVersion | None, v: str, b: SlotVersion | None) -> Iterator[Clash]:
-        """Unmet requirements when version `a` of slot u meets version `b` of slot v on one request's path."""
+        """Unmet requirements when version `a` of slot u is combined with `b` of slot v on one request's path."""
         if a is None or b is None:
             return
         for provider, p, consumer, c in ((u, a, v, b), (v, b, u, a)):
@@ -161,19 +161,19 @@ class ContractGraph:
                     yield Clash(*names, contract, wanted.value, found)
 
     def compatible(self, u: str, a: SlotVersion | None, v: str, b: SlotVersion | None) -> bool:
-        """Whether the two versions may meet; `why_not` says how this is decided."""
+        """Whether the two versions may serve one request together; `why_not` says how this is decided."""
         return not self.why_not(u, a, v, b)
 
     def why_not(
         self, u: str, a: SlotVersion | None, v: str, b: SlotVersion | None, flow: Collection[Edge] | None = None
     ) -> str:
-        """Why two versions (None: the slot is not there) may not meet; empty when they may.
+        """Why two versions (None: the slot is not there) may not serve one request; empty when they may.
 
         `flow`: the data-flow edges of the release in which they would; where it is not known, those of both sides.
 
         Versions of one generation always may: a declared release is checked as a whole. On an edge about which nothing
         is declared only they may. A slot that exists on one side only changes the wiring of its neighbours, so on a
-        data-flow edge it meets only its own generation; elsewhere, what is required of it must be there.
+        data-flow edge it is combined only with its own generation; elsewhere, what is required of it must be there.
         """
         if self._same_generation(u, a, v, b):
             return ""
@@ -184,7 +184,7 @@ class ContractGraph:
         if flows and (a is None or b is None):
             return f"{u if a is None else v} is added or removed, which rewires its neighbours"
         if any(edge in self.open_edges and (flow is None or edge in flow) for edge in ((u, v), (v, u))):
-            return f"no contract is declared between {u} and {v}, so their versions only meet within one release"
+            return f"no contract is declared between {u} and {v}, so their versions only go together in one release"
         if a is None or b is None:
             return self._absent(u, a, v, b)
         clash = next(self.clashes(u, a, v, b), None)
@@ -214,7 +214,7 @@ class ContractGraph:
         return (_same(old.get(u), a) and _same(old.get(v), b)) or (_same(new.get(u), a) and _same(new.get(v), b))
 
     def unfit(self, slots: Slots) -> list[str]:
-        """Why one configuration on the way may not serve: what may not meet in it, else what it lacks."""
+        """Why one configuration on the way may not serve: what may not serve together in it, else what it lacks."""
         flow = flow_of(slots)
         found = [why for u, v in self.edges() if (why := self.why_not(u, slots.get(u), v, slots.get(v), flow))]
         return found or [str(clash) for clash in self.lacking(slots)]
@@ -232,7 +232,7 @@ class ContractGraph:
         return [] if whole or settled else self.unprovided(slots)
 
     def unprovided(self, slots: Slots) -> list[Clash]:
-        """Requirements of a configuration, read as if it were declared, that those who provide them do not meet."""
+        """Requirements of a configuration, read as if it were declared, that their providers do not satisfy."""
         found: list[Clash] = []
         offers = _offers(slots)
         for name, slot in slots.items():

@@ -127,7 +127,7 @@ def group(
     """The synchronization groups of everything that changes, in the order in which they switch. `ties` hold them too.
 
     `live` holds what each line comes from. A channel that comes from nothing while its default line serves is released
-    first: its requests may not meet what that line serves on the way.
+    first: its requests may not be served by what that line serves on the way.
     """
     constraints: list[Constraint] = []
     nodes: dict[Node, tuple[int, int, str]] = {}
@@ -154,7 +154,7 @@ def group(
 
 
 def _first(line: str, release: Release) -> SynchronizationGroup:
-    """A line that nothing serves yet: its whole release is one group, for there is no old version to meet."""
+    """A line that nothing serves yet: its whole release is one group, for no old version is there."""
     slots = tuple(sorted(release.slots, key=flow_order(release.slots).__getitem__))
     members = tuple((line, slot) for slot in slots)
     return SynchronizationGroup(

@@ -218,7 +218,7 @@ class Bake(Model):
 
 
 class Stage(Model):
-    """An audience and the percentages of it that meet the new release, one after another."""
+    """An audience and the percentages of it that the new release serves, one after another."""
 
     audience: Name = "everyone"
     percent: tuple[float, ...] = Field(min_length=1)
@@ -259,7 +259,7 @@ class Evaluator(KindSettings):
 
 
 class Evaluate(Model):
-    """An evaluation suite that a new release must pass before any traffic meets it."""
+    """An evaluation suite that a new release must pass before any traffic reaches it."""
 
     suite: Reference
     thresholds: dict[str, float] = Field(description="the least value of each metric that the suite reports")

@@ -44,7 +44,7 @@ def declaration_schema(
 
 
 def _union(key: str, model: type[KindSettings], schemas: Schemas, definitions: dict[str, Any]) -> dict[str, Any]:
-    """One of several kinds, told apart by `kind`; without it, the default one. Each becomes a definition of its own."""
+    """One of several kinds, by `kind`; without it, the default one. Each becomes a definition of its own."""
     shared = model.model_json_schema(by_alias=True)["properties"]
     default = model.model_fields["kind"].default
     references = {}

@@ -2,7 +2,7 @@
 
 Two-sample e-processes advance block by block: `candidate` outcomes of one arm with `baseline` outcomes of the
 other (Turner, Ly and Grünwald 2021, https://arxiv.org/abs/2106.02693, section 2). Sizes follow the split that
-was asked for, so that little has to wait and what is compared is of the same time.
+was requested, so that little has to wait and what is compared is of the same time.
 
 What waits is bounded: whenever another 4,096 outcomes were taken, each arm keeps its latest 2,048 and leaves older ones
 out. Both numbers count outcomes and never look at values, so the tests stay valid, and they don't depend on how

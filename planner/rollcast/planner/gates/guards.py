@@ -1,6 +1,6 @@
-"""Checks of the evidence itself: is the split as asked, does telemetry flow, do labels come, does one user dominate.
+"""Checks of the evidence itself: is the split as declared, does telemetry flow, do labels come, does one user dominate.
 
-The sample-ratio test is any-time valid on its own: under the asked split the arm of each new user is Bernoulli, and
+The sample-ratio test is any-time valid on its own: under the declared split the arm of each new user is Bernoulli, and
 the beta-binomial mixture against it is a martingale (Lindon and Malek 2020, https://arxiv.org/abs/2011.03567, for two
 arms). The same test on the users whose outcome a gate knows finds outcomes that go missing in one arm only: what is
 left of that arm is then no fair sample. Each of these tests raises a false alarm with a chance of at most 0.001.
@@ -103,7 +103,7 @@ class Guards:
 
     def look(self, now_s: float, specs: Sequence[GateSpec], judged: Sequence[Sequence[int]]) -> tuple[Guard, ...]:
         """Every finding. `judged` has the outcomes of both arms that the gate of each spec counted; empty at 100 %."""
-        found = [self._telemetry(now_s), self._split_as_asked(), self._enough()]
+        found = [self._telemetry(now_s), self._split_as_declared(), self._enough()]
         for spec in specs:
             found.extend(self._missing(spec, now_s))
         for spec, (new, old) in zip(specs, judged, strict=False):
@@ -123,7 +123,7 @@ class Guards:
         total = sum(self.requests)
         text = f"{self.keyless} of {total} requests of this stage carry no targeting key, so no user is known for them"
         if self.keyless > _KEYLESS * total:
-            remedy = "record the 'key' that the flag was asked with, or use 'unit: request'"
+            remedy = "record the 'key' that the flag was evaluated with, or use 'unit: request'"
             return Guard("no_key", False, f"{text}; {remedy}")
         return Guard("no_key", True, text)
 
@@ -171,13 +171,13 @@ class Guards:
     def _off(self, new: int, total: int) -> bool:
         return total > 0 and log_mixture(new, total, self.split, 0.5, 0.5) >= -math.log(SPLIT_ALPHA)
 
-    def _split_as_asked(self) -> Guard:
+    def _split_as_declared(self) -> Guard:
         if self.split >= 1.0:
             return Guard("sample_ratio", True, "all traffic is on the new release")
         new, total = self.arms[0], sum(self.arms)
-        share = f"{new} of {total} users are on the new release, {self.split * 100:g} % was asked"
+        share = f"{new} of {total} users are on the new release, {self.split * 100:g} % is declared"
         if self._off(new, total):
-            return Guard("sample_ratio", False, f"the split is not what was asked: {share}")
+            return Guard("sample_ratio", False, f"the split is not the declared one: {share}")
         return Guard("sample_ratio", True, share)
 
     def _enough(self) -> Guard:

@@ -113,7 +113,7 @@ class BoundedMean:
     """A confidence sequence for one arm's mean in [0, 1]: predictable plug-in empirical Bernstein.
 
     Theorem 2 of Waudby-Smith and Ramdas 2020. Nothing is decided by it, so outcomes are only kept until an interval is
-    asked for, or there are four thousand of them. Memory is constant.
+    requested, or there are four thousand of them. Memory is constant.
     """
 
     def __init__(self, alpha: float) -> None:

@@ -62,7 +62,7 @@ class Evidence:
     """One gate at one look. Estimates are in the metric's unit; `difference` is new minus baseline.
 
     The e-value decides. `interval` is a confidence sequence of the difference for reading: wider than what the tests
-    can prove. It and the sentence are worked out when they are first asked for.
+    can prove. It and the sentence are worked out when they are first read.
     """
 
     metric: str

@@ -24,7 +24,7 @@ class Detectable:
 
     `smallest` is the least regression, in the metric's unit, that is proved within `within_s` with a chance of
     `power`; None where even the greatest is not. `margin_s` is the time after which a regression as large as the margin
-    is proved, `margin_users` how many users met the new release by then, `no_worse_s` the time after which a release
+    is proved, `margin_users` how many users the new release served by then, `no_worse_s` the time after which a release
     that is no different is proved to be within the margin: each with that chance, and None where it takes longer than
     `within_s`.
     """

@@ -47,7 +47,7 @@ class StageGates:
         advance_alpha: float | None = None,
         stale_s: float = 300.0,
     ) -> StageGates:
-        """A fresh stage. `split` is the fraction asked for the new release; 1.0 has no concurrent baseline."""
+        """A fresh stage. `split` is the fraction declared for the new release; 1.0 has no concurrent baseline."""
         gates = [
             open_gate(spec, split=split, alpha=gate_alpha(alpha, len(specs)), advance_alpha=advance_alpha or alpha)
             for spec in (specs if split < 1.0 else ())

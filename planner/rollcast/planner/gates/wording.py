@@ -47,7 +47,8 @@ def sentence(spec: GateSpec, evidence: Evidence) -> str:
     if evidence.verdict is Verdict.ADVANCE:
         return f"{spec.metric} is proved no more than {margin} worse: {seen}"
     return (
-        f"{spec.metric} can't tell yet: {seen}, the difference may be {_range(spec, evidence)}; the margin is {margin}"
+        f"{spec.metric} is inconclusive so far: {seen}, "
+        f"the difference may be {_range(spec, evidence)}; the margin is {margin}"
     )
 
 

@@ -311,12 +311,12 @@ def _late_labels(path: Path, rollout: RolloutSettings) -> Iterator[Mistake]:
          rollout.gates if stage.gates is None else stage.gates, (stage.bake or rollout.bake).max)
         for here, stage in stages
     ]  # fmt: skip
-    told: set[Path] = set()
+    reported: set[Path] = set()
     for gates_path, gates, longest_s in places or [((*path, "gates"), rollout.gates, rollout.bake.max)]:
         for index, gate in enumerate(gates):
             place = (*gates_path, index)
-            if gate.label_delay_s >= longest_s and place not in told:
-                told.add(place)
+            if gate.label_delay_s >= longest_s and place not in reported:
+                reported.add(place)
                 late = f"labels of {gate.metric} come {gate.label_delay_s:g} s late, and a stage bakes {longest_s:g} s"
                 yield Mistake(place, f"{late} at most.", "Raise bake 'max' above the delay.")
 

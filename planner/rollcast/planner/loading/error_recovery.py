@@ -30,8 +30,8 @@ def shape_mistakes(source: SourceText, error: ValidationError, settings_of: Sett
     shown = [
         e for e in errors if not (e["type"] == "missing" and _parent(source.data, e["loc"], whole=True) in misspelt)
     ]
-    told = [mistake_of(item, source.data, Declaration) for item in shown]
-    found = [source.at(each.path, each.summary, each.remedy) for each in told]
+    reported = [mistake_of(item, source.data, Declaration) for item in shown]
+    found = [source.at(each.path, each.summary, each.remedy) for each in reported]
     declaration, corrected = _corrected(source.data, errors)
     if declaration is not None:
         found += [

@@ -103,7 +103,7 @@ def _misfits(given: dict[str, Any], model: type[BaseModel], path: Path, beside: 
 def with_defaults(declaration: Declaration, settings_of: SettingsOf) -> Declaration:
     """A checked declaration whose targets hold their kinds' own defaults.
 
-    A plan keeps its target, and once it was saved nothing tells a default of these shared words from what was given.
+    A plan keeps its target, and once it was saved a default of these shared words looks like what was given.
     """
     complete = {name: _complete(environment, settings_of) for name, environment in declaration.environments.items()}
     if complete == declaration.environments:

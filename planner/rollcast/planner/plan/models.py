@@ -125,7 +125,7 @@ class Reroute(Model):
     )
     source: str = Field(description="the line that takes them now")
     target: str = Field(description="the line that takes them then")
-    where: dict[str, Json] = Field(description="the predicate that tells them")
+    where: dict[str, Json] = Field(description="the predicate that selects them")
     from_release: str
     to_release: str
     moves: Literal["by stages", "with it", "at once"] = Field(
@@ -345,18 +345,18 @@ class Plan(Model):
                 {**{k: v for k, v in entry.items() if k != "steps"}, "operations": entry["steps"]}
                 for entry in data["rollback"]
             ]
-            told = cls.model_validate(plain, extra="ignore")
-            return told.model_copy(update={"milestones": tuple(told._moves(data["milestones"]))})
+            plan = cls.model_validate(plain, extra="ignore")
+            return plan.model_copy(update={"milestones": tuple(plan._moves(data["milestones"]))})
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"a part of it is not as a plan has it ({type(error).__name__}: {error})") from None
 
     def _moves(self, form: Iterable[Mapping[str, Any]]) -> Iterator[Milestone]:
         """Milestones that were read with the servings of the public form, each with the lines alone that it changes."""
         now = dict(self.start)
-        for milestone, told in zip(self.milestones, form, strict=True):
+        for milestone, shown in zip(self.milestones, form, strict=True):
             if unknown := sorted(milestone.serving.keys() - self.pipeline_of.keys()):
                 raise ValueError(f"milestone {milestone.index} serves '{unknown[0]}', which is no line")
-            own = told.get("pipelines", self._pipelines)
+            own = shown.get("pipelines", self._pipelines)
             ended: Serving = {line: () for line in now if self.pipeline_of[line] in own}
             moved = {line: shares for line, shares in {**ended, **milestone.serving}.items() if now.get(line) != shares}
             now.update(moved)

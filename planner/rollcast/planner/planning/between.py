@@ -92,7 +92,7 @@ class _Search:
                 yield held | frozenset(chosen)
 
     def safe(self, state: State) -> bool:
-        """Whether everything in each line's release may meet, and lacks nothing that it requires."""
+        """Whether everything in each line's release may serve together, and lacks nothing that it requires."""
         if state not in self._safe:
             found = self.releases(state)
             self._safe[state] = not any(graph.unfit(found[line].slots) for line, graph in self.graphs.items())

@@ -25,7 +25,7 @@ MANY = 6  # names in a title
 
 
 class Names:
-    """Readable ids; where two things share one, the later one carries what tells it apart."""
+    """Readable ids; where two things share one, the later one carries what distinguishes it."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
@@ -212,7 +212,7 @@ class PlanBuilder:
     # ---- names --------------------------------------------------------------------------------
 
     def prefix(self, line: str) -> str:
-        """What tells the operations of several lines apart."""
+        """What distinguishes the operations of several lines."""
         return "" if len(self.lines) == 1 else f"{line}/"
 
     def shown(self, line: str, step: str) -> str:

@@ -115,7 +115,7 @@ def _evaluations(builder: PlanBuilder, step: Step, made: Made, above: Above) -> 
                     release=release.id,
                     evaluate=evaluate,
                     after=tuple(sorted(ready - covered)),
-                    why=f"the whole release must pass {evaluate.suite} before any traffic meets it",
+                    why=f"the whole release must pass {evaluate.suite} before any traffic reaches it",
                 )
             )
     return operations

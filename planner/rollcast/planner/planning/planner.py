@@ -39,7 +39,7 @@ from rollcast.planner.releases.changes import Change, diff
 from rollcast.planner.releases.lineage import to_rebuild
 from rollcast.planner.releases.releases import Digests, Line, Release, canonical, default_of, lines_of, releases_of
 from rollcast.planner.routing.rerouting import Crossing, crossing_of
-from rollcast.planner.routing.residency import in_turn, meet, outside, runs_in
+from rollcast.planner.routing.residency import in_turn, outside, overlap, runs_in
 from rollcast.planner.safety.invariants import assert_safe
 
 
@@ -229,7 +229,7 @@ def _live_releases(
     """The release that each declared line comes from; of those that carry requests, that of their source.
 
     A new channel of a pipeline that is served comes from what its default line serves now, for that is what its
-    requests meet; unless it may not meet that: then it comes from nothing.
+    requests reach; unless it may not serve them: then it comes from nothing.
     """
     found: dict[str, Release] = {}
     for line in [*declared, *live.serving]:
@@ -303,7 +303,7 @@ def _for_room(chosen: Chosen, lines: Mapping[str, Line]) -> Iterator[str]:
     """What follows from a change in place that nobody declared."""
     for (pipeline, slot), missing in chosen.items():
         suites = any(line.rollout.evaluate for line in lines.values() if line.pipeline == pipeline)
-        untried = " Its suites can't be run before traffic meets it." if suites else ""
+        untried = " Its suites can't be run before traffic reaches it." if suites else ""
         yield (
             f"{slot} changes in place because its two versions don't fit beside each other ({missing}). "
             f"To go back is to overwrite it again: not at once, but as long as it takes to start.{untried}"
@@ -352,7 +352,8 @@ def _refuse_late_channels(
                 default = default_of(line)
                 never, old = next(outside(lines[line], before[default], everywhere))
                 raise NoSafeOrder(
-                    f"channel '{line}' must begin before {default} moves, for it may not meet {never} {old.reference} "
+                    f"channel '{line}' must begin before {default} moves, for its requests may not reach {never} "
+                    f"{old.reference} "
                     f"in {', '.join(runs_in(old, everywhere))}; but {slot} exists once and changes too",
                     f"Release the channel in a plan of its own first, with {slot} as it is now.",
                 )
@@ -497,7 +498,7 @@ def _orders(lines: Mapping[str, Line], live: LiveState) -> Iterator[Change]:
         for other in there[place + 1 :]:
             if one.pipeline != other.pipeline or lines[one.id].turn <= lines[other.id].turn:
                 continue
-            if meet(lines[one.id], lines[other.id]):
+            if overlap(lines[one.id], lines[other.id]):
                 yield Change(
                     line=other.id, component="route", action="update",
                     reason=f"{other.id} is tried before {one.id}: the first route that matches takes a request",

@@ -2,7 +2,7 @@
 
 Steps that ran side by side are undone by one shift, however many they are, because their old instances still exist. A
 slot that changed in place is overwritten with its old version only after a drain, in the reverse of the order in which
-it was changed, so that no request ever meets a pair that the order was to avoid. The milestones of one step share one
+it was changed, so that no request ever gets a pair that the order was to avoid. The milestones of one step share one
 rollback.
 """
 
@@ -86,7 +86,7 @@ class _Way:
         self._add(title, in_turn(operations, self.builder.lines, now, serving)[0], serving)
 
     def overwrite(self, step: Step) -> None:
-        drain = self._drain(f"{step.name} may only meet requests that began after its neighbours went back")
+        drain = self._drain(f"{step.name} may only serve requests that began after its neighbours went back")
         operations = [drain]
         seen: set[str] = set()
         for release in step.before.values():
@@ -112,7 +112,7 @@ class _Way:
     def ended(self, origin: Serving) -> dict[str, Release | None]:
         """Lines that have ended though no step moved them: they come back first of all.
 
-        Until then their requests meet what the lines after them serve, which is about to change back.
+        Until then their requests are served by what the lines after them serve, which is about to change back.
         """
         moved = {line for step in self.done for line in step.before}
         return {

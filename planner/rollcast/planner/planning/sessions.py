@@ -37,7 +37,7 @@ def reads(reader: SlotVersion, writer: SlotVersion) -> bool:
 
 
 def unreadable(step: Step, line: str, *, back: bool) -> Iterator[tuple[str, SlotVersion, SlotVersion]]:
-    """(slot, reader, writer) where a step (or, `back`, its rollback) meets state that it can't read."""
+    """(slot, reader, writer) where a step (or, `back`, its rollback) is given state that it can't read."""
     before, after = step.before.get(line), step.after[line]
     for slot in step.group.slots if before else ():
         old, new = (before.slots.get(slot) if before else None), after.slots.get(slot)
@@ -92,7 +92,7 @@ def losses(steps: Sequence[Step]) -> tuple[str, ...]:
     return tuple(
         dict.fromkeys(
             f"{slot} {writer.reference} wrote session state {writer.provides[SESSION_STATE]}, which "
-            f"{reader.reference} can't read: sessions that met it lose what they remembered since"
+            f"{reader.reference} can't read: sessions that it served lose what they remembered since"
             for step in steps
             for line in step.after
             for slot, reader, writer in unreadable(step, line, back=True)

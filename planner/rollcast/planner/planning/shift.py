@@ -155,11 +155,11 @@ def _why(step: Step, stage: tuple[int, Stage, float] | None, rule: RolloutSettin
 
 
 def _in_place(builder: PlanBuilder, step: Step) -> None:
-    """A single slot that exists once: drain what may not meet it, overwrite it, tell the truth in the tags."""
+    """A single slot that exists once: drain what it may not serve, overwrite it, put its version in the tags."""
     operations: list[Operation] = []
     stale = builder.stale()
     if stale:
-        why = "; ".join(step.group.after) or "no request of an earlier step may meet what is about to be overwritten"
+        why = "; ".join(step.group.after) or "no request of an earlier step may reach what is about to be overwritten"
         operations.append(builder.drain(step.name, stale, why))
     operations += _swap(builder, step, operations[-1:])
     shares: Serving = {line: (_share(line, EVERYONE, 100.0, release),) for line, release in step.after.items()}

@@ -77,7 +77,7 @@ class Position(Model):
     rollback_step: int = 0
     entered_s: float = 0.0
     looked_s: float | None = None
-    cleared: bool = Field(True, description="what the milestone asked for is proved")
+    cleared: bool = Field(True, description="what the milestone requires is proved")
     held: str | None = None
     paused: bool = False
     full: bool = Field(False, description="promoted in full: no later stage bakes or waits for gates")
@@ -230,7 +230,7 @@ class Rollout:
         return verdict
 
     def _overdue(self, milestone: Milestone, verdict: StageVerdict) -> None:
-        """The longest bake is over and the gates could not tell: the declaration decides. No data is never a pass."""
+        """The longest bake is over and the gates are inconclusive: the declaration decides. No data is never a pass."""
         seen = all(min(gate.n_candidate, gate.n_baseline) > 0 for gate in verdict.evidences)
         judged = verdict.verdict is Verdict.CONTINUE and seen and all(guard.ok for guard in verdict.guards)
         why = f"not proved within the longest bake: {verdict.sentence}"
@@ -281,7 +281,7 @@ class Rollout:
         self.plan = self.plan.model_copy(update={"milestones": milestones})
 
     def pause(self) -> None:
-        """Stay at the milestone until told otherwise. Its gates are still looked at: proved harm rolls back."""
+        """Stay at the milestone until a person decides. Its gates are still looked at: proved harm rolls back."""
         self._move(paused=True)
 
     def resume(self) -> None:
@@ -341,7 +341,7 @@ def arms_of(plan: Plan, index: int) -> Arms | None:
 
 
 def trials_of(plan: Plan) -> frozenset[int]:
-    """Milestones in which a new release meets users to whom nothing has proved it yet.
+    """Milestones in which a new release serves users to whom nothing has proved it yet.
 
     One that gives it the rest of an audience after a comparison in that audience is none; one that gives it a whole
     audience at once is. Nor is the first release of a line: it takes nobody away from what was proved.

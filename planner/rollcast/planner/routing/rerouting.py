@@ -16,7 +16,7 @@ from rollcast.planner.base.errors import NoSafeOrder
 from rollcast.planner.declaration.models import Json, Strategy
 from rollcast.planner.plan.models import LiveState, Reroute
 from rollcast.planner.releases.releases import Line, Release, default_of
-from rollcast.planner.routing.residency import meet, outside, runs_in
+from rollcast.planner.routing.residency import outside, overlap, runs_in
 
 Releases = Mapping[str, Release]
 Where = dict[str, Json]
@@ -140,7 +140,7 @@ def _ending(
 ) -> list[Reroute]:  # fmt: skip
     """A channel that is no longer declared: until it ends it is tried first, for the requests that it leads."""
     route = line.route or {}
-    if len(riding) < len(own) or any(meet(line, other) for other in old[: old.index(line)]):
+    if len(riding) < len(own) or any(overlap(line, other) for other in old[: old.index(line)]):
         parts = [where for _, where in riding]
         route = parts[0] if len(parts) == 1 else {"any": list(parts)}
     heir = riding[-1][0]

@@ -5,7 +5,7 @@ may serve it there.
 
 A request goes to the first line whose route matches and that serves anything. So a channel that is not released yet, or
 that is stopped, leaves its requests to the lines after it, and what these serve then must be allowed for it too. What a
-line's requests meet already when a plan begins is not the plan's doing, and is not judged.
+line's requests reach already when a plan begins is not the plan's doing, and is not judged.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ def takers(lines: Mapping[str, Line]) -> dict[str, tuple[str, ...]]:
         ordered = sorted(own, key=lambda line: line.turn)
         for place, line in enumerate(ordered if len(own) > 1 else ()):
             if line.route is not None:
-                found[line.id] = tuple(other.id for other in ordered[place + 1 :] if meet(line, other))
+                found[line.id] = tuple(other.id for other in ordered[place + 1 :] if overlap(line, other))
     return found
 
 
-def meet(one: Line, other: Line) -> bool:
+def overlap(one: Line, other: Line) -> bool:
     """Whether some request of a line also matches the route of another."""
     if one.route is None or other.route is None:
         return True
@@ -61,10 +61,10 @@ def within(one: Line, other: Line) -> bool:
 def in_turn(
     shifts: Sequence[Operation], lines: Mapping[str, Line], now: Serving, then: Serving
 ) -> tuple[list[Operation], tuple[str, ...]]:
-    """Shifts of one milestone, such that no request of a channel meets what its default line serves in between.
+    """Shifts of one milestone, such that no request of a channel reaches what its default line serves in between.
 
     Channels that served nothing go before the other lines of their pipeline, channels that will serve nothing after
-    them. Nor may they meet what another channel serves in between: of two whose routes meet, the one that comes first
+    them. Nor may another channel serve them in between: of two whose routes overlap, the one that comes first
     begins first and ends last where it has a residency rule. Gives the shifts, and the ids of those that no other one
     waits for.
     """
@@ -93,7 +93,7 @@ def in_turn(
 def _layers(shifts: Sequence[Operation], lines: Mapping[str, Line], *, begin: bool) -> list[list[Operation]]:
     """Shifts of channels of one pipeline that all begin, or all end, in layers of which each waits for the one before.
 
-    While a channel serves nothing its requests meet the channels after it. So it begins before them, and ends after.
+    While a channel serves nothing the channels after it take its requests. So it begins before them, and ends after.
     """
     layers: list[list[Operation]] = []
     placed: dict[str, int] = {}
@@ -102,7 +102,7 @@ def _layers(shifts: Sequence[Operation], lines: Mapping[str, Line], *, begin: bo
         waits = -1
         for name, layer in placed.items():
             first = lines[name] if begin else line
-            if first.allowed_regions and meet(line, lines[name]):
+            if first.allowed_regions and overlap(line, lines[name]):
                 waits = max(waits, layer)
         placed[line.id] = waits + 1
         layers += [[] for _ in range(waits + 2 - len(layers))]
@@ -111,4 +111,4 @@ def _layers(shifts: Sequence[Operation], lines: Mapping[str, Line], *, begin: bo
     return [sorted(layer, key=lambda each: place_of[each.id]) for layer in layers]
 
 
-__all__ = ["in_turn", "meet", "outside", "runs_in", "takers", "within"]
+__all__ = ["in_turn", "outside", "overlap", "runs_in", "takers", "within"]

@@ -1,6 +1,6 @@
-"""The world on its way through a plan: what serves, what exists, and what requests in flight may have met.
+"""The world on its way through a plan: what serves, what exists, and what may have served requests in flight.
 
-For every release of a line the world keeps which contents of the slots that exist once its requests may have met.
+For every release of a line the world keeps which contents of the slots that exist once may have served its requests.
 Every change is in a journal, so that a rollback can be tried and taken back.
 """
 
@@ -15,7 +15,7 @@ from rollcast.planner.plan.models import Plan
 from rollcast.planner.safety.compatibility import Compatibility, Content
 
 Contents = frozenset[Content]
-Met = dict[str, Contents]  # folder of a slot that exists once -> contents that a request may have met there
+Reached = dict[str, Contents]  # folder of a slot that exists once -> contents that may have served a request there
 _MISSING = object()
 
 
@@ -37,7 +37,7 @@ class ClusterState:
     `routed`: line -> releases that it may send requests to. `instances`: folder -> what it may hold; of those in
     `unsure` it is not sure that they exist. `hollow`: whether a line may serve nothing, so that others serve its
     requests; of lines whose residency depends on it. `flying`: line -> release -> what its requests in flight may have
-    met.
+    reached.
     """
 
     def __init__(self, plan: Plan, compatibility: Compatibility) -> None:
@@ -53,13 +53,13 @@ class ClusterState:
         self.limits = limits_of(plan.settings)
         held = [compatibility.content(one) for found in self.instances.values() for one in found] if self.limits else []
         self.need = need_of(held, plan.settings)
-        self.flying: dict[str, dict[str, Met]] = {
+        self.flying: dict[str, dict[str, Reached]] = {
             line: {release: self.enter(release, {}) for release in releases} for line, releases in self.routed.items()
         }
         self._journal: list[tuple[dict[Any, Any], Any, Any]] = []
 
-    def enter(self, release: str, swapped: Mapping[str, Contents]) -> Met:
-        """What a request of this release that begins now may meet; `swapped` where this step changes it."""
+    def enter(self, release: str, swapped: Mapping[str, Contents]) -> Reached:
+        """What a request of this release that begins now may reach; `swapped` where this step changes it."""
         once = self.compatibility.once(release)
         return {folder: swapped.get(folder, self.instances.get(folder, frozenset())) for folder in once}
 
@@ -87,4 +87,4 @@ class ClusterState:
             self._journal.append((table, key, table.pop(key)))
 
 
-__all__ = ["ClusterState", "Contents", "InvariantViolation", "Met"]
+__all__ = ["ClusterState", "Contents", "InvariantViolation", "Reached"]

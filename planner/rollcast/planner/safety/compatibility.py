@@ -1,4 +1,4 @@
-"""Which versions break each other when they meet on one request's path. Answers are remembered; plans ask often.
+"""Which versions break each other on one request's path. Answers are remembered; plans ask often.
 
 Contracts are those between what a line comes from and what it goes to, so that an edge about which nothing is declared
 binds the versions of one generation together.
@@ -17,7 +17,7 @@ Content = tuple[str, str]  # (release id, slot): the version that fills this slo
 
 
 class Compatibility:
-    """Decides, for the releases of one plan, what may meet what."""
+    """Decides, for the releases of one plan, what may serve together with what."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -53,7 +53,7 @@ class Compatibility:
         return self._within[line, other]
 
     def outside(self, line: str, release: str) -> list[str]:
-        """Where a line's requests would leave the regions that it allows, in words, but for what they meet already."""
+        """Where a line's requests would leave the regions that it allows, in words, but for what they reach already."""
         rules = self.plan.lines.get(line)
         if rules is None or not rules.allowed_regions:
             return []
@@ -118,7 +118,7 @@ class Compatibility:
         return [v if u == slot else u for u, v in self.graph(line).edges_of([slot])]
 
     def pair(self, line: str, release: str, slot: str, content: Content, other: str, its: Content | None) -> str:
-        """Why a request of a release may not meet these contents in these two slots (None: not there), or nothing."""
+        """Why these contents in these two slots (None: not there) may not serve a request of a release, or nothing."""
         graph = self.graph(line)
         if release not in self._flows:
             self._flows[release] = flow_of(self.plan.releases[release].slots)

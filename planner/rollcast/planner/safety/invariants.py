@@ -2,7 +2,7 @@
 
 Reachability is decided, not enumerated. Milestones are barriers and operations within one are a DAG, so two
 operations can be observed in either order exactly when neither precedes the other. Contracts are pairwise; therefore it
-is enough to decide, for each pair of slots, whether two incompatible versions can ever meet on one request's path
+is enough to decide, for each pair of slots, whether two incompatible versions can ever be on one request's path
 (`observing` says how). Rollbacks are judged from the worst state that a crash can leave on the way to a milestone.
 
 `tests/planner` proves these decisions against brute-force enumeration of every reachable partial state.

@@ -1,10 +1,10 @@
 """What can be observed on the way to a milestone, decided without enumerating it.
 
 Milestones are barriers; within one, an operation may be done before any other that does not wait for it. Slots that run
-side by side are pinned by the release that a request carries from its entry, so only whole releases meet there. A slot
+side by side are pinned by the release that a request carries from its entry, so only whole releases serve there. A slot
 that exists once shows every request its present content: each new content is judged against what requests in
-flight may have met before it and may meet beside it. One exception makes this exact: a request that must pass slot a
-before slot b can't meet a later content of a after an earlier one of b.
+flight may have reached before it and may reach beside it. One exception makes this exact: a request that must pass a
+before b can't reach a later content of a after an earlier one of b.
 
 Long because one judge of one step answers for every kind of operation.
 """
@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from rollcast.planner.capacity.fit import Need, excess, need_of, sentence
 from rollcast.planner.plan.models import Milestone, Operation
 from rollcast.planner.plan.precedence import Precedence
-from rollcast.planner.safety.cluster_state import ClusterState, Contents, InvariantViolation, Met
+from rollcast.planner.safety.cluster_state import ClusterState, Contents, InvariantViolation, Reached
 from rollcast.planner.safety.compatibility import Content
 
 
@@ -86,10 +86,10 @@ class _Step:
         for slot, folder in self.compatibility.folders(release).items():
             yield from self._exists(line, release, slot, folder)
         yield from self._residency(line, release)
-        met = self._met_on_entry(line, release)
-        for folder, contents in met.items():
+        reached = self._reached_on_entry(line, release)
+        for folder, contents in reached.items():
             for content in sorted(contents):
-                yield from self._judge(line, release, folder, content, met)
+                yield from self._judge(line, release, folder, content, reached)
 
     def _exists(self, line: str, release: str, slot: str, folder: str) -> Iterator[InvariantViolation]:
         held = self.world.instances.get(folder)
@@ -103,12 +103,12 @@ class _Step:
         elif line in self.shift_of and not self.order.before(fresh.id, self.shift_of[line].id):
             yield self._mixed(release, f"may be served before {folder} is ready")
 
-    def _met_on_entry(self, line: str, release: str) -> Met:
-        """Contents that a request may meet, which begins once the line is shifted."""
+    def _reached_on_entry(self, line: str, release: str) -> Reached:
+        """Contents that a request may reach, which begins once the line is shifted."""
         if not self.compatibility.once(release):
             return {}
         shift = self.shift_of.get(line)
-        swapped: Met = {folder: frozenset([_content(fresh)]) for folder, fresh in self.fresh.items()}
+        swapped: Reached = {folder: frozenset([_content(fresh)]) for folder, fresh in self.fresh.items()}
         for swap in self.swaps:
             folder, new = _folder(swap), frozenset([_content(swap)])
             done = shift is not None and self.order.before(swap.id, shift.id)
@@ -120,7 +120,7 @@ class _Step:
             yield self._broken("residency", what)
 
     def _taken(self, line: str) -> Iterator[InvariantViolation]:
-        """What a line's requests meet on the lines that take them while it serves nothing."""
+        """What a line's requests reach on the lines that take them while it serves nothing."""
         ends, begins = line in self.to and not self.to[line], bool(self.to.get(line))
         mine, found = self.shift_of.get(line), set[str]()
         for other in self.compatibility.takers[line] if ends or self.world.hollow[line] else ():
@@ -142,12 +142,12 @@ class _Step:
     # ---- slots that exist once ------------------------------------------------------------------
 
     def _judge(
-        self, line: str, release: str, folder: str, content: Content, met: Met, swap: Operation | None = None
+        self, line: str, release: str, folder: str, content: Content, reached: Reached, swap: Operation | None = None
     ) -> Iterator[InvariantViolation]:
         """A content of one slot against the rest of the release, and against contents of other slots that exist once.
 
-        With `swap`, `met` was met before the content came: where the flow leads from this slot to the other one, a
-        request meets only what is there now.
+        With `swap`, `reached` is from before the content came: where the flow leads from this slot to the other one, a
+        request reaches only what is there now.
         """
         once = self.compatibility.once(release)
         slot = once[folder]
@@ -158,7 +158,7 @@ class _Step:
             if place in once:
                 candidates = self._beside(place, swap) if swap else frozenset()
                 if swap is None or not self.compatibility.leads(release, slot, other):
-                    candidates |= met.get(place, frozenset())
+                    candidates |= reached.get(place, frozenset())
             for its in sorted(candidates, key=str):
                 seen = self.compatibility.seen(release, content), self.compatibility.seen(release, its) if its else None
                 why = self.compatibility.pair(line, release, slot, seen[0], other, seen[1])
@@ -176,26 +176,26 @@ class _Step:
         return held
 
     def _swap(self, swap: Operation) -> Iterator[InvariantViolation]:
-        """A new content meets everything in flight that no drain has emptied before it."""
+        """A new content is reached by everything in flight that no drain has emptied before it."""
         folder, content = _folder(swap), _content(swap)
         for line in self.compatibility.lines_of(folder):
-            for release, met in sorted(self.world.flying.get(line, {}).items()):
-                if folder in met and not self._emptied(line, release, swap):
-                    left = self._still(self._left(release, met, swap), swap)
+            for release, reached in sorted(self.world.flying.get(line, {}).items()):
+                if folder in reached and not self._emptied(line, release, swap):
+                    left = self._still(self._left(release, reached, swap), swap)
                     yield from self._judge(line, release, folder, content, left, swap)
 
-    def _left(self, release: str, met: Met, then: Operation | None = None) -> Met:
-        """What a release's requests may have met, once every drain before `then` that names it is done.
+    def _left(self, release: str, reached: Reached, then: Operation | None = None) -> Reached:
+        """What a release's requests may have reached, once every drain before `then` that names it is done.
 
-        They began after the drain did, where their line still goes to the release: they met only what was there since.
+        They began after the drain did, where their line still goes to the release: they reached what was there since.
         """
         for drain in self.drains:
             if release in drain.drained and (then is None or self.order.before(drain.id, then.id)):
-                met = {
+                reached = {
                     folder: self._held_at(folder, drain) if folder in self.world.instances else had
-                    for folder, had in met.items()
+                    for folder, had in reached.items()
                 }
-        return met
+        return reached
 
     def _held_at(self, folder: str, drain: Operation) -> Contents:
         """What a folder may hold when a drain begins, but for swaps that may come later."""
@@ -204,9 +204,9 @@ class _Step:
             return frozenset(map(_content, before))
         return self.world.instances[folder]
 
-    def _still(self, met: Met, swap: Operation) -> Met:
-        """Contents met before or while a swap is done: those of other swaps too, unless they wait for it."""
-        seen = dict(met)
+    def _still(self, reached: Reached, swap: Operation) -> Reached:
+        """Contents reached before or while a swap is done: those of other swaps too, unless they wait for it."""
+        seen = dict(reached)
         for other in self.swaps:
             if other is not swap and _folder(other) in seen and not self.order.before(swap.id, other.id):
                 seen[_folder(other)] |= {_content(other)}
@@ -307,20 +307,20 @@ class _Step:
                 lines.update(dict.fromkeys(self.compatibility.lines_serving(release)))
         return list(lines)
 
-    def _flying_after(self, line: str, halfway: bool) -> dict[str, Met]:
-        flying: dict[str, Met] = {}
+    def _flying_after(self, line: str, halfway: bool) -> dict[str, Reached]:
+        flying: dict[str, Reached] = {}
         if not self.swaps and not self.drains:
             flying.update(self.world.flying.get(line, {}))
-        for release, met in () if flying else self.world.flying.get(line, {}).items():
+        for release, reached in () if flying else self.world.flying.get(line, {}).items():
             if not halfway and any(self._ends(line, release, drain) for drain in self.drains):
                 continue
-            seen = dict(met if halfway else self._left(release, met))
+            seen = dict(reached if halfway else self._left(release, reached))
             for swap in self.swaps:
                 if _folder(swap) in seen and not self._emptied(line, release, swap):
                     seen[_folder(swap)] |= {_content(swap)}
             flying[release] = seen
         for release in self.to.get(line, ()):
-            entry = self._met_on_entry(line, release)
+            entry = self._reached_on_entry(line, release)
             before = flying.get(release, {})
             flying[release] = {folder: contents | before.get(folder, frozenset()) for folder, contents in entry.items()}
         return flying

@@ -4,7 +4,7 @@
     max_exposure(percent=1, trusted=["internal"])
 
 A call makes the guardrail mandatory unless it says `level=`; it replaces the default one of the same name, and
-`level="disabled"` switches that off. Each function's docstring says what is asked and why.
+`level="disabled"` switches that off. Each function's docstring says what is required and why.
 
 To add a guardrail: a function in the module of its theme that ends in `return register(rule, name, level, reason)`,
 with a docstring that says "Why:"; its name below; a test of what it refuses and of what it lets pass.

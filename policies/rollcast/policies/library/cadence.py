@@ -1,4 +1,4 @@
-"""Guardrails over how traffic moves: how many meet what is unproved, for how long, and whether there is a rollback."""
+"""Guardrails over how traffic moves: how many get what is unproved, for how long, and with a rollback."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rollcast.policies.rules.rule import Level, Policy, Violation, register
 def all_at_once(*, level: Level = "mandatory", name: str = "all-at-once") -> Policy:
     """Nobody is moved to a new release all at once outside development environments.
 
-    Why: a step from nothing to everyone has no concurrent baseline, so no gate can tell harm from a bad day, and
-    everyone meets the harm. A canary whose first step is 100 is all at once under another name, and is refused as well.
+    Why: a step from nothing to everyone has no concurrent baseline, so no gate can separate harm from a bad day, and
+    everyone is harmed. A canary whose first step is 100 is all at once under another name, and is refused as well.
     First releases, in-place changes (which can't be split) and blue-green (which keeps the old environment warm for
     one switch back) are not.
     """
@@ -24,13 +24,13 @@ def all_at_once(*, level: Level = "mandatory", name: str = "all-at-once") -> Pol
         if review.environment.development:
             return
         remedy = "Use 'canary' or 'staged', or mark the environment 'development: true'."
-        told: set[str] = set()
+        reported: set[str] = set()
         for milestone, line in _jumps(review.plan):
-            if line not in told:
-                told.add(line)
+            if line not in reported:
+                reported.add(line)
                 strategy = review.plan.lines[line].rollout.strategy
                 key = "strategy" if strategy is Strategy.ALL_AT_ONCE else "percent"
-                message = f"{milestone.step} meets all of line {line} at once in '{review.plan.environment}'."
+                message = f"{milestone.step} serves all of line {line} at once in '{review.plan.environment}'."
                 yield Violation(message, review.rollout_path(line, key), remedy)
 
     return register(rule, name, level, "a step from nothing to everyone has no baseline to be judged against")
@@ -39,7 +39,7 @@ def all_at_once(*, level: Level = "mandatory", name: str = "all-at-once") -> Pol
 def moved_by_stages(*, level: Level = "mandatory", name: str = "moved-by-stages") -> Policy:
     """Requests that another channel takes from now on go to its release by stages and gates, never all at once.
 
-    Why: whoever changes release meets what is unproved for them. The plan moves them at once only where the channel
+    Why: whoever changes release gets what is unproved for them. The plan moves them at once only where the channel
     that takes them does not allow the regions in which they are served today.
     """
 
@@ -53,7 +53,7 @@ def moved_by_stages(*, level: Level = "mandatory", name: str = "moved-by-stages"
                 remedy = "Release what serves them within the regions first, then change the route."
                 yield Violation(message, review.channel_path(one.target), remedy)
 
-    return register(rule, name, level, "whoever changes release meets what is unproved for them")
+    return register(rule, name, level, "whoever changes release is served by what is unproved for them")
 
 
 def _jumps(plan: Plan) -> Iterator[tuple[Milestone, str]]:
@@ -81,23 +81,24 @@ def max_exposure(
     level: Level = "mandatory",
     name: str = "max-exposure",
 ) -> Policy:
-    """At most `percent` of any audience meets a release that has passed no gate yet; `trusted` audiences and lines may.
+    """At most `percent` of any audience is served by a release that has passed no gate yet, except `trusted` ones.
 
-    Why: until its first gate has passed, a release is a guess, and the number of people who meet a wrong guess is the
+    Why: until its first gate has passed, a release is a guess, and the number of people who are given a wrong guess is the
     one thing that is known beforehand. Internal testers, who agreed to it, are the usual `trusted` audience.
     """
 
     def rule(review: Review) -> Iterator[Violation]:
-        told: set[tuple[str, str]] = set()
+        reported: set[tuple[str, str]] = set()
         for state in review.states:
             for share in state.new_shares:
                 key = (share.line, share.audience)
                 trusted_here = share.audience in trusted or share.line in trusted
-                if share.percent <= percent or trusted_here or key in told or not state.is_unproved(share):
+                if share.percent <= percent or trusted_here or key in reported or not state.is_unproved(share):
                     continue
-                told.add(key)
+                reported.add(key)
                 message = (
-                    f"{share.percent:g} % of {share.audience} on line {share.line} would meet {share.release}, which "
+                    f"{share.percent:g} % of {share.audience} on line {share.line} would be served by "
+                    f"{share.release}, which "
                     f"has passed no gate; at most {percent:g} % may."
                 )
                 remedy = f"Begin its steps at {percent:g} percent or less."
@@ -114,15 +115,13 @@ def min_bake(seconds: float, *, level: Level = "mandatory", name: str = "min-bak
     """
 
     def rule(review: Review) -> Iterator[Violation]:
-        told: set[str] = set()
+        reported: set[str] = set()
         for milestone in review.plan.milestones:
             for line in milestone.lines:
                 short = milestone.kind == "shift" and milestone.gates and milestone.bake_min_s < seconds
-                if short and line not in told:
-                    told.add(line)
-                    message = (
-                        f"'{milestone.title}' bakes for {milestone.bake_min_s:g} s; at least {seconds:g} s are asked."
-                    )
+                if short and line not in reported:
+                    reported.add(line)
+                    message = f"'{milestone.title}' bakes for {milestone.bake_min_s:g} s; {seconds:g} s are required."
                     remedy = f"Declare 'bake: {{min: {seconds:g}s}}'."
                     yield Violation(message, review.rollout_path(line, "bake"), remedy)
 

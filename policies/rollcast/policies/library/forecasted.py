@@ -62,11 +62,11 @@ def cost_budget(
 def _budget(metric: str, most: float, unit: str, audiences: Sequence[str], level: Level, name: str) -> Policy:
     def rule(review: Review) -> Iterator[str | Violation]:
         found = [m for m in review.forecast_or_not_judged.metrics if m.name == metric]
-        asked = [m for m in found if not audiences or m.audience in audiences]
-        if not asked:
+        wanted = [m for m in found if not audiences or m.audience in audiences]
+        if not wanted:
             known = ", ".join(sorted({m.name for m in review.forecast_or_not_judged.metrics}))
             yield f"the forecast has no {metric} to hold against {most:g} {unit}; it has {known or 'no metrics'}."
-        for one in asked:
+        for one in wanted:
             worst = _worst(one)
             if worst is None:
                 yield f"{metric} of {one.audience} has no value in the forecast; {most:g} {unit} is the budget."
@@ -116,7 +116,7 @@ def detection_power(
             if chosen.probability < probability:
                 message = (
                     f"a regression of {metric} by {chosen.regression:g} would be caught with probability "
-                    f"{chosen.probability:.2f}; {probability:.2f} is asked."
+                    f"{chosen.probability:.2f}; {probability:.2f} is required."
                 )
                 remedy = "Give the steps more traffic or time ('percent', 'bake'), or a gate a wider margin."
                 yield Violation(message, ("rollout", "gates"), remedy)

@@ -23,14 +23,14 @@ def safety_before_capability(
     level: Level = "mandatory",
     name: str = "safety-before-capability",
 ) -> Policy:
-    """Where a safety policy and a capability change in one plan, nobody meets the new capability under the old policy.
+    """Where a safety policy and a capability change in one plan, nobody gets the new capability under the old policy.
 
     Why: the policy was written for the capability. By default requests flow through safety last, so it would also
     change last; a contract or `ship_together` turns the order around.
     """
 
     def rule(review: Review) -> Iterator[Violation]:
-        told: set[tuple[str, str]] = set()
+        reported: set[tuple[str, str]] = set()
         for state in review.states:
             for share in state.new_shares:
                 source, target = review.plan.ends_of(share.line)
@@ -40,11 +40,11 @@ def safety_before_capability(
                 now = review.plan.releases[share.release]
                 stale = _unlike(after, now, before, (ArtifactKind.SAFETY_POLICY,), arrived=False)
                 fresh = _unlike(after, now, before, capabilities, arrived=True)
-                if stale and fresh and (share.line, fresh[0]) not in told:
-                    told.add((share.line, fresh[0]))
+                if stale and fresh and (share.line, fresh[0]) not in reported:
+                    reported.add((share.line, fresh[0]))
                     capability, safety = after.slots[fresh[0]], after.slots[stale[0]]
                     message = (
-                        f"{capability.reference} would meet {share.percent:g} % of {share.audience} before "
+                        f"{capability.reference} would serve {share.percent:g} % of {share.audience} before "
                         f"{safety.reference} does."
                     )
                     remedy = (
@@ -143,13 +143,13 @@ def lineage_complete(
 
     def rule(review: Review) -> Iterator[Violation]:
         known = {artifact.reference: artifact for artifact in review.declaration.artifacts}
-        told: set[str] = set()
+        reported: set[str] = set()
         for _, release in review.declared():
             for version in release.slots.values():
                 reference = version.reference
-                if version.artifact.kind not in kinds or reference in told:
+                if version.artifact.kind not in kinds or reference in reported:
                     continue
-                told.add(reference)
+                reported.add(reference)
                 wrong = _gap(version.artifact, known)
                 if wrong:
                     remedy = "Name what it was made from in 'derived_from', down to a dataset with 'source' or 'build'."
@@ -187,13 +187,13 @@ def pinned_digests(*, level: Level = "mandatory", name: str = "pinned-digests") 
 
     def rule(review: Review) -> Iterator[Violation]:
         locked = review.digests or {}
-        told: set[str] = set()
+        reported: set[str] = set()
         for _, release in review.declared():
             for version in release.slots.values():
                 artifact, reference = version.artifact, version.reference
-                if reference in told:
+                if reference in reported:
                     continue
-                told.add(reference)
+                reported.add(reference)
                 path = review.artifact_path(reference)
                 if artifact.digest is None and reference not in locked:
                     yield Violation(f"{reference} is not pinned to a digest.", path, "Run 'rollcast lock'.")
@@ -216,12 +216,12 @@ def owner_approval(
     """
 
     def rule(review: Review) -> Iterator[Violation]:
-        told: set[str] = set()
+        reported: set[str] = set()
         for change in review.changes:
             artifact = change.after.artifact
-            if artifact.kind not in kinds or artifact.reference in told:
+            if artifact.kind not in kinds or artifact.reference in reported:
                 continue
-            told.add(artifact.reference)
+            reported.add(artifact.reference)
             path = review.artifact_path(artifact.reference)
             if not artifact.approved_by:
                 yield Violation(f"{artifact.reference} has no approval.", path, "Declare 'approved_by'.")
@@ -231,8 +231,8 @@ def owner_approval(
                 )
                 yield Violation(message, path, f"Ask one of {', '.join(owners)}.")
         for line, gone in _removed(review, kinds):
-            if gone.reference not in told:
-                told.add(gone.reference)
+            if gone.reference not in reported:
+                reported.add(gone.reference)
                 message = f"{gone.reference} is removed from line {line}, which is a change of it that nobody approved."
                 who = f"one of {', '.join(owners)}" if owners else "whoever decides on it"
                 remedy = f"Put it back, or let {who} override this guardrail with a reason."

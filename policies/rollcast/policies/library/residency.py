@@ -17,7 +17,7 @@ def residency(*, level: Level = "mandatory", name: str = "residency") -> Policy:
     """Requests of a line with `allowed_regions` are only served by components that run in no other region.
 
     Why: where data may be processed is law, not preference. Judged in every state that the plan leads to; a channel
-    that is not released yet is judged by what its requests meet meanwhile. What the plan finds live is not its doing.
+    that is not released yet is judged by what serves its requests meanwhile. What the plan finds live is not its doing.
     """
 
     def rule(review: Review) -> Iterator[Violation]:
@@ -44,7 +44,7 @@ def regulatory_domain(
     level: Level = "mandatory",
     name: str | None = None,
 ) -> Policy:
-    """Requests whose `attribute` is `value` only meet components whose regions all carry all of `labels`.
+    """Requests whose `attribute` is `value` only reach components whose regions all carry all of `labels`.
 
     Why: a residency rule on a channel holds for those whom its route takes; this rule holds for the requests
     themselves, whichever line takes them, and so finds a route that forgets some.
@@ -52,8 +52,8 @@ def regulatory_domain(
 
     def rule(review: Review) -> Iterator[Violation]:
         fit = {n for n, region in review.environment.regions.items() if set(labels) <= set(region.labels)}
-        asked: Rule = ("is", attribute, Condition.model_validate({"in": (value,)}))
-        lines = _lines_that_take(review.plan, asked)
+        wanted: Rule = ("is", attribute, Condition.model_validate({"in": (value,)}))
+        lines = _lines_that_take(review.plan, wanted)
         for state, line, release in served(review):
             if line.id not in lines:
                 continue
@@ -66,7 +66,7 @@ def regulatory_domain(
         where = ", ".join(runs_in(version, review.environment.regions)) or "no declared region"
         message = (
             f"requests with {attribute}={value} may reach line {line.id}, where {slot} {version.reference} runs in "
-            f"{where}; regions labelled {', '.join(labels)} are asked."
+            f"{where}; regions labelled {', '.join(labels)} are required."
         )
         remedy = f"Route {attribute}={value} to a channel that runs there, or label the regions that qualify."
         return Violation(message, review.component_path(line.id, slot), remedy, state)
@@ -81,7 +81,7 @@ def privacy_never_experimental(
     """Requests of the privacy channels are never served by artifacts marked `experimental`.
 
     Why: who asks for stricter handling of data has not agreed to be experimented on. A privacy channel that is not
-    released yet is judged by what its requests meet meanwhile.
+    released yet is judged by what serves its requests meanwhile.
     """
 
     def rule(review: Review) -> Iterator[Violation]:
@@ -89,7 +89,7 @@ def privacy_never_experimental(
             for slot, version in release.slots.items():
                 if line.channel in channels and version.artifact.experimental:
                     message = (
-                        f"requests of channel {line.channel} would meet {version.reference}, which is experimental."
+                        f"requests of channel {line.channel} would reach {version.reference}, which is experimental."
                     )
                     remedy = f"Give '{slot}' of channel '{line.channel}' an artifact that is not experimental."
                     yield Violation(message, review.component_path(line.id, slot), remedy, state)
@@ -98,10 +98,10 @@ def privacy_never_experimental(
 
 
 def served(review: Review) -> Iterator[tuple[State, Line, Release]]:
-    """(state, line, release that its requests may meet), the first state for each pair; not what is live already."""
+    """(state, line, release that may serve its requests), the first state for each pair; not what is live already."""
     start = State(review.plan, "the start", review.plan.start)
     lines = review.plan.lines
-    told = {(line, release) for line in lines for release in start.serves(line)}
+    reported = {(line, release) for line in lines for release in start.serves(line)}
     siblings: dict[str, list[str]] = {}
     for name, line in lines.items():
         siblings.setdefault(line.pipeline, []).append(name)
@@ -109,12 +109,12 @@ def served(review: Review) -> Iterator[tuple[State, Line, Release]]:
         pipelines = dict.fromkeys(lines[name].pipeline for name in state.changed if name in lines)
         for name in (name for pipeline in pipelines for name in siblings[pipeline]):
             for release_id, release in state.serves(name).items():
-                if (name, release_id) not in told:
-                    told.add((name, release_id))
+                if (name, release_id) not in reported:
+                    reported.add((name, release_id))
                     yield state, lines[name], release
 
 
-def _lines_that_take(plan: Plan, asked: Rule) -> set[str]:
+def _lines_that_take(plan: Plan, wanted: Rule) -> set[str]:
     """Lines that some request of this kind reaches: their route matches it, and no earlier route always takes it."""
     found: set[str] = set()
     for pipeline in dict.fromkeys(line.pipeline for line in plan.lines.values()):
@@ -122,7 +122,7 @@ def _lines_that_take(plan: Plan, asked: Rule) -> set[str]:
         own = [line for line in plan.lines.values() if line.pipeline == pipeline]
         for line in sorted(own, key=lambda line: line.turn):
             route: Rule = ("all", (), None) if line.route is None else parse(line.route)
-            if satisfiable([(asked, True), (route, True), *taken]):
+            if satisfiable([(wanted, True), (route, True), *taken]):
                 found.add(line.id)
             taken.append((route, False))
     return found

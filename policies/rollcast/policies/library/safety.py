@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rollcast.planner.declaration.models import ArtifactKind
 from rollcast.planner.releases.releases import Line, Release
-from rollcast.planner.routing.residency import meet
+from rollcast.planner.routing.residency import overlap
 from rollcast.policies.library.residency import served
 from rollcast.policies.rules.review import Review
 from rollcast.policies.rules.rule import Level, Policy, Violation, register
@@ -25,16 +25,16 @@ def safety_policy_kept(*, level: Level = "mandatory", name: str = "safety-policy
 
     def rule(review: Review) -> Iterator[Violation]:
         start = State(review.plan, "the start", review.plan.start)
-        told: set[str] = set()
+        reported: set[str] = set()
         for state, line, release in served(review):
             lost = sorted({reference for one in _before(review, start, line) for reference in _policies(one)})
             if lost and not _policies(release):
-                told.add(line.id)
+                reported.add(line.id)
                 message = f"{release.id} would serve line {line.id} without a safety policy; {_guards(lost)} it."
                 yield Violation(message, review.rollout_path(line.id), REMEDY, state)
         for reroute in review.plan.reroutes:
             lost = _policies(review.plan.releases[reroute.from_release])
-            if lost and not _policies(review.plan.releases[reroute.to_release]) and reroute.target not in told:
+            if lost and not _policies(review.plan.releases[reroute.to_release]) and reroute.target not in reported:
                 message = (
                     f"requests of line {reroute.source} would go to {reroute.target}, which has no safety policy; "
                     f"{_guards(lost)} them today."
@@ -61,7 +61,7 @@ def _before(review: Review, start: State, line: Line) -> list[Release]:
     taken = [reroute.from_release for reroute in review.plan.reroutes if line.id in (reroute.target, reroute.line)]
     if taken:
         return [review.plan.releases[name] for name in taken]
-    others = (each for each in review.plan.lines.values() if each.pipeline == line.pipeline and meet(each, line))
+    others = (each for each in review.plan.lines.values() if each.pipeline == line.pipeline and overlap(each, line))
     return [release for each in others for release in start.serves(each.id).values()]
 
 

@@ -1,7 +1,7 @@
 """Whether what serves together may, read off the declared contracts once more, without the planner's contract graph.
 
 Weaker than the planner's own definition (which resolves each requirement to the nearest slot that provides it), so what
-is found here is wrong by any reading: a requirement that nothing in the release meets, or two neighbours of different
+is found here is wrong by any reading: a requirement that no release satisfies, or two neighbours of different
 generations about which nothing is declared.
 """
 
@@ -22,15 +22,15 @@ Slots = Mapping[str, SlotVersion]
 def mixed(plan: Plan) -> Iterator[str]:
     """What does not fit together within some release that the plan brings to a line."""
     yield from _read_otherwise(plan)
-    told: set[str] = set()
+    reported: set[str] = set()
     for milestone in plan.milestones:
         for line, shares in milestone.serving.items():
             source, target = plan.ends_of(line)
             before = plan.releases[source].slots if source else {}
             after = plan.releases[target].slots if target else {}
             for share in shares:
-                if share.release not in told:
-                    told.add(share.release)
+                if share.release not in reported:
+                    reported.add(share.release)
                     slots = plan.releases[share.release].slots
                     yield from (f"{share.release}: {what}" for what in _unmet(slots))
                     yield from (f"{share.release}: {what}" for what in _generations(slots, before, after))
@@ -43,8 +43,8 @@ def _read_otherwise(plan: Plan) -> Iterator[str]:
     wanted = {(contract, requirement.value) for slot in slots for contract, requirement in slot.requires.items()}
     for contract, value in sorted(wanted):
         for other, offer in sorted(offers):
-            if contract == other and satisfies(offer, value) != _meets(offer, value):
-                yield f"the planner takes {contract} {offer} {'not ' * _meets(offer, value)}to meet {value}."
+            if contract == other and satisfies(offer, value) != _satisfies(offer, value):
+                yield f"the planner takes {contract} {offer} {'not ' * _satisfies(offer, value)}to satisfy {value}."
 
 
 def _unmet(slots: Slots) -> Iterator[str]:
@@ -52,11 +52,11 @@ def _unmet(slots: Slots) -> Iterator[str]:
         for contract, wanted in slot.requires.items():
             offers = [other.provides[contract] for key, other in slots.items()
                       if contract in other.provides and wanted.of in (None, key) and key != name]  # fmt: skip
-            if contract != "session-state" and not any(_meets(offer, wanted.value) for offer in offers):
+            if contract != "session-state" and not any(_satisfies(offer, wanted.value) for offer in offers):
                 yield f"{name} requires {contract} {wanted.value}, and what is there provides {offers or 'none'}."
 
 
-def _meets(offer: str, wanted: str) -> bool:
+def _satisfies(offer: str, wanted: str) -> bool:
     if wanted[:1] not in "<>=!~":
         return offer == wanted
     try:

@@ -1,4 +1,4 @@
-"""Outcomes that a walk feeds to the gates of a stage: good, harmful, missing, or split otherwise than asked."""
+"""Outcomes that a walk feeds to the gates of a stage: good, harmful, missing, or split otherwise than declared."""
 
 from __future__ import annotations
 

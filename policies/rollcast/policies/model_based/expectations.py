@@ -81,11 +81,11 @@ def _inside_regions(walk: Walked) -> Iterator[str]:
         allowed = set(walk.plan.lines[line].allowed_regions) if line in walk.plan.lines else set()
         releases = walk.plan.releases
         served = {share.release for share in walk.plan.start.get(line, ())}
-        met = {(slot, found.instance_id) for name in served for slot, found in releases[name].slots.items()}
+        served_by = {(slot, found.instance_id) for name in served for slot, found in releases[name].slots.items()}
         for share in shares if allowed else ():
             for slot, version in releases[share.release].slots.items():
                 regions = version.regions or tuple(walk.plan.settings.regions)
-                if (slot, version.instance_id) not in met and not allowed.issuperset(regions):
+                if (slot, version.instance_id) not in served_by and not allowed.issuperset(regions):
                     yield f"line {line} is served by {slot} {version.reference} outside {', '.join(sorted(allowed))}."
 
 
@@ -180,7 +180,7 @@ def _promoted(walk: Walked) -> Iterator[str]:
     plan, needed = walk.plan, set[str]()
     for line, target in plan.to_release.items():
         if list(walk.state.serves(line)) != [target]:
-            yield f"the rollout is promoted, and requests of line {line} do not all meet {target}."
+            yield f"the rollout is promoted, and requests of line {line} are not all served by {target}."
         needed |= _folders(plan, target)
     for line in walk.world.serving:
         if line not in plan.to_release and walk.world.serving[line]:

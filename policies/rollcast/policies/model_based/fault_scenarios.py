@@ -22,16 +22,16 @@ def unanswered(plan: Plan) -> Iterator[str]:
 
 
 def _promotion_outlives_a_crash(plan: Plan) -> Iterator[str]:
-    told = Rollout(plan)
-    told.promote(full=True)
-    resumed = Rollout(plan, Position.model_validate_json(told.snapshot().model_dump_json()))
+    promoted = Rollout(plan)
+    promoted.promote(full=True)
+    resumed = Rollout(plan, Position.model_validate_json(promoted.snapshot().model_dump_json()))
     for _ in plan.milestones:
-        wanted = told.next(0.0)
+        wanted = promoted.next(0.0)
         if resumed.next(0.0) != wanted:
             yield "a rollout that was promoted in full goes on otherwise once it is resumed."
             return
         if isinstance(wanted, Reach):
-            told.reached(0.0)
+            promoted.reached(0.0)
             resumed.reached(0.0)
 
 

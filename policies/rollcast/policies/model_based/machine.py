@@ -34,7 +34,7 @@ from rollcast.policies.rules.rule import Policy
 _TELEMETRY = (StageEvidence.HEALTHY, StageEvidence.HEALTHY, *StageEvidence, None)
 
 
-_LAST: list[Walk | None] = [None]  # the walk of the shrunk example is replayed last, and tells its story
+_LAST: list[Walk | None] = [None]  # the walk of the shrunk example is replayed last, and reports its trace
 
 
 class RolloutMachine(RuleBasedStateMachine):

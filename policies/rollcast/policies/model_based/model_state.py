@@ -1,7 +1,7 @@
 """What really serves and runs during a walk, half-done milestones included, and the requests that are in flight.
 
 Time decides when a request must be over: a line's declared `timeout` after it came in. A drain lets time pass. So a
-drain that is missing, too short or too early shows in what a slow request meets, not in a comparison of lists.
+drain that is missing, too short or too early shows in what serves a slow request, not in a comparison of lists.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Attributes = Mapping[str, str | int | float | bool]
 
 @dataclass
 class ModelRequest:
-    """A request on its way: the release that it was sent to, and what it has met of each slot so far."""
+    """A request on its way: the release that it was sent to, and what it has passed of each slot so far."""
 
     key: str
     attributes: Attributes
     routed: Routed
     over_s: float
     ahead: list[str]
-    met: dict[str, SlotVersion] = field(default_factory=dict)
+    passed: dict[str, SlotVersion] = field(default_factory=dict)
 
     def __str__(self) -> str:
         shown = ", ".join(f"{name}={value}" for name, value in sorted(self.attributes.items()))
@@ -49,7 +49,7 @@ class ModelState:
     # ---- what operations do ---------------------------------------------------------------------
 
     def do(self, operation: Operation, milestone: Milestone) -> Iterator[str]:
-        """Carry out an operation; yields what a request meets that it must not meet."""
+        """Carry out an operation; yields what serves a request that must not serve it."""
         if operation.kind == "provision" and operation.instance and operation.release and operation.component:
             self.instances[operation.instance] = (operation.release, operation.component)
         elif operation.kind == "retire" and operation.instance:
@@ -61,7 +61,7 @@ class ModelState:
             yield from self.wait(operation.wait_s)
 
     def wait(self, seconds: float) -> Iterator[str]:
-        """Let time pass; requests that are due by then are over, having met what is there meanwhile."""
+        """Let time pass; requests that are due by then are over, having passed what is there meanwhile."""
         self.now_s += seconds
         for request in [one for one in self.requests if one.over_s <= self.now_s]:
             yield from self.visit(request, len(request.ahead))
@@ -90,7 +90,7 @@ class ModelState:
         return request
 
     def visit(self, request: ModelRequest, count: int) -> Iterator[str]:
-        """The request passes its next slots; yields what it meets there that it must not meet."""
+        """The request passes its next slots; yields what serves it there that must not."""
         release = self.plan.releases[request.routed.release]
         for slot in request.ahead[:count]:
             folder = instance_path(release.pipeline, slot, release.slots[slot])
@@ -100,19 +100,19 @@ class ModelState:
             owner, name = self.instances[folder]
             own, held = release.slots[slot], self.plan.releases[owner].slots[name]
             # What runs is the same: how it is wired is the request's own business.
-            request.met[slot] = own if own.instance_id == held.instance_id else held
+            request.passed[slot] = own if own.instance_id == held.instance_id else held
             yield from self._clashes(request, release, slot)
         del request.ahead[:count]
         if not request.ahead:
             self.requests.remove(request)
 
     def _clashes(self, request: ModelRequest, release: Release, slot: str) -> Iterator[str]:
-        graph, found = self._graph(request.routed.line, release), request.met[slot]
-        for other, version in request.met.items():
+        graph, found = self._graph(request.routed.line, release), request.passed[slot]
+        for other, version in request.passed.items():
             if other != slot and not graph.compatible(other, version, slot, found):
                 reasons = [str(clash) for clash in graph.clashes(other, version, slot, found)]
                 why = "; ".join(reasons) or "no contract between them is declared, and they are of two releases"
-                yield f"{request} meets {other} {version.reference} and then {slot} {found.reference}: {why}."
+                yield f"{request} passes {other} {version.reference} and then {slot} {found.reference}: {why}."
 
     def _graph(self, line: str, release: Release) -> ContractGraph:
         """The contracts between what a line comes from and what it goes to."""

@@ -161,8 +161,8 @@ def _steps(plan: Plan) -> Iterator[str]:
             shown = ", ".join(f"{m.percent:g} % of {m.audience}" for m in milestones)
             yield f"{step} on line {line} goes through {shown}, which is not what is declared."
             continue
-        for milestone, asked in zip(milestones, declared, strict=True):
-            yield from _step(line, milestone, asked)
+        for milestone, stage in zip(milestones, declared, strict=True):
+            yield from _step(line, milestone, stage)
 
 
 def _once(plan: Plan, step: str) -> bool:
@@ -186,23 +186,23 @@ def _declared(rule: Rules) -> list[_Step]:
     return [step(stage.audience, percent, stage) for stage in rule.stages for percent in stage.percent]
 
 
-def _step(line: str, milestone: Milestone, asked: _Step) -> Iterator[str]:
+def _step(line: str, milestone: Milestone, stage: _Step) -> Iterator[str]:
     title = f"'{milestone.title}'"
-    if milestone.gates != asked.gates:
+    if milestone.gates != stage.gates:
         yield f"{title} has the gates {list(milestone.gates)}, which are not the declared ones."
-    if milestone.bake_min_s < asked.bake_min_s or milestone.bake_max_s < asked.bake_max_s:
+    if milestone.bake_min_s < stage.bake_min_s or milestone.bake_max_s < stage.bake_max_s:
         yield f"{title} bakes for {milestone.bake_min_s:g} to {milestone.bake_max_s:g} s, less than is declared."
-    if milestone.bake_then != asked.bake_then:
-        yield f"{title} would {milestone.bake_then} when it is overdue; '{asked.bake_then}' is declared."
-    if milestone.min_sample != asked.min_sample:
-        yield f"{title} asks for {milestone.min_sample} requests; {asked.min_sample} are declared."
-    shares = [s for s in milestone.serving.get(line, ()) if s.audience in (asked.audience, EVERYONE)]
-    own = [s for s in shares if s.audience == asked.audience] or shares
+    if milestone.bake_then != stage.bake_then:
+        yield f"{title} would {milestone.bake_then} when it is overdue; '{stage.bake_then}' is declared."
+    if milestone.min_sample != stage.min_sample:
+        yield f"{title} asks for {milestone.min_sample} requests; {stage.min_sample} are declared."
+    shares = [s for s in milestone.serving.get(line, ()) if s.audience in (stage.audience, EVERYONE)]
+    own = [s for s in shares if s.audience == stage.audience] or shares
     if len({share.release for share in own}) < len(own):
-        yield f"{title} serves all of {asked.audience} by one release."
-    wanted = [asked.percent] + ([round(100 - asked.percent, 3)] if asked.percent < 100 else [])
+        yield f"{title} serves all of {stage.audience} by one release."
+    wanted = [stage.percent] + ([round(100 - stage.percent, 3)] if stage.percent < 100 else [])
     if [s.percent for s in own] != wanted:
-        yield f"{title} serves {[s.percent for s in own]} % of {asked.audience}; {wanted} is declared."
+        yield f"{title} serves {[s.percent for s in own]} % of {stage.audience}; {wanted} is declared."
 
 
 def _touched(plan: Plan) -> Iterator[str]:
@@ -261,13 +261,13 @@ def _ordered(graph: nx.DiGraph, flow: nx.DiGraph, found: dict[str, Operation], k
 
 
 def _evaluated(plan: Plan) -> Iterator[str]:
-    """Every declared suite is run on each new release that can run beside the old one, before any traffic meets it."""
+    """Every declared suite is run on each new release that can run beside the old one, before traffic reaches it."""
     for line, name in plan.lines.items():
         new = _first_served(plan, line)
         for release_id, milestone in new.items():
             release = plan.releases[release_id]
             flags_only = any(release.slots == other.slots for other in plan.releases.values() if other.id != release_id)
-            begins = release_id == plan.ends_of(line)[0]  # a new channel, on what its requests meet already
+            begins = release_id == plan.ends_of(line)[0]  # a new channel, on what serves its requests already
             if flags_only or begins or any(slot.in_place for slot in release.slots.values()):
                 continue
             run = {
@@ -318,7 +318,7 @@ def _drained(plan: Plan) -> Iterator[str]:
 def _overwritten(plan: Plan) -> Iterator[str]:
     """What exists once is overwritten while nobody is served, or after a drain of what was served before.
 
-    A release that another line is still served by is none of before: its requests meet what is overwritten anyway.
+    A release that another line is still served by is none of before: its requests reach what is overwritten anyway.
     """
     left: dict[tuple[str, str], int] = {}  # (line, release that it has left) -> the milestone that took it away
     serving = dict(plan.start)
@@ -334,7 +334,7 @@ def _overwritten(plan: Plan) -> Iterator[str]:
                 yield f"{operation.id} is done while line {lines[0]} still serves."
             for (line, release), index in left.items():
                 if line in milestone.lines and release not in served:
-                    yield f"{operation.id} may meet requests of before '{plan.milestones[index].title}'."
+                    yield f"{operation.id} may serve requests of before '{plan.milestones[index].title}'."
         ended = {r for o in plan.operations_of(milestone.index) for r in o.drained if milestone.kind == "pause"}
         for line, shares in milestone.serving.items():
             kept = {share.release for share in shares} | ended

@@ -1,4 +1,4 @@
-"""Users to follow through a walk: some keys for each kind of request that a plan tells apart."""
+"""Users to follow through a walk: some keys for each kind of request that a plan distinguishes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def kinds_of(plan: Plan) -> list[Attributes]:
     values: dict[str, list[str | int | float | bool]] = {}
     rules = [line.route for line in plan.lines.values() if line.route is not None] + list(plan.audiences.values())
     for source in rules:
-        for attribute, value in _asked(parse(source)):
+        for attribute, value in _values(parse(source)):
             known = values.setdefault(attribute, [])
             if value not in known:
                 known.append(value)
@@ -52,14 +52,14 @@ def kinds_of(plan: Plan) -> list[Attributes]:
     ]
 
 
-def _asked(rule: Rule) -> Iterator[tuple[str, str | int | float | bool]]:
-    """(attribute, value) that a rule tells apart."""
+def _values(rule: Rule) -> Iterator[tuple[str, str | int | float | bool]]:
+    """(attribute, value) that a rule distinguishes."""
     kind, left, right = rule
     if kind in ("all", "any"):
         for item in left:
-            yield from _asked(item)
+            yield from _values(item)
     elif kind == "not":
-        yield from _asked(left)
+        yield from _values(left)
     else:
         for value in (*(right.is_in or ()), *(right.not_in or ())):
             yield left, value

@@ -1,7 +1,7 @@
 """One walk through one rollout: moves, what they did, and what must hold after each of them.
 
 A move does what a driver, a crash, the traffic or a person does. The decision what comes next is never taken here, but
-asked of `rollcast.planner.rollout.state_machine.Rollout`, as the simulator and the live driver ask it.
+by `rollcast.planner.rollout.state_machine.Rollout`, as the simulator and the live driver ask it.
 
 Long because every move of a walk acts on one state.
 """
@@ -126,8 +126,8 @@ class Walk:
         self.story.steps.append(f'reached: "{reach.milestone.title}"')
         self.begun, self.done, self.harmed, self._heard = None, set(), False, False
         if not reach.rollback:
-            asked = self.rollout.plan.milestones[reach.milestone.index]
-            proves = bool(asked.gates) or asked.bake_min_s > 0
+            left = self.rollout.plan.milestones[reach.milestone.index]
+            proves = bool(left.gates) or left.bake_min_s > 0
             if proves and isinstance(
                 self.rollout.next(self.world.now_s), Reach | Finished
             ):  # a pause may hold it there
@@ -150,13 +150,13 @@ class Walk:
 
     def crash(self, remembers: bool = True) -> None:
         """The process is killed and resumed from what it wrote down; operations may be done again."""
-        told = "the process is killed and resumed" + ("" if remembers else "; the milestone is begun again")
-        self.story.steps.append(told)
+        note = "the process is killed and resumed" + ("" if remembers else "; the milestone is begun again")
+        self.story.steps.append(note)
         kept = self.rollout.snapshot()
         back = Position.model_validate_json(kept.model_dump_json())
-        asked = self.rollout.next(self.world.now_s) if self.begun is None else None
+        before = self.rollout.next(self.world.now_s) if self.begun is None else None
         self.rollout = Rollout(self.plan, back)
-        if asked is not None and self.rollout.next(self.world.now_s) != asked:
+        if before is not None and self.rollout.next(self.world.now_s) != before:
             self.broken(OUR_OWN, "a resumed rollout goes on otherwise than the one that was killed.")
         if not remembers:
             self.done = set()

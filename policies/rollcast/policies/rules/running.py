@@ -69,7 +69,7 @@ def run_here(work: Callable[[], T]) -> Returned[T] | BrokenRule | Declined:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a rule that calls sys.exit() has not judged either
-            return BrokenRule(_told(error))
+            return BrokenRule(_cause(error))
 
 
 def run_apart(
@@ -231,7 +231,7 @@ def _kill(child: int) -> None:
             kill(child, signal.SIGKILL)
 
 
-def _told(error: BaseException) -> str:
+def _cause(error: BaseException) -> str:
     """An exception in one line, with the line of the code that it left."""
     name = type(error).__name__
     text = str(error).strip().splitlines()

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from rollcast.planner.plan.models import EVERYONE, Milestone, Plan, Serving, Share, WorldState, fold
 from rollcast.planner.releases.releases import Release
-from rollcast.planner.routing.residency import meet
+from rollcast.planner.routing.residency import overlap
 
 Instances = Mapping[str, tuple[str, str]]  # folder -> (release id, slot)
 Proofs = Mapping[tuple[str, str], int]  # (line, release id) -> the milestone that proves it
@@ -59,7 +59,7 @@ class State:
         return {share.release: self.plan.releases[share.release] for share in self.shares}
 
     def serves(self, line: str) -> dict[str, Release]:
-        """The releases that requests of a line may meet now, by id.
+        """The releases that may serve requests of a line now, by id.
 
         Requests of a channel that is not released yet go on to the lines after it, as the flag does it: so a channel's
         requests may be served by another line's release, and a rule about the channel must see that.
@@ -77,7 +77,7 @@ class State:
             return
         siblings = [other for other in self.plan.lines.values() if other.pipeline == own.pipeline]
         after = sorted(siblings, key=lambda other: other.turn)
-        yield from (other.id for other in after[after.index(own) + 1 :] if meet(own, other))
+        yield from (other.id for other in after[after.index(own) + 1 :] if overlap(own, other))
 
     @property
     def new_shares(self) -> tuple[Share, ...]:
@@ -113,7 +113,7 @@ class State:
 def proofs_of(plan: Plan) -> Proofs:
     """(line, release) -> the milestone that proves it there; before all of them where it serves already."""
     found = {(share.line, share.release): -2 for shares in plan.before.values() for share in shares}
-    # A new channel begins on what its requests meet already.
+    # A new channel begins on what serves its requests already.
     found.update({(line, release): -2 for line, release in plan.from_release.items() if release})
     for milestone in plan.milestones:
         if milestone.gates or milestone.bake_min_s:
@@ -125,7 +125,7 @@ def proofs_of(plan: Plan) -> Proofs:
 
 @dataclass(frozen=True)
 class States:
-    """The states that a plan may rest in, forwards and back, derived one by one whenever they are asked for.
+    """The states that a plan may rest in, forwards and back, derived one by one whenever they are read.
 
     Nothing is kept: a plan of a large platform has tens of thousands of states.
     """

@@ -43,7 +43,7 @@ _OLD, _NEW = st.sampled_from((">=1,<3", "1")), st.sampled_from((">=1,<3", ">=1",
 
 @st.composite
 def contract_changes(draw: st.DrawFn, provider_changes: bool = True, consumer_changes: bool = True) -> ContractChange:
-    """A contract whose old ends meet and whose new ends meet. An end that does not change keeps its value."""
+    """A contract whose old ends agree and whose new ends agree. An end that does not change keeps its value."""
     if not provider_changes:
         old = draw(_OLD)
         new = draw(_NEW) if consumer_changes else old

@@ -41,7 +41,7 @@ class _Limits:
     """What both sides of one pipeline have in common."""
 
     once: frozenset[str]
-    told: bool
+    readable: bool
     prefix: str
     residency: bool
 
@@ -53,14 +53,14 @@ def rewirings(
     max_slots: int = 4,
     max_pipelines: int = 1,
     in_place: bool = False,
-    told: bool = False,
+    readable: bool = False,
     channels: bool = False,
     residency: bool = False,
 ) -> Transition:
     """What serves and what is declared. `max_slots` (at most 5) of a pipeline, on both sides together.
 
-    `in_place` lets some components exist once. `told`: contracts are those of the artifact alone and bear the names of
-    their ends (`c~PROVIDER~CONSUMER`), so that they can be read off a version; what exists once is always told.
+    `in_place` lets some components exist once. `readable`: contracts are those of the artifact alone and bear the names of
+    their ends (`c~PROVIDER~CONSUMER`), so that they can be read off a version; what exists once always is.
     `residency` declares two regions: a line may be allowed one of them, and then all of it runs there.
     """
     count = draw(st.integers(1, max_pipelines))
@@ -70,7 +70,7 @@ def rewirings(
         names = _NAMES[: max_slots if not number else 2]
         limits = _Limits(
             once=frozenset(name for name in names if in_place and draw(_FEW) == 3),
-            told=told or in_place,
+            readable=readable or in_place,
             prefix=f"p{number}-" if count > 1 else "",
             residency=residency and draw(_YES),
         )
@@ -94,7 +94,7 @@ def _pipeline(
     draw: st.DrawFn, order: list[str], limits: _Limits, rollout: RolloutSettings
 ) -> tuple[list[Artifact], Pipeline]:
     """Components in this order of the flow, contracts that hold, and versions of their own."""
-    told = limits.told
+    readable = limits.readable
     provides: dict[str, dict[str, str]] = {name: {} for name in order}
     requires: dict[str, dict[str, Requirement]] = {name: {} for name in order}
     upstream = {
@@ -106,7 +106,7 @@ def _pipeline(
             continue
         value = draw(st.sampled_from(("1", "2")))
         provider, consumer = draw(st.permutations(order))[:2]
-        contract = f"c~{provider}~{consumer}" if told else contract
+        contract = f"c~{provider}~{consumer}" if readable else contract
         provides[provider][contract] = value
         requires[consumer][contract] = Requirement(value=value, of=provider if draw(_YES) else None)
     strict = limits.residency and draw(_YES)
@@ -114,10 +114,10 @@ def _pipeline(
     for name in order:
         name_of = draw(st.sampled_from((name, "same")))
         version = draw(st.sampled_from(("1", "2")))
-        own = not told and draw(_YES)  # contracts are the component's own
+        own = not readable and draw(_YES)  # contracts are the component's own
         key = f"{name_of}-{name}" if name_of == name or not own else name_of
         contracts = {"provides": provides[name], "requires": requires[name]}
-        if told:
+        if readable:
             key += "".join(f"-{c[2]}{c[4]}{v}" for c, v in sorted(provides[name].items()))
             key += "".join(f".{c[2]}{c[4]}{w.value}" for c, w in sorted(requires[name].items()))
         kind = _KINDS[name in limits.once]

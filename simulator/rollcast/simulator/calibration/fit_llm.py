@@ -1,7 +1,7 @@
 """An `llm` profile from recorded requests: arrival, tokens, time to first token, latency.
 
 The scheduler is known (it is vLLM's); what is fitted is how long one of its iterations takes, as `StepTime` has it, and
-the overhead of a request. A regression over what ran beside each request (`steps`) tells the coefficients apart; they
+the overhead of a request. A regression over what ran beside each request (`steps`) separates the coefficients; they
 are then moved a little until the simulated latencies of the very same requests are nearest to the measured ones, with
 every request's queueing and batching in the loop: least squares of log ratios, held near the regression, so that
 coefficients keep their meaning and carry over to other workloads.

@@ -1,7 +1,7 @@
 """From files of measurements to a profile, with its goodness of fit and the range in which it was measured.
 
 Recorded requests are fitted twice: on the first half, whose profile then forecasts the second half (that error is what
-is told), and on all of them (that profile is what is given).
+is reported), and on all of them (that profile is what is given).
 """
 
 from __future__ import annotations

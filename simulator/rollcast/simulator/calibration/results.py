@@ -2,7 +2,7 @@
 
 Neither says when each request arrived, so what can be fitted is the step of a batch in a steady state: with N
 requests under way, a token takes base + N x (sequence + kv x tokens held + prefill x prompt tokens per answer token),
-and a first token the overhead, half a step, and its own prompt. Files of different concurrency tell these apart.
+and a first token the overhead, half a step, and its own prompt. Files of different concurrency separate these.
 
 A token's time is the time per output token: under speculative decoding one step gives several tokens, and the latency
 between two chunks, which benchmarks call inter-token latency, is that of a step. A run of which many requests failed
@@ -23,7 +23,7 @@ from scipy.optimize import nnls
 from rollcast.simulator.base.errors import SimulatorError
 from rollcast.simulator.stations.profiles import LlmProfile, StepTime
 
-MOST_FAILED = 0.1  # of all requests: over it, what succeeded says little about the load that was asked for
+MOST_FAILED = 0.1  # of all requests: over it, what succeeded says little about the load that was requested
 ONE_LEVEL = 1.25  # concurrencies within this ratio are one: their steps differ by less than benchmarks do between runs
 
 
@@ -82,11 +82,11 @@ def _vllm(source: str, data: Mapping[str, Any]) -> BenchmarkLevel:
     return BenchmarkLevel(source, min(float(limit), under_way) if limit else under_way, given, made, first_s, between_s)
 
 
-def _refuse_failed(source: str, completed: float, asked: float) -> None:
-    if completed < (1 - MOST_FAILED) * asked:
+def _refuse_failed(source: str, completed: float, requested: float) -> None:
+    if completed < (1 - MOST_FAILED) * requested:
         raise SimulatorError(
-            f"{source}: {asked - completed:g} of {asked:g} requests failed, so it measured another load than it was "
-            "given. Run it again at a load that the server can serve."
+            f"{source}: {requested - completed:g} of {requested:g} requests failed, so it measured another load than "
+            "it was given. Run it again at a load that the server can serve."
         )
 
 
@@ -109,7 +109,7 @@ def fit_benchmarks(points: Sequence[BenchmarkLevel], known: LlmProfile | None = 
     levels = sorted({round(point.concurrency, 3) for point in points})
     if not levels or levels[-1] < ONE_LEVEL * levels[0]:
         raise SimulatorError(
-            "One concurrency can't tell the time of a step from the time of a sequence. Give result files of at least "
+            "One concurrency can't separate the time of a step from that of a sequence. Give result files of at least "
             "two, for example --max-concurrency 1 and 32."
         )
     start = known or LlmProfile(step=StepTime(base_s=1e-3))

@@ -16,14 +16,14 @@ from rollcast.simulator.traffic.recording import Traffic
 Name = Literal["simpy", "compiled"]
 
 
-def choose(asked: str, network: Network) -> tuple[Name, str]:
+def choose(name: str, network: Network) -> tuple[Name, str]:
     """The engine to use, and why where that needs saying. Raises SimulatorError."""
-    if asked not in ("auto", "simpy", "compiled"):
-        raise SimulatorError(f"There is no engine '{asked}'. Choose auto, simpy or compiled.")
+    if name not in ("auto", "simpy", "compiled"):
+        raise SimulatorError(f"There is no engine '{name}'. Choose auto, simpy or compiled.")
     hindrance = _hindrance(network)
-    if asked == "compiled" and hindrance:
+    if name == "compiled" and hindrance:
         raise SimulatorError(f"The compiled engine can't serve this: {hindrance}. Use --engine simpy.")
-    if asked == "simpy":
+    if name == "simpy":
         return "simpy", ""
     return ("simpy", f"simpy serves, as {hindrance}") if hindrance else ("compiled", "")
 
@@ -34,7 +34,7 @@ def _hindrance(network: Network) -> str:
         whose = "of your own" if all(map(is_registered, own)) else "that a package brought"
         return f"{', '.join(own)} is a station {whose}"
     if not network.feed_forward:
-        return "requests of different releases meet the same stations in different orders"
+        return "requests of different releases pass the same stations in different orders"
     return ""
 
 
@@ -50,8 +50,8 @@ class EngineFactory:
     network: Network
     traffic: Traffic
     name: Name
-    world: Disturbances  # what the rollout and the world without it meet
-    injected: Disturbances  # what only the rollout meets
+    world: Disturbances  # what happens with and without the rollout
+    injected: Disturbances  # what happens in the rollout alone
 
     def make(self, seed: int, rollout: bool) -> Engine:
         """An engine at time 0."""

@@ -1,4 +1,4 @@
-"""What a replay asks of an engine, and what an engine tells it."""
+"""What a replay asks of an engine, and what an engine answers."""
 
 from __future__ import annotations
 

@@ -88,11 +88,11 @@ def ask(stage: RunInputs, question: DetectionCase, seed: int, run: int) -> Detec
     found = replay(stage.inputs, maker.make(own, True), own, rates, beyond=False)
     bad = carriers(stage.inputs.plan, stage.inputs.network, question.injection.component)
     requests = np.arange(found.requests, dtype=np.int64)
-    met = requests[np.isin(found.request_log.columns.path[requests], bad)]
-    began_s = float(found.request_log.columns.arrival_s[met[0]]) if len(met) else found.duration_s
-    users = len(np.unique(stage.inputs.traffic.key[found.request_log.row(met)]))
+    exposed = requests[np.isin(found.request_log.columns.path[requests], bad)]
+    began_s = float(found.request_log.columns.arrival_s[exposed[0]]) if len(exposed) else found.duration_s
+    users = len(np.unique(stage.inputs.traffic.key[found.request_log.row(exposed)]))
     caught = found.ending == "rolled_back" and found.metric == question.gate.metric
-    return DetectionResult(caught, found.duration_s - began_s, len(met), users)
+    return DetectionResult(caught, found.duration_s - began_s, len(exposed), users)
 
 
 def detection_of(question: DetectionCase, answers: Sequence[DetectionResult]) -> Detection:

@@ -62,10 +62,10 @@ def measures(specs: Sequence[GateSpec], values: Mapping[str, Floats], chosen: In
         column = values[field][chosen]
         known = column[~np.isnan(column)]
         own = [spec for spec in specs if spec.reads == field]
-        asked = {spec.metric: spec.quantile for spec in own if spec.kind is MetricKind.QUANTILE and len(known)}
-        if asked:
-            found.update(zip(asked, np.quantile(known, list(asked.values())).tolist(), strict=True))
-        found.update({spec.metric: _mean(spec, known) for spec in own if spec.metric not in asked})
+        quantiles = {spec.metric: spec.quantile for spec in own if spec.kind is MetricKind.QUANTILE and len(known)}
+        if quantiles:
+            found.update(zip(quantiles, np.quantile(known, list(quantiles.values())).tolist(), strict=True))
+        found.update({spec.metric: _mean(spec, known) for spec in own if spec.metric not in quantiles})
     return found
 
 

@@ -69,7 +69,7 @@ class MetricForecast(Part):
 
 
 class Exposure(Part):
-    """Who meets a new release while it is not yet proved: mean over runs, and 95 % of runs."""
+    """Who is served by a new release that is not yet proved: mean over runs, and 95 % of runs."""
 
     requests: float
     users: float
@@ -196,7 +196,7 @@ class Forecast(Part):
     outcome: OutcomeForecast
     duration_s: Duration
     requests: int
-    proof: Proof = Field("compared", description="what its end rests on: `unserved`: no request met what the plan "
+    proof: Proof = Field("compared", description="what its end rests on: `unserved`: no request reached what the plan "
                          "brings; `uncompared`: nothing was live to compare with")  # fmt: skip
     metrics: tuple[MetricForecast, ...]
     exposure: Exposure

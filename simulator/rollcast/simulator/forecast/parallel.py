@@ -29,9 +29,9 @@ class PieceResults(Generic[Result]):
     interrupted: bool = False
 
 
-def workers_of(asked: int | None) -> int:
+def workers_of(workers: int | None) -> int:
     """How many workers to use: all cores that this process may use by default."""
-    return max(1, asked if asked is not None else len(os.sched_getaffinity(0)))
+    return max(1, workers if workers is not None else len(os.sched_getaffinity(0)))
 
 
 def work(

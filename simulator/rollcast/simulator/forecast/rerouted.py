@@ -18,9 +18,9 @@ def moved_of(inputs: ReplayInputs) -> Iterator[Moved]:
         rule = parse(reroute.where)
         classes = [i for i, attributes in enumerate(traffic.classes) if matches(rule, attributes)]
         pipeline = routing.pipelines.index(inputs.plan.pipeline_of[reroute.target])
-        asked = routing.pipeline == pipeline
-        own = np.isin(traffic.attributes, classes) & asked
-        everyone = len(np.unique(traffic.key[asked]))
+        own_requests = routing.pipeline == pipeline
+        own = np.isin(traffic.attributes, classes) & own_requests
+        everyone = len(np.unique(traffic.key[own_requests]))
         users = len(np.unique(traffic.key[own]))
         yield Moved(
             source=reroute.source, target=reroute.target, line=reroute.line, moves=reroute.moves,

@@ -114,7 +114,7 @@ def summary(
             if keep_batches:
                 b, a = before[spec.reads][inside], after[spec.reads][inside]
                 batches[audience, spec.metric] = batch_differences(spec, b, a)
-    stages = [_met(rollout, record, stage.inputs.plan) for record in rollout.stages if record.milestone >= 0]
+    stages = [_stage_requests(rollout, record, stage.inputs.plan) for record in rollout.stages if record.milestone >= 0]
     exposed = _exposed(stages, stage.inputs.trials)
     return Run(
         rollout.ending, rollout.reason, rollout.metric, rollout.duration_s, rollout.requests, metrics, batches,
@@ -127,7 +127,7 @@ def summary(
 
 
 @dataclass(frozen=True, slots=True)
-class _Met:
+class _OfStage:
     """A milestone as a replay went through it, the requests that it is about, and those that its new release served."""
 
     record: StageRecord
@@ -135,27 +135,27 @@ class _Met:
     new: Ints
 
 
-def _met(rollout: Replay, record: StageRecord, plan: Plan) -> _Met:
+def _stage_requests(rollout: Replay, record: StageRecord, plan: Plan) -> _OfStage:
     requests = np.arange(record.first, record.last, dtype=np.int64)
     arms = arms_of(plan, record.milestone)
     if arms is None:
-        return _Met(record, requests, np.zeros(0, np.int64))
+        return _OfStage(record, requests, np.zeros(0, np.int64))
     compared, new = rollout.request_log.sides(requests, arms)
     # A milestone without gates is about all requests that came meanwhile.
-    return _Met(record, requests if record.arms is None else compared, compared[new])
+    return _OfStage(record, requests if record.arms is None else compared, compared[new])
 
 
-def _exposed(stages: Sequence[_Met], trials: frozenset[int]) -> Ints:
+def _exposed(stages: Sequence[_OfStage], trials: frozenset[int]) -> Ints:
     """Requests that a new release served before it was proved to those whom it served."""
-    return np.concatenate([np.zeros(0, np.int64), *(met.new for met in stages if met.record.milestone in trials)])
+    return np.concatenate([np.zeros(0, np.int64), *(stage.new for stage in stages if stage.record.milestone in trials)])
 
 
 def _stages(
-    specs: Sequence[GateSpec], stages: Sequence[_Met], before: Mapping[str, Floats], after: Mapping[str, Floats]
+    specs: Sequence[GateSpec], stages: Sequence[_OfStage], before: Mapping[str, Floats], after: Mapping[str, Floats]
 ) -> list[StageOutcome]:
     found = []
-    for met in stages:
-        record, requests = met.record, met.requests
+    for stage in stages:
+        record, requests = stage.record, stage.requests
         without, having = (measures(specs, values, requests) for values in (before, after))
         metrics = {spec.metric: (without[spec.metric], having[spec.metric]) for spec in specs}
         found.append(
@@ -164,7 +164,7 @@ def _stages(
                 record.title,
                 record.left_s - record.entered_s,
                 len(requests),
-                len(met.new),
+                len(stage.new),
                 metrics,
                 record.entered_s,
             )

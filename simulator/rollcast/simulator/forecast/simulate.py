@@ -23,7 +23,7 @@ from rollcast.simulator.stations.network import network_of
 from rollcast.simulator.stations.profiles import LlmProfile, RemoteProfile
 from rollcast.simulator.traffic.recording import Traffic
 
-Progress = Callable[[int, int], None]  # replays finished, replays asked
+Progress = Callable[[int, int], None]  # replays finished, replays requested
 DETECTION_RUNS = (10, 100)  # the fewest and the most for each regression
 
 
@@ -57,8 +57,9 @@ def simulate(
     if not finished:
         raise KeyboardInterrupt
     return forecast_of(
-        stage, finished, seed=seed, engine=stage.maker.name, asked=runs, detection=_detection(pieces, found.results),
-        said=[*said, *([_detected(pieces)] if pieces.questions else [])], interrupted=found.interrupted,
+        stage, finished, seed=seed, engine=stage.maker.name, requested=runs,
+        detection=_detection(pieces, found.results), interrupted=found.interrupted,
+        said=[*said, *([_detected(pieces)] if pieces.questions else [])],
     )  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def forecast_of(
     *,
     seed: int,
     engine: str,
-    asked: int,
+    requested: int,
     detection: tuple[Detection, ...] = (),
     said: Iterable[str] = (),
     interrupted: bool = False,
@@ -75,7 +75,7 @@ def forecast_of(
         stages=tuple(_stages(stage, runs)),
         assumptions=(*_assumptions(stage, runs), *said), traffic=stage.inputs.traffic.source,
         pipeline=plan.pipeline, environment=plan.environment, reasons=tuple(_reasons(runs)), stations=stations,
-        warnings=tuple(_warnings(stage, stations, proof)), runs_asked=asked, interrupted=interrupted,
+        warnings=tuple(_warnings(stage, stations, proof)), runs_asked=requested, interrupted=interrupted,
         moved=tuple(moved_of(stage.inputs)),
         timeline=banded([run.timeline for run in runs], ENOUGH_RUNS), evidence=runs[0].evidence,
     )  # fmt: skip
@@ -101,7 +101,7 @@ def _metrics(stage: RunInputs, runs: Sequence[Run]) -> Iterable[MetricForecast]:
 
 
 def proof_of(plan: Plan, runs: Sequence[Run]) -> Proof:
-    """What an end of these runs rests on: it proves nothing where no request met a new release, or nothing was live."""
+    """What an end of these runs rests on: no proof where no request reached what is new, or nothing was live."""
     if plan.empty:
         return "compared"
     if _first(plan):
@@ -243,7 +243,7 @@ def _warnings(stage: RunInputs, stations: Sequence[StationForecast], proof: Proo
                 "Its latencies grow for as long as this traffic lasts; give it replicas, or lower --scale."
             )
     if proof == "unserved":
-        yield "no request of the traffic met what the plan brings: whatever the end, nothing was proved"
+        yield "no request of the traffic reached what the plan brings: whatever the end, nothing was proved"
     if _first(stage.inputs.plan):
         yield "nothing is live, so a first release is compared with nothing: no baseline, difference or limit"
     yield from unneeded_prices(stage.inputs.plan)

@@ -1,8 +1,8 @@
-"""What a forecast may be asked to assume: injected regressions, and faults of the world.
+"""What a forecast can assume: injected regressions, and faults of the world.
 
 `METRIC=DELTA@COMPONENT` makes the new version of a component worse by DELTA: a rate or a mean by its value, a latency
-by seconds. Only the rollout meets it. `KIND@COMPONENT:at=TIME,for=TIME,…` is a fault, and the world without the
-rollout meets it too: `loss` (`replicas=N`), `slow` (`factor=X`), `errors` (`rate=P`).
+by seconds. It happens in the rollout alone. `KIND@COMPONENT:at=TIME,for=TIME,…` is a fault, and the world without the
+rollout has it too: `loss` (`replicas=N`), `slow` (`factor=X`), `errors` (`rate=P`).
 """
 
 from __future__ import annotations

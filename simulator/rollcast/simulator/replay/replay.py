@@ -116,7 +116,7 @@ class Replayer:
         self.request_log.complete(self.engine.advance(float("inf")))
 
     def prefetch(self, release: str, slot: str) -> None:
-        """Warms the cache of a slot with what was asked most so far, the more asked first."""
+        """Warms the cache of a slot with the most frequent queries so far, in that order."""
         network, traffic = self.inputs.network, self.inputs.traffic
         path = network.paths[network.path_of[release]]
         step = next((step for step in path.steps if step.slot == slot), None)

@@ -1,4 +1,4 @@
-"""A project's own stations, `stations/*.py`: loaded where a forecast is asked for, and again in every worker.
+"""A project's own stations, `stations/*.py`: loaded where a forecast is made, and again in every worker.
 
 Workers get the text of the files and not their place, so that they may be on another machine. A file is loaded by
 itself: it can't import its neighbours.

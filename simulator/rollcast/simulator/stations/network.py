@@ -1,7 +1,7 @@
 """A plan as a network of stations: one for each running instance, and for each release the path of its requests.
 
 Releases that share an instance share its station, so they compete for it as they do live. Stations are numbered so that
-every request meets them in ascending order, where the data flow of all releases together allows that (`feed_forward`).
+every request passes them in ascending order, where the data flow of all releases together allows that (`feed_forward`).
 
 A pool's `overhead_s` keeps no server busy, so it is a station of its own before it, where nobody ever waits.
 """
@@ -102,7 +102,7 @@ def network_of(plan: Plan) -> Network:
 
 
 def station_id(release: Release, slot: str) -> str:
-    """The instance that serves a slot of a release; versions of an in-place slot are told apart."""
+    """The instance that serves a slot of a release; versions of an in-place slot are distinguished."""
     version = release.slots[slot]
     path = instance_path(release.pipeline, slot, version)
     return f"{path}/{version.instance_id}" if version.in_place else path

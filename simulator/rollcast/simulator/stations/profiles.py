@@ -24,7 +24,7 @@ class Cache(Model):
     entries: int = Field(gt=0, description="the least recently used makes room")
     ttl_s: Seconds | None = Field(None, gt=0, description="how long a result may be used after it was made")
     hit_s: Seconds = Field(0.0, description="how long a hit takes")
-    prefetch: int = Field(0, ge=0, description="entries that warming loads: the most asked so far")
+    prefetch: int = Field(0, ge=0, description="entries that warming loads: the most frequent queries so far")
 
 
 class Retries(Model):

@@ -2,7 +2,7 @@
 
 Users: each row belongs to one of 20,000, equally likely. A user has one region (eu, us, asia: equally likely) and one
 segment (internal 2 %, experienced 10 %, standard otherwise). Queries, which caches know requests by: one of 10,000 with
-Zipf's popularity (the k-th is asked in proportion to 1/k). Every choice is a draw from (seed, row or user, name).
+Zipf's popularity (the k-th is drawn in proportion to 1/k). Every choice is a draw from (seed, row or user, name).
 """
 
 from __future__ import annotations
@@ -37,5 +37,5 @@ def queries_of(seed: int, count: int) -> Ints:
     """Which query each row asks."""
     popularity = np.cumsum(1.0 / np.arange(1, QUERIES + 1))
     drawn = uniforms(seed, 0, count, name_number("query"), Purpose.QUERY)
-    asked: Ints = np.searchsorted(popularity, drawn * popularity[-1]).astype(np.int64)
-    return asked
+    drawn_queries: Ints = np.searchsorted(popularity, drawn * popularity[-1]).astype(np.int64)
+    return drawn_queries

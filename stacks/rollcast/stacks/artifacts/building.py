@@ -24,7 +24,7 @@ from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.registries.limits import readable
 
 BUILD_TIMEOUT_S = 1800
-_TELL_S = 5.0  # how often a long build or fetch says that it is still at work
+_EVERY_S = 5.0  # how often a long build or fetch says that it is still at work
 Progress = Callable[[str], None]
 Stopped = Callable[[], bool]
 
@@ -76,13 +76,13 @@ def _put_content(
     """The content of an artifact's source, into its folder."""
     pin = pin_of(item)
     if pin is not None:
-        with cache.content_of(pin, reference, progress=_Told(reference, progress), stopped=stopped) as files:
+        with cache.content_of(pin, reference, progress=_Fetching(reference, progress), stopped=stopped) as files:
             _copy(files, staging)
     elif (content := local_content(item, project)) is not None:
         _copy(content, staging)
 
 
-class _Told:
+class _Fetching:
     """Says every few seconds how far a fetch is."""
 
     def __init__(self, reference: str, progress: Progress) -> None:
@@ -90,7 +90,7 @@ class _Told:
 
     def __call__(self, done: int, total: int | None) -> None:
         now_s = time.monotonic()
-        if now_s - self._said_s >= _TELL_S:
+        if now_s - self._said_s >= _EVERY_S:
             self._said_s = now_s
             of = f" of {readable(total)}, {100 * done / total:.0f} %" if total else ""
             self._progress(f"fetching {self._reference}: {readable(done)}{of}")
@@ -146,7 +146,7 @@ class _Build:
                 raise StackError(f"{self.reference}: its build ended with {code}: {tail}. Correct 'build'.")
 
     def _watch(self, process: subprocess.Popen[bytes], progress: Progress, stopped: Stopped, timeout_s: float) -> None:
-        began = told = time.monotonic()
+        began = noted = time.monotonic()
         progress(f"building {self.reference}")
         while process.poll() is None:
             now = time.monotonic()
@@ -154,7 +154,7 @@ class _Build:
                 raise StackError(f"{self.reference}: its build was cancelled. Run 'rollcast apply --resume'.")
             if now - began > timeout_s:
                 raise StackError(f"{self.reference}: its build took more than {timeout_s:g} s. Make it faster.")
-            if now - told >= _TELL_S:
-                told = now
+            if now - noted >= _EVERY_S:
+                noted = now
                 progress(f"building {self.reference}: {now - began:.0f} s")
             time.sleep(0.02)

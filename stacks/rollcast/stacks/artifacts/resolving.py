@@ -1,6 +1,6 @@
 """What every source stands for now: looked up in all registries at once, with every mistake found, or nothing said.
 
-This is the one place where a registry is asked what a name means. All else uses what the lock says of it.
+This is the one place where a registry resolves a name. All else uses what the lock says of it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The rollout's clock: seconds since it began, which no change of the machine's clock turns back.
 
 While a process lives it follows the monotonic clock, and nothing hurries it. Between processes it goes on by the wall
-clock, never backwards: a jump forward between two of them can't be told from time that passed.
+clock, never backwards: a jump forward between two of them can't be distinguished from time that passed.
 A jump of the wall clock is measured, so that a telemetry record's own time can still be placed.
 """
 

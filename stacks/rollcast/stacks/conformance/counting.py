@@ -29,25 +29,25 @@ _SLOW = 3
 _AFTER_S = 3.0
 
 
-@point("A1", "its state tells all that it must")
+@point("A1", "its state has all that it must")
 def state(subject: TestedService) -> str:
-    for url, told in zip(subject.urls, subject.states(), strict=True):
-        missing = [name for name in STATE if name not in told]
-        demand(not missing, f"{url} tells no {', '.join(missing)}")
-        demand(told["bucketing"] == _PINNED, f"{url} evaluates with {told['bucketing']}, and {_PINNED} is pinned")
-        demand(subject.key in (told["definitions"] or {}), f"{url} tells no definition of {subject.key}")
-        off_s = abs(told["time"] - time.time())
+    for url, found in zip(subject.urls, subject.states(), strict=True):
+        missing = [name for name in STATE if name not in found]
+        demand(not missing, f"{url} has no {', '.join(missing)}")
+        demand(found["bucketing"] == _PINNED, f"{url} evaluates with {found['bucketing']}, and {_PINNED} is pinned")
+        demand(subject.key in (found["definitions"] or {}), f"{url} has no definition of {subject.key}")
+        off_s = abs(found["time"] - time.time())
         demand(off_s < 3600 * 24, f"the clock of {url} is off by {off_s:.0f} s")
-    return ", ".join(told["kit"] for told in subject.states()[:1])
+    return ", ".join(found["kit"] for found in subject.states()[:1])
 
 
 @point("A4", "each address is one replica of its own")
 def replicas(subject: TestedService) -> str:
     seen: dict[int, str] = {}
     for _ in range(6):
-        for at, told in enumerate(subject.states()):
-            url, name = subject.urls[at], told.get("replica")
-            demand(isinstance(name, str) and name, f"{url} tells no 'replica'")
+        for at, found in enumerate(subject.states()):
+            url, name = subject.urls[at], found.get("replica")
+            demand(isinstance(name, str) and name, f"{url} has no 'replica'")
             before = seen.setdefault(at, str(name))
             demand(
                 before == name,
@@ -72,8 +72,8 @@ def counted(subject: TestedService) -> str:
     demand(max(statuses) < 400, f"requests answer {sorted(set(statuses))}")
     until(lambda: subject.counted("finished") - before[1] >= 20, _AFTER_S)
     grown = subject.counted("entered") - before[0], subject.counted("finished") - before[1]
-    demand(grown == (20, 20), f"20 requests are told as {grown[0]} entered and {grown[1]} finished")
-    demand(not subject.inflight(), f"after 20 requests, {subject.inflight()} are told to be in flight still")
+    demand(grown == (20, 20), f"20 requests are reported as {grown[0]} entered and {grown[1]} finished")
+    demand(not subject.inflight(), f"after 20 requests, {subject.inflight()} are reported in flight still")
     return "20 requests, 20 entered, 20 finished"
 
 
@@ -86,12 +86,12 @@ def inflight(subject: TestedService) -> str:
     said = []
     if subject.probe.slow is not None:
         with ThreadPoolExecutor(_SLOW) as pool:
-            asked = [pool.submit(subject.ask, None, subject.probe.slow, number) for number in range(_SLOW)]
+            calls = [pool.submit(subject.ask, None, subject.probe.slow, number) for number in range(_SLOW)]
             most = 0
-            while not all(each.done() for each in asked):
+            while not all(each.done() for each in calls):
                 most = max(most, subject.inflight(subject.ours))
                 time.sleep(0.02)
-            demand(most == _SLOW, f"{_SLOW} requests run, and it tells {most} in flight")
+            demand(most == _SLOW, f"{_SLOW} requests run, and it reports {most} in flight")
         _nothing_left(subject)
         said.append(f"{_SLOW} at once")
     if subject.probe.stream is not None:
@@ -100,13 +100,13 @@ def inflight(subject: TestedService) -> str:
             next(parts, b"")
             demand(
                 subject.inflight(subject.ours) == 1,
-                f"a stream runs, and it tells {subject.inflight(subject.ours)} in flight",
+                f"a stream runs, and it reports {subject.inflight(subject.ours)} in flight",
             )
             last = time.monotonic()
             for _ in parts:
                 if time.monotonic() - last > 0.3:
                     last = time.monotonic()
-                    demand(subject.inflight(subject.ours) == 1, "a stream is not told to be in flight to its last byte")
+                    demand(subject.inflight(subject.ours) == 1, "a stream is not reported in flight to its last byte")
         _nothing_left(subject)
         with subject.streaming("conformance-gone") as reply:
             parts = reply.iter_raw()
@@ -135,13 +135,13 @@ def token(subject: TestedService) -> str:
     return "401 without it"
 
 
-@point("A8", "what serves is warm when asked")
+@point("A8", "what serves is warm when warming is requested")
 def warm(subject: TestedService) -> str:
     writable(subject)
     components = subject.flag(0)["variants"][subject.ours]["components"]
     instance = str(next(iter(components.values()))["instance"])
     reply = subject.control("warm", {"instance": instance})
-    demand(reply.status_code == 200, f"asked to warm {instance}, which serves, it answers {reply.status_code}")
+    demand(reply.status_code == 200, f"to warm {instance}, which serves, it answers {reply.status_code}")
     demand(
         until(lambda: instance in (subject.states()[0].get("warm") or ()), 2),
         f"{instance} is warm, and it is not listed",
@@ -152,5 +152,5 @@ def warm(subject: TestedService) -> str:
 def _nothing_left(subject: TestedService) -> None:
     demand(
         until(lambda: not subject.inflight(), _AFTER_S),
-        f"after it is over, {subject.inflight()} are told to be in flight",
+        f"after it is over, {subject.inflight()} are reported in flight",
     )

@@ -21,10 +21,10 @@ def session(subject: TestedService) -> str:
         release, _ = _turn(subject, values, at, first[1])
         demand(
             release == subject.ours,
-            f"a session that began on {subject.ours} meets {release} at {subject.urls[at % len(subject.urls)]}",
+            f"a session that began on {subject.ours} is served by {release} at {subject.urls[at % len(subject.urls)]}",
         )
     fresh = subject.ask(kind=subject.probe.session)
-    demand(fresh.release == TWIN, f"a session that begins at 100 % meets {fresh.release}")
+    demand(fresh.release == TWIN, f"a session that begins at 100 % is served by {fresh.release}")
     return f"over a change of the flag, at {len(subject.urls)} addresses"
 
 
@@ -36,7 +36,7 @@ def gone(subject: TestedService) -> str:
     _, headers = _turn(subject, values, 0, {})
     subject.put(subject.flag(0, only=True))
     release, _ = _turn(subject, values, 0, headers)
-    demand(release == subject.ours, f"after its release has gone, a session meets {release}")
+    demand(release == subject.ours, f"after its release has gone, a session is served by {release}")
     return "it is resolved again"
 
 

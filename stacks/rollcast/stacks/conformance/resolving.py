@@ -56,7 +56,7 @@ def share(subject: TestedService) -> str:
     return f"{len(keys)} keys at 30 %"
 
 
-@point("R1", "one request meets one release, while the flag changes")
+@point("R1", "one request is served by one release, while the flag changes")
 def whole_while_it_changes(subject: TestedService) -> str:
     writable(subject)
     over = threading.Event()
@@ -82,14 +82,14 @@ def whole_while_it_changes(subject: TestedService) -> str:
     flipping.start()
     try:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            met = sum(pool.map(ask, range(_AT_ONCE)), Counter[str]())
+            served = sum(pool.map(ask, range(_AT_ONCE)), Counter[str]())
     finally:
         over.set()
         flipping.join()
     shown = "" if subject.probe.answer.components or subject.probe.answer.body_release else (
         "; give the probe 'answer.body_release' or 'answer.components', so that a body made by another release shows"
     )  # fmt: skip
-    return f"{met.total()} requests, {min(met.values()) if len(met) > 1 else 0} or more on each release{shown}"
+    return f"{served.total()} requests, {min(served.values()) if len(served) > 1 else 0} or more on each release{shown}"
 
 
 @point("R3", "where nothing serves, the answer is 503, and no default")
@@ -118,9 +118,9 @@ def anonymous(subject: TestedService) -> str:
     if subject.probe.anonymous is None:
         raise PointNotJudged("give the probe 'anonymous', a request without a user")
     subject.put(subject.flag(50))
-    met = Counter(subject.ask(kind=subject.probe.anonymous, at=number).release for number in range(40))
-    demand(len(met) > 1, f"40 anonymous requests at 50 % all meet {next(iter(met))}: they are one user")
-    return f"at 50 %, {met[TWIN]} of 40 on the twin"
+    served = Counter(subject.ask(kind=subject.probe.anonymous, at=number).release for number in range(40))
+    demand(len(served) > 1, f"40 anonymous requests at 50 % are all on {next(iter(served))}: they are one user")
+    return f"at 50 %, {served[TWIN]} of 40 on the twin"
 
 
 @point("K1", "what one release made is never served under another")
@@ -135,7 +135,7 @@ def caches(subject: TestedService) -> str:
         subject.put(subject.flag(percent))
         for _ in range(2):
             seen = subject.ask(**same)
-            whole(subject, seen, "the same request, asked again under another release")
+            whole(subject, seen, "the same request, sent again under another release")
             demand(
                 seen.release == subject.expected(same["key"], percent), f"at {percent} % it is served by {seen.release}"
             )

@@ -1,4 +1,4 @@
-"""The service under test: asked through its front door and its control endpoint, under flags that are written for it.
+"""The service under test: called through its front door and its control endpoint, under flags that are written for it.
 
 Two releases are made of the one that serves: itself, and a twin with another id and other names of versions, but the
 same instances. So any service can serve both, and an answer shows which one made it.
@@ -31,7 +31,7 @@ from rollcast.stacks.targets.definitions import CONTENT, content_digest
 TWIN = "rel-conformance2"
 _SALT = "rollcast-conformance/:"
 _SETTLE_S = 15.0
-_UNTOLD_S = 3.0
+_UNREPORTED_S = 3.0
 _ANSWER_S = 60.0
 
 
@@ -106,7 +106,7 @@ class TestedService:
         return made
 
     def expected(self, key: str, percent: float) -> str:
-        """The release that a key meets under `flag(percent)`."""
+        """The release that serves a key under `flag(percent)`."""
         return TWIN if bucket_of(_SALT, key) < weight_of(percent) else self.ours
 
     def put(self, flag: Mapping[str, Any] | None, wait: bool = True) -> float:
@@ -129,11 +129,11 @@ class TestedService:
         """Waits until every replica evaluates this content. Raises StackError."""
         began = time.monotonic()
         while True:
-            told = [state.get("definitions") for state in self.states()]
-            if None in told:
-                time.sleep(_UNTOLD_S)
+            states = [state.get("definitions") for state in self.states()]
+            if None in states:
+                time.sleep(_UNREPORTED_S)
                 return time.monotonic() - began
-            if all(isinstance(each, dict) and each.get(self.key) == content for each in told):
+            if all(isinstance(each, dict) and each.get(self.key) == content for each in states):
                 return time.monotonic() - began
             if time.monotonic() - began > _SETTLE_S:
                 raise StackError(f"not every replica evaluates a new definition within {_SETTLE_S:.0f} s (D4)")
@@ -243,7 +243,7 @@ class TestedService:
         for state in self.states():
             counts = state.get(which)
             if not isinstance(counts, dict) or not all(isinstance(each, int) for each in counts.values()):
-                raise StackError(f"/rollcast/inflight tells no '{which}' that is a map of counts (A1)")
+                raise StackError(f"/rollcast/inflight has no '{which}' that is a map of counts (A1)")
             total += sum(count for name, count in counts.items() if release in (None, name))
         return total
 

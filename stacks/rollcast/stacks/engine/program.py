@@ -23,7 +23,7 @@ from rollcast.stacks.targets.definitions import Audiences, compiled, content_dig
 _WRITE_S = 60.0
 _WARM_S = 600.0
 EVALUATE_S = 3600.0
-_DRAIN_S = 900.0  # beyond the wait that is asked for
+_DRAIN_S = 900.0  # beyond the wait that is requested
 
 
 def most_s() -> float:
@@ -195,7 +195,7 @@ class _Builder:
         return self._add("Instance", name, inputs, self._waits(makes))
 
     def _recipe(self, reference: str, release: str) -> dict[str, Any]:
-        """What an artifact is made from: as declared, else, for an old release, as far as the release itself tells."""
+        """What an artifact is made from: as declared, else, for an old release, as far as the release itself says."""
         versions = {slot.reference: slot for slot in self.goal.releases[release].slots.values()}
         wanted = versions[reference]
         if self.goal.digests.get(reference) == wanted.digest:

@@ -32,7 +32,7 @@ from rollcast.stacks.base.failpoints import failpoint
 from rollcast.stacks.engine.program import ResourceNode, program_of
 
 # An engine that ends in the middle also ends its event stream; the error itself says what happened.
-warnings.filterwarnings("ignore", message="Error in event stream", module="pulumi")
+warnings.filterwarnings("ignore", diagnostic="Error in event stream", module="pulumi")
 _MARK = "ROLLCAST_WORLD"
 _GRACE_S = 30.0
 _TRANSIENT = (
@@ -85,7 +85,7 @@ class _Engine(automation.PulumiCommand):
 
 
 class _Stack(automation.Stack):
-    """A stack that is not asked for outputs and history after each `up`: what is needed comes with its events."""
+    """A stack that does not read outputs and history after each `up`: what is needed comes with its events."""
 
     def outputs(self) -> automation.OutputMap:
         return {}
@@ -206,7 +206,7 @@ class EngineStack:
 
 
 class _Events:
-    """What the engine tells while it works."""
+    """What the engine reports while it works."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -216,31 +216,31 @@ class _Events:
         self._lock = threading.Lock()
 
     def take(self, event: EngineEvent) -> None:
-        done, told = event.res_outputs_event, event.diagnostic_event
+        done, diagnostic = event.res_outputs_event, event.diagnostic_event
         with self._lock:
             if done is not None and done.metadata.new is not None:
                 name = done.metadata.urn.rsplit("::", 1)[-1]
                 self.outputs[name] = dict(done.metadata.new.outputs or {})
-            if told is not None and told.severity == "error":
-                self.transient = self.transient or any(mark in told.message for mark in _TRANSIENT)
-                self.errors.append(_plain(told.message))
-            elif told is not None and told.urn and told.severity == "info":
-                self._progress(_plain(told.message))
+            if diagnostic is not None and diagnostic.severity == "error":
+                self.transient = self.transient or any(mark in diagnostic.message for mark in _TRANSIENT)
+                self.errors.append(_plain(diagnostic.message))
+            elif diagnostic is not None and diagnostic.urn and diagnostic.severity == "info":
+                self._progress(_plain(diagnostic.message))
 
     def error(self, error: Exception) -> StackError:
         """What went wrong, in the provider's own words where it said something."""
-        told = [text for text in self.errors if text and not text.startswith(("update failed", "Resource monitor"))]
-        if not told:
+        causes = [text for text in self.errors if text and not text.startswith(("update failed", "Resource monitor"))]
+        if not causes:
             return EngineError(f"The Pulumi engine failed: {_last_line(str(error))}")
-        text = " ".join(dict.fromkeys(told))
+        text = " ".join(dict.fromkeys(causes))
         if "fencing token" in text:
             return FenceError(text)
         return EngineError(text) if self.transient else StackError(text)
 
 
-def _plain(message: str) -> str:
+def _plain(diagnostic: str) -> str:
     """A message without colour marks and the engine's own preface."""
-    text = message
+    text = diagnostic
     while "<{%" in text and "%}>" in text:
         before, _, rest = text.partition("<{%")
         text = before + rest.partition("%}>")[2]

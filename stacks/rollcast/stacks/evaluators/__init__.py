@@ -1,4 +1,4 @@
-"""Evaluators: who runs an evaluation suite on a whole release before any traffic meets it.
+"""Evaluators: who runs an evaluation suite on a whole release before any traffic reaches it.
 
 A kind is an entry point in `rollcast.evaluators`: a class with the attribute `settings_model`, made from such settings
 and the project folder. What its metrics mean is decided elsewhere, by the thresholds of the declaration.

@@ -25,7 +25,7 @@ class CommandSettings(Settings):
 
 
 class CommandEvaluator:
-    """A program, told where the release and the suite are."""
+    """A program that is given the paths of the release and of the suite."""
 
     settings_model = CommandSettings
 

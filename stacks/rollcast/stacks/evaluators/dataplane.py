@@ -19,7 +19,7 @@ class DataPlaneSettings(Settings):
 
 
 class DataPlaneEvaluator:
-    """The data plane, asked to try a release that no traffic meets yet."""
+    """The data plane, which tries a release that no traffic reaches yet."""
 
     settings_model = DataPlaneSettings
 
@@ -39,15 +39,15 @@ class DataPlaneEvaluator:
         own = release.get("components", {})
         parts = {slot: {key: value for key, value in part.items() if key != "content"} for slot, part in own.items()}
         sent = {**release, **({"components": parts} if parts else {})}  # where content is on this machine is nobody's
-        asked: Future[Mapping[str, Any]] = Future()
+        called: Future[Mapping[str, Any]] = Future()
 
         def ask() -> None:
             try:
-                asked.set_result(Fleet(endpoints).evaluate(sent, str(suite.resolve()), timeout_s))
+                called.set_result(Fleet(endpoints).evaluate(sent, str(suite.resolve()), timeout_s))
             except BaseException as error:
-                asked.set_exception(error)
+                called.set_exception(error)
 
         Thread(target=ask, daemon=True).start()  # its answer is nobody's once the operation is cancelled
-        while not asked.done():
+        while not called.done():
             nap(POLL_S, stopped)
-        return asked.result()
+        return called.result()

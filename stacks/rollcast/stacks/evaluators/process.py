@@ -1,4 +1,4 @@
-"""A suite as a process: told where the release and its content are, stopped with all that it started."""
+"""A suite as a process: given the paths of the release and its content, stopped with all that it started."""
 
 from __future__ import annotations
 

@@ -80,16 +80,16 @@ def _requests(source: TelemetrySource, start_s: float, end_s: float) -> list[Req
 def _exposure(
     forecast: Forecast, context: RolloutContext, own: list[Record], requests: list[RequestRecord]
 ) -> dict[str, Any]:
-    """Requests and users that a release met before it had been proved at 100 %."""
+    """Requests and users that a release served before it had been proved at 100 %."""
     old = {release for release in context.plan.from_release.values() if release}
     last = context.plan.milestones[-1].index
     proved = [r.time_s for r in own if r.kind == "reached" and r.read(ReachedBody).milestone == last]
     until_s = proved[0] if proved and not own[-1].body.get("rollback") else float("inf")
-    met = [request for request in requests if request.release not in old and request.time_s <= until_s]
-    users = {request.key for request in met} - {NO_KEY}
+    exposed = [request for request in requests if request.release not in old and request.time_s <= until_s]
+    users = {request.key for request in exposed} - {NO_KEY}
     expected = forecast.exposure
     return {
-        "requests": _within(expected.requests, expected.requests_interval, float(len(met))),
+        "requests": _within(expected.requests, expected.requests_interval, float(len(exposed))),
         "users": _within(expected.users, expected.users_interval, float(len(users))),
     }
 

@@ -22,7 +22,7 @@ TTL_S = float(os.environ.get("ROLLCAST_LEASE_S", "30"))
 
 
 class Holder(StoredModel):
-    """A process, told apart from a later one with the same number by when it began. It is replaced, never changed."""
+    """A process; a later one with the same number has begun at another time. It is replaced, never changed."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
     host: str

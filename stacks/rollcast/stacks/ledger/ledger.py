@@ -82,7 +82,7 @@ class Ledger:
 
     @property
     def place(self) -> str:
-        """Where it is, as a person may be told: without a password or a query, which may hold one."""
+        """Where it is, as messages may show it: without a password or a query, which may hold one."""
         url = self._engine.url
         if url.get_backend_name() == "sqlite":
             return f"{Path(url.database).resolve() if url.database else 'in memory'} on {socket.gethostname()}"

@@ -1,4 +1,4 @@
-"""Releases that were rolled back are remembered as rejected: nothing begins them again unasked.
+"""Releases that were rolled back are remembered as rejected: nothing begins them again by itself.
 
 What rejected one stands in the ledger. It holds for one declaration with one set of releases, until another one is
 declared or a person lets it be tried again (`rollcast retry`). What a gate or an evaluation rolled back is rejected for
@@ -41,7 +41,7 @@ class Rejected:
 
 
 def rejection(ledger: Ledger, plan: Plan, *, unattended: bool) -> str:
-    """Why a plan is not begun, and what to do; empty where it may be. `unattended`: no person asked for it now."""
+    """Why a plan is not begun, and what to do; empty where it may be. `unattended`: no person requested it now."""
     found = _rejected(ledger.records()).get((plan.binding.declaration_digest, canonical(plan.to_release)))
     return f"{found}. {REMEDY}" if found and (unattended or not found.by_hand) else ""
 

@@ -90,7 +90,7 @@ class WarmInputs(Inputs):
     """An instance answers its first request warm."""
 
     endpoints: tuple[Address, ...] = Field((), description="without one there is nobody to wait for")
-    run: str = Field(description="the rollout and operation that asked; another one does it again")
+    run: str = Field(description="the rollout and operation that need it; another one does it again")
     instance: Folder
 
 

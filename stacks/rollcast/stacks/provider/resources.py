@@ -136,7 +136,8 @@ class FlagResource:
         silent = Fleet(wanted.endpoints).confirm(wanted.key, wanted.content, context.stopped, most_s)
         if silent:
             context.progress(
-                f"the data plane at {', '.join(silent)} does not tell which definition it evaluates; it is taken to be "
+                f"the data plane at {', '.join(silent)} does not report which definition it evaluates; it is "
+                f"taken to be "
                 "current"
             )
 
@@ -164,7 +165,7 @@ class _Step:
 
 
 class WarmResource(_Step):
-    """An instance is loaded before the first user's request meets it."""
+    """An instance is loaded before the first user's request reaches it."""
 
     def make(self, inputs: Plain, context: Context) -> Plain:
         wanted = WarmInputs.model_validate(inputs)

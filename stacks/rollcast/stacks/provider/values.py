@@ -11,7 +11,7 @@ Plain = dict[str, Any]
 
 
 class UnknownValue(ValueError):
-    """A value that only another resource's creation will tell."""
+    """A value that is known once another resource is created."""
 
 
 def plain(values: Mapping[str, PropertyValue]) -> Plain:

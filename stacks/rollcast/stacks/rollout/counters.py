@@ -40,7 +40,7 @@ class Counters:
     def __init__(self, fleet: Fleet, releases: Collection[str], kept: dict[str, Any]) -> None:
         self._fleet, self._releases, self._kept = fleet, frozenset(releases), kept
         self._samples: deque[_Sample] = deque(maxlen=_MOST_SAMPLES)
-        self._asked_s = float("-inf")
+        self._read_s = float("-inf")
         self.skews = Skews()
         if kept:
             self._look()
@@ -61,9 +61,9 @@ class Counters:
 
     def poll(self, wall_s: float, shown: Mapping[str, int]) -> None:
         """Asks the replicas, about twice a second. `shown`: release -> requests that telemetry has brought so far."""
-        if not self._kept or time.monotonic() - self._asked_s < _EVERY_S:
+        if not self._kept or time.monotonic() - self._read_s < _EVERY_S:
             return
-        self._asked_s = time.monotonic()
+        self._read_s = time.monotonic()
         states, whole = self._look()
         for address, state in states.items():
             if state.finished is None:

@@ -285,7 +285,7 @@ class Driver:
     # ---- orders and position ------------------------------------------------------------------
 
     def _orders(self, given_before: bool = False) -> bool:
-        """Does what people asked for since the last time: pause, promote, abort. True when there was any.
+        """Does what people ordered since the last time: pause, promote, abort. True when there was any.
 
         An order that can't be done is reported and left; only one given before this driver began, so by the command
         that runs, is its error.
@@ -376,7 +376,7 @@ def _in_short(action: Reach | Observe | Hold | Finished) -> str:
 
 @dataclass(frozen=True)
 class MilestoneKey:
-    """A milestone on its way, with a key that tells it from every other one of the rollout."""
+    """A milestone on its way, with a key that distinguishes it from every other one of the rollout."""
 
     milestone: Milestone
     operations: tuple[Operation, ...]

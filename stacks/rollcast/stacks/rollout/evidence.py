@@ -30,7 +30,7 @@ _MOST_KNOWN = 500_000
 LEFT_OUT = {  # what a tally counts -> why such a record can't be used
     "unreadable": "unreadable",
     "absurd": "from the future",
-    "milliseconds": "with milliseconds where seconds are asked",
+    "milliseconds": "with milliseconds where seconds are needed",
 }
 
 

@@ -153,7 +153,7 @@ def refuse_foreign(project: Project) -> None:
 
 
 def _tell_others(project: Project, context: RolloutContext, ledger: Ledger, lease: Lease) -> None:
-    """Says at the target which ledger and driver hold it, for whoever meets it with another ledger."""
+    """Says at the target which ledger and driver hold it, for whoever finds it with another ledger."""
     holding = Holding(
         lineage=context.owner, ledger=ledger.place, driver=str(lease.holder), rollout=context.id, since_s=time.time()
     )
@@ -190,8 +190,8 @@ def _open_once(project: Project, plan: Plan, target: Target, lease: Lease, evide
 def _where_things_are(project: Project, context: RolloutContext) -> RolloutContext:
     """The rollout with the endpoint as it is declared now, where it is about this target."""
     then, now = context.plan.settings.target, project.environment.target
-    asked = {"endpoint": now.endpoint, "relay": now.relay, "on_missing_replica": now.on_missing_replica}
-    place = then.model_copy(update=asked)
+    address = {"endpoint": now.endpoint, "relay": now.relay, "on_missing_replica": now.on_missing_replica}
+    place = then.model_copy(update=address)
     if place != now:
         return context
     settings = context.plan.settings.model_copy(update={"target": place})

@@ -41,7 +41,7 @@ def status(project: Project) -> dict[str, Any]:
     if live.others:
         notes.append(f"other projects serve {some_of(list(live.others), 6)} at this target; none of it is touched")
     ledger = ledger_of(project)
-    rollout, tally, asked = _rollout(ledger, live, notes)
+    rollout, tally, desired = _rollout(ledger, live, notes)
     if (rollout is None or rollout["outcome"]) and (rejected := rejected_of(ledger, project)):
         notes.append(f"{rejected}. {REJECTED_REMEDY}")
     served = {share.release for shares in live.state.serving.values() for share in shares}
@@ -53,7 +53,7 @@ def status(project: Project) -> dict[str, Any]:
         "releases": {name: components(live.state.releases[name]) for name in sorted(served)},
         "live_state_digest": live.state.digest,
         "rollout": rollout,
-        "measured": measured(tally, asked),
+        "measured": measured(tally, desired),
         "notes": notes,
     }
 
@@ -63,23 +63,23 @@ def components(release: Release) -> dict[str, str]:
     return {slot: version.reference for slot, version in release.slots.items()}
 
 
-def measured(tally: RequestCounts, asked: dict[str, float]) -> dict[str, Any]:
-    """Fractions asked and measured by release in the stage, and the requests that no whole release served."""
+def measured(tally: RequestCounts, desired: dict[str, float]) -> dict[str, Any]:
+    """Fractions desired and measured by release in the stage, and the requests that no whole release served."""
     total = sum(tally.stage.values())
     shares = [
         {
             "release": release,
-            "asked": asked.get(release),
+            "asked": desired.get(release),
             "measured": tally.stage.get(release, 0) / total if total else None,
             "requests": tally.stage.get(release, 0),
         }
-        for release in sorted({*asked, *tally.stage})
+        for release in sorted({*desired, *tally.stage})
     ]
     return {"shares": shares, "requests": tally.requests, **tally.known}
 
 
-def asked_of(serving: Serving) -> dict[str, float]:
-    """The fraction asked of each release, where one audience of one line is all there is; else empty."""
+def desired_of(serving: Serving) -> dict[str, float]:
+    """The fraction desired of each release, where one audience of one line is all there is; else empty."""
     lines = [shares for shares in serving.values() if shares]
     if len(lines) != 1 or len({share.audience for share in lines[0]}) != 1:
         return {}
@@ -98,7 +98,7 @@ def _rollout(
         end = ended.read(FinishedBody)
         tally = RequestCounts.of(end.tally)
         done = {"outcome": end.outcome, "reason": end.reason, "ended_s": ended.time_s}
-        return {**about, **done}, tally, asked_of(live.state.serving)
+        return {**about, **done}, tally, desired_of(live.state.serving)
     return _under_way(ledger, live, notes, started, about)
 
 
@@ -128,7 +128,7 @@ def _under_way(
         "guards": verdict["guards"] if verdict else [],
         "holder": str(holder[0]) if holder else None,
     }
-    return body, checkpoint.tally, asked_of(live.state.serving)
+    return body, checkpoint.tally, desired_of(live.state.serving)
 
 
 def _held(ledger: Ledger, rollout: str, position: Position | None) -> str | None:
@@ -154,7 +154,7 @@ def _stand(plan: Plan, index: int, rollback_from: int | None) -> str:
     return f"milestone {index} of {len(plan.milestones) - 1}, {plan.milestones[index].title}"
 
 
-def asked_now(project: Project) -> dict[str, float]:
-    """The fraction asked of each release now."""
+def desired_now(project: Project) -> dict[str, float]:
+    """The fraction desired of each release now."""
     live = read(target_at(project.folder, project.environment), project.declaration.each_pipeline(), edited="left out")
-    return asked_of(live.state.serving)
+    return desired_of(live.state.serving)

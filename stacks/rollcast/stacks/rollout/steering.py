@@ -65,17 +65,17 @@ def roll_back_now(project: Project, emit: Emit, reason: str, cause: str = "by ha
         ordered = OrderedBody(order=Order.ABORT, reason=reason, by=getpass.getuser(), cause=cause)
         return applying.resume(project, emit, order=ordered)
     given = give(project, Order.ABORT, reason=reason, cause=cause)
-    emit(Progressed(text="the process at work was told; waiting for it"))
+    emit(Progressed(text="the process at work has the order; waiting for it"))
     return _await_end(project, ledger, given, emit)
 
 
 def go_on(project: Project, emit: Emit, *, once: bool = False) -> Ended:
-    """Goes on with the rollout under way. A process that watches a paused one is told to, and its end waited for."""
+    """Goes on with the rollout under way. A process that watches a paused one gets the order, and is waited for."""
     ledger = ledger_of(project)
     if not _at_work(ledger) or not _paused(ledger):
         return applying.resume(project, emit, once=once, order=OrderedBody(order=Order.RESUME, by=getpass.getuser()))
     given = give(project, Order.RESUME)
-    emit(Progressed(text="the process at work watches over a paused rollout; it was told to go on"))
+    emit(Progressed(text="the process at work watches over a paused rollout; it has the order to go on"))
     return _await_end(project, ledger, given, emit)
 
 
@@ -91,7 +91,7 @@ def _at_work(ledger: Ledger) -> bool:
 
 
 def _await_end(project: Project, ledger: Ledger, given: Record, emit: Emit) -> Ended:
-    """Tells what another process does until its rollout is over; takes over when that process dies."""
+    """Reports what another process does until its rollout is over; takes over when that process dies."""
     seen = given.seq
     while True:
         for record in ledger.records(seen, given.rollout):

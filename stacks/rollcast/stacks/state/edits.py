@@ -71,7 +71,7 @@ def _lines(found: Any, written: Any, router: Router) -> Iterator[str]:
         yield from _audiences(line.id, groups, links[1], wanted[1])
         found, written = links[2], wanted[2]
     if found != written:
-        yield f"requests of no line meet {_short(found)}, not {_short(written)}"
+        yield f"requests of no line are served by {_short(found)}, not {_short(written)}"
 
 
 def _audiences(line: str, groups: tuple[AudienceShares, ...], found: Any, written: Any) -> Iterator[str]:
@@ -88,17 +88,17 @@ def _audiences(line: str, groups: tuple[AudienceShares, ...], found: Any, writte
         yield from _split(line, group.audience, links[1], wanted[1])
         found, written = links[2], wanted[2]
     if found != written:
-        yield f"whoever is in no audience of line {line} meets {_short(found)}, not {_short(written)}"
+        yield f"whoever is in no audience of line {line} is served by {_short(found)}, not by {_short(written)}"
 
 
 def _split(line: str, audience: str, found: Any, written: Any) -> Iterator[str]:
     if found == written:
         return
-    now, asked = _shares(found), _shares(written)
-    if now is None or asked is None:
+    now, expected = _shares(found), _shares(written)
+    if now is None or expected is None:
         yield f"line {line} serves {audience} by {_short(found)}, not by {_short(written)}"
-    elif now != asked:
-        yield f"line {line} serves {audience} with {_words(now)}, not with {_words(asked)}"
+    elif now != expected:
+        yield f"line {line} serves {audience} with {_words(now)}, not with {_words(expected)}"
     else:
         yield f"line {line} divides {audience} by other buckets: {_short(found)}, not {_short(written)}"
 

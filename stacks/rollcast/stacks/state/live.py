@@ -1,7 +1,7 @@
 """The live state, read back from the data plane's own files: never remembered, never assumed.
 
-A flag says in its metadata what rollcast wrote. Where it now says something else it was edited by hand: the reader is
-told what differs, and chooses what is taken for live.
+A flag says in its metadata what rollcast wrote. Where it now says something else it was edited by hand: the reader
+is given what differs, and chooses what is taken for live.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class LiveReading:
     """What serves and exists, with what is needed to write a flag again.
 
     `flags` holds those that are as rollcast wrote them; `edits` says by pipeline what of the others is not, and
-    `foreign` names those of them that tell nothing of rollcast; `others` are the pipelines of other projects that the
+    `foreign` names those of them that say nothing of rollcast; `others` are the pipelines of other projects that the
     target serves.
     """
 
@@ -161,8 +161,8 @@ def as_tried(flag: Mapping[str, Any], lines: Mapping[str, Line]) -> dict[str, Li
     while isinstance(rule, Mapping) and isinstance(links := rule.get("if"), list) and len(links) == 3:
         order.append(links[0])
         rule = links[2]
-    asked = {key: None if line.route is None else targeting(parse(line.route)) for key, line in lines.items()}
-    places = {key: order.index(rule) if rule in order else len(order) for key, rule in asked.items()}
+    rules = {key: None if line.route is None else targeting(parse(line.route)) for key, line in lines.items()}
+    places = {key: order.index(rule) if rule in order else len(order) for key, rule in rules.items()}
     return {key: line.model_copy(update={"place": places[key]}) for key, line in lines.items()}
 
 

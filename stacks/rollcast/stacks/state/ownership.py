@@ -44,13 +44,13 @@ def others_of(target: Target, pipelines: Collection[str], mine: str, folders: Co
 
 
 def refuse_others(target: Target, pipelines: Iterable[str], mine: str, folders: Collection[str] = ()) -> None:
-    """Raises StackError where another owner holds what is asked for."""
+    """Raises StackError where another owner holds what is needed."""
     for text in others_of(target, {*pipelines}, mine, folders):
         raise StackError(text)
 
 
 def _held(owner: str, holding: Holding | None) -> str:
-    """The ledger and the driver that hold something, as far as the target tells."""
+    """The ledger and the driver that hold something, as far as the target says."""
     lineage = f"lineage {owner.removeprefix('sha256:')[:12]}"
     if holding is None or holding.lineage != owner:
         return lineage

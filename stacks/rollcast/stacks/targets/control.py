@@ -2,7 +2,7 @@
 
 Plain HTTP with JSON: `POST /rollcast/warm {instance}`, `POST /rollcast/evaluate {release, suite}` giving
 `{cases, metrics}`, `GET /rollcast/inflight` giving `{releases: {id: count}}`, requests that are on each release now,
-and where the data plane tells it
+and where the data plane reports it
 
 - `definitions: {flag: digest}`: what it evaluates now;
 - `replica`: an id of the process that answers, another one after a restart;
@@ -32,7 +32,7 @@ POLL_S = 0.1
 ASK_S = 5.0
 _UNKNOWN = 404
 _LATEST_S = 1e11  # a clock beyond it counts milliseconds
-_BUSY = (429, 502, 503, 504)  # not yet, or not just now: asked again until the operation's limit
+_BUSY = (429, 502, 503, 504)  # not yet, or not just now: called again until the operation's limit
 
 
 class ReplicaState(BaseModel):
@@ -83,7 +83,7 @@ class Control:
                 return
             except Unanswered as error:
                 if time.monotonic() + POLL_S >= until:
-                    raise StackError(f"{error} Asked again for {timeout_s:.0f} s.") from None
+                    raise StackError(f"{error} Tried again for {timeout_s:.0f} s.") from None
             nap(POLL_S, stopped)
 
     def evaluate(self, release: Mapping[str, Any], suite: str, timeout_s: float) -> dict[str, Any]:
@@ -135,7 +135,7 @@ class Control:
 
 
 def at_once(controls: Sequence[Control], ask: Callable[[Control], Result]) -> list[tuple[Control, Result | StackError]]:
-    """What each address answers, or why it does not: all asked at once, in their order."""
+    """What each address answers, or why it does not: all called at once, in their order."""
 
     def one(control: Control) -> Result | StackError:
         try:

@@ -82,7 +82,7 @@ class Fleet:
         """Returns when `least_s` are over and no replica has a request on `releases`.
 
         Raises StackError after `timeout_s` where one has; sooner where one does not answer for CONFIRM_S: it may be
-        busy, and waiting does not tell.
+        busy, and waiting does not show it.
         """
         began = time.monotonic()
         pause(least_s, stopped)
@@ -112,7 +112,7 @@ class Fleet:
     def confirm(self, key: str, content: str, stopped: Stopped, most_s: float = CONFIRM_S) -> list[str]:
         """Waits up to `most_s` until every replica evaluates this content of a flag.
 
-        Gives the addresses that do not tell what they evaluate, and replicas that it went on without. Raises StackError
+        Gives the addresses that do not report what they evaluate, and replicas that it left out. Raises StackError
         where one evaluates another content still, by another hash, or does not answer: what it serves is not known.
         """
         self.refuse_proxies()
@@ -134,7 +134,7 @@ class Fleet:
         return not self._unconfirmed(key, content)[0]
 
     def _unconfirmed(self, key: str, content: str) -> tuple[list[str], list[str]]:
-        """(what is not yet so, a sentence each; who does not tell)."""
+        """(what is not yet so, a sentence each; who does not report)."""
         late, silent = [], []
         for name, found in self.looks():
             if isinstance(found, Unanswered):
@@ -152,7 +152,7 @@ class Fleet:
     def refuse_proxies(self) -> None:
         """Raises StackError where an address stands for several replicas, or two addresses for one.
 
-        One address after another: asked at once, two of one proxy could each meet the same replica every time.
+        One address after another: called at once, two of one proxy could each reach the same replica every time.
         """
         homes: dict[str, str] = {}
         for control in self.controls:
@@ -167,7 +167,7 @@ class Fleet:
                 if replica in seen[:-1] and seen[-1] != replica:
                     raise StackError(
                         f"Several replicas answer at {control.address} ({', '.join(sorted(set(seen)))}), so that none "
-                        "of them can be asked for certain. List the address of each replica under the target's "
+                        "of them can be reached for certain. List the address of each replica under the target's "
                         "'endpoint'."
                     )
                 seen.append(replica)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rollcast.stacks.base.errors import StackError, first_mistake
 from rollcast.stacks.targets.control import Control, ReplicaState, Result, Unanswered, at_once
 
-RELAY = "relay+"  # how the address of a relay is told from that of a replica
+RELAY = "relay+"  # how the address of a relay differs from that of a replica
 _TOKEN = "ROLLCAST_RELAY_DRIVER_TOKEN"
 
 
@@ -74,7 +74,7 @@ class Relays:
         self.went_on_without = []
         if not any(each.time - each.since >= each.lease_s for each in known):
             why = "; ".join(failures) or "each began less than a lease ago, and does not know its fleet yet"
-            return [("the relays", Unanswered(f"No relay tells of the fleet: {why}."))]
+            return [("the relays", Unanswered(f"No relay reports the fleet: {why}."))]
         found = _together(known)
         if not found:
             return [("the relays", Unanswered("No replica acknowledges to the relays. See that services name them."))]

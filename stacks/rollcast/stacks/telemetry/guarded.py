@@ -1,4 +1,4 @@
-"""A source as a rollout uses it: opened when it is first asked, and whatever goes wrong with it is a StackError.
+"""A source as a rollout uses it: opened when it is first read, and whatever goes wrong with it is a StackError.
 
 A rollout outlives its source: a line that can't be read, a kind that is known no more, or a place that was corrected in
 the declaration since. None of these may end the process that leads it on, least of all the one that rolls it back. A

@@ -1,7 +1,7 @@
 """Telemetry in a table: `kind: sql`, `url` with the database, `path` with the table.
 
 Columns are the fields of a telemetry record (`time`, `request`, `key`, `release`, outcome fields…); `components` and
-`attributes` hold JSON as text. A column `id` that only grows tells new rows from old ones: rows whose transaction
+`attributes` hold JSON as text. A column `id` that only grows separates new rows from old ones: rows whose transaction
 commits out of order are found by looking back a little, and count once, because each request does. The password
 belongs in the environment: `${NAME}` in the url is replaced by that variable.
 """

@@ -2,7 +2,7 @@
 
 The reference looks at each running sequence in each step. Here a decoding sequence is only known by the step of its
 last token (a heap) and by its part of two sums, so a step costs the same for one sequence and for 256. Entries of the
-heap and of the stack of admissions outlive their sequences; a slot's epoch tells which do.
+heap and of the stack of admissions outlive their sequences; a slot's epoch says which do.
 
 Columns of `slot`: request, step of its path, tokens due, tokens generated, tokens computed (as of step N0), N0, state,
 epoch, aborted, replica, admitted. Columns of `replica`: head, length and live length of its queue; heights of stack and
@@ -35,7 +35,7 @@ def serve_llm(net: Net, state: EngineState, s: int, until: float) -> None:
     sort(state.inbox_t[s], state.inbox_r[s], state.inbox_n[s])
     line, taken, arrivals = net.llm[s], 0, state.inbox_n[s]
     tracked = len(net.change_at) > 0
-    earliest = min(net.overhead[s], net.timeout[s])  # before that, no replica can tell that a request came
+    earliest = min(net.overhead[s], net.timeout[s])  # before that, no replica can know that a request came
     while True:
         change = _next_change(net, state, s) if tracked else NEVER
         hit = state.ends_t[s, 0] if state.ends_n[s] else NEVER
@@ -86,7 +86,7 @@ def _next_step(net: Net, state: EngineState, s: int, line: int) -> tuple[int, fl
 def _glide(net: Net, state: EngineState, s: int, line: int, r: int, limit: float) -> bool:
     """Does the steps that end before `limit`, give each decoding sequence a token, and nothing else: were there any?
 
-    No other replica can tell when they happen, nor do they depend on what another does: a request that ends there
+    No other replica can know when they happen, nor do they depend on what another does: a request that ends there
     leaves for another station, unless a fault makes it fail and come again.
     """
     own = state.replica[line, r]

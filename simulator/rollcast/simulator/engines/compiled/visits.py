@@ -211,7 +211,7 @@ def _ended(state: EngineState, g: int, how: int) -> None:
 
 @lean
 def note_queue(state: EngineState, s: int, length: int, t: float) -> None:
-    """Keeps what tells whether a station keeps up."""
+    """Keeps what shows whether a station keeps up."""
     if length > state.longest[s]:
         state.longest[s] = length
     if length == 0:

@@ -1,7 +1,7 @@
 """Simulated time with a total order of events.
 
 simpy breaks ties by the order in which events were made. Here an instant has an order of its own, so that results do
-not depend on how a model is written: stations in ascending order (which is the order in which requests meet
+not depend on how a model is written: stations in ascending order (which is the order in which requests pass
 them); at a station first capacity, then ends of service, then arrivals, then timeouts, then starts of a batch;
 each by request, timeouts in the order in which their requests came.
 Times are given absolutely: `now + (time - now)` would not always be `time`.

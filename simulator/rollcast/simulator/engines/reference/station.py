@@ -147,7 +147,7 @@ class Station:
         return uniform(self.world.seed, visit.request, self.spec.number, shifted)
 
     def note_queue(self, length: int) -> None:
-        """Keeps what tells whether the station keeps up: call it when the queue has changed."""
+        """Keeps what shows whether the station keeps up: call it when the queue has changed."""
         self.longest_queue = max(self.longest_queue, length)
         if length == 0:
             self.behind_since_s = float("nan")
