@@ -1,7 +1,7 @@
 """Writes the golden vectors of bucketing from flagd's real evaluators, each in an environment of its own.
 
-Run: python spec/generate.py (needs the package index; a minute). For each generation of flagd's hash the evaluator is
-asked, never copied: a key's bucket is found by bisection over two-variant splits, and every percentage is evaluated for
+Run: python spec/generate.py (needs the package index; a minute). For each generation of flagd's hash it is
+called, never copied: a key's bucket is found by bisection over two-variant splits; every percentage is evaluated for
 every key. Keys are drawn from a fixed seed, so that the same evaluators give the same files, byte for byte.
 """
 
@@ -95,8 +95,8 @@ def evaluated(requirement: str, folder: Path) -> dict[str, object]:
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement], check=True)
-    asked = json.dumps({"keys": keys(), "total": TOTAL, "steps": STEPS})
-    done = subprocess.run([python, "-c", EVALUATE], input=asked, capture_output=True, text=True, check=True)
+    arguments = json.dumps({"keys": keys(), "total": TOTAL, "steps": STEPS})
+    done = subprocess.run([python, "-c", EVALUATE], input=arguments, capture_output=True, text=True, check=True)
     found: dict[str, object] = json.loads(done.stdout)
     return found
 

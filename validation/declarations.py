@@ -110,9 +110,9 @@ def judge(pair: Transition, kind: Kind) -> Tally:
 
 
 def leaves_region(pair: Transition) -> bool:
-    """Whether a removed channel's users would have to meet what runs where their line does not allow: no way is safe.
+    """Whether a removed channel's users would have to reach what runs where their line does not allow: no way is safe.
 
-    Their rule is the channel's until it ends, and after it they are served by the pipeline's default line, which is
+    Their rule is the channel's until it ends, and after it they are served by the pipeline's default channel, which is
     at no moment within that rule: every way there breaks residency.
     """
     released, declared = dict(_rules(pair.released)), dict(_rules(pair.declared))
@@ -184,7 +184,7 @@ def _pipelines(side: Declaration) -> dict[str, Any]:
 
 
 class _Enough(Exception):
-    """As many pairs as were asked for have been judged."""
+    """As many pairs as are wanted have been judged."""
 
 
 def search(kind: Kind, pairs: int, start: int) -> Tally:
@@ -274,7 +274,7 @@ users or is sent to what does not serve.
 {rows}
 
 "No order is safe" is decided apart from the planner: of components that exist once by a search through all states
-(`validation/safe_orders.py`), and of a channel that ends where its default line will run outside what the channel
+(`validation/safe_orders.py`), and of a channel that ends where its default one will run outside what the channel
 allows by that rule itself.
 
 {changes}{problems}

@@ -21,7 +21,7 @@ def quantiles(alpha: float, power: float) -> tuple[float, float]:
 
 
 def rate_requests(old: float, new: float, split: float, alpha: float = 0.05, power: float = 0.8) -> float:
-    """Requests of both arms together to tell two rates apart."""
+    """Requests of both arms together to distinguish two rates."""
     za, zb = quantiles(alpha, power)
     pooled = split * new + (1 - split) * old
     apart = new * (1 - new) / split + old * (1 - old) / (1 - split)

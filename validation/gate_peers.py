@@ -259,10 +259,10 @@ rules were written from the documentation and source that `validation/gate_peers
 
 {table(head, rows)}
 
-Minutes and users are medians; users exposed are those who met the new release until the rule ended. Of the regressions,
+Minutes and users are medians; users exposed are those that it served until the rule ended. Of the regressions,
 violations 2 % → 3 % is within the margin of 2 points, so that both endings are right; all others are beyond a margin.
 
-A limit on one arm can't tell a bad release from a bad hour. A limit near the baseline mostly sees the noise of a
+A limit on one arm can't separate a bad release from a bad hour. A limit near the baseline mostly sees the noise of a
 minute; one beyond that noise misses what is smaller than the noise. Kayenta compares concurrent arms and so survives
 the bad hour, but it needs its hour, does not add up the evidence of its runs, and has no stated error rate.
 """

@@ -337,10 +337,10 @@ def predictions(runs: int) -> list[tuple[str, float, float, float, float]]:
                 "quantile": world.quantile_s - World().quantile_s,
             }.get(kind, abs(float(new[field].mean() - old[field].mean())))
             spec = GateSpec(metric=_METRICS[kind], margin=apart, slo_s=SLO_S if kind == "slo" else None)
-            told = detectable(
+            expected = detectable(
                 spec, split=split, alpha=ALPHA, users_per_s=1.0, bake_max_s=1e7, baseline=Baseline(sample=old[field])
             )
-            predicted = told.margin_s or math.inf
+            predicted = expected.margin_s or math.inf
             some = min(runs, 100) if kind == "quantile" else min(runs, 400)
             found = detection(kind, world, World(), split, int(2.5 * predicted), some, apart)
             rows.append((kind, effect, split, predicted, float(np.quantile(found, 0.8))))
@@ -413,12 +413,12 @@ def section(scale: float) -> str:
     """The gates' part of the page."""
     runs = max(40, int(10_000 * scale))
     few = max(40, int(1_000 * scale))
-    told = f'"95 % latency" is the {100 * QUANTILE:g} % quantile'
+    quantile = f'"95 % latency" is the {100 * QUANTILE:g} % quantile'
     return f"""## Gates
 
 Violations happen in 2 % of requests, latency is log-normal with a median of 1 s, satisfaction lies in [0, 1] with a
 mean of 0.79, cost is log-normal with a mean of 0.009 USD; metrics of one request hang together.
-{told}.
+{quantile}.
 
 {_false_rollbacks_text(runs)}
 {_power_text(few)}

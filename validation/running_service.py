@@ -127,8 +127,8 @@ def capacity_per_s(site: Site, bodies: list[dict[str, Any]]) -> float:
     """Requests a second of a busy service: the median gap between answers within a burst."""
     ask_all(site.port, "/query", np.arange(_WARM) * 0.01, bodies[:_WARM])
     due = np.repeat(np.arange(_BURSTS) * _APART_S, _BURST)
-    asked = ask_all(site.port, "/query", due, bodies[_WARM : _WARM + len(due)])
-    gaps = np.diff(np.sort(asked.answered_s.reshape(_BURSTS, _BURST), axis=1), axis=1)
+    answers = ask_all(site.port, "/query", due, bodies[_WARM : _WARM + len(due)])
+    gaps = np.diff(np.sort(answers.answered_s.reshape(_BURSTS, _BURST), axis=1), axis=1)
     return 1 / float(np.median(gaps))
 
 
@@ -144,7 +144,7 @@ def records(site: Site, wanted: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def measure(seconds: float, rounds: int) -> tuple[float, list[Compared], list[Compared]]:
-    """Requests a second that were asked; by round, what the service recorded and what its callers saw, forecast."""
+    """Requests a second that were sent; by round, what the service recorded and what its callers saw, forecast."""
     bodies = questions()
     own, callers = [], []
     with released() as site:
@@ -152,12 +152,12 @@ def measure(seconds: float, rounds: int) -> tuple[float, list[Compared], list[Co
         count = int(rate_per_s * seconds)
         for seed in range(1, rounds + 1):
             due_s = np.cumsum(np.random.default_rng(seed).exponential(1 / rate_per_s, count))
-            asked: Answered = ask_all(site.port, "/query", due_s, [bodies[i % len(bodies)] for i in range(count)])
-            known = records(site, asked.request)
-            latency_s = np.array([known[name]["latency_s"] for name in asked.request])
-            ended_s = np.array([known[name]["time"] for name in asked.request])
+            answers: Answered = ask_all(site.port, "/query", due_s, [bodies[i % len(bodies)] for i in range(count)])
+            known = records(site, answers.request)
+            latency_s = np.array([known[name]["latency_s"] for name in answers.request])
+            ended_s = np.array([known[name]["time"] for name in answers.request])
             own.append(out_of_sample(Measured.of(ended_s - latency_s, latency_s)))
-            callers.append(out_of_sample(Measured.of(asked.sent_s, asked.answered_s - asked.sent_s)))
+            callers.append(out_of_sample(Measured.of(answers.sent_s, answers.answered_s - answers.sent_s)))
     return rate_per_s, own, callers
 
 

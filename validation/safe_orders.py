@@ -3,7 +3,7 @@
 Of one line, where some components exist once. A state is what each of these holds, and the release that serves: the
 slots and upstreams of one of the two sides, each slot that runs side by side in its old or its new version. A step
 changes what one component that exists once holds, or moves all traffic to another release; between two steps all
-requests are drained, so that no request meets more than one state. A refusal is right where not even this leads there.
+requests are drained, so that no request sees more than one state. A refusal is right where not even this leads there.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ def an_order_is_safe(pair: Transition) -> bool:
     sides = (old, new)
 
     def safe(release: str, held: Held) -> bool:
-        met = frozenset((name, (sides[side].id, name)) for name, side in held if side is not None)
+        reached = frozenset((name, (sides[side].id, name)) for name, side in held if side is not None)
         there = {name for name, side in held if side is not None}
         slots = world.releases[release].slots
         if any(slot.in_place and name not in there for name, slot in slots.items()):
             return False
-        met = frozenset(each for each in met if each[0] in slots)
-        return not oracle._clash(Flight("default", release, met))
+        reached = frozenset(each for each in reached if each[0] in slots)
+        return not oracle._clash(Flight("default", release, reached))
 
     first = (old.id, tuple((name, 0 if name in old.slots else None) for name in once))
     seen, pending = {first}, [first]

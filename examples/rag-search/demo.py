@@ -126,14 +126,14 @@ def ask(endpoint: str) -> None:
     request = urllib.request.Request(f"{endpoint}/query", body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=10) as reply:
         answer = json.load(reply)
-    print(f"asked:  {QUESTION}?")
+    print(f"query:  {QUESTION}?")
     print(f"answer: {answer['answer']}")
     versions = ", ".join(f"{slot} {artifact}" for slot, artifact in answer["components"].items())
     print(f"served by {answer['release']}: {versions}", flush=True)
 
 
 def check_telemetry(folder: Path) -> None:
-    """Counts, from the service's own records alone, what was served and whether any request met a mix."""
+    """Counts, from the service's own records alone, what was served and whether any request was served by a mix."""
     served: Counter[str] = Counter()
     made_of: dict[str, set[str]] = {}
     replicas: Counter[str] = Counter()
@@ -151,7 +151,7 @@ def check_telemetry(folder: Path) -> None:
         print(f"  {release}: {count} requests, {len(made_of[release])} configuration")
     print(f"releases that served more than one mix of versions: {mixed}", flush=True)
     if mixed or failed:
-        sys.exit("The demo failed: no request may fail or meet a mixed configuration.")
+        sys.exit("The demo failed: no request may fail or get a mixed configuration.")
 
 
 def main() -> None:
@@ -198,7 +198,7 @@ def main() -> None:
         say(
             "5. Apply",
             f"The same plan, for real. The recorded hour runs against the live service, {SPEEDUP} times as fast,",
-            "while the release moves milestone by milestone: the share asked for, beside the share measured.",
+            "while the release moves milestone by milestone: the desired share, beside the share measured.",
         )
         load = ("load.py", "--endpoint", endpoint, "--speedup", str(SPEEDUP), "--seconds", "1800")
         with background(folder, "load", *load):

@@ -35,16 +35,16 @@ MOST_OUTSTANDING = 128
 def rows(seed: int) -> list[tuple[float, dict[str, object]]]:
     """Seconds since the first arrival, and the request."""
     documents = standard_library()
-    asked = questions(documents, seed)
+    pool = questions(documents, seed)
     forbidden = {document.id for document in documents if violates(document.text)}
-    probing = [question for question in asked if question.relevant in forbidden]
+    probing = [question for question in pool if question.relevant in forbidden]
     found = []
     first = None
     with TRACE.open(newline="") as file:
         for row, line in enumerate(csv.DictReader(file)):
             at = datetime.fromisoformat(line["TIMESTAMP"][:26]).timestamp()
             first = at if first is None else first
-            drawn_from = probing if share(seed, "probing", row) < PROBING else asked
+            drawn_from = probing if share(seed, "probing", row) < PROBING else pool
             question = drawn_from[int(share(seed, "question", row) * len(drawn_from))]
             body = {
                 "key": f"user-{int(share(seed, 'user', row) * USERS)}",

@@ -29,6 +29,17 @@ class Module(NamedTuple):
 
 
 @cache
+def companions() -> tuple[Module, ...]:
+    """Python that goes with the product: examples, validation, benchmarks, the specification's and the pages' own."""
+    found = []
+    for part in ("examples", "validation", "benchmarks", "spec", "docs"):
+        for path in sorted((ROOT / part).rglob("*.py")):
+            text = path.read_text("utf-8")
+            found.append(Module(path.relative_to(ROOT), text.count("\n"), ast.parse(text)))
+    return tuple(found)
+
+
+@cache
 def modules() -> tuple[Module, ...]:
     """Every module of the product, without tests and without the examples that are copied into projects."""
     found = []
@@ -49,8 +60,17 @@ def public_classes() -> Iterator[tuple[str, Path]]:
 
 
 def identifiers(module: Module) -> Iterator[tuple[str, int]]:
-    """(name, line) of everything that a module defines or assigns."""
+    """(name, line) of everything that a module defines or assigns, without fields of classes, which are keys of JSON."""
+    fields = {
+        id(node.target)
+        for found in ast.walk(module.tree)
+        if isinstance(found, ast.ClassDef)
+        for node in found.body
+        if isinstance(node, ast.AnnAssign)
+    }
     for node in ast.walk(module.tree):
+        if id(node) in fields:
+            continue
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name, node.lineno
         elif isinstance(node, ast.arg):

@@ -21,7 +21,7 @@ from rollcast.simulator.traffic.formats import Columns
 from rollcast.simulator.traffic.recording import read_traffic
 
 EMPTY = Network((), (), {}, True)
-ASKED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
+UNKNOWN: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "distribution": (lambda: Distribution(distribution="pareto", mean=1.0), ValidationError, "'empirical'"),  # type: ignore[arg-type]
     "fault": (lambda: parse_faults(["fire@index"], EMPTY), SimulatorError, "loss, slow, errors"),
     "engine": (lambda: choose("ns3", EMPTY), SimulatorError, "auto, simpy or compiled"),
@@ -45,8 +45,8 @@ ASKED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", UNKNOWN)
 def test_what_is_not_in_the_set_is_refused_with_the_set(name: str) -> None:
-    made, error, said = ASKED[name]
+    made, error, said = UNKNOWN[name]
     with pytest.raises(error, match=said):
         made()

@@ -154,7 +154,7 @@ def test_a_mistaken_source_is_its_registrys_to_explain(place: Place, source: str
     assert said in place.run("validate", code=1)
 
 
-def test_without_it_each_kind_is_missed_at_its_place_and_the_package_is_asked_for(tmp_path: Path) -> None:
+def test_without_it_each_kind_is_missed_at_its_place_and_the_package_is_named(tmp_path: Path) -> None:
     said = Place(tmp_path / "project").run("validate", code=1)
     for line, noun, kind, group in (
         (11, "target", "drawer", "flags"), (12, "telemetry", "csv", "telemetry"),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.architecture.code import ROOT, identifiers, modules, public_classes, texts
+from tests.architecture.code import ROOT, companions, identifiers, modules, public_classes, texts
 
 TERMS = yaml.safe_load((ROOT / "docs" / "terms.yaml").read_text("utf-8"))
 REPLACED = {word: term["term"] for term in TERMS for word in term.get("instead_of", ())}
@@ -22,17 +23,24 @@ def test_no_two_public_classes_have_one_name() -> None:
     assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}
 
 
+@cache
+def words() -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """(place, name) of every identifier, and (place, text) of every text that is more than one word, a key of JSON."""
+    names, sentences = [], []
+    for module in (*modules(), *companions()):
+        names += [(f"{module.path}:{line}: {name}", name) for name, line in identifiers(module)]
+        found = ((f"{module.path}:{line}", text) for text, line in texts(module))
+        sentences += [(place, text) for place, text in found if not text.isidentifier()]
+    return names, sentences
+
+
 @pytest.mark.parametrize("word", sorted(REPLACED))
 def test_a_replaced_word_is_in_no_identifier_and_in_no_message(word: str) -> None:
     name = re.compile(rf"(^|_){word.replace(' ', '_')}(_|$)", re.IGNORECASE)
     text = re.compile(rf"\b{word}\b", re.IGNORECASE)
-    found = [
-        f"{module.path}:{line}: {said[:60]!r}"
-        for module in modules()
-        for pattern, places in ((name, identifiers(module)), (text, texts(module)))
-        for said, line in places
-        if pattern.search(said)
-    ]
+    names, sentences = words()
+    found = [place for place, said in names if name.search(said)]
+    found += [f"{place}: {said[:60]!r}" for place, said in sentences if text.search(said)]
     assert not found, f"say '{REPLACED[word]}' instead of '{word}'"
 
 

@@ -1,4 +1,4 @@
-"""Plays a code host's recorded answers back on loopback, in order, and keeps what it was asked."""
+"""Plays a code host's recorded answers back on loopback, in order, and keeps the requests."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Api:
 
     address: str
     exchanges: list[dict[str, Any]]
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     bodies: list[dict[str, str]] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
 
     def answer(self, request: str) -> dict[str, Any]:
         """The next answer, where it is of this request."""
-        self.asked.append(request)
+        self.requests.append(request)
         if self.exchanges and self.exchanges[0]["request"] == request:
             return self.exchanges.pop(0)
         return {"status": 599, "body": {"message": f"not recorded: {request}"}}

@@ -53,7 +53,7 @@ def test_a_dry_run_reads_and_writes_nothing(
     with playing("github-update", mark) as api:
         as_github(monkeypatch, api, project.parent)
         assert main(["review", "--base", "main", *QUICK, "--dry-run"]) == 0
-    assert all(request.startswith("GET ") for request in api.asked)
+    assert all(request.startswith("GET ") for request in api.requests)
     assert "would update comment 13" in capsys.readouterr().err
 
 
@@ -78,7 +78,7 @@ def test_a_merge_request_has_one_note(
         assert main(["review", "--base", "main", *QUICK]) == 0
     assert api.exchanges == []
     assert api.tokens == {TOKEN}
-    assert [request.split()[0] for request in api.asked if not request.startswith("GET")] == [written]
+    assert [request.split()[0] for request in api.requests if not request.startswith("GET")] == [written]
 
 
 def test_the_same_report_is_not_written_twice(

@@ -106,7 +106,7 @@ def test_a_mistake_in_the_declaration_is_named_with_its_line(
     assert "rollcast.yaml:" in captured.err
 
 
-def test_every_mistake_is_told_at_once_as_json(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_mistake_is_reported_at_once_as_json(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change(project / "rollcast.yaml", "upstream: [reranker]", "upstream: [rerankr]")
     change(project / "rollcast.yaml", "stdlib@2", "stdlib@9")
     assert main(["validate", "--format", "json", "-C", str(project)]) == 1

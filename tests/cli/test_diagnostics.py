@@ -1,4 +1,4 @@
-"""Diagnostics: off unless asked for, on standard error, one line each, and never in the way of results."""
+"""Diagnostics: off by default, on standard error, one line each, and never in the way of results."""
 
 from __future__ import annotations
 

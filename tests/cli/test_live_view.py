@@ -18,7 +18,11 @@ from rollcast.planner.plan.models import Plan
 from rollcast.stacks.base.events import AnyEvent, Event, Progressed, Reached, Started, Working, event_of
 from tests.planner.test_rag_search_plan import example_plan
 
-GATE = {"metric": "error_rate", "verdict": "continue", "sentence": "error_rate can't tell yet: 0.00 % against 0.00 %"}
+GATE = {
+    "metric": "error_rate",
+    "verdict": "continue",
+    "sentence": "error_rate is inconclusive so far: 0.00 % against 0.00 %",
+}
 GUARD = {"name": "min_sample", "ok": False, "sentence": "12 of 100 requests seen on the new release"}
 
 
@@ -57,7 +61,7 @@ def test_the_live_view_shows_stages_split_gates_and_mixed_configurations() -> No
     console.print(view.render())
     text = console.export_text()
     assert plan.milestones[0].title in text
-    assert "10% asked" in text.replace(" %", "%")
+    assert "10% desired" in text.replace(" %", "%")
     assert "12.00 % measured of 100 requests" in text
     assert GATE["sentence"] in text
     assert GUARD["sentence"] in text
@@ -70,7 +74,7 @@ def test_plain_lines_say_a_verdict_once_until_it_changes(capsys: pytest.CaptureF
         lines.emit(event)
     out = capsys.readouterr().out.splitlines()
     assert sum("waiting for evidence" in line for line in out) == 1
-    assert "10 % asked, 18.52 % measured of 108 requests" in out[-1]
+    assert "10 % desired, 18.52 % measured of 108 requests" in out[-1]
 
 
 def test_json_is_one_object_a_line_and_never_a_number_that_json_lacks(capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,7 +87,7 @@ def test_requests_without_a_key_and_what_was_left_out_are_shown() -> None:
     found = {"shares": [], "requests": 3, "mixed": 0, "keyless": 2, "unreadable": 1, "absurd": 4, "milliseconds": 5}
     text = measured({**found, "repeated": 6})
     assert "2 requests carry no targeting key" in text
-    assert "1 unreadable, 4 from the future, 5 with milliseconds where seconds are asked, 6 repeated" in text
+    assert "1 unreadable, 4 from the future, 5 with milliseconds where seconds are needed, 6 repeated" in text
     assert list(not_judged({"keyless": 0})) == []
     plan = example_plan()
     body = look(plan).to_json()

@@ -21,8 +21,8 @@ COLUMNS = {
 FIGURES: dict[str, Counter[str]] = {}
 
 
-class Met(Protocol):
-    """What live requests met."""
+class Outcomes(Protocol):
+    """What served live requests."""
 
     @property
     def served(self) -> int: ...
@@ -32,7 +32,7 @@ class Met(Protocol):
     def mixed(self) -> int: ...
 
 
-def tried(kind: str, faults: int, requests: Met, lost: int = 0) -> None:
+def tried(kind: str, faults: int, requests: Outcomes, lost: int = 0) -> None:
     """One rollout that was broken, before anything is asserted of it: what failed is counted as well."""
     _note(
         kind, rollouts=1, faults=faults, served=requests.served, failed=requests.failed, mixed=requests.mixed, lost=lost

@@ -88,10 +88,10 @@ def lost(reached: list[str], wanted: list[str]) -> int:
     return sum(reached.count(milestone) != 1 for milestone in wanted)
 
 
-def assert_promoted(site: Site, version: int, milestones: list[str], requests: Requests, told: str) -> None:
+def assert_promoted(site: Site, version: int, milestones: list[str], requests: Requests, output: str) -> None:
     """The version serves after exactly these milestones, nothing is left over, and no request noticed."""
-    assert meaning(site) == (milestones, "promoted"), told
-    assert site.components()["safety"] == f"no-code-execution@{version}", told
+    assert meaning(site) == (milestones, "promoted"), output
+    assert site.components()["safety"] == f"no-code-execution@{version}", output
     assert_whole(site)
     assert requests.mixed == 0, requests.made_of
     assert requests.failed == 0, requests.statuses

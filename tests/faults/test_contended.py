@@ -63,13 +63,13 @@ def test_a_paused_process_that_wakes_after_its_lease_was_taken_changes_nothing(s
         time.sleep(3.5)  # the lease runs out: nobody renews it
         resumed = site.rollcast("apply", "--resume", **QUICK_LEASE)
         assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-        told = meaning(site)
+        ended = meaning(site)
         for process in [psutil.Process(old.pid), *psutil.Process(old.pid).children(recursive=True)]:
             with suppress(psutil.NoSuchProcess):  # the engine and the provider were ended by the newer process
                 process.send_signal(signal.SIGCONT)
         assert old.wait(120) == 7, old.stderr.read() if old.stderr else ""
     tried("a paused process that wakes late", 1, requests)
-    assert told == meaning(site) == (["0", "1", "2", "3"], "promoted")
+    assert ended == meaning(site) == (["0", "1", "2", "3"], "promoted")
     assert site.components()["safety"] == f"no-code-execution@{version}"
     assert_whole(site)
     assert (requests.mixed, requests.failed) == (0, 0)

@@ -1,4 +1,4 @@
-"""Killed at any boundary and gone on with, a rollout ends as if nothing had happened, and no request met a mix.
+"""Killed at any boundary and gone on with, a rollout ends as if nothing had happened, and no request got a mix.
 
 With HYPOTHESIS_PROFILE=nightly each test becomes several of the same kind, each of which draws kills of its own: so
 that workers share them (`-n 2 --dist worksteal`), and so that a failure costs its own part of the night alone.
@@ -69,14 +69,14 @@ def test_a_killed_change_in_place_resumes_to_the_same_state(overwritten: Site, p
 def _killed_apply(
     site: Site, kills: list[tuple[int, str]], kind: str, milestones: list[str], in_place: bool = False
 ) -> int:
-    """One release, killed again and again and gone on with. Gives how many of the kills were met."""
+    """One release, killed again and again and gone on with. Gives how many of the kills happened."""
     version = site.other_version()
     site.declare(safety=version, in_place=in_place)
     with site.requests() as requests:
         found = carry_through(site, kills)
-    told = "\n".join(found.said)
+    output = "\n".join(found.said)
     tried(kind, found.faults, requests, lost(meaning(site)[0], milestones))
-    assert_promoted(site, version, milestones, requests, told)
+    assert_promoted(site, version, milestones, requests, output)
     assert site.rollcast("plan", "--detailed-exitcode").returncode == 0, "the live state is not as declared"
     survived(kind, found.faults)
     return found.faults
@@ -100,13 +100,13 @@ def _killed_rollback(site: Site, started: tuple[int, str], kills: list[tuple[int
         if broken.returncode == 0:
             return  # it ended before its fault
         found = carry_through(site, kills, command="abort")
-    told = "\n".join([broken.stderr, *found.said])
+    output = "\n".join([broken.stderr, *found.said])
     reached, outcome = meaning(site)
     kind, faults = "killed while rolling back", found.faults + 1
     tried(kind, faults, requests, len(reached) - len(set(reached)))
-    assert outcome == "rolled_back", told
+    assert outcome == "rolled_back", output
     assert len(reached) == len(set(reached)), reached
-    assert site.components() == before, told
+    assert site.components() == before, output
     assert_whole(site)
     assert requests.mixed == 0, requests.made_of
     assert requests.failed == 0, requests.statuses

@@ -96,7 +96,7 @@ def _take(site: Site, taken: list[Step]) -> None:
 
 
 def _step(site: Site, step: Step) -> bool:
-    """One operation; whether its boundary was met."""
+    """One operation; whether its boundary was reached."""
     site.declare(safety=step.safety, prompt=step.prompt, search=step.search, rollout=ROLLOUTS[step.rollout])
     done = site.rollcast(*step.words, faults={step.failpoint: step.action}, ROLLCAST_TIMEOUT_S="20")
     assert done.returncode in ALLOWED, done.stdout + done.stderr

@@ -45,7 +45,7 @@ def test_cuts_into_batches_change_no_bit(seed: int, split: float, places: list[i
 
 @pytest.mark.parametrize("real_split", [0.5, 0.02])
 def test_cuts_into_batches_change_no_bit_when_outcomes_pile_up(real_split: float) -> None:
-    batch = draw(30_000, split=real_split)  # 2 % arrive where half was asked: the baseline piles up
+    batch = draw(30_000, split=real_split)  # 2 % arrive where half is declared: the baseline piles up
     whole, parts = stage(0.5, (RATE, MEAN)), stage(0.5, (RATE, MEAN))
     whole.observe(batch)
     for part in cut(batch, list(range(0, 30_000, 777))):

@@ -20,7 +20,7 @@ KIND = st.sampled_from(EVERY_KIND)
 SPLIT = st.sampled_from([0.05, 0.1, 0.5])
 
 
-def asked(spec: GateSpec, split: float = 0.5, users_per_s: float = 1.0, within_s: float = 7200.0) -> Detectable:
+def predicted(spec: GateSpec, split: float = 0.5, users_per_s: float = 1.0, within_s: float = 7200.0) -> Detectable:
     return detectable(
         spec,
         split=split,
@@ -34,7 +34,7 @@ def asked(spec: GateSpec, split: float = 0.5, users_per_s: float = 1.0, within_s
 
 @given(KIND, SPLIT, st.floats(0.05, 20), st.floats(1.1, 5))
 def test_more_traffic_never_detects_less(spec: GateSpec, split: float, users_per_s: float, more: float) -> None:
-    little, much = asked(spec, split, users_per_s), asked(spec, split, users_per_s * more)
+    little, much = predicted(spec, split, users_per_s), predicted(spec, split, users_per_s * more)
     assert (much.smallest or math.inf) <= (little.smallest or math.inf) * 1.002
     if little.margin_s is not None:
         assert much.margin_s is not None
@@ -45,7 +45,7 @@ def test_more_traffic_never_detects_less(spec: GateSpec, split: float, users_per
 def test_the_margin_is_covered_exactly_where_it_is_no_smaller_than_what_can_be_detected(
     spec: GateSpec, split: float, users_per_s: float
 ) -> None:
-    found = asked(spec, split, users_per_s)
+    found = predicted(spec, split, users_per_s)
     if found.smallest is None:
         assert not found.covers_margin
     elif abs(found.smallest / spec.margin - 1) > 0.01:
@@ -54,14 +54,14 @@ def test_the_margin_is_covered_exactly_where_it_is_no_smaller_than_what_can_be_d
 
 @given(KIND, SPLIT)
 def test_no_traffic_detects_nothing(spec: GateSpec, split: float) -> None:
-    found = asked(spec, split, users_per_s=1e-4)
+    found = predicted(spec, split, users_per_s=1e-4)
     assert (found.smallest, found.margin_s, found.no_worse_s) == (None, None, None)
     assert "no regression can be detected" in found.sentence
 
 
 @pytest.mark.parametrize("split", [0.0, 1.0])
 def test_without_two_arms_nothing_is_compared(split: float) -> None:
-    assert asked(RATE, split).smallest is None
+    assert predicted(RATE, split).smallest is None
 
 
 def test_an_audience_that_is_used_up_detects_no_more() -> None:
@@ -75,7 +75,7 @@ def test_an_audience_that_is_used_up_detects_no_more() -> None:
 
 def test_labels_that_come_late_are_waited_for() -> None:
     late = RATE.model_copy(update={"label_delay_s": 3600.0})
-    now, then = asked(RATE, within_s=40_000.0), asked(late, within_s=40_000.0)
+    now, then = predicted(RATE, within_s=40_000.0), predicted(late, within_s=40_000.0)
     assert now.margin_s is not None
     assert then.margin_s is not None
     assert then.margin_s == pytest.approx(now.margin_s + 3600, rel=1e-3)
@@ -83,11 +83,11 @@ def test_labels_that_come_late_are_waited_for() -> None:
 
 def test_where_higher_is_better_the_value_is_the_attainment() -> None:
     attained = float(np.mean(SAMPLE.values["latency_s"] <= 2.0))
-    told = detectable(SLO, split=0.5, alpha=0.01, users_per_s=1.0, bake_max_s=7200, baseline=Baseline(attained))
+    tested = detectable(SLO, split=0.5, alpha=0.01, users_per_s=1.0, bake_max_s=7200, baseline=Baseline(attained))
     sampled = detectable(
         SLO, split=0.5, alpha=0.01, users_per_s=1.0, bake_max_s=7200, baseline=BASELINES["slo_attainment"]
     )
-    assert told.smallest == pytest.approx(sampled.smallest, rel=0.01)
+    assert tested.smallest == pytest.approx(sampled.smallest, rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -107,17 +107,17 @@ def test_a_stage_divides_its_error_rate_as_its_gates_do() -> None:
     found = detectable_in_stage(
         EVERY_KIND, split=0.5, alpha=0.05, users_per_s=1.0, bake_max_s=7200, baselines=BASELINES
     )
-    assert [each.smallest for each in found] == [asked(spec).smallest for spec in EVERY_KIND]
+    assert [each.smallest for each in found] == [predicted(spec).smallest for spec in EVERY_KIND]
 
 
 def test_sentences_of_a_plan() -> None:
-    assert asked(RATE).sentence == (
+    assert predicted(RATE).sentence == (
         "violation_rate at 50 % within 2.0 h: a regression of the margin, 2.00 points, is detected after 74 min;"
         " a release as good as the baseline passes after 32 min"
     )
-    assert asked(RATE, 0.05).sentence == (
+    assert predicted(RATE, 0.05).sentence == (
         "violation_rate at 5 % within 2.0 h: only a regression of 3.93 points or more is detected,"
         " not the margin of 2.00 points"
     )
     slow = RATE.model_copy(update={"margin": 0.001})
-    assert "not the margin of 0.10 points" in asked(slow).sentence
+    assert "not the margin of 0.10 points" in predicted(slow).sentence

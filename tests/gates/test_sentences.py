@@ -29,7 +29,7 @@ def stage(n: int, worse: bool, started_s: float = 0.0) -> StageGates:
     return gates
 
 
-def told() -> str:
+def sentences() -> str:
     lines = []
     for title, n, worse in (
         ("nothing yet", 0, False),
@@ -44,7 +44,7 @@ def told() -> str:
 
 
 def test_sentences_are_as_committed() -> None:
-    found = told()
+    found = sentences()
     if os.environ.get("ROLLCAST_UPDATE_GOLDEN"):
         GOLDEN.write_text(found)
     assert found == GOLDEN.read_text()
@@ -54,7 +54,7 @@ def test_the_verdict_of_a_stage_names_only_what_decides() -> None:
     verdict = stage(6000, worse=True).look(605.0)
     assert all(part.sentence in verdict.sentence for part in verdict.evidences if part.verdict == "roll_back")
     assert "is proved worse than the baseline" in verdict.sentence
-    assert "can't tell" not in verdict.sentence
+    assert "inconclusive" not in verdict.sentence
 
 
 def test_evidence_as_json_holds_only_what_json_can_hold() -> None:

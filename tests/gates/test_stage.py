@@ -105,12 +105,12 @@ def test_outcomes_that_go_missing_in_one_arm_hold() -> None:
     assert failed(verdict) == {"missing_outcomes"}
 
 
-def test_a_split_that_is_not_what_was_asked_holds() -> None:
+def test_a_split_that_is_not_the_declared_one_holds() -> None:
     gates = start(split=0.5)
     gates.observe(draw(3000, split=0.4))
     verdict = gates.look(300.0)
     assert verdict.verdict is Verdict.HOLD
-    assert "the split is not what was asked" in verdict.sentence
+    assert "the split is not the declared one" in verdict.sentence
 
 
 def test_the_sample_ratio_test_rarely_errs_under_a_look_after_each_request() -> None:

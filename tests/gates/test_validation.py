@@ -38,7 +38,7 @@ EFFECTS = {"rate": 0.1, "slo": 1.5, "mean": 0.1, "cost": 1.8, "quantile": 1.5}
 
 
 def outcomes_of(arms: Arms, run: int) -> Outcomes:
-    """One run as a live stage meets it: request after request, block after block."""
+    """One run as a live stage sees it: request after request, block after block."""
     values = {
         name: np.concatenate([arms.candidate[name][run], arms.baseline[name][run]], axis=1).ravel()
         for name in arms.candidate

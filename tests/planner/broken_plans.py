@@ -136,7 +136,7 @@ def _line_that_stops(plan: Plan, draw: st.DrawFn) -> Plan:
 
 
 def _without_begin(plan: Plan, draw: st.DrawFn) -> Plan:
-    """New channels are left to their default line until their own first shift."""
+    """New channels are left to their default channel until their own first shift."""
     begins = [m for m in plan.milestones if m.title.startswith("begin ")]
     if not begins:
         return plan

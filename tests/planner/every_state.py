@@ -2,7 +2,7 @@
 
 Knows nothing of how the planner decides. It runs the operations of a milestone in every order that `after` allows, lets
 a crash turn any such state into a rollback, lets requests begin wherever traffic is routed, be as slow as they like
-until a drain ends them, and pass the slots in every order that the data flow allows. What a request meets is compared
+until a drain ends them, and pass the slots in every order that the data flow allows. What serves a request is compared
 pair by pair with what the versions themselves require. For small plans only.
 """
 
@@ -24,11 +24,11 @@ Done = frozenset[str]  # ids of finished operations; "begun:ID" for a drain unde
 
 @dataclass(frozen=True)
 class Flight:
-    """A request under way: its line, the release that it carries, what it met, and drains that it is older than."""
+    """A request under way: its line, the release that it carries, what it reached, and drains that it is older than."""
 
     line: str
     release: str
-    met: frozenset[tuple[str, tuple[str, str]]] = frozenset()  # (slot that exists once, content)
+    reached: frozenset[tuple[str, tuple[str, str]]] = frozenset()  # (slot that exists once, content)
     older_than: frozenset[str] = frozenset()
 
 
@@ -156,18 +156,18 @@ class Oracle:
 
     def _moves(self, flight: Flight, state: State) -> Iterator[Flight]:
         release = self.plan.releases[flight.release]
-        passed = {slot for slot, _ in flight.met}
+        passed = {slot for slot, _ in flight.reached}
         for slot, version in release.slots.items():
             folder = instance_path(release.pipeline, slot, version)
             if not version.in_place or slot in passed or folder not in state.instances:
                 continue
             if all(up in passed for up in _once_above(release.slots, slot)):
-                met = flight.met | {(slot, state.instances[folder])}
-                yield Flight(flight.line, flight.release, met, flight.older_than)
+                reached = flight.reached | {(slot, state.instances[folder])}
+                yield Flight(flight.line, flight.release, reached, flight.older_than)
 
     def _exists(self, flight: Flight, state: State) -> None:
         release = self.plan.releases[flight.release]
-        passed = {slot for slot, _ in flight.met}
+        passed = {slot for slot, _ in flight.reached}
         for slot, version in release.slots.items():
             held = state.instances.get(instance_path(release.pipeline, slot, version))
             if slot not in passed and held is None:
@@ -179,19 +179,19 @@ class Oracle:
         return self.plan.releases[content[0]].slots[content[1]].instance_id
 
     def _consistent(self, flight: Flight) -> None:
-        key = (flight.line, flight.release, flight.met)
+        key = (flight.line, flight.release, flight.reached)
         if key not in self._judged:
             self._judged[key] = self._clash(flight)
         if self._judged[key]:
             self.found.add(self._judged[key])
 
     def _clash(self, flight: Flight) -> str:
-        met = dict(flight.met)
+        reached = dict(flight.reached)
         slots = self.plan.releases[flight.release].slots
         contents: dict[str, SlotVersion] = {}
         for name, version in slots.items():
-            if name in met:
-                owner, slot = met[name]
+            if name in reached:
+                owner, slot = reached[name]
                 held = self.plan.releases[owner].slots[slot]
                 # What runs is the same: how it is wired is the request's own business.
                 contents[name] = version if held.instance_id == version.instance_id else held
@@ -208,12 +208,12 @@ class Oracle:
                     continue
                 found = contents[provider].provides.get(contract) if provider in contents else None
                 if found is None or not satisfies(found, wanted.value):
-                    return f"consistency: {name} {version.reference} meets {provider} with {contract} {found}"
+                    return f"consistency: {name} {version.reference} is served with {provider} of {contract} {found}"
             for up in slots[name].upstream:
                 if up not in contents or not self._undeclared(flight.line, up, name):
                     continue
                 if not self._one_generation(flight.line, up, contents[up], name, version):
-                    return f"consistency: {up} {contents[up].reference} meets {name} {version.reference} undeclared"
+                    return f"consistency: {up} {contents[up].reference} beside {name} {version.reference} undeclared"
         return self._wiring(flight.line, slots, contents)
 
     def _wiring(self, line: str, slots: dict[str, SlotVersion], contents: dict[str, SlotVersion]) -> str:
@@ -266,21 +266,21 @@ class Oracle:
 
     def _residency(self, serving: Serving) -> None:
         """Every kind of request, routed as the data plane routes it, is served where the rule of its line allows."""
-        for line, release in self._met(serving):
+        for line, release in self._reached(serving):
             allowed, everywhere = set(self.plan.lines[line].allowed_regions), tuple(self.plan.settings.regions)
             for slot, version in self.plan.releases[release].slots.items():
                 known = (line, slot, version.instance_id) in self._live
                 if allowed and set(version.regions or everywhere) - allowed and not known:
-                    self.found.add(f"residency: requests of {line} meet {slot} in {version.regions or everywhere}")
+                    self.found.add(f"residency: requests of {line} reach {slot} in {version.regions or everywhere}")
 
     @cached_property
     def _live(self) -> set[tuple[str, str, str]]:
-        """What requests of a line meet already: the plan does not bring it."""
-        met = [(line, self.plan.releases[release]) for line, release in self._met(self.plan.start)]
-        return {(line, slot, v.instance_id) for line, release in met for slot, v in release.slots.items()}
+        """What requests of a line reach already: the plan does not bring it."""
+        reached = [(line, self.plan.releases[release]) for line, release in self._reached(self.plan.start)]
+        return {(line, slot, v.instance_id) for line, release in reached for slot, v in release.slots.items()}
 
-    def _met(self, serving: Serving) -> Iterator[tuple[str, str]]:
-        """(the line whose rules hold for a request, a release that it may meet)."""
+    def _reached(self, serving: Serving) -> Iterator[tuple[str, str]]:
+        """(the line whose rules hold for a request, a release that it may reach)."""
         plan = self.plan
         for pipeline in sorted({line.pipeline for line in plan.lines.values()}):
             own = sorted((n for n in plan.lines.values() if n.pipeline == pipeline), key=lambda n: n.turn)
@@ -304,7 +304,7 @@ class Oracle:
                     self.found.add(f"capacity: {used:g} {resource} in {name or 'all'}, there is {limit:g}")
 
 
-# One request of every kind that the drawn routes tell apart.
+# One request of every kind that the drawn routes distinguish.
 _REQUESTS = [
     {"regulatory_domain": domain, "request_family": family}
     for domain in ("medical", "none")
@@ -334,7 +334,7 @@ def _alike(side: dict[str, SlotVersion], contents: dict[str, SlotVersion], slot:
 
 
 def _unmet(contract: str, wanted: Requirement, slots: dict[str, SlotVersion], contents: dict[str, SlotVersion]) -> bool:
-    """Whether nothing that a request has met provides what is wanted, though it has met everything that could."""
+    """Whether nothing that a request has reached provides what is wanted, though it has passed all that could."""
     if contract == "session-state" or slots.keys() - contents.keys():
         return False
     offers = [one.provides[contract] for slot, one in contents.items()
@@ -343,7 +343,7 @@ def _unmet(contract: str, wanted: Requirement, slots: dict[str, SlotVersion], co
 
 
 def _older(flight: Flight, drain: str) -> Flight:
-    return Flight(flight.line, flight.release, flight.met, flight.older_than | {drain})
+    return Flight(flight.line, flight.release, flight.reached, flight.older_than | {drain})
 
 
 def _ended(flight: Flight, drain: Operation) -> bool:
@@ -351,4 +351,4 @@ def _ended(flight: Flight, drain: Operation) -> bool:
 
 
 def _forget(flight: Flight, drain: str) -> Flight:
-    return Flight(flight.line, flight.release, flight.met, flight.older_than - {drain})
+    return Flight(flight.line, flight.release, flight.reached, flight.older_than - {drain})

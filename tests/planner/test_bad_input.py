@@ -105,7 +105,7 @@ def test_a_mistake_has_its_place_and_its_remedy(old: str, new: str, place: str, 
     assert remedy in found.remedy
 
 
-def test_all_mistakes_of_a_file_are_told_at_once() -> None:
+def test_all_mistakes_of_a_file_are_reported_at_once() -> None:
     text = (
         GOOD.replace("pipeline: support", "pipelin: support")
         .replace("artifact: kb@1", "artifact: kb@7")
@@ -170,7 +170,7 @@ def test_a_flag_that_is_on_must_find_what_it_needs() -> None:
     load(GOOD + flags.replace("true", "false"))
 
 
-def test_a_mistake_in_an_included_file_is_told_there() -> None:
+def test_a_mistake_in_an_included_file_is_reported_there() -> None:
     included = '- {kind: dataset, name: d, version: "1"}\n- {kind: model-weights, name: kb, verson: "2"}\n'
     with pytest.raises(DeclarationError) as caught:
         load(GOOD + "include: [more.yaml]\n", read=lambda name: included)
@@ -179,7 +179,7 @@ def test_a_mistake_in_an_included_file_is_told_there() -> None:
     assert "Did you mean 'version'?" in found.remedy
 
 
-def test_a_missing_include_is_told_where_it_is_named() -> None:
+def test_a_missing_include_is_reported_where_it_is_named() -> None:
     def read(name: str) -> str:
         raise FileNotFoundError(2, "No such file or directory", name)
 
@@ -226,7 +226,7 @@ def test_a_file_of_100_mb_is_refused_before_it_is_read(tmp_path: Path) -> None:
         Project.open(tmp_path)
 
 
-def told(text: str) -> list[Diagnostic]:
+def mistakes_of(text: str) -> list[Diagnostic]:
     """What is wrong with a text; nothing when it is good."""
     try:
         load(text)
@@ -237,16 +237,16 @@ def told(text: str) -> list[Diagnostic]:
 
 @given(st.text(max_size=200))
 def test_no_text_at_all_crashes_the_reader(text: str) -> None:
-    assert all(d.line >= 1 and d.column >= 1 and d.summary and d.remedy for d in told(text))
+    assert all(d.line >= 1 and d.column >= 1 and d.summary and d.remedy for d in mistakes_of(text))
 
 
 @given(st.data())
-def test_a_spoilt_declaration_is_told_what_is_wrong_or_is_still_good(data: st.DataObject) -> None:
+def test_a_spoilt_declaration_is_refused_with_its_mistakes_or_is_still_good(data: st.DataObject) -> None:
     words = list(re.finditer(r"[\w.>@-]+|[\[\]{}:,]", GOOD))
     word = data.draw(st.sampled_from(words))
     odd = ("", "0", "-1", "null", "[]", "{}", "~")
     other = data.draw(st.sampled_from([found.group() for found in words]) | st.sampled_from(odd))
-    found = told(GOOD[: word.start()] + other + GOOD[word.end() :])
+    found = mistakes_of(GOOD[: word.start()] + other + GOOD[word.end() :])
     assert all(d.line >= 1 and d.column >= 1 and d.summary and d.remedy for d in found), found
 
 

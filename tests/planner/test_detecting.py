@@ -29,13 +29,13 @@ def plan() -> Plan:
 
 def power_of(plan: Plan, users_per_s: float) -> tuple[StagePower, ...]:
     metrics = {spec.metric for milestone in plan.milestones for spec in specs_of(plan, milestone)}
-    told = {metric: Baseline(0.02, 0.1) for metric in metrics if not metric.endswith("_s")}
+    baselines = {metric: Baseline(0.02, 0.1) for metric in metrics if not metric.endswith("_s")}
     compared = [arms for milestone in plan.milestones if (arms := arms_of(plan, milestone.index)) is not None]
     arrivals = {(arms.line, arms.audience): ArrivalRate(users_per_s, 3 * users_per_s) for arms in compared}
-    return detect_by_stage(plan, arrivals, told)
+    return detect_by_stage(plan, arrivals, baselines)
 
 
-def test_every_stage_that_compares_releases_is_told_of(plan: Plan) -> None:
+def test_every_stage_that_compares_releases_is_listed(plan: Plan) -> None:
     compared = [
         milestone.index
         for milestone in plan.milestones

@@ -71,12 +71,12 @@ def test_between_two_ordered_overwrites_stands_a_drain_and_without_it_the_plan_i
         }
     )
     assert any("b@2 requires c~a~b >=2, which a a@1" in v.what for v in violations(hasty))
-    assert any("b b@2 meets a" in text for text in Oracle(hasty).run())
+    assert any("b b@2 is served with a" in text for text in Oracle(hasty).run())
     assert Oracle(plan).run() == set()
 
 
 def test_a_request_that_passed_the_first_slot_can_not_meet_a_later_content_of_it() -> None:
-    """Without the exception for the order of the flow, a drain would be asked for that nothing needs."""
+    """Without the exception for the order of the flow, a drain would be added that nothing needs."""
     old, new = two_slots_that_exist_once("1", "1"), two_slots_that_exist_once("2", "1")
     plan = make_plan(new, live_as_declared(old))
     assert [o.kind for o in plan.operations] == ["provision", "shift"]
@@ -97,7 +97,7 @@ def two_slots_of_which_the_first_needs_the_second(version: str) -> Declaration:
 
 
 def test_a_drain_ends_what_is_older_than_it_even_where_more_requests_come_to_the_same_release() -> None:
-    """Who began after a drain met only what was there since; without the drain, older ones would meet a broken mix."""
+    """Who began after a drain reached only what was there since; without the drain, older ones get a broken mix."""
     old, new = map(two_slots_of_which_the_first_needs_the_second, ("1", "2"))
     plan = make_plan(new, live_as_declared(old))
     assert [m.title for m in plan.milestones] == ["in place: b", "in place: a"]

@@ -1,4 +1,4 @@
-"""A channel that is new beside a default line that serves: its requests never meet what that line goes to."""
+"""A channel that is new beside a default channel that serves: its requests never reach what that line goes to."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ def test_a_channel_that_may_not_meet_what_serves_today_is_released_first_and_at_
 
 def test_a_channel_that_must_begin_first_and_needs_what_changes_in_place_is_refused_with_a_way_out() -> None:
     before = declared("1", "[us]", gateway="1")
-    with pytest.raises(NoSafeOrder, match=r"may not meet m m@1 in us; but g exists once .* plan of its own first"):
+    with pytest.raises(
+        NoSafeOrder, match=r"for its requests may not reach m m@1 in us; but g exists once .* plan of its own first"
+    ):
         make_plan(declared("2", "[us]", "artifact: m@2, regions: [eu]", "2"), live_as_declared(before))
 
 

@@ -35,8 +35,8 @@ def shown(plan: Plan) -> Iterator[dict[str, list[dict[str, object]]]]:
 
 @given(plans())
 def test_the_servings_of_the_form_are_those_of_the_plan(plan: Plan) -> None:
-    for told, serving in zip(shown(plan), plan.servings(), strict=True):
-        assert told == {line: [s.model_dump(mode="json") for s in shares] for line, shares in serving.items() if shares}
+    for read, serving in zip(shown(plan), plan.servings(), strict=True):
+        assert read == {line: [s.model_dump(mode="json") for s in shares] for line, shares in serving.items() if shares}
 
 
 def test_the_servings_of_a_plan_of_one_pipeline_are_complete() -> None:

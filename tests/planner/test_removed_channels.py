@@ -1,4 +1,4 @@
-"""A channel that is no longer declared: its requests move by stages to what its default line serves, then it ends."""
+"""A channel that is no longer declared: its requests move by stages to what its default one serves, then it ends."""
 
 from __future__ import annotations
 
@@ -85,14 +85,14 @@ line = st.sampled_from(VERSIONS)
 def test_nobody_changes_release_but_by_a_stage(
     old: str, new: str, before: dict[str, str], after: dict[str, str]
 ) -> None:
-    """What meets a request of each segment, from one milestone to the next: only a stage of a step changes it."""
+    """What serves a request of each segment, from one milestone to the next: only a stage of a step changes it."""
     plan = plan_of(declared(old, before), declared(new, after))
-    met = {name: _met(plan.start, name) for name in {*before, *after, "default"}}
+    reached = {name: _met(plan.start, name) for name in {*before, *after, "default"}}
     for milestone, serving in zip(plan.milestones, plan.servings(), strict=True):
-        for name, was in met.items():
+        for name, was in reached.items():
             now = _met(serving, name)
             assert now == was or (milestone.percent is not None and milestone.gates)
-            met[name] = now
+            reached[name] = now
     assert {line for line in plan.start if line not in plan.to_release} <= {c.line for c in plan.changes}
 
 
@@ -113,7 +113,7 @@ TWO_CHANNELS = (
 
 
 @pytest.mark.parametrize("swapped", [False, True])
-def test_of_two_channels_that_end_or_come_back_none_meets_what_the_other_may_run_elsewhere(swapped: bool) -> None:
+def test_of_two_channels_that_end_or_come_back_none_reaches_what_the_other_may_run_elsewhere(swapped: bool) -> None:
     """Requests of `careful` may match the route of `other`: meanwhile they would go there, to what also runs in us."""
     wide, narrow = load(BOTH.format("eu, us", TWO_CHANNELS)), load(BOTH.format("eu", ""))
     plan = plan_of(*((narrow, wide) if swapped else (wide, narrow)))

@@ -71,12 +71,12 @@ def test_nobody_changes_release_but_by_a_stage_that_changes_say(
         now = [start.route(str(key), attributes) for key in range(3)]
         begun = now[0]
         for milestone, router in zip(plan.milestones, steps, strict=True):
-            met = [router.route(str(key), attributes) for key in range(3)]
-            for was, found in zip(now, met, strict=True):
+            reached = [router.route(str(key), attributes) for key in range(3)]
+            for was, found in zip(now, reached, strict=True):
                 assert was is not None
                 assert found is not None
                 assert was.release == found.release or (milestone.percent is not None and milestone.gates)
-            now = met
+            now = reached
         ended = last.route("0", attributes)
         assert begun is not None
         assert ended is not None

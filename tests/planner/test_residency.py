@@ -12,8 +12,8 @@ from rollcast.policies.strategies import declarations, plans
 
 
 @given(plans())
-def test_no_request_meets_what_also_runs_where_its_line_does_not_allow(plan: Plan) -> None:
-    """Every state forwards, and during a rollback; instances that a line's requests meet at the start may go on."""
+def test_no_request_reaches_what_also_runs_where_its_line_does_not_allow(plan: Plan) -> None:
+    """Every state forwards, and during a rollback; instances that a line's requests reach at the start may go on."""
     everywhere = set(plan.settings.regions)
     states = [m.serving for m in plan.milestones] + [m.serving for way in plan.rollback for m in way.milestones]
     for serving in states:

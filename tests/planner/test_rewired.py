@@ -190,7 +190,7 @@ def lasts(plan: Plan, *sides: Declaration) -> dict[str, float]:
 
 
 @given(rewirings(in_place=True))
-def test_a_drain_lasts_as_long_as_the_longest_request_that_meets_what_goes_away(pair: Transition) -> None:
+def test_a_drain_lasts_as_long_as_the_longest_request_that_reaches_what_goes_away(pair: Transition) -> None:
     try:
         plan = make_plan(pair.declared, live_as_declared(pair.released))
     except NoSafeOrder:

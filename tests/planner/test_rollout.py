@@ -72,8 +72,8 @@ class Drive:
         if verdict and after.cleared:
             proved = verdict.verdict is Verdict.ADVANCE and baked_s >= milestone.bake_min_s
             overdue = baked_s >= milestone.bake_max_s and milestone.bake_then == "advance"
-            told = verdict.verdict is Verdict.CONTINUE and all(guard.ok for guard in verdict.guards)
-            assert proved or (overdue and told), "no data is never a pass"
+            undecided = verdict.verdict is Verdict.CONTINUE and all(guard.ok for guard in verdict.guards)
+            assert proved or (overdue and undecided), "no data is never a pass"
         if verdict and verdict.verdict is Verdict.ROLL_BACK:
             assert after.rollback_from is not None
 

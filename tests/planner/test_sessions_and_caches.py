@@ -165,8 +165,8 @@ def test_a_contract_that_what_serves_does_not_have_is_said_not_to_hold_yet() -> 
 def test_whatever_is_declared_of_what_serves_is_learned_by_one_plan(pair: Transition, contract: str) -> None:
     """A contract is added to every artifact: one plan says it for each that serves, and then there is nothing to do."""
     now = pair.declared
-    told = tuple(one.model_copy(update={"provides": {**one.provides, contract: "9"}}) for one in now.artifacts)
-    after = now.model_copy(update={"artifacts": told})
+    artifacts = tuple(one.model_copy(update={"provides": {**one.provides, contract: "9"}}) for one in now.artifacts)
+    after = now.model_copy(update={"artifacts": artifacts})
     plan = make_plan(after, live_as_declared(now))
     said, unsaid = releases_of(after), releases_of(now)
     differ = {

@@ -110,18 +110,18 @@ def test_buckets_of_many_keys_are_the_buckets_of_each(keys: list[str], salt: str
 
 @given(plans(max_slots=2), KEYS, ATTRIBUTES)
 def test_nobody_is_moved_back_while_a_group_advances(plan: Plan, key: str, attributes: dict) -> None:
-    """Within the stages of one group, whoever meets the new release keeps it."""
+    """Within the stages of one group, whoever is served by the new release keeps it."""
     for line in plan.lines.values():
-        met: dict[str, set[str]] = {}
+        reached: dict[str, set[str]] = {}
         for milestone, serving in zip(plan.milestones, plan.servings(), strict=True):
             routed = Router(line.pipeline, plan.lines, serving, plan.audiences).route(key, attributes)
             if routed is None or line.id not in milestone.lines or milestone.audience is None or routed.line != line.id:
                 continue
             new = next(o.release for o in plan.operations_of(milestone.index) if o.line == line.id)
-            if new in met.setdefault(milestone.step, set()):
+            if new in reached.setdefault(milestone.step, set()):
                 assert routed.release == new, "moved back"
             if routed.release == new:
-                met[milestone.step].add(str(new))
+                reached[milestone.step].add(str(new))
 
 
 def test_a_thousandth_of_a_percent_is_the_finest_weight() -> None:

@@ -1,4 +1,4 @@
-"""Which milestones put a release on trial: it meets users to whom nothing has proved it yet."""
+"""Which milestones put a release on trial: it serves users to whom nothing has proved it yet."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_all_at_once_is_refused_outside_development_and_only_there() -> None:
 
 
 def test_a_canary_of_one_step_is_all_at_once_under_another_name() -> None:
-    refused(library.all_at_once(), review_of(rollout("  percent: [100]\n")), "meets all of line default at once")
+    refused(library.all_at_once(), review_of(rollout("  percent: [100]\n")), "serves all of channel default at once")
 
 
 def test_an_in_place_change_is_not_all_at_once_by_choice() -> None:
@@ -89,7 +89,7 @@ def test_trusted_audiences_may_meet_what_is_unproved() -> None:
     passes(library.max_exposure(1, trusted=["staff"]), review_of(staged))
 
 
-def test_steps_with_gates_bake_as_long_as_asked() -> None:
+def test_steps_with_gates_bake_as_long_as_required() -> None:
     passes(library.min_bake(60), review_of())
     refused(library.min_bake(3600), review_of(), "bakes for 60 s", "rollcast.yaml:11:1")
 
@@ -147,7 +147,7 @@ def test_a_regulatory_domain_holds_whichever_line_takes_the_request() -> None:
     passes(rule, review_of(DECLARED + PRIVACY))
     forgot = (DECLARED + PRIVACY).replace("domain: medical", "domain: banking").replace(", allowed_regions: [eu]", "")
     elsewhere = forgot.replace("{artifact: writer@2}", "{artifact: writer@2, regions: [us]}")
-    refused(rule, review_of(elsewhere), "domain=medical may reach line default", "rollcast.yaml:9:15")
+    refused(rule, review_of(elsewhere), "domain=medical may reach channel default", "rollcast.yaml:9:15")
 
 
 def test_an_index_serves_beside_the_embedder_that_made_it_or_one_declared_compatible() -> None:
@@ -168,7 +168,7 @@ def test_who_was_served_under_a_safety_policy_is_never_served_without_one() -> N
     rule = library.safety_policy_kept()
     passes(rule, review_of())
     bare, bare_before = (re.sub(r"\n  safety: \{[^\n]*", "", text) for text in (DECLARED, RELEASED))
-    judgement = refused(rule, review_of(bare), "would serve line default without a safety policy; guard@1 guards it")
+    judgement = refused(rule, review_of(bare), "would serve channel default without a safety policy; guard@1 guards it")
     assert judgement.blocks("plan")
     passes(rule, review_of(bare, bare_before))
     renamed = DECLARED.replace("  safety: {", "  filter: {")
@@ -186,7 +186,7 @@ def test_requests_that_go_to_another_line_keep_a_safety_policy() -> None:
     new = review_of(with_channel(DECLARED, "physics"), RELEASED)
     refused(rule, new, "line lab without a safety policy")
     wider = review_of(with_channel(RELEASED, "physics, medical"), with_channel(RELEASED, "physics"))
-    refused(rule, wider, "requests of line default would go to lab", "guard@1 guards them today")
+    refused(rule, wider, "requests of channel default would go to lab", "guard@1 guards them today")
     passes(rule, review_of(with_channel(RELEASED, "physics"), with_channel(RELEASED, "physics")))
 
 
@@ -197,7 +197,7 @@ def test_whoever_goes_to_another_line_goes_by_stages() -> None:
     passes(rule, review_of(RELEASED + PRIVACY, RELEASED + PRIVACY))
 
 
-def test_the_privacy_channel_meets_nothing_experimental_though_others_may() -> None:
+def test_the_privacy_channel_reaches_nothing_experimental_though_others_may() -> None:
     rule = library.privacy_never_experimental()
     trial = DECLARED.replace('"2", provides: {format: "1"}}', '"2", provides: {format: "1"}, experimental: true}')
     passes(rule, review_of(trial))
@@ -214,7 +214,7 @@ BOTH = DECLARED.replace("guard@1, up", "guard@2, up")
 
 
 def test_a_capability_does_not_ship_before_the_safety_policy_that_was_written_for_it() -> None:
-    judgement = refused(library.safety_before_capability(), review_of(BOTH), "writer@2 would meet 1 % of everyone")
+    judgement = refused(library.safety_before_capability(), review_of(BOTH), "writer@2 would serve 1 % of everyone")
     assert judgement.findings[0].place == "rollcast.yaml:9:15"
     passes(
         library.safety_before_capability(),
@@ -223,10 +223,10 @@ def test_a_capability_does_not_ship_before_the_safety_policy_that_was_written_fo
     stricter = BOTH.replace(
         '"2", requires: {format: ">=1"}}', '"2", requires: {format: ">=1"}, provides: {strict: "2"}}'
     )
-    asked = stricter.replace(
+    required = stricter.replace(
         '"2", provides: {format: "1"}}', '"2", provides: {format: "1"}, requires: {strict: {value: ">=2", of: safety}}}'
     )
-    passes(library.safety_before_capability(), review_of(asked))
+    passes(library.safety_before_capability(), review_of(required))
     passes(library.safety_before_capability(), review_of())
 
 
@@ -236,12 +236,12 @@ def evaluated(measured: str) -> str:
 
 
 @given(st.integers(-5, 200))
-def test_an_evaluation_is_fresh_for_as_long_as_asked_and_never_from_the_future(age: int) -> None:
+def test_an_evaluation_is_fresh_for_as_long_as_required_and_never_from_the_future(age: int) -> None:
     review = review_of(evaluated((TODAY - timedelta(days=age)).isoformat()))
     assert judged(library.evaluation_fresh(90), review).passed is (0 <= age <= 90)
 
 
-def test_an_evaluation_must_be_there_dated_and_of_the_metrics_asked() -> None:
+def test_an_evaluation_must_be_there_dated_and_of_the_metrics_required() -> None:
     refused(library.evaluation_fresh(), review_of(), "writer@2 has no evaluation", "rollcast.yaml:5:5")
     refused(
         library.evaluation_fresh(metrics=["violation_rate"]), review_of(evaluated("2026-11-20")), "of violation_rate"
@@ -333,7 +333,7 @@ def test_a_removal_needs_somebody_who_decides_it_and_a_renamed_component_is_none
     without = _RULES.replace(_PART, "")
     gone = without.replace('  - {kind: safety-policy, name: rules, version: "1", approved_by: ada}\n', "")
     for declared in (without, gone):
-        refused(rule, review_of(declared, _RULES), "rules@1 is removed from line", "one of ada")
+        refused(rule, review_of(declared, _RULES), "rules@1 is removed from channel", "one of ada")
     passes(rule, review_of(_RULES.replace("  safety:", "  guard:"), _RULES))
 
 
@@ -344,7 +344,7 @@ def test_a_removal_is_seen_on_a_channel_that_ends_with_it() -> None:
     before = _RULES.replace(rules, rules + strict) + channel
     after = _RULES.replace(_PART, "").replace(rules, "")
     judgement = refused(library.owner_approval(owners=["ada"]), review_of(after, before), "rules@1 is removed")
-    assert any("strict@1 is removed from line careful" in finding.message for finding in judgement.findings)
+    assert any("strict@1 is removed from channel careful" in finding.message for finding in judgement.findings)
 
 
 # ---- when ---------------------------------------------------------------------------------------

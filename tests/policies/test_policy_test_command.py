@@ -60,7 +60,7 @@ def test_the_pasted_rule_refuses_what_it_says(project: Path) -> None:
     (project / "rollcast.yaml").write_text(DECLARED.replace("[1, 25, 100]", "[50, 100]"))
     done = run(project, "--examples", "10", "--seed", "1")
     assert done.returncode == 1
-    assert "Policy 'a-new-prompt-meets-few' does not hold" in done.stdout or "Policy 'max-exposure'" in done.stdout
+    assert "Policy 'a-new-prompt-serves-few' does not hold" in done.stdout or "Policy 'max-exposure'" in done.stdout
     assert "Affected  50 % of everyone" in done.stdout
     assert "rollcast policy test --seed 1 --examples 10" in done.stderr
 

@@ -1,4 +1,4 @@
-"""Walks: rollouts of any plan hold, a broken rule is reported as a trace, and the same seed tells the same one."""
+"""Walks: rollouts of any plan hold, a broken rule is reported as a trace, and the same seed gives the same one."""
 
 from __future__ import annotations
 
@@ -79,13 +79,13 @@ def story(rule: object, profile: SearchProfile = SHORT) -> str:
     return str(caught.value)
 
 
-def test_a_counterexample_is_told_from_its_start_to_who_is_affected() -> None:
-    told = story(of_states(seen))
-    first, *rest = told.splitlines()
+def test_a_counterexample_is_reported_from_its_start_to_who_is_affected() -> None:
+    printed = story(of_states(seen))
+    first, *rest = printed.splitlines()
     assert first.startswith("Policy 'seen' does not hold: rel-")
     titles = [line.split()[0] for line in rest if line and not line.startswith(" ")]
     assert titles == ["Start", "Steps", "State", "Affected", "Remedy"]
-    assert " of everyone" in told or " of " in told
+    assert " of everyone" in printed or " of " in printed
     assert len([line for line in rest if ". shift " in line]) == 1
 
 

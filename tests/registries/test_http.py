@@ -94,7 +94,7 @@ def test_a_download_goes_on_where_it_was_broken_off(project: Path, web: Web) -> 
     assert broken == [1]
     ranges = [said for method, _, said in web.seen if method == "GET"]
     assert ranges[0] == ""
-    assert int(ranges[1].removeprefix("bytes=").rstrip("-")) > 0, "the second half alone is asked for"
+    assert int(ranges[1].removeprefix("bytes=").rstrip("-")) > 0, "the second half alone is requested"
 
 
 @pytest.mark.parametrize(

@@ -157,11 +157,11 @@ def test_a_fetch_that_is_cancelled_leaves_nothing_and_goes_on_later(project: Pat
     assert run(project, "lock") == 0
     from rollcast.planner.declaration.models import SourcePin
 
-    pin, asked = SourcePin.model_validate(locked(project)), [0]
+    pin, calls = SourcePin.model_validate(locked(project)), [0]
 
     def stopped() -> bool:
-        asked[0] += 1
-        return asked[0] > 2
+        calls[0] += 1
+        return calls[0] > 2
 
     with pytest.raises(StackError, match="cancelled"), cache.content_of(pin, "a0@1", stopped=stopped):
         pass

@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that serves files with ranges, and misbehaves where it is told to."""
+"""A real HTTP server on loopback that serves files with ranges, and misbehaves where a test sets it to."""
 
 from __future__ import annotations
 

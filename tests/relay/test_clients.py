@@ -1,4 +1,4 @@
-"""A relay process, asked by the real clients: flagd's in-process provider, OFREP's provider, and plain HTTP."""
+"""A relay process, called by the real clients: flagd's in-process provider, OFREP's provider, and plain HTTP."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_what_replicas_acknowledge_is_the_fleet_until_they_say_goodbye(running: 
     assert {one["replica"]: (one["releases"], one["missing"]) for one in found["replicas"]} == {
         "a": ({"rel-1": 2}, False), "b": ({}, False),
     }  # fmt: skip
-    assert found["replicas"][1]["definitions"] == {KEY: None}, "nothing is evaluated there, and that is told"
+    assert found["replicas"][1]["definitions"] == {KEY: None}, "nothing is evaluated there, and that is reported"
     assert httpx.post(f"{running.url}/rollcast/v1/warm", json={"instance": "p/s/1"}).status_code == 200
     assert acknowledge(running.url, "a", leaving=True, releases={"rel-1": 1}).json()["warm"] == ["p/s/1"]
     assert len(running.fleet()["replicas"]) == 2, "who leaves with requests in flight is still there"
@@ -173,7 +173,7 @@ def test_what_replicas_acknowledge_is_the_fleet_until_they_say_goodbye(running: 
     assert list(running.fleet()["forgotten"]) == ["b"]
 
 
-def test_a_newer_kit_is_told_which_protocol_is_spoken_here(running: RunningRelay) -> None:
+def test_a_newer_kit_learns_which_protocol_is_spoken_here(running: RunningRelay) -> None:
     reply = acknowledge(running.url, "a", protocol=2, something_new={"x": 1})
     assert (reply.status_code, reply.json()["protocol"]) == (426, 1)
     assert acknowledge(running.url, "a", protocol=1, something_new={"x": 1}).status_code == 200
@@ -188,7 +188,7 @@ def test_bodies_have_a_limit(running: RunningRelay) -> None:
     assert list(running.fleet()["replicas"][0]["finished"]) == list(many)[-500:]
 
 
-def test_it_ends_at_once_when_it_is_told_to_though_replicas_wait(running: RunningRelay) -> None:
+def test_it_ends_at_once_on_a_signal_though_replicas_wait(running: RunningRelay) -> None:
     tag = httpx.get(f"{running.url}/rollcast/v1/flags").headers["etag"]
     replies: list[int] = []
 
@@ -211,7 +211,7 @@ PERCENTS = st.floats(0, 100).map(lambda percent: round(percent, 3))
 
 @given(PERCENTS, st.lists(st.text(min_size=1, max_size=30), min_size=1, max_size=20))
 def test_ofrep_gives_a_person_the_release_that_is_planned_for_them(percent: float, keys: list[str]) -> None:
-    """The real evaluator and the planner's buckets: whoever asks over HTTP is in the arm that was asked for."""
+    """The real evaluator and the planner's buckets: whoever asks over HTTP is in the declared arm."""
     definition = {"flags": {KEY: split_flag(percent)}}
     core = FlagdCore()
     core.set_flags(json.dumps(definition))

@@ -221,7 +221,7 @@ def test_a_relay_knows_just_those_that_a_simple_model_knows(acts: list[tuple[int
         st.sampled_from(["releases", "warm", "protocol", "lease_s", "leaving", "definitions", "degraded"]), inner),
     max_leaves=8,
 ).map(lambda data: json.dumps(data).encode()))  # fmt: skip
-def test_any_body_is_taken_or_refused_and_what_is_told_of_it_is_json(body: bytes) -> None:
+def test_any_body_is_taken_or_refused_and_the_answer_is_json(body: bytes) -> None:
     table = Replicas(lambda text: None)
     with suppress(RelayRefusal):
         table.acknowledge("r", body)

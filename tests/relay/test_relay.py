@@ -1,4 +1,4 @@
-"""A relay as real clients meet it: flagd's own provider over gRPC, OFREP's own provider, the kit, and the driver."""
+"""A relay as real clients see it: flagd's own provider over gRPC, OFREP's own provider, the kit, and the driver."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ def _salts(rule: object) -> list[str]:
 
 def test_ofrep_answers_in_bulk_with_a_tag_and_never_without_a_key(definition: Path) -> None:
     with relaying(definition) as relay:
-        asked = {"context": {"targetingKey": "ann"}}
-        first = relay.ask("POST", "/ofrep/v1/evaluate/flags", asked)
+        body = {"context": {"targetingKey": "ann"}}
+        first = relay.ask("POST", "/ofrep/v1/evaluate/flags", body)
         assert [flag["key"] for flag in first.json()["flags"]] == [FLAG]
-        again = relay.ask("POST", "/ofrep/v1/evaluate/flags", asked, **{"If-None-Match": first.headers["etag"]})
+        again = relay.ask("POST", "/ofrep/v1/evaluate/flags", body, **{"If-None-Match": first.headers["etag"]})
         assert again.status_code == 304
         nobody = relay.ask("POST", f"/ofrep/v1/evaluate/flags/{FLAG}", {"context": {}})
         assert (nobody.status_code, nobody.json()["errorCode"]) == (400, "TARGETING_KEY_MISSING")
-        assert relay.ask("POST", "/ofrep/v1/evaluate/flags/none", asked).json()["errorCode"] == "FLAG_NOT_FOUND"
+        assert relay.ask("POST", "/ofrep/v1/evaluate/flags/none", body).json()["errorCode"] == "FLAG_NOT_FOUND"
 
 
 def test_who_waits_is_answered_when_the_definition_changes(definition: Path) -> None:
@@ -126,7 +126,7 @@ def test_the_fleet_is_as_the_specification_says(definition: Path) -> None:
         assert [each["replica"] for each in relay.fleet()["replicas"]] == ["a"]
 
 
-def test_a_newer_kit_is_told_which_protocol_there_is(definition: Path) -> None:
+def test_a_newer_kit_learns_which_protocol_there_is(definition: Path) -> None:
     with relaying(definition) as relay:
         answer = relay.ask("POST", "/rollcast/v1/replicas/a", {"protocol": 2, "new": {}})
         assert (answer.status_code, answer.json()["protocol"]) == (426, 1)

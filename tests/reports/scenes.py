@@ -214,7 +214,7 @@ def rollout_in(folder: Path, reached: int, ended: str | None = None, plan: Plan 
 
 @dataclass
 class Clock:
-    """A day in 2026, that moves only when told to."""
+    """A day in 2026, that moves only when a test moves it."""
 
     now_s: float = 1_790_000_000.0
 

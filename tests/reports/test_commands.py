@@ -1,4 +1,4 @@
-"""The commands that write reports: where the text goes, how it is made again, and what a wrong file is told."""
+"""The commands that write reports: where the text goes, how it is made again, and how a wrong file is refused."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_saved_forecasts_are_compared_and_a_rollout_is_laid_over_them(
         ),
     ],
 )
-def test_a_wrong_file_is_told_in_one_sentence(
+def test_a_wrong_file_is_refused_in_one_sentence(
     project: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
 ) -> None:
     Path("plan.json").write_text(json.dumps(example_plan().to_json()), "utf-8")

@@ -14,20 +14,20 @@ from rollcast.simulator.stations.network import Network
 from rollcast.simulator.traffic.recording import Traffic
 
 CHUNKS = st.sampled_from([1, 2, 5, CHUNK])
-Told = tuple[list[Completed], Visits, tuple[Demand, ...]]
+Results = tuple[list[Completed], Visits, tuple[Demand, ...]]
 
 
-def served(engine: Engine, traffic: Traffic, pieces: list[float]) -> Told:
-    """Everything that an engine tells of a trace that is served in pieces of time."""
-    told, done, clock = [], 0, 0.0
+def served(engine: Engine, traffic: Traffic, pieces: list[float]) -> Results:
+    """Everything that an engine reports of a trace that is served in pieces of time."""
+    results, done, clock = [], 0, 0.0
     for piece in [*pieces, float("inf")]:
         clock += piece
         upto = int(np.searchsorted(traffic.arrival_s, clock))
         requests = np.arange(done, upto, dtype=np.int64)
         engine.submit(Batch(requests, traffic.arrival_s[requests], requests, requests % 2))
-        told.append(engine.advance(clock))
+        results.append(engine.advance(clock))
         done = upto
-    return told, engine.visits(), engine.demand()
+    return results, engine.visits(), engine.demand()
 
 
 def same(one: object, two: object) -> bool:
@@ -35,7 +35,7 @@ def same(one: object, two: object) -> bool:
     return np.array_equal(np.asarray(one), np.asarray(two), equal_nan=np.asarray(one).dtype.kind == "f")
 
 
-def assert_equal(reference: Told, compiled: Told) -> None:
+def assert_equal(reference: Results, compiled: Results) -> None:
     for one, two in zip(reference[0], compiled[0], strict=True):
         for name in ("request", "done_s", "failed", "first_token_s", "uses"):
             assert same(getattr(one, name), getattr(two, name)), name

@@ -1,4 +1,4 @@
-"""A forecast of a first release, or of one that no request meets, says that nothing was proved, everywhere."""
+"""A forecast of a first release, or of one that no request reaches, says that nothing was proved, everywhere."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_first_release_is_compared_with_nothing_and_proves_nothing(traffic: Tr
     assert json.loads(json.dumps(found.to_json()))["proof"] == "uncompared"
 
 
-def test_a_release_that_no_request_meets_proves_nothing(traffic: Traffic) -> None:
+def test_a_release_that_no_request_reaches_proves_nothing(traffic: Traffic) -> None:
     """Only a channel changes, and nobody of the traffic is routed to it."""
     base = (EXAMPLE / "released.yaml").read_text("utf-8")
     read = lambda file: (EXAMPLE / file).read_text("utf-8")  # noqa: E731
@@ -61,7 +61,7 @@ def test_a_release_that_no_request_meets_proves_nothing(traffic: Traffic) -> Non
     assert not plan.empty
     found = forecast(plan, traffic)
     assert found.proof == "unserved"
-    assert "no request of the traffic met what the plan brings" in text_of(found)
+    assert "no request of the traffic reached what the plan brings" in text_of(found)
     assert verdict_of(_subject(plan, found)).tone != "good"
 
 

@@ -1,4 +1,4 @@
-"""Every form of recorded traffic, and what is asked about or refused."""
+"""Every form of recorded traffic, and what is questioned or refused."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_mistaken_mapping_is_named(tmp_path: Path, columns: dict[str, str], sa
         read_traffic(tmp_path / "t.csv", columns=columns)
 
 
-def test_a_suspicious_unit_is_asked_about_and_may_be_declared(tmp_path: Path) -> None:
+def test_a_suspicious_unit_is_a_question_and_may_be_declared(tmp_path: Path) -> None:
     lines = [{"timestamp": i, "input_length": 5, "output_length": 5} for i in range(100)]  # seconds, not milliseconds
     path = written(tmp_path / "m.jsonl", list(lines))
     path.write_text(path.read_text("utf-8").replace('"timestamp": ', '"timestamp": 0.'), "utf-8")

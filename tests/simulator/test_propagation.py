@@ -1,4 +1,4 @@
-"""A new split reaches each replica after a delay of its own, and people meet it then: no sooner, no later."""
+"""A new split reaches each replica after a delay of its own, and serves people then: no sooner, no later."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def tables(rows: int) -> tuple[RoutingTable, RoutingTable]:
 
 
 @given(SEEDS, st.floats(0.01, 100), st.floats(1, 20), st.integers(1, 50), st.lists(st.floats(0, 500), max_size=60))
-def test_a_request_meets_the_new_split_just_when_its_replica_does(
+def test_a_request_reaches_the_new_split_just_when_its_replica_does(
     seed: int, p50: float, times: float, replicas: int, arrivals: list[float]
 ) -> None:
     before, after = tables(len(arrivals))
@@ -76,6 +76,6 @@ def test_a_stage_begins_when_the_last_replica_follows_and_stragglers_serve_the_o
     columns = late.request_log.columns
     first, middle = late.stages[stage].first, at_once.stages[stage].first
     assert first > middle, "requests arrive while the split is on its way"
-    assert len(np.unique(columns.path[middle:first])) > 1, "some of them meet the new release before the stage begins"
+    assert len(np.unique(columns.path[middle:first])) > 1, "some of them reach the new release before the stage begins"
     soonest = columns.arrival_s[middle:first] < before + min(delays_s)
     assert len(np.unique(columns.path[middle:first][soonest])) == 1, "nobody does before the first replica follows"

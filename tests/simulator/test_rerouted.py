@@ -28,7 +28,7 @@ def _traffic(azure_hour: Traffic) -> Traffic:
     return replace(few, classes=tuple(REQUESTS), attributes=kinds.astype(np.int64))
 
 
-@settings(max_examples=15)  # each compiles its plan's network anew
+@settings(max_examples=15)  # each compiles its plan's network again
 @given(few, few)
 def test_a_forecast_counts_those_who_go_another_way(azure_hour: Traffic, before: Channels, after: Channels) -> None:
     traffic = _traffic(azure_hour)

@@ -139,11 +139,11 @@ def test_a_change_in_place_says_what_happens_to_requests_meanwhile(minute: Traff
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_prefetch_answers_what_was_asked_most(engine: type[Simulation] | type[Compiled]) -> None:
+def test_prefetch_answers_what_is_most_frequent(engine: type[Simulation] | type[Compiled]) -> None:
     profile = PoolProfile(service_s=Distribution(mean=1.0), cache=Cache(entries=5, hit_s=0.25, prefetch=1))
     traffic = arriving(1.0, 5.0, 9.0, query=["a", "b", "a"])
     cold, warm = (made(engine, single(profile), traffic, Disturbances()) for _ in range(2))
-    warm.prefetch(0, traffic.query[[1, 0]], 0.0)  # the most asked come first; there is room for one
+    warm.prefetch(0, traffic.query[[1, 0]], 0.0)  # the most frequent come first; there is room for one
     assert run(cold, traffic).latency_s == pytest.approx([1.0, 1.0, 0.25])
     assert run(warm, traffic).latency_s == pytest.approx([1.0, 0.25, 0.25])
 
@@ -218,11 +218,11 @@ def test_calibrate_tells_profile_errors_and_range(tmp_path: Path, capsys: pytest
     assert captured.out.strip() == (tmp_path / "profile.yaml").read_text("utf-8").strip()
     agrees("calibrate.txt", captured.err)
     assert main(["calibrate", "--telemetry", str(path), "--format", "json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["held_out"] is True
-    assert max(abs(error) for error in told["errors"].values()) < 0.2
-    assert told["profile"]["station"] == "pool"
-    assert told["profile"]["overhead_s"] == pytest.approx(0.005, rel=0.5)
+    report = json.loads(capsys.readouterr().out)
+    assert report["held_out"] is True
+    assert max(abs(error) for error in report["errors"].values()) < 0.2
+    assert report["profile"]["station"] == "pool"
+    assert report["profile"]["overhead_s"] == pytest.approx(0.005, rel=0.5)
 
 
 def test_of_many_names_an_assumption_lists_the_first_ones() -> None:

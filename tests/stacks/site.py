@@ -39,7 +39,7 @@ overrides:
   - {policy: max-exposure, reason: a test has few users and little time, expires: "2999-01-01"}
 """
 
-PATIENT = ROLLOUT.replace("min: 200ms, max: 60s", "min: 10m, max: 20m")  # stays at each stage until it is told
+PATIENT = ROLLOUT.replace("min: 200ms, max: 60s", "min: 10m, max: 20m")  # stays at each stage until a person goes on
 
 
 def declaration(
@@ -68,7 +68,7 @@ def free_port() -> int:
 
 @dataclass
 class Requests:
-    """What live requests met."""
+    """What served live requests."""
 
     statuses: Counter[int | str] = field(default_factory=Counter)
     made_of: dict[str, set[str]] = field(default_factory=dict)
@@ -167,7 +167,7 @@ class Site:
         return found
 
     def components(self) -> dict[str, str]:
-        """What a request meets now."""
+        """What serves a request now."""
         body = json.dumps({"key": "someone", "query": "read a file"}).encode()
         request = urllib.request.Request(f"{self.endpoint}/query", body)
         with urllib.request.urlopen(request, timeout=10) as reply:

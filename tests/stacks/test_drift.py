@@ -56,7 +56,7 @@ def _foreign(site: Site) -> None:
     _flag(site, lambda flags: flags.update({KEY: mine}))
 
 
-def _told_otherwise(site: Site) -> None:
+def _metadata_edited(site: Site) -> None:
     def change(flags: dict[str, Any]) -> None:
         metadata = flags[KEY]["metadata"]
         metadata["rollcast_serving"] = metadata["rollcast_serving"].replace('"percent":100.0', '"percent":50.0')
@@ -77,10 +77,10 @@ def _copied(site: Site) -> None:
 
 
 KINDS: dict[str, tuple[Callable[[Site], None], str]] = {
-    "a rule of the flag": (_paused, "line default serves everyone with paused 100 %, not with rel-"),
+    "a rule of the flag": (_paused, "channel default serves everyone with paused 100 %, not with rel-"),
     "the flag is gone": (_removed, "default is served by nothing, not by rel-"),
     "another flag under its name": (_foreign, f"the flag {KEY} was not written by rollcast"),
-    "what the flag says of itself": (_told_otherwise, "(50 % of everyone), not by rel-"),
+    "what the flag says of itself": (_metadata_edited, "(50 % of everyone), not by rel-"),
     "an instance is gone": (_taken, "is gone, and rollcast did not do that"),
     "an instance too many": (_copied, "instance rag-search/safety/copy is there, and rollcast did not do that"),
 }
@@ -109,8 +109,8 @@ def test_plan_shows_the_drift_and_apply_puts_it_back_even_when_it_is_killed(site
     assert "put back" in applied.stdout
     assert site.components() == before
     assert_whole(site)
-    told = json.loads(site.rollcast("history", "--format", "json").stdout)["rollouts"][0]["drift"]
-    assert any("not with rel-" in text for text in told)
+    drift = json.loads(site.rollcast("history", "--format", "json").stdout)["rollouts"][0]["drift"]
+    assert any("not with rel-" in text for text in drift)
     assert site.rollcast("plan", "--refresh-only", "--detailed-exitcode").returncode == 0
 
 
@@ -120,7 +120,7 @@ def test_a_saved_plan_is_stale_once_something_was_changed_by_hand(site: Site) ->
     _paused(site)
     refused = site.rollcast("apply", "saved.json", "--auto-approve")
     assert refused.returncode == 6, refused.stdout + refused.stderr
-    assert "line default serves everyone with paused 100 %" in refused.stderr
+    assert "channel default serves everyone with paused 100 %" in refused.stderr
 
 
 @pytest.mark.parametrize(

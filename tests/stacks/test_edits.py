@@ -61,19 +61,19 @@ SPLIT = (*DEFAULT, "if", 2, "fractional")
 KINDS: dict[str, tuple[Callable[[Flag], object], str]] = {
     "the split": (
         lambda f: _edit(f, *SPLIT, 1, 1, to=75_000),
-        f"line default serves everyone with {NEW} 50 %, {OLD} 50 %, not with {NEW} 25 %, {OLD} 75 %",
+        f"channel default serves everyone with {NEW} 50 %, {OLD} 50 %, not with {NEW} 25 %, {OLD} 75 %",
     ),
     "one release for all": (
         lambda f: _edit(f, *DEFAULT, "if", 2, to=NEW),
-        f"line default serves everyone with {NEW} 100 %, not with {NEW} 25 %, {OLD} 75 %",
+        f"channel default serves everyone with {NEW} 100 %, not with {NEW} 25 %, {OLD} 75 %",
     ),
     "an audience's release": (
         lambda f: _edit(f, *DEFAULT, "if", 1, to=OLD),
-        f"line default serves staff with {OLD} 100 %, not with {NEW} 100 %",
+        f"channel default serves staff with {OLD} 100 %, not with {NEW} 100 %",
     ),
     "an audience's rule": (
         lambda f: _edit(f, *DEFAULT, "if", 0, "in", 1, to=["internal", "beta"]),
-        'staff of line default is chosen by {"in":[{"var":"segment"},["internal","beta"]]}, '
+        'staff of channel default is chosen by {"in":[{"var":"segment"},["internal","beta"]]}, '
         'not by {"in":[{"var":"segment"},["internal"]]}',
     ),
     "a line's route": (
@@ -86,13 +86,13 @@ KINDS: dict[str, tuple[Callable[[Flag], object], str]] = {
     ),
     "the buckets": (
         lambda f: _edit(f, *SPLIT, 0, "cat", 0, to="other:"),
-        "line default divides everyone by other buckets",
+        "channel default divides everyone by other buckets",
     ),
     "a rule of another form": (
         lambda f: _edit(f, *DEFAULT, to={"ends_with": [{"var": "targetingKey"}, "7"]}),
-        "the rule for staff of line default is",
+        "the rule for staff of channel default is",
     ),
-    "no rule at all": (lambda f: f.pop("targeting"), "the rule that chooses line privacy is null"),
+    "no rule at all": (lambda f: f.pop("targeting"), "the rule that chooses channel privacy is null"),
     "the state": (lambda f: _edit(f, "state", to="DISABLED"), "its state is DISABLED, not ENABLED"),
     "the default": (lambda f: _edit(f, "defaultVariant", to=OLD), f"its default is {OLD}, not paused"),
     "a variant's content": (
@@ -109,8 +109,8 @@ def test_each_kind_of_edit_is_said_with_what_is_found_and_what_was_written(kind:
     edit, sentence = KINDS[kind]
     found = copy.deepcopy(WRITTEN)
     edit(found)
-    (told,) = edits_of(found, WRITTEN, ROUTER)
-    assert told.startswith(sentence)
+    (sentence_found,) = edits_of(found, WRITTEN, ROUTER)
+    assert sentence_found.startswith(sentence)
 
 
 def test_a_flag_as_it_was_written_has_no_edits() -> None:
@@ -134,7 +134,7 @@ READ = [path for path in _paths(WRITTEN) if path[0] != "metadata"]  # all that a
 
 
 @given(path=st.sampled_from(READ), to=JSON)
-def test_whatever_is_put_anywhere_is_told_and_nothing_breaks(path: tuple[Any, ...], to: Any) -> None:
+def test_whatever_is_put_anywhere_is_reported_and_nothing_breaks(path: tuple[Any, ...], to: Any) -> None:
     found = copy.deepcopy(WRITTEN)
     _edit(found, *path, to=to)
     assume(found != WRITTEN)

@@ -1,4 +1,4 @@
-"""A data plane that can't be asked any more is taken out of the declaration, and the rollout goes on without it."""
+"""A data plane that can't be reached any more is taken out of the declaration, and the rollout goes on without it."""
 
 from __future__ import annotations
 

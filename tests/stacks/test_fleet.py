@@ -62,8 +62,8 @@ def listening(answer: Answer) -> Iterator[str]:
 @contextmanager
 def replicas(*answers: dict[str, Any] | Answer) -> Iterator[Fleet]:
     with ExitStack() as stack:
-        asked = [one if callable(one) else (lambda path, said=one: (200, said)) for one in answers]
-        yield Fleet([stack.enter_context(listening(answer)) for answer in asked])
+        handlers = [one if callable(one) else (lambda path, said=one: (200, said)) for one in answers]
+        yield Fleet([stack.enter_context(listening(answer)) for answer in handlers])
 
 
 @pytest.fixture(autouse=True)
@@ -97,16 +97,16 @@ def test_a_data_plane_that_does_not_tell_is_named_and_taken_at_its_word() -> Non
 
 
 def test_a_drain_waits_for_the_replica_that_is_busy() -> None:
-    asked = 0
+    calls = 0
 
     def busy_twice(path: str) -> tuple[int, Any]:
-        nonlocal asked
-        asked += 1
-        return 200, {"replica": "b", "releases": {"r": 1 if asked < 10 else 0}}
+        nonlocal calls
+        calls += 1
+        return 200, {"replica": "b", "releases": {"r": 1 if calls < 10 else 0}}
 
     with replicas({"replica": "a"}, busy_twice) as fleet:
         fleet.drain(["r"], 0.0, 10.0, NEVER)
-        assert asked >= 10
+        assert calls >= 10
     still = {"replica": "b", "releases": {"r": 2}}
     with replicas({"replica": "a"}, still) as fleet, pytest.raises(StackError, match="2 on r at") as caught:
         fleet.drain(["r"], 0.0, 0.3, NEVER)
@@ -128,11 +128,11 @@ def test_a_replica_that_restarts_is_no_proxy() -> None:
         fleet.refuse_proxies()
 
 
-def test_a_replica_that_is_not_ready_is_asked_again_until_the_limit() -> None:
+def test_a_replica_that_is_not_ready_is_called_again_until_the_limit() -> None:
     turn = iter(range(1000))
     with replicas(lambda path: (503, {}) if next(turn) < 3 else (200, {"ready": True})) as fleet:
         fleet.warm("i", 10.0, NEVER)
-    with replicas(lambda path: (503, {})) as fleet, pytest.raises(StackError, match=r"503.*Asked again for"):
+    with replicas(lambda path: (503, {})) as fleet, pytest.raises(StackError, match=r"503.*Tried again for"):
         fleet.warm("i", 0.4, NEVER)
     unknown = pytest.raises(StackError, match="no such instance")
     with replicas({"ready": True}, lambda path: (400, {"error": "no such instance"})) as fleet, unknown:
@@ -180,11 +180,11 @@ class Answering(Control):
 
     def __init__(self, address: str, answers: list[ReplicaState | None]) -> None:
         super().__init__(address)
-        self.answers, self.asked = answers, 0
+        self.answers, self.calls = answers, 0
 
     def state(self, timeout_s: float = 5.0) -> ReplicaState:
-        found = self.answers[min(self.asked, len(self.answers) - 1)]
-        self.asked += 1
+        found = self.answers[min(self.calls, len(self.answers) - 1)]
+        self.calls += 1
         if found is None:
             raise Unanswered(f"The data plane at {self.address} doesn't answer.")
         return found
@@ -197,7 +197,7 @@ def fleet_of(courses: list[list[ReplicaState | None]]) -> Fleet:
 
 
 def reads(number: int, content: str | None) -> ReplicaState | None:
-    """A replica that evaluates a content; `-`: it does not tell; None: it does not answer."""
+    """A replica that evaluates a content; `-`: it does not say; None: it does not answer."""
     if content is None:
         return None
     return ReplicaState(replica=str(number), definitions=None if content == "-" else {"f": content})
@@ -205,7 +205,7 @@ def reads(number: int, content: str | None) -> ReplicaState | None:
 
 @given(st.lists(st.sampled_from(["new", "old", "-", None]), min_size=1, max_size=5))
 def test_a_shift_is_confirmed_just_when_no_replica_is_known_to_be_elsewhere(contents: list[str | None]) -> None:
-    """One stale replica, or one that does not answer, is named; those that do not tell are given back."""
+    """One stale replica, or one that does not answer, is named; those that do not say are given back."""
     courses = [[reads(number, content)] for number, content in enumerate(contents)]
     late = [number for number, content in enumerate(contents) if content in ("old", None)]
     assert fleet_of(courses).confirmed("f", "new") == (not late)
@@ -237,7 +237,7 @@ def test_a_drain_ends_just_when_no_replica_has_a_request_left(counts: list[list[
         else:
             fleet.drain(["r"], 0.0, 60.0, NEVER)
             busiest = max(2 * max((place + 1 for place, n in enumerate(own) if n), default=0) for own in counts)
-            assert all(control.asked >= busiest for control in fleet.controls if isinstance(control, Answering))
+            assert all(control.calls >= busiest for control in fleet.controls if isinstance(control, Answering))
 
 
 @contextmanager

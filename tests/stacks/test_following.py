@@ -1,4 +1,4 @@
-"""`apply --once` follows the declaration as it is now; what was rolled back is not tried again unasked."""
+"""`apply --once` follows the declaration as it is now; what was rolled back is not tried again by itself."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_what_supersedes_is_judged_before_anything_is_led_back(project: Project)
         assert project.shares() == {"p@2": 50.0, "p@1": 50.0}
     rule.unlink()
     code, said = project.run("apply", "--supersede", "--no-forecast")
-    assert (code, "Nothing was changed" in said) == (1, True), "nobody is there to be asked"
+    assert (code, "Nothing was changed" in said) == (1, True), "nobody is there to confirm"
     assert project.read("status")["rollout"]["id"] == under_way
     planned = project.read("plan")
     assert planned["supersedes"]["rollout"] == under_way

@@ -146,7 +146,7 @@ def test_a_new_ledger_in_the_place_of_a_lost_one_goes_on_above_what_the_target_h
     assert ledger.acquire(above=7).token == 43, "an existing ledger counts on by itself"
 
 
-def test_a_lease_that_ran_out_is_taken_over_only_when_asked_for(ledger: Ledger) -> None:
+def test_a_lease_that_ran_out_is_taken_over_only_by_order(ledger: Ledger) -> None:
     old = ledger.acquire(ttl_s=0.0)
     time.sleep(0.02)
     with pytest.raises(LockedError, match="--resume"):

@@ -74,7 +74,7 @@ def test_an_instance_without_a_mark_stays_its_pipelines(tmp_path: Path) -> None:
     assert target.placed() == {}
 
 
-def test_two_owners_of_one_name_are_told_apart_before_anything_is_made(tmp_path: Path) -> None:
+def test_two_owners_of_one_name_are_distinguished_before_anything_is_made(tmp_path: Path) -> None:
     target = _target(tmp_path)
     _put(target, tmp_path, "=/index/once", OWNERS[0])
     with pytest.raises(StackError, match=r"Instance =/index/once .* another owner: pipeline 'of sha256:one'"):
@@ -84,7 +84,7 @@ def test_two_owners_of_one_name_are_told_apart_before_anything_is_made(tmp_path:
 
 
 @pytest.mark.parametrize("said", [True, False])
-def test_who_meets_another_ledger_is_told_where_to_go(tmp_path: Path, said: bool) -> None:
+def test_who_reaches_another_ledger_learns_where_to_go(tmp_path: Path, said: bool) -> None:
     target = _target(tmp_path)
     flag: dict[str, Any] = {"variants": {}, "metadata": {OWNER: OWNERS[0]}}
     target.put_flag(1, "rollcast-p", flag)
@@ -94,10 +94,10 @@ def test_who_meets_another_ledger_is_told_where_to_go(tmp_path: Path, said: bool
             since_s=0.0,
         )  # fmt: skip
         target.put_holding(1, ["p"], holding)
-    (told,) = others_of(target, {"p"}, OWNERS[1])
-    assert "Pipeline 'p' is served at this target by another project" in told
-    assert "ROLLCAST_LEDGER_URL" in told
-    assert ("/a/ledger.db on host" in told and "process 7 of ana" in told and "1970-01-01" in told) == said
+    (note,) = others_of(target, {"p"}, OWNERS[1])
+    assert "Pipeline 'p' is served at this target by another project" in note
+    assert "ROLLCAST_LEDGER_URL" in note
+    assert ("/a/ledger.db on host" in note and "process 7 of ana" in note and "1970-01-01" in note) == said
     assert others_of(target, {"p"}, OWNERS[0]) == []
 
 

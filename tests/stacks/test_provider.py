@@ -255,7 +255,7 @@ def world(tmp_path: Path) -> EngineStack:
 
 @pytest.mark.engine
 def test_an_instance_a_flag_and_their_order_through_the_engine(world: EngineStack, tmp_path: Path) -> None:
-    told: list[str] = []
+    reported: list[str] = []
     program = [
         ResourceNode("Instance", "instance:one", instance_inputs(tmp_path, build=[sys.executable, "-c", "print(1)"])),
         ResourceNode("Drain", "drain:1", drain_inputs(0.0), ("instance:one",)),
@@ -264,22 +264,22 @@ def test_an_instance_a_flag_and_their_order_through_the_engine(world: EngineStac
     world._open().workspace.program = program_of(program)
     world._open().preview()
     assert not (tmp_path / "live").exists(), "a preview has no effect"
-    world.up(program, told.append)
-    assert "building r@1" in told, "long work reports that it is under way"
+    world.up(program, reported.append)
+    assert "building r@1" in reported, "long work reports that it is under way"
     assert list(FlagdTarget(SETTINGS, tmp_path).placed()) == ["p/reranker/one"]
     without = [ResourceNode("Drain", "drain:1", drain_inputs(0.0)), program[2]]
-    world.up(without, told.append)
+    world.up(without, reported.append)
     assert FlagdTarget(SETTINGS, tmp_path).placed() == {}
 
     bad = ResourceNode("Instance", "instance:two", {**instance_inputs(tmp_path, "two"), "folder": "../two"})
     with pytest.raises(StackError, match="folder"):
-        world.up([*without, bad], told.append)
+        world.up([*without, bad], reported.append)
     assert FlagdTarget(SETTINGS, tmp_path).flag("rollcast-p") is not None
 
 
 @pytest.mark.engine
 @pytest.mark.parametrize("kind", ["file", "postgres"])
-def test_the_stack_state_is_kept_where_it_is_told_and_recovered_there(
+def test_the_stack_state_is_kept_where_it_is_declared_and_recovered_there(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = [ResourceNode("Instance", "instance:one", instance_inputs(tmp_path))]

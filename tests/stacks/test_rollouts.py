@@ -56,7 +56,7 @@ def test_calling_once_again_and_again_drives_a_whole_rollout_without_a_process_t
     assert (requests.mixed, requests.failed) == (0, 0)
 
 
-def test_a_paused_rollout_stays_and_goes_on_when_it_is_told(site: Site) -> None:
+def test_a_paused_rollout_stays_and_goes_on_by_order(site: Site) -> None:
     site.declare(safety=2, rollout=PATIENT)
     with site.background("apply", "--auto-approve") as process:
         site.await_milestone(1)

@@ -39,7 +39,7 @@ def project(tmp_path: Path) -> Path:
     return unpacked(tmp_path)
 
 
-def asked(project: Path, capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+def answer_of(project: Path, capsys: pytest.CaptureFixture[str], *words: str) -> Any:
     """What a command answers as JSON."""
     code = main(["-C", str(project), *words, "--format", "json"])
     said = capsys.readouterr()
@@ -48,24 +48,24 @@ def asked(project: Path, capsys: pytest.CaptureFixture[str], *words: str) -> Any
 
 
 def test_its_history_is_whole(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    history = asked(project, capsys, "history")
+    history = answer_of(project, capsys, "history")
     assert [(one["id"], one["outcome"]) for one in history["rollouts"]] == [(UNDER_WAY, None), (PROMOTED, "promoted")]
     assert [order["order"] for order in history["rollouts"][0]["orders"]] == ["pause"]
     assert history["records"] == 14
 
 
 def test_its_audit_says_who_was_served_what(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ended_s = asked(project, capsys, "history")["rollouts"][1]["ended_s"]
-    then = asked(project, capsys, "audit", "--at", str(ended_s))
+    ended_s = answer_of(project, capsys, "history")["rollouts"][1]["ended_s"]
+    then = answer_of(project, capsys, "audit", "--at", str(ended_s))
     assert [(share["release"], share["percent"]) for share in then["serving"]] == [(FIRST, 100.0)]
-    now = asked(project, capsys, "audit", "--at", str(ended_s + 1e6))
+    now = answer_of(project, capsys, "audit", "--at", str(ended_s + 1e6))
     assert {(share["release"], share["percent"]) for share in now["serving"]} == {(FIRST, 50.0), (SECOND, 50.0)}
 
 
 def test_its_status_says_where_the_rollout_is_held_and_what_was_counted(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status = asked(project, capsys, "status")
+    status = answer_of(project, capsys, "status")
     assert (status["rollout"]["id"], status["rollout"]["milestone"]) == (UNDER_WAY, 1)
     assert status["rollout"]["held"].endswith(": lunch")
     assert status["rollout"]["gates"][0]["n_candidate"] == 30
@@ -95,6 +95,6 @@ def test_its_rollout_is_carried_to_an_end(
             env={**os.environ, "NO_COLOR": "1"},
         )  # fmt: skip
     assert done.returncode == code, done.stdout + done.stderr
-    newest = asked(project, capsys, "history")["rollouts"][0]
+    newest = answer_of(project, capsys, "history")["rollouts"][0]
     assert (newest["id"], newest["outcome"]) == (UNDER_WAY, outcome)
-    assert [share["release"] for share in asked(project, capsys, "status")["serving"]] == [serves]
+    assert [share["release"] for share in answer_of(project, capsys, "status")["serving"]] == [serves]

@@ -1,4 +1,4 @@
-"""Diagnostics: the standard library's logging on standard error, off unless asked for.
+"""Diagnostics: the standard library's logging on standard error, off by default.
 
 `--debug` shows the path that each decision took; `ROLLCAST_LOG=info` (debug, info, warning, error) the same by level.
 What a user must know is never only here: results and errors have words of their own.
@@ -27,19 +27,19 @@ class _Line(logging.Formatter):
 
 def configure(debug: bool) -> None:
     """Sets what is shown. Raises StackError for a level that does not exist."""
-    asked = os.environ.get(LEVEL, "").strip().lower()
-    if asked and asked not in _LEVELS:
+    level = os.environ.get(LEVEL, "").strip().lower()
+    if level and level not in _LEVELS:
         from rollcast.stacks.base.errors import StackError
 
-        raise StackError(f"{LEVEL} is '{asked}'. Set it to {', '.join(_LEVELS[:-1])} or {_LEVELS[-1]}.")
+        raise StackError(f"{LEVEL} is '{level}'. Set it to {', '.join(_LEVELS[:-1])} or {_LEVELS[-1]}.")
     logger = logging.getLogger("rollcast")
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
     logger.propagate = False
-    if not debug and not asked:
+    if not debug and not level:
         logger.addHandler(logging.NullHandler())
         return
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Line("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG if debug else asked.upper())
+    logger.setLevel(logging.DEBUG if debug else level.upper())

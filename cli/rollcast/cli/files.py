@@ -1,4 +1,4 @@
-"""Files that a person asked for: whole or as they were before."""
+"""Files that a person names: whole or as they were before."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from rollcast.cli.inputs.options import Options
 
 app = typer.Typer(
     name="rollcast",
-    help="Plan, forecast and apply releases of LLM pipelines: no request ever meets a broken mix of versions.",
+    help="Plan, forecast and apply releases of LLM pipelines: no request is ever served by a broken mix of versions.",
     add_completion=True,
     no_args_is_help=True,
     rich_markup_mode=None,

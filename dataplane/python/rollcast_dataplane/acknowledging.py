@@ -66,7 +66,7 @@ class Background:
         for thread in self._acknowledging:
             thread.join(_ANSWER_S)  # so that goodbye is the last word
         for relay in self._relays:
-            self._tell(relay, leaving=True)
+            self._report(relay, leaving=True)
 
     def _watch(self) -> None:
         while not nap(self._stopping, self._flags.pause_s()):
@@ -89,9 +89,9 @@ class Background:
             self._changed[number].clear()
             if self._stopping.is_set():
                 return
-            interval_s = self._tell(relay, leaving=False)
+            interval_s = self._report(relay, leaving=False)
 
-    def _tell(self, relay: Relay, leaving: bool) -> float:
+    def _report(self, relay: Relay, leaving: bool) -> float:
         """Sends one acknowledgement. Seconds until the next."""
         state = {**self._state(), "lease_s": LEASE_S, "leaving": leaving}
         try:

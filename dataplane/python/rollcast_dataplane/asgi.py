@@ -95,11 +95,11 @@ class AsgiMiddleware:
             if not message.get("more_body") or len(body) > control.MOST_BYTES:
                 break
         authorization = _text(dict(scope["headers"]).get(b"authorization"))
-        asked = (self.plane, method, path, authorization, body)
+        call = (self.plane, method, path, authorization, body)
         if control.is_quick(method, path):
-            status, found = control.answer(*asked)
+            status, found = control.answer(*call)
         else:
-            status, found = await asyncio.to_thread(control.answer, *asked)
+            status, found = await asyncio.to_thread(control.answer, *call)
         await _send_json(send, status, found)
 
     async def _live(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:

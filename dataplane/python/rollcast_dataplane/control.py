@@ -1,4 +1,4 @@
-"""The control endpoint of a replica, below `/rollcast/` (spec A): what is asked, and what is answered. No framework."""
+"""The control endpoint of a replica, below `/rollcast/` (spec A): requests and answers. No framework."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ def answer(plane: DataPlane, method: str, path: str, authorization: str, body: b
     given = authorization.encode("utf-8", "replace")
     if plane.token and not hmac.compare_digest(given, f"Bearer {plane.token}".encode()):
         return 401, {"error": "The control endpoint needs its bearer token. Set ROLLCAST_ENDPOINT_TOKEN where you ask."}
-    asked = (method, path.removeprefix(PREFIX))
+    route = (method, path.removeprefix(PREFIX))
     try:
-        if asked == ("GET", "inflight"):
+        if route == ("GET", "inflight"):
             plane.start()
             return 200, plane.state()
-        if asked == ("POST", "warm"):
+        if route == ("POST", "warm"):
             plane.make_warm(_text(_object(body), "instance"))
             return 200, {"ready": True}
-        if asked == ("POST", "evaluate"):
+        if route == ("POST", "evaluate"):
             return 200, _evaluate(plane, _object(body))
     except Refused as error:
         return error.status, error.body()
     except (BadDefinition, _BadRequest) as error:
         return 400, {"error": f"{error}. Correct the request."}
     except Exception as error:  # a hook of the service: not ready, or broken; either way it says so
-        return (503 if asked[1] == "warm" else 500), {"error": f"{type(error).__name__}: {error}"}
+        return (503 if route[1] == "warm" else 500), {"error": f"{type(error).__name__}: {error}"}
     known = ("inflight", "warm", "evaluate")
-    return (405 if asked[1] in known else 404), {"error": f"There is no {method} {path} here."}
+    return (405 if route[1] in known else 404), {"error": f"There is no {method} {path} here."}
 
 
 def _evaluate(plane: DataPlane, body: dict[str, Any]) -> dict[str, Any]:

@@ -131,8 +131,8 @@ class FilePins:
         return found
 
     def find(self, session: str, presented: str | None) -> Pin | None:
-        asked = "select release, channel from pins where session = ? and until > ?"
-        row = self._database().execute(asked, (session, time.time())).fetchone()
+        query = "select release, channel from pins where session = ? and until > ?"
+        row = self._database().execute(query, (session, time.time())).fetchone()
         return Pin(*row) if row else None
 
     def keep(self, session: str, pin: Pin, session_s: float, instead_of: Pin | None) -> Pin:

@@ -66,7 +66,7 @@ class ServedRequest:
     def resolve(
         self, user: Any = None, session: Any = None, device: Any = None, attributes: Mapping[str, Any] | None = None
     ) -> ServingRelease:
-        """What serves this request. Decided once: asked again, it answers the same. Raises Refused."""
+        """What serves this request. Decided once: called again, it answers the same. Raises Refused."""
         try:
             with self._lock:
                 if not self.key:

@@ -65,7 +65,7 @@ class FileSource:
 
 
 class RelaySource:
-    """The first relay that answers, asked again as soon as it has: it holds its answer until something changes."""
+    """The first relay that answers, called again as soon as it has: it holds its answer until something changes."""
 
     def __init__(self, urls: Sequence[str], token: str | None) -> None:
         self.relays = [Relay(url, token) for url in urls]

@@ -37,7 +37,7 @@ export class Background {
     this.#stopping.abort();
     this.changed();
     await Promise.all(this.#loops);
-    await Promise.all(this.relays.map((relay) => this.#tell(relay, true)));
+    await Promise.all(this.relays.map((relay) => this.#report(relay, true)));
   }
 
   /** Every relay hears of it at once. */
@@ -61,8 +61,8 @@ export class Background {
 
   async #acknowledge(relay: Relay): Promise<void> {
     while (!this.#stopping.signal.aborted) {
-      const woken = this.#woken(); // what changes while it is told is told again
-      const intervalS = await this.#tell(relay, false);
+      const woken = this.#woken(); // what changes while it is reported is reported again
+      const intervalS = await this.#report(relay, false);
       await this.#rest(intervalS, true, woken);
     }
   }
@@ -90,7 +90,7 @@ export class Background {
   }
 
   /** Sends one acknowledgement. Seconds until the next. */
-  async #tell(relay: Relay, leaving: boolean): Promise<number> {
+  async #report(relay: Relay, leaving: boolean): Promise<number> {
     const state = { ...this.plane.state(), lease_s: LEASE_S, leaving };
     try {
       const path = `/rollcast/v1/replicas/${encodeURIComponent(state.replica)}`;
@@ -108,7 +108,7 @@ export class Background {
       const interval = answer.interval_s;
       return typeof interval === "number" ? Math.min(Math.max(interval, 0.05), LEASE_S / 3) : INTERVAL_S;
     } catch {
-      return INTERVAL_S; // a relay that is gone is told again; what serves does not depend on it
+      return INTERVAL_S; // a relay that is gone is called again; what serves does not depend on it
     }
   }
 

@@ -1,4 +1,4 @@
-/** The control endpoint of a replica, below `/rollcast/` (spec A): what is asked, and what is answered. No framework. */
+/** The control endpoint of a replica, below `/rollcast/` (spec A): requests and answers. No framework. */
 
 import { timingSafeEqual } from "node:crypto";
 import { BadDefinition, Refused, said } from "./errors.js";

@@ -1,7 +1,7 @@
 /**
  * What this replica evaluates: the newest definition that was good, which outlives its source and restarts (spec D).
  *
- * `current` is replaced as a whole, so a request meets one definition or the other, never a part of each. Whatever can't be
+ * `current` is replaced as a whole, so a request sees one definition or the other, never a part of each. Whatever can't be
  * used leaves it as it is, and `degraded` says why.
  */
 

@@ -11,6 +11,6 @@ export { NoRelease, Refused, RefusedKey, UnknownRelease } from "./errors.js";
 export { FilePins, MemoryPins, type Pin, type Pins, SignedPins } from "./pins.js";
 export { DataPlane, type Evaluated, KIT, type Settings } from "./plane.js";
 export { type Component, ServingRelease } from "./releases.js";
-export { type Asked, current, ServedRequest } from "./requests.js";
+export { type ResolveOptions, current, ServedRequest } from "./requests.js";
 export { rollcast } from "./express.js";
 export { rollcastFetch } from "./fetch.js";

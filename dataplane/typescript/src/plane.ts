@@ -20,7 +20,7 @@ import { type Fields, OutcomeLog } from "./outcomes.js";
 import { FilePins, type Pins } from "./pins.js";
 import { BAGGAGE, HEADER, incoming } from "./propagation.js";
 import type { ServingRelease } from "./releases.js";
-import { type Asked, CURRENT, ServedRequest } from "./requests.js";
+import { type ResolveOptions, CURRENT, ServedRequest } from "./requests.js";
 import { FileSource, PROTOCOL, Relay, RelaySource } from "./sources.js";
 
 export const VERSION = "0.1.0";
@@ -159,17 +159,17 @@ export class DataPlane {
    * `headers`: what came with it (a message's, say), trusted as `trust: true` says.
    */
   async request<T>(
-    asked: Asked & { headers?: Readonly<Record<string, string>> },
+    options: ResolveOptions & { headers?: Readonly<Record<string, string>> },
     work: (request: ServedRequest, release: ServingRelease) => T | Promise<T>,
   ): Promise<T> {
     await this.start();
-    const found = Object.fromEntries(Object.entries(asked.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]));
+    const found = Object.fromEntries(Object.entries(options.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]));
     const [header = "", baggage = "", named = ""] = [found[HEADER], found[BAGGAGE], found["x-request-id"]];
     const made = this.open({ header, baggage, named });
     return CURRENT.run(made, async () => {
       let error = true;
       try {
-        const result = await work(made, await made.resolve(asked));
+        const result = await work(made, await made.resolve(options));
         error = false;
         return result;
       } finally {
@@ -179,8 +179,8 @@ export class DataPlane {
   }
 
   /** The release of the request that this code runs for. Rejects with Refused, which the adapters answer. */
-  async resolve(asked: Asked = {}): Promise<ServingRelease> {
-    return this.current().resolve(asked);
+  async resolve(options: ResolveOptions = {}): Promise<ServingRelease> {
+    return this.current().resolve(options);
   }
 
   /** The request that this code runs for. Throws Error where there is none. */

@@ -1,4 +1,4 @@
-/** A release as a request meets it: one variant of the flag, read-only. */
+/** A release as a request sees it: one variant of the flag, read-only. */
 
 import { BadDefinition, NoRelease } from "./errors.js";
 

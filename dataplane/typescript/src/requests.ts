@@ -20,7 +20,7 @@ export const CURRENT = new AsyncLocalStorage<ServedRequest>();
 export const current = (): ServedRequest | undefined => CURRENT.getStore();
 
 /** Who a request is for, and what else its release may depend on. */
-export interface Asked extends Who {
+export interface ResolveOptions extends Who {
   attributes?: Readonly<Record<string, unknown>>;
 }
 
@@ -61,17 +61,17 @@ export class ServedRequest {
     this.plane.counts.enter(release.id);
   }
 
-  /** What serves this request. Decided once: asked again, it answers the same. Rejects with Refused. */
-  resolve(asked: Asked = {}): Promise<ServingRelease> {
-    return (this.#resolving ??= this.#resolve(asked));
+  /** What serves this request. Decided once: called again, it answers the same. Rejects with Refused. */
+  resolve(options: ResolveOptions = {}): Promise<ServingRelease> {
+    return (this.#resolving ??= this.#resolve(options));
   }
 
-  async #resolve(asked: Asked): Promise<ServingRelease> {
+  async #resolve(options: ResolveOptions): Promise<ServingRelease> {
     try {
       if (this.refusal) throw this.refusal;
-      [this.#key, this.#kind] = chosen(asked, this.id);
-      this.#attributes = { ...asked.attributes };
-      if (!this.release) this.serve(await this.#choose(asked));
+      [this.#key, this.#kind] = chosen(options, this.id);
+      this.#attributes = { ...options.attributes };
+      if (!this.release) this.serve(await this.#choose(options));
       const release = this.release!;
       tag(activeSpan(), {
         "rollcast.request": this.id,
@@ -87,7 +87,7 @@ export class ServedRequest {
     }
   }
 
-  async #choose({ session }: Asked): Promise<ServingRelease> {
+  async #choose({ session }: ResolveOptions): Promise<ServingRelease> {
     const definition = this.plane.definition();
     const { pins } = this.plane;
     const [named, kind] = pins ? chosen({ session }, "") : ["", "request"];

@@ -42,7 +42,7 @@ export class FileSource implements Source {
   }
 }
 
-/** The first relay that answers, asked again as soon as it has: it holds its answer until something changes. */
+/** The first relay that answers, called again as soon as it has: it holds its answer until something changes. */
 export class RelaySource implements Source {
   #tag: string | null = null;
   #from: Relay | null = null;

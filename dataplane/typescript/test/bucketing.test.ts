@@ -34,7 +34,7 @@ test("every percentage step puts exactly the same keys on the new release", () =
   }
 });
 
-test("the newer generation is told apart: it puts nearly every key elsewhere", () => {
+test("the newer generation is distinguished: it puts nearly every key elsewhere", () => {
   const same = NEWER.rows.filter(({ salt, key, bucket }) => bucketOf(salt + key, NEWER.total) === bucket);
   assert.ok(same.length < 10, `${same.length} of 10,000 are the same`);
 });

@@ -43,7 +43,7 @@ test("a job is served by one release, counted once, and leaves one outcome, also
   assert.deepEqual(records().map(({ key, error }) => [key, error]), [["u", false], ["7", true]]);
 });
 
-test("asked twice, or twice at once, a request answers with what it was resolved to first", async () => {
+test("called twice, or twice at once, a request answers with what it was resolved to first", async () => {
   await plane.request({ user: "u" }, async (request, release) => {
     const found = await Promise.all([request.resolve({ user: "v" }), plane.resolve(), plane.resolve({ session: 1 })]);
     assert.deepEqual(new Set(found), new Set([release]));
@@ -198,7 +198,7 @@ test("a relay hears of another definition at once, however seldom it wants to he
     assert.ok(holds());
   };
   await until(() => heard.length === 1);
-  await new Promise((resolve) => setTimeout(resolve, 100)); // the long poll is asked by now
+  await new Promise((resolve) => setTimeout(resolve, 100)); // the long poll is open by now
   text = textOf(flagOf({ if: [true, "old"] }, { metadata: { more: "" } }));
   changed();
   await until(() => heard.length === 2);

@@ -8,10 +8,10 @@ safety_before_capability(level="advisory")
 
 
 @policy(level="mandatory")
-def agent_mode_is_asked_for(review):
-    """Only requests that ask for agentic edits meet agent mode."""
+def agent_mode_on_request(review):
+    """Only requests that ask for agentic edits are served by agent mode."""
     for state in review.states:
         for share in state.shares:
             if share.line != "experimental" and state.plan.releases[share.release].flags.get("agent_mode"):
-                message = f"{share.percent:g} % of {share.audience} would meet agent mode unasked."
+                message = f"{share.percent:g} % of {share.audience} would get agent mode without a request for it."
                 yield Violation(message, ("flags", "agent_mode"), "Switch it on in channel 'experimental'.", state)

@@ -9,11 +9,11 @@ max_exposure(percent=10, trusted=["internal"])
 
 @policy(level="mandatory")
 def privacy_channel_remembers_nothing(review):
-    """Requests of the privacy channel never meet a memory of the customer's history."""
+    """Requests of the privacy channel never reach a memory of the customer's history."""
     for state in review.states:
         for release in state.serves("privacy").values():
             memory = release.slots["agent.memory"]
             if state.milestone >= 0 and memory.artifact.name != "no-history":
-                message = f"a private request would meet {memory.reference}."
+                message = f"a private request would reach {memory.reference}."
                 path = review.component_path("privacy", "agent.memory")
                 yield Violation(message, path, "Give the channel 'agent: {memory: no-history@1}'.", state)

@@ -1,6 +1,6 @@
 """Two ways to turn text into 256 numbers. They share the dimension and nothing else.
 
-An index made in one space and asked in the other gives confident nonsense and no error: that is the mistake that the
+An index made in one space and searched in the other gives confident nonsense and no error: that is the mistake that the
 order of a release must rule out, and it is why the dimension is the same on purpose.
 """
 

@@ -30,6 +30,6 @@ class InstanceNotReady(DataPlaneError):
 
 
 class BrokenMix(DataPlaneError):
-    """Two components met that don't understand each other."""
+    """Two components were combined that don't understand each other."""
 
     status = 500

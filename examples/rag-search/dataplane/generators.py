@@ -16,7 +16,7 @@ from dataplane.text import words
 
 @dataclass(frozen=True)
 class Prompt:
-    """The versioned text around a question: what a model is told, and how an answer is set out."""
+    """The versioned text around a question: what a model is given, and how an answer is set out."""
 
     system: str
     user: str
@@ -40,9 +40,9 @@ class Generator:
         return prompt.answer.format(answer=text, sources=hits[0].passage.id)
 
     def _quote(self, query: str, hits: Sequence[Hit]) -> str:
-        asked = set(words(query))
+        terms = set(words(query))
         found = [s for hit in hits[:2] for s in hit.passage.sentences[:8]]
-        found.sort(key=lambda sentence: -len(asked & sentence[1]))
+        found.sort(key=lambda sentence: -len(terms & sentence[1]))
         return " ".join(sentence for sentence, _ in found[: self.sentences])
 
     def _ask(self, query: str, hits: Sequence[Hit], prompt: Prompt) -> str:

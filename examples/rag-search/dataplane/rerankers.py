@@ -32,27 +32,27 @@ class Reranker:
 
     def rerank(self, query: str, hits: Sequence[Hit], count: int) -> list[Hit]:
         """The best `count` of `hits`, best first. Raises BrokenMix when a title is needed and missing."""
-        asked = set(words(query))
-        if not hits or not asked:
+        terms = set(words(query))
+        if not hits or not terms:
             return list(hits[:count])
-        rarity = {word: _rarity(sum(word in hit.passage.counts for hit in hits), len(hits)) for word in asked}
+        rarity = {word: _rarity(sum(word in hit.passage.counts for hit in hits), len(hits)) for word in terms}
         length = sum(hit.passage.counts.total() for hit in hits) / len(hits)
         scored = [
-            Hit(hit.passage, self._score(asked, rarity, length, hit.passage) + self.similarity_weight * hit.score)
+            Hit(hit.passage, self._score(terms, rarity, length, hit.passage) + self.similarity_weight * hit.score)
             for hit in hits
         ]
         scored.sort(key=lambda hit: -hit.score)
         return scored[:count]
 
-    def _score(self, asked: set[str], rarity: dict[str, float], length: float, passage: Passage) -> float:
+    def _score(self, terms: set[str], rarity: dict[str, float], length: float, passage: Passage) -> float:
         counts = passage.counts
         damping = self.k1 * (1 - self.b + self.b * counts.total() / length) if length else self.k1
         score = sum(
-            rarity[word] * counts[word] * (self.k1 + 1) / (counts[word] + damping) for word in asked if word in counts
+            rarity[word] * counts[word] * (self.k1 + 1) / (counts[word] + damping) for word in terms if word in counts
         )
-        return score + self._title_score(asked, passage)
+        return score + self._title_score(terms, passage)
 
-    def _title_score(self, asked: set[str], passage: Passage) -> float:
+    def _title_score(self, terms: set[str], passage: Passage) -> float:
         if not self.title_weight:
             return 0.0
         if passage.title is None:
@@ -60,7 +60,7 @@ class Reranker:
                 f"The reranker needs the title of passage {passage.id}, and the index has passages of schema 1. "
                 "Release an index of passage schema 2 first."
             )
-        return self.title_weight * len(asked & passage.title_words) / len(asked)
+        return self.title_weight * len(terms & passage.title_words) / len(terms)
 
 
 def _rarity(containing: int, total: int) -> float:

@@ -50,7 +50,7 @@ def at_every_state(rule: Tested) -> Callable[[pytest.FixtureRequest], None]:
                 chosen = rule if isinstance(rule, Policy) else of_states(rule)
                 walk_everywhere(project.reviews(), [chosen], profile=profile)
 
-        passes_or_tells(project, walk)
+        passes_or_reports(project, walk)
 
     test.__name__ = rule.name if isinstance(rule, Policy) else getattr(rule, "__name__", "test")
     test.__doc__ = rule.reason if isinstance(rule, Policy) else rule.__doc__
@@ -80,7 +80,7 @@ def _said(failed: AssertionError) -> str:
     return f"{text[0]}, at {code}" if text and not text[0].startswith("assert ") else code
 
 
-def passes_or_tells(project: ProjectUnderTest, walk: Callable[[], None]) -> None:
+def passes_or_reports(project: ProjectUnderTest, walk: Callable[[], None]) -> None:
     """Fail the test with the story where the walk raises one, and with nothing else."""
     story = ""
     try:
@@ -98,4 +98,4 @@ def _again(project: ProjectUnderTest) -> str:
     return f"Again     rollcast policy test --seed {project.profile.seed} --examples {project.profile.examples}"
 
 
-__all__ = ["RolloutMachine", "at_every_state", "of_states", "passes_or_tells"]
+__all__ = ["RolloutMachine", "at_every_state", "of_states", "passes_or_reports"]

@@ -11,7 +11,7 @@ ROLLCAST_FAULTS names a folder. Every process of a rollout (driver, provider) wr
 - full: as `fail`, because the disk is full;
 - lose: as `fail`, at the failpoint after the call: it was done, and its answer is lost;
 - hang: the call does not return for an hour;
-- pause-all: everything of the rollout stops (SIGSTOP) until it is told to go on.
+- pause-all: everything of the rollout stops (SIGSTOP) until it is continued.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HANG_S = 3600.0
 
 
 class InjectedFault(OSError):
-    """A fault that a test asked for."""
+    """A fault that a test set."""
 
 
 def _pass(folder: Path, name: str) -> None:

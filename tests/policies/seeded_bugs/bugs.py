@@ -46,7 +46,7 @@ BUGS = (
         "        return True\n\n    @cached",
     ),
     Bug(
-        "every version range is thought to be met",
+        "every version range is thought to be satisfied",
         "base.values",
         "return SpecifierSet(spec).contains(Version(provided), prereleases=True)",
         "return True",
@@ -105,7 +105,7 @@ BUGS = (
         "for percent in stage.percent[-1:]:",
     ),
     Bug(
-        "the rest of an audience also meets the new release",
+        "the rest of an audience also gets the new release",
         "planning.shift",
         "round(100 - percent, 3), old)",
         "round(100 - percent, 3), new)",

@@ -96,7 +96,7 @@ def _chosen(project: Project, approved: Plan | None, once: bool, supersede: bool
     """The saved plan, or the one that takes what is live to what is declared.
 
     While a rollout is under way that is where rolling it back will end, if it is to be superseded. With `once` it is
-    when another thing is declared now; otherwise the rollout goes on here. Raises LockedError where neither is asked.
+    when another thing is declared now; otherwise the rollout goes on here. Raises LockedError where neither is chosen.
     """
     from rollcast.cli.inputs.plans import Planned, plan_of
     from rollcast.stacks.ledger.rollouts import load, under_way

@@ -77,7 +77,7 @@ def _property_tests(
     folder = project.folder.resolve()
     own = sorted((folder / "policies").glob("test_*.py"))
     command = [
-        # -rN: pytest's closing summary would tell each story again, in full where the variable CI is set
+        # -rN: pytest's closing summary would print each trace again, in full where the variable CI is set
         sys.executable, "-m", "pytest", "-q", "-rN", "--no-header", "-p", "no:cacheprovider",
         "--import-mode=importlib",
         "--rollcast-project", str(folder), "--rollcast-file", file, "--rollcast-profile", profile,
@@ -90,9 +90,9 @@ def _property_tests(
     environment = {**os.environ, "HYPOTHESIS_STORAGE_DIRECTORY": str(project.state.resolve() / "hypothesis")}
     done = subprocess.run(command, env=environment, cwd=folder, check=False)
     if done.returncode != 0:
-        asked = f" --examples {examples}" if examples is not None else ""
+        option = f" --examples {examples}" if examples is not None else ""
         other = f" --profile {profile}" if profile != "quick" else ""
-        terminal.note(f"The same again: rollcast policy test --seed {seed}{other}{asked}")
+        terminal.note(f"The same again: rollcast policy test --seed {seed}{other}{option}")
     return done.returncode != 0
 
 

@@ -81,7 +81,7 @@ def _socket(host: str, port: int) -> socket.socket:
         bound = socket.socket(family, kind, protocol)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
-        bound.listen(64)  # before the address is told: who asks at once is answered a moment later
+        bound.listen(64)  # before the address is printed: who calls at once is answered a moment later
     except OSError as error:
         raise StackError(
             f"{host}:{port} can't be listened at ({error.strerror}). Choose another with --port."

@@ -177,9 +177,9 @@ def _progress(runs: int) -> Progress | None:
     task = bar.add_task("", total=None)
     bar.start()
 
-    def report(finished: int, asked: int) -> None:
-        bar.update(task, completed=finished, total=asked)
-        if finished == asked:
+    def report(finished: int, requested: int) -> None:
+        bar.update(task, completed=finished, total=requested)
+        if finished == requested:
             bar.stop()
 
     return report

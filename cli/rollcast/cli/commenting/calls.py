@@ -94,11 +94,11 @@ class Api:
 
     def _wait_s(self, state: RetryCallState) -> float:
         """Seconds before the next try: what the host asks for, else twice as long each time."""
-        asked = None
+        after_s = None
         if state.outcome is not None and not state.outcome.failed:
-            asked = state.outcome.result().headers.get("retry-after")
+            after_s = state.outcome.result().headers.get("retry-after")
         doubled = wait_exponential(multiplier=self._pause_s)(state)
-        return min(float(asked) if asked and asked.isdigit() else doubled, _LONGEST_WAIT_S)
+        return min(float(after_s) if after_s and after_s.isdigit() else doubled, _LONGEST_WAIT_S)
 
 
 def _busy(answer: httpx.Response) -> bool:

@@ -9,7 +9,7 @@ from rollcast.cli.commenting.hosts import Comment, Host
 
 
 def mark_of(*about: str) -> str:
-    """The first line of the comment, invisible when rendered. `about`: what tells one comment from another."""
+    """The first line of the comment, invisible when rendered. `about`: what distinguishes one comment from another."""
     name = hashlib.sha256("\0".join(about).encode()).hexdigest()[:16]
     return f"<!-- rollcast {name} -->"
 

@@ -32,8 +32,8 @@ def is_sealed(path: Path, document: object) -> bool:
 
     if not isinstance(document, dict) or DIGEST not in document:
         return False
-    told = document[DIGEST]
-    if told != sealed(document)[DIGEST]:
+    stated = document[DIGEST]
+    if stated != sealed(document)[DIGEST]:
         raise StaleError(
             f"{path} was changed after it was saved: what it says is not what its digest says. "
             "Nothing was done. Plan again with 'rollcast plan --out FILE', and have that approved."
@@ -65,13 +65,13 @@ def _refuse_newer(path: Path, document: object, remedy: str) -> None:
     from rollcast.stacks.base.errors import StackError
     from rollcast.stacks.project import tool_version
 
-    told = document.get("format_version") if isinstance(document, dict) else None
-    if not isinstance(told, str) or not re.fullmatch(r"[0-9]{1,9}([.][0-9]{1,9})*", told):
+    stated = document.get("format_version") if isinstance(document, dict) else None
+    if not isinstance(stated, str) or not re.fullmatch(r"[0-9]{1,9}([.][0-9]{1,9})*", stated):
         return
-    own, other = (tuple(int(part) for part in text.split(".")) for text in (FORMAT_VERSION, told))
+    own, other = (tuple(int(part) for part in text.split(".")) for text in (FORMAT_VERSION, stated))
     if other > own:
         raise StackError(
-            f"{path} has format {told}: a newer version of rollcast saved it, and this one ({tool_version()}) reads "
+            f"{path} has format {stated}: a newer version of rollcast saved it, and this one ({tool_version()}) reads "
             f"format {FORMAT_VERSION}. Use the newer of the two. {remedy}"
         )
 

@@ -18,7 +18,7 @@ from rollcast.simulator.forecast.models import (
 
 _SHOWN_STAGES = 40
 UNPROVED = {  # what an end rests on -> what that means
-    "unserved": "nothing was proved: no request of the traffic met what the plan brings",
+    "unserved": "nothing was proved: no request of the traffic reached what the plan brings",
     "uncompared": "nothing was proved: nothing is live to compare with, so it goes through whatever it does",
 }
 
@@ -74,7 +74,8 @@ def _outcome(forecast: Forecast) -> Iterator[str]:
     for moved in forecast.moved:
         yield f"  goes over     {_plain(moved_in_words(moved))}"
     exposure = forecast.exposure
-    yield f"  exposed      {exposure.requests:,.0f} requests of {exposure.users:,.0f} users meet what is not yet proved"
+    served = f"{exposure.requests:,.0f} requests of {exposure.users:,.0f} users"
+    yield f"  exposed      {served} are served by what is not yet proved"
     if forecast.capacity_cost is not None:
         yield f"  capacity     {_cost(forecast.capacity_cost)}"
     for reason in forecast.reasons:

@@ -1,4 +1,4 @@
-"""The live view of a rollout on a terminal: stages, the split asked and measured, gates with their evidence, time left.
+"""The live view of a rollout on a terminal: stages, the split desired and measured, gates with evidence, time left.
 
 It shows the same events as the plain lines do and decides nothing. What scrolls by above it are the milestones reached;
 the table below is drawn again with every event.
@@ -108,9 +108,9 @@ class LiveView:
         seen = look.tally["stage"]
         total = sum(seen.values())
         parts = []
-        for release, asked in look.asked.items():
+        for release, desired in look.asked.items():
             measured = f"{seen.get(release, 0) / total * 100:.2f} %" if total else "nothing yet"
-            parts.append(f"  {clean(release)}: {asked * 100:g} % asked, {measured} measured of {total} requests")
+            parts.append(f"  {clean(release)}: {desired * 100:g} % desired, {measured} measured of {total} requests")
         parts += [f"  {text}" for text in not_judged(look.tally)]
         return "\n".join([*parts, f"  mixed configurations: {look.tally['mixed']}"])
 

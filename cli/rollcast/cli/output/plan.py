@@ -125,7 +125,7 @@ def _groups(plan: Plan) -> Iterator[str]:
 def _milestones(plan: Plan) -> Iterator[str]:
     yield paint("Milestones", bold=True)
     head = ""
-    asked: tuple[str, ...] = ()
+    gates: tuple[str, ...] = ()
     for milestone in plan.milestones:
         if milestone.point_of_no_return:
             yield paint("  ---- point of no return: going back from here is a new plan ----", "red")
@@ -133,9 +133,9 @@ def _milestones(plan: Plan) -> Iterator[str]:
         name = f"{', '.join(milestone.lines)}: {milestone.step}" if len(plan.lines) > 1 else milestone.step
         if staged and name != head:
             yield f"      {paint(name.replace('+', ' + '), bold=True)}{_gates(milestone)}"
-            asked = milestone.gates
+            gates = milestone.gates
         head = name if staged else ""
-        other = _gates(milestone) if staged and milestone.gates != asked else ""
+        other = _gates(milestone) if staged and milestone.gates != gates else ""
         yield f"  {milestone.index:>2}  {_stage(milestone) if staged else paint(milestone.title, bold=True)}{other}"
         yield from (f"        {text}" for text in _operations(plan, milestone))
     yield ""

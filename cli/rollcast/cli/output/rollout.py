@@ -107,11 +107,11 @@ def _shortened(event: Looked) -> str:
 
 
 def _share(event: Looked) -> str:
-    """The share that was asked for and the one that telemetry measured; said when something is decided."""
+    """The share that is desired and the one that telemetry measured; said when something is decided."""
     seen = event.tally["stage"]
     total = sum(seen.values())
     if event.verdict == "continue" or not total:
         return ""
-    parts = [f"{asked * 100:g} % asked, {seen.get(release, 0) / total * 100:.2f} % measured"
-             for release, asked in event.asked.items()]  # fmt: skip
+    parts = [f"{desired * 100:g} % desired, {seen.get(release, 0) / total * 100:.2f} % measured"
+             for release, desired in event.asked.items()]  # fmt: skip
     return f"; {'; '.join(parts)} of {total} requests" if parts else ""

@@ -1,4 +1,4 @@
-"""What serves whom, and how that compares with what was asked, as text."""
+"""What serves whom, and how that compares with what is desired, as text."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def _lines(report: Report) -> Iterator[str]:
     if not report["serving"]:
         yield "  nothing is served"
     for share in report["serving"]:
-        asked = f"{share['percent']:g} % of {clean(share['audience'])}"
-        yield f"  {clean(share['line'])}: {paint(share['release'], bold=True)}  {asked}"
+        percent = f"{share['percent']:g} % of {clean(share['audience'])}"
+        yield f"  {clean(share['line'])}: {paint(share['release'], bold=True)}  {percent}"
     yield from _components(report)
     yield from _rollout(report)
     if report["measured"]["requests"]:
@@ -58,12 +58,13 @@ def _rollout(report: Report) -> Iterator[str]:
 
 
 def measured(found: Mapping[str, Any]) -> str:
-    """Asked beside measured for each release of the stage, and how many requests met a mixed configuration."""
+    """Desired beside measured for each release of the stage, and how many requests got a mixed configuration."""
     lines = []
     for share in found["shares"]:
-        asked = "nothing was asked" if share["asked"] is None else f"{share['asked'] * 100:.4g} % asked"
+        desired = "no share desired" if share["asked"] is None else f"{share['asked'] * 100:.4g} % desired"
         got = "nothing measured" if share["measured"] is None else f"{share['measured'] * 100:.2f} % measured"
-        lines.append(f"  {clean(share['release'])}: {asked}, {got} ({share['requests']} requests since the last shift)")
+        since = f"{share['requests']} requests since the last shift"
+        lines.append(f"  {clean(share['release'])}: {desired}, {got} ({since})")
     lines.append(
         f"  {found['requests']} requests served in this rollout, {found['mixed']} of them by a mixed configuration"
     )
@@ -75,7 +76,7 @@ def _warned(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def not_judged(found: Mapping[str, Any]) -> Iterator[str]:
-    """What telemetry brought that nobody can be asked about: requests without a key, records that were left out."""
+    """What telemetry brought that can't be attributed: requests without a key, records that were left out."""
     if found.get("keyless"):
         yield f"{found['keyless']} requests carry no targeting key: no user is known for them"
     reasons = [f"{found[name]} {why}" for name, why in _NOT_COUNTED.items() if found.get(name)]

@@ -14,7 +14,7 @@ from rollcast.planner.releases.lineage import lineage_graph
 from rollcast.stacks.artifacts.lock import Lock
 
 _STYLES = {
-    "asked": "fill:#e7f0f9,stroke:#0f62a8,color:#111",
+    "chosen": "fill:#e7f0f9,stroke:#0f62a8,color:#111",
     "declared": "fill:#eef1f4,stroke:#4a5560,color:#111",
     "outside": "fill:#fff,stroke:#4a5560,color:#111,stroke-dasharray:4",
 }
@@ -65,7 +65,7 @@ def mermaid_of(lineage: Lineage) -> str:
 
 def _style(lineage: Lineage, node: str) -> str:
     if node in lineage.chosen:
-        return "asked"
+        return "chosen"
     return "declared" if node in lineage.artifacts else "outside"
 
 

@@ -146,7 +146,7 @@ def in_margins(metric: MetricForecast) -> Point | None:
 
 
 def exposure(plan: Plan, forecast: Forecast) -> Chart | None:
-    """Requests that meet what is not yet proved, added up over time."""
+    """Requests that are served by what is not yet proved, added up over time."""
     total, points = 0.0, [(0.0, 0.0)]
     trials = trials_of(plan)
     for stage in forecast.stages:

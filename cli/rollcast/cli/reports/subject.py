@@ -75,7 +75,7 @@ class Subject:
 
 
 def reality_of(records: Iterable[Record], rollout: str) -> Reality | None:
-    """One rollout as its records tell it; None where the ledger does not know it."""
+    """One rollout as its records have it; None where the ledger does not know it."""
     own = [record for record in records if record.rollout == rollout]
     started = next((record for record in own if record.kind == "started"), None)
     if started is None:

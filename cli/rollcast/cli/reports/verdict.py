@@ -19,7 +19,7 @@ from rollcast.simulator.forecast.models import Detection, Forecast
 SURE = 0.9
 MOST = 5  # of one kind of reason
 _UNPROVED = {
-    "unserved": "Nothing was proved: no request of the traffic met what this plan brings",
+    "unserved": "Nothing was proved: no request of the traffic reached what this plan brings",
     "uncompared": "A first release: nothing is live to compare it with, so nothing is proved",
 }
 _WORDS = {"promoted": "promoted", "rolled_back": "rolled back", "held": "held"}
@@ -130,7 +130,8 @@ def _lasts(forecast: Forecast) -> str:
     if forecast.duration_s.p95 > 1.02 * forecast.duration_s.p50:
         lasts += f" (95 % of runs at most {duration(forecast.duration_s.p95)})"
     exposed = forecast.exposure
-    return f"{lasts}; {count(exposed.requests)} requests of {count(exposed.users)} users meet what is not yet proved."
+    served = f"{count(exposed.requests)} requests of {count(exposed.users)} users"
+    return f"{lasts}; {served} are served by what is not yet proved."
 
 
 def caught(found: Detection) -> str:

@@ -181,7 +181,7 @@ def _serving(report: Mapping[str, Any]) -> Iterator[Block]:
         rows.append(Row([*cells, *own, *numbers]))
     if rows:
         own_head = ["what differs"] if differing else []
-        head = ["line", "audience", "release", *own_head, "asked", "measured", "requests since the shift"]
+        head = ["channel", "audience", "release", *own_head, "desired", "measured", "requests since the shift"]
         yield Table("What serves whom", head, rows)
     releases = [
         Row([Cell(name, code=True), Cell(", ".join(f"{slot} {reference}" for slot, reference in slots.items()))])

@@ -36,8 +36,8 @@ export function nearest({ instance, digest }: Component, question: string): Pass
   const passages = read(instance, digest, "index.json", (text) =>
     (JSON.parse(text) as Passage[]).map((each) => ({ ...each, words: wordsOf(each.text) })),
   );
-  const asked = [...wordsOf(question)];
-  const shared = (passage: Passage): number => asked.filter((word) => passage.words.has(word)).length;
+  const terms = [...wordsOf(question)];
+  const shared = (passage: Passage): number => terms.filter((word) => passage.words.has(word)).length;
   return [...passages].sort((a, b) => shared(b) - shared(a)).slice(0, 3);
 }
 

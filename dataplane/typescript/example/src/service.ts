@@ -24,8 +24,8 @@ interface Chat {
   slow_s?: number;
 }
 
-/** What is asked of the model: everything in it is the release's. */
-function asked(release: ServingRelease, body: Chat): { body: string; method: string; headers: Record<string, string> } {
+/** What the model is given: everything in it is the release's. */
+function completion(release: ServingRelease, body: Chat): { body: string; method: string; headers: Record<string, string> } {
   const passages = nearest(release.component("index"), body.message).map(({ text }) => text);
   const prompt = promptOf(release.component("generator.prompt"))
     .replace("{passages}", () => passages.join("\n"))
@@ -45,7 +45,7 @@ app.post("/chat", async (request, response) => {
   const release = await plane.resolve({ user: body.user, session: body.session, attributes: { tenant: body.tenant ?? "" } });
   const gone = new AbortController();
   response.once("close", () => gone.abort());
-  const reply = await fetch(`${LLM}/v1/chat/completions`, { ...asked(release, body), signal: gone.signal });
+  const reply = await fetch(`${LLM}/v1/chat/completions`, { ...completion(release, body), signal: gone.signal });
   if (!reply.ok || !reply.body) {
     response.status(502).json({ error: "upstream" });
     return;

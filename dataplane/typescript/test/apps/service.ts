@@ -40,7 +40,7 @@ app.post("/chat", async (request, response) => {
   await sleep(body.takes_s ?? 0);
   const again = await plane.resolve({ user: "somebody else" });
   plane.outcome({ input_tokens: 3, output_tokens: 5, violation: false });
-  if (again !== first) throw new Error("one request met two releases");
+  if (again !== first) throw new Error("one request was served by two releases");
   response.json({ release: again.id, components: first.artifacts, saw: request.headers, raw: request.rawHeaders, process: process.pid });
 });
 

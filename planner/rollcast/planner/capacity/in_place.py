@@ -104,7 +104,7 @@ def _takes_over(live: LiveState, declared: Releases, came_from: Releases, node: 
     for line, shares in live.serving.items():
         for share in shares if line not in takes else ():
             if not set(live.releases[share.release].instances).isdisjoint(takes.values()):
-                return f"{slot} can't be overwritten: line '{line}' goes on with its old version."
+                return f"{slot} can't be overwritten: channel '{line}' goes on with its old version."
     return takes
 
 

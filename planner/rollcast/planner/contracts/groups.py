@@ -126,7 +126,7 @@ def group(
 ) -> list[SynchronizationGroup]:
     """The synchronization groups of everything that changes, in the order in which they switch. `ties` hold them too.
 
-    `live` holds what each line comes from. A channel that comes from nothing while its default line serves is released
+    `live` holds what each line comes from. A channel that comes from nothing while the default one serves is released
     first: its requests may not be served by what that line serves on the way.
     """
     constraints: list[Constraint] = []
@@ -147,7 +147,7 @@ def group(
     for tie in ties:
         constraints.extend(_together(tie.line, declared[tie.line].pipeline, tie.slots, tie.reason, in_place))
     unserved = [line for line in declared if line not in live]
-    # Channels first: until one begins, the default line would take its requests.
+    # Channels first: until one begins, the default channel would take its requests.
     first = [_first(line, declared[line]) for line in sorted(unserved, key=lambda line: line == default_of(line))]
     early = [one for one in first if default_of(one.lines[0]) in live]
     return [*early, *_order(nodes, members, constraints), *(one for one in first if one not in early)]

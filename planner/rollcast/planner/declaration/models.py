@@ -289,7 +289,7 @@ class RolloutSettings(Model):
 
 
 class Channel(Model):
-    """A named line of releases, the requests that it takes, and how it differs from the default one."""
+    """A named track of releases, the requests that it takes, and how it differs from the default one."""
 
     route: Predicate = Field(description="requests that this channel takes; the first channel that matches wins")
     components: dict[Name, ComponentOverride] = Field(default_factory=dict)

@@ -228,7 +228,7 @@ def _live_releases(
 ) -> dict[str, Release]:
     """The release that each declared line comes from; of those that carry requests, that of their source.
 
-    A new channel of a pipeline that is served comes from what its default line serves now, for that is what its
+    A new channel of a pipeline that is served comes from what its default channel serves now, for that is what its
     requests reach; unless it may not serve them: then it comes from nothing.
     """
     found: dict[str, Release] = {}
@@ -316,13 +316,13 @@ def _release_of(live: LiveState, line: str) -> Release | None:
     except LookupError:
         ids = ", ".join(sorted({share.release for share in live.serving[line]}))
         raise MixedLiveState(
-            f"line '{line}' is split between {ids}: a rollout is under way there. "
+            f"channel '{line}' is split between {ids}: a rollout is under way there. "
             "Finish it with 'rollcast apply --resume', or roll it back with 'rollcast abort'."
         ) from None
 
 
 def _new_channels(before: Releases, declared: Releases, live: LiveState, crossing: Crossing) -> list[Change]:
-    """Channels that are new beside a default line that serves."""
+    """Channels that are new beside a default channel that serves."""
     reason = "its requests get a line of their own"
     return [
         Change(line=line, component="route", action="create", to=line, reason=reason)
@@ -341,7 +341,7 @@ def _refuse_late_channels(
     live: LiveState,
     everywhere: tuple[str, ...],
 ) -> None:
-    """A channel that must begin before its default line moves can't wait for what changes in place."""
+    """A channel that must begin before its default channel moves can't wait for what changes in place."""
     for line, release in declared.items():
         if line in before or line == default_of(line) or default_of(line) not in before:
             continue

@@ -215,7 +215,7 @@ def add_wave(builder: PlanBuilder, steps: Sequence[Step], narrowed: bool, leavin
 def remove(
     builder: PlanBuilder, gone: Sequence[str], steps: Sequence[Step], origin: Serving, fresh: Sequence[str]
 ) -> None:
-    """Lines end: a channel beside its default line is served as that line is by then, so what goes there stays."""
+    """Lines end: a channel beside its default channel is served as that line is by then, so what goes there stays."""
     operations = [
         Operation(
             id=builder.id(f"shift/{line}/remove", line), kind="shift", milestone=len(builder.milestones), line=line,
@@ -232,7 +232,7 @@ def remove(
 def begin(builder: PlanBuilder, lines: Sequence[str]) -> None:
     """New channels get shares of their own, of what serves their requests today: nothing changes for anybody yet.
 
-    From then on what their default line does is no business of theirs.
+    From then on what their default channel does is no business of theirs.
     """
     if not lines:
         return
@@ -241,7 +241,7 @@ def begin(builder: PlanBuilder, lines: Sequence[str]) -> None:
     operations = [
         Operation(
             id=builder.id(f"shift/{line}/begin", line), kind="shift", milestone=len(builder.milestones), line=line,
-            release=release.id, why="served as today, and by nothing that its default line goes to",
+            release=release.id, why="served as today, and by nothing that its default channel goes to",
         )
         for line, release in releases.items()
     ]  # fmt: skip

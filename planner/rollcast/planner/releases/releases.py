@@ -187,7 +187,7 @@ def instance_path(pipeline: str, name: str, slot: SlotVersion) -> str:
 
 
 class Line(Model):
-    """A line of releases: one channel of one pipeline, the requests it takes, and its cadence."""
+    """A track of releases: one channel of one pipeline, the requests it takes, and its cadence."""
 
     id: str
     pipeline: str
@@ -207,7 +207,7 @@ class Line(Model):
 
 
 def default_of(line: str) -> str:
-    """The default line of a line's pipeline."""
+    """The default channel of a line's pipeline."""
     pipeline, several, _ = line.rpartition("/")
     return f"{pipeline}/default" if several else "default"
 

@@ -126,7 +126,7 @@ def _tried(lines: Iterator[Line]) -> list[Line]:
 def _riding(line: Line, own: Sequence[Elsewhere], released: Releases) -> list[Elsewhere]:
     """Of the lines that take the requests of a channel that ends, those whose release the channel itself goes to.
 
-    The last of them is the one by whose stages it goes: its default line where that is one of them.
+    The last of them is the one by whose stages it goes: its default channel where that is one of them.
     """
     default = default_of(line.id)
     heir = next((target for target, _ in own if target.id == default), own[-1][0])

@@ -61,7 +61,7 @@ def within(one: Line, other: Line) -> bool:
 def in_turn(
     shifts: Sequence[Operation], lines: Mapping[str, Line], now: Serving, then: Serving
 ) -> tuple[list[Operation], tuple[str, ...]]:
-    """Shifts of one milestone, such that no request of a channel reaches what its default line serves in between.
+    """Shifts of one milestone, such that no request of a channel reaches what its default channel serves in between.
 
     Channels that served nothing go before the other lines of their pipeline, channels that will serve nothing after
     them. Nor may another channel serve them in between: of two whose routes overlap, the one that comes first

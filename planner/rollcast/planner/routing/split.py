@@ -76,7 +76,7 @@ class Router:
         for line, route, salt, groups in zip(self.lines, self.routes, self.salts, self.groups, strict=True):
             if route is None or matches(route, attributes):
                 if not groups and route is not None:
-                    continue  # a line that is not released yet leaves its requests to the default line
+                    continue  # a line that is not released yet leaves its requests to the default channel
                 return self._release(line.id, salt, groups, key, attributes)
         return None
 

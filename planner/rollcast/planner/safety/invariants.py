@@ -209,11 +209,11 @@ def _cadence(plan: Plan) -> Iterator[InvariantViolation]:
             serving[line] = shares
             _count(split, line, shares)
             if len({share.release for share in shares}) > 2:
-                yield InvariantViolation("cadence", milestone.title, f"line {line} serves more than two releases")
+                yield InvariantViolation("cadence", milestone.title, f"channel {line} serves more than two releases")
         if milestone.kind != "restore" and milestone.lines:
             for line in split.keys() - set(milestone.lines):
                 yield InvariantViolation(
-                    "cadence", milestone.title, f"line {line} is split while {milestone.step} is analysed"
+                    "cadence", milestone.title, f"channel {line} is split while {milestone.step} is analysed"
                 )
 
 

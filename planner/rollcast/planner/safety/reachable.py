@@ -58,7 +58,7 @@ class _Step:
     def judge(self) -> Iterator[InvariantViolation]:
         for line in sorted(self.to):
             if line not in self.shift_of:
-                yield self._broken("deterministic", f"line {line} is served otherwise without a shift")
+                yield self._broken("deterministic", f"channel {line} is served otherwise without a shift")
             for release in sorted(self.to[line]):
                 yield from self._added(line, release)
         for swap in self.swaps:

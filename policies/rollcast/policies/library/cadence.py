@@ -30,7 +30,7 @@ def all_at_once(*, level: Level = "mandatory", name: str = "all-at-once") -> Pol
                 reported.add(line)
                 strategy = review.plan.lines[line].rollout.strategy
                 key = "strategy" if strategy is Strategy.ALL_AT_ONCE else "percent"
-                message = f"{milestone.step} serves all of line {line} at once in '{review.plan.environment}'."
+                message = f"{milestone.step} serves all of channel {line} at once in '{review.plan.environment}'."
                 yield Violation(message, review.rollout_path(line, key), remedy)
 
     return register(rule, name, level, "a step from nothing to everyone has no baseline to be judged against")
@@ -83,7 +83,7 @@ def max_exposure(
 ) -> Policy:
     """At most `percent` of any audience is served by a release that has passed no gate yet, except `trusted` ones.
 
-    Why: until its first gate has passed, a release is a guess, and the number of people who are given a wrong guess is the
+    Why: until its first gate has passed, a release is a guess, and the number of people who get a wrong guess is the
     one thing that is known beforehand. Internal testers, who agreed to it, are the usual `trusted` audience.
     """
 
@@ -97,7 +97,7 @@ def max_exposure(
                     continue
                 reported.add(key)
                 message = (
-                    f"{share.percent:g} % of {share.audience} on line {share.line} would be served by "
+                    f"{share.percent:g} % of {share.audience} on channel {share.line} would be served by "
                     f"{share.release}, which "
                     f"has passed no gate; at most {percent:g} % may."
                 )

@@ -26,7 +26,7 @@ def index_with_its_embedder(*, level: Level = "mandatory", name: str = "index-wi
             for slot, version in release.slots.items() if serving else ():
                 for maker in _strangers(version, serving, artifacts):
                     others = ", ".join(sorted({other.reference for other in serving}))
-                    message = f"{version.reference} was derived from {maker}, and {others} embeds on line {line.id}."
+                    message = f"{version.reference} was derived from {maker}, and {others} embeds on channel {line.id}."
                     remedy = f"Build an index with {others}, or declare what both provide and the index requires."
                     yield Violation(message, review.component_path(line.id, slot), remedy, state)
 

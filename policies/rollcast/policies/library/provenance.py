@@ -233,7 +233,7 @@ def owner_approval(
         for line, gone in _removed(review, kinds):
             if gone.reference not in reported:
                 reported.add(gone.reference)
-                message = f"{gone.reference} is removed from line {line}, which is a change of it that nobody approved."
+                message = f"{gone.reference} is removed from channel {line}, a change of it that nobody approved."
                 who = f"one of {', '.join(owners)}" if owners else "whoever decides on it"
                 remedy = f"Put it back, or let {who} override this guardrail with a reason."
                 yield Violation(message, review.channel_path(line), remedy)

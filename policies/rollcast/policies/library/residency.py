@@ -27,7 +27,7 @@ def residency(*, level: Level = "mandatory", name: str = "residency") -> Policy:
                 regions = runs_in(version, review.environment.regions)
                 if allowed and not allowed.issuperset(regions):
                     message = (
-                        f"requests of line {line.id} would be served by {slot} {version.reference} in "
+                        f"requests of channel {line.id} would be served by {slot} {version.reference} in "
                         f"{', '.join(regions)}, outside {', '.join(sorted(allowed))}."
                     )
                     remedy = "Run it in allowed regions only, or route these requests to a channel of their own."
@@ -65,7 +65,7 @@ def regulatory_domain(
     def _outside(review: Review, state: State, line: Line, slot: str, version: SlotVersion) -> Violation:
         where = ", ".join(runs_in(version, review.environment.regions)) or "no declared region"
         message = (
-            f"requests with {attribute}={value} may reach line {line.id}, where {slot} {version.reference} runs in "
+            f"requests with {attribute}={value} may reach channel {line.id}, where {slot} {version.reference} runs in "
             f"{where}; regions labelled {', '.join(labels)} are required."
         )
         remedy = f"Route {attribute}={value} to a channel that runs there, or label the regions that qualify."

@@ -30,13 +30,13 @@ def safety_policy_kept(*, level: Level = "mandatory", name: str = "safety-policy
             lost = sorted({reference for one in _before(review, start, line) for reference in _policies(one)})
             if lost and not _policies(release):
                 reported.add(line.id)
-                message = f"{release.id} would serve line {line.id} without a safety policy; {_guards(lost)} it."
+                message = f"{release.id} would serve channel {line.id} without a safety policy; {_guards(lost)} it."
                 yield Violation(message, review.rollout_path(line.id), REMEDY, state)
         for reroute in review.plan.reroutes:
             lost = _policies(review.plan.releases[reroute.from_release])
             if lost and not _policies(review.plan.releases[reroute.to_release]) and reroute.target not in reported:
                 message = (
-                    f"requests of line {reroute.source} would go to {reroute.target}, which has no safety policy; "
+                    f"requests of channel {reroute.source} would go to {reroute.target}, which has no safety policy; "
                     f"{_guards(lost)} them today."
                 )
                 yield Violation(message, review.channel_path(reroute.target), REMEDY)

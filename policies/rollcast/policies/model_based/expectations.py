@@ -86,7 +86,7 @@ def _inside_regions(walk: Walked) -> Iterator[str]:
             for slot, version in releases[share.release].slots.items():
                 regions = version.regions or tuple(walk.plan.settings.regions)
                 if (slot, version.instance_id) not in served_by and not allowed.issuperset(regions):
-                    yield f"line {line} is served by {slot} {version.reference} outside {', '.join(sorted(allowed))}."
+                    yield f"channel {line} reaches {slot} {version.reference} outside {', '.join(sorted(allowed))}."
 
 
 def _routed(walk: Walked) -> Iterator[str]:
@@ -116,7 +116,7 @@ def _as_the_shares_say(walk: Walked) -> Iterator[str]:
             continue
         line, release = expected(walk.plan, walk.world.serving, user)
         if (routed.line, routed.release) != (line, release):
-            shown = f"{routed.release} of line {routed.line}, not {release} of line {line}"
+            shown = f"{routed.release} of channel {routed.line}, not {release} of channel {line}"
             yield f"{user.key} ({dict(user.attributes)}) is served by {shown}."
 
 
@@ -180,11 +180,11 @@ def _promoted(walk: Walked) -> Iterator[str]:
     plan, needed = walk.plan, set[str]()
     for line, target in plan.to_release.items():
         if list(walk.state.serves(line)) != [target]:
-            yield f"the rollout is promoted, and requests of line {line} are not all served by {target}."
+            yield f"the rollout is promoted, and requests of channel {line} are not all served by {target}."
         needed |= _folders(plan, target)
     for line in walk.world.serving:
         if line not in plan.to_release and walk.world.serving[line]:
-            yield f"the rollout is promoted, and line {line}, which is no longer declared, still serves."
+            yield f"the rollout is promoted, and channel {line}, which is no longer declared, still serves."
     yield from _runs_exactly(walk.world.instances, needed, "the rollout is promoted")
 
 

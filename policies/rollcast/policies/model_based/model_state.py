@@ -31,7 +31,7 @@ class ModelRequest:
 
     def __str__(self) -> str:
         shown = ", ".join(f"{name}={value}" for name, value in sorted(self.attributes.items()))
-        return f"a request of {self.key}{' (' + shown + ')' if shown else ''} on line {self.routed.line}"
+        return f"a request of {self.key}{' (' + shown + ')' if shown else ''} on channel {self.routed.line}"
 
 
 class ModelState:

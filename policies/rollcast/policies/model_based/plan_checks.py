@@ -62,7 +62,7 @@ def _changes(plan: Plan) -> Iterator[str]:
     expected = set()
     ends = [(line, target, plan.from_release.get(line)) for line, target in plan.to_release.items()]
     for line, shares in plan.start.items():
-        if shares and line not in plan.to_release:  # a line that ends goes to what its default line will serve
+        if shares and line not in plan.to_release:  # a line that ends goes to what its default channel will serve
             expected.add((line, "route"))
             source, heir = plan.ends_of(line)
             ends += [(line, heir, source)] if heir else []
@@ -83,7 +83,7 @@ def _changes(plan: Plan) -> Iterator[str]:
             and before.id == after.id
             and any(found[0] == line and found[1] != "route" for found in expected)
         ):
-            yield f"line {line} changes, and keeps its release id {after.id}."
+            yield f"channel {line} changes, and keeps its release id {after.id}."
         begins = line in plan.to_release and not plan.start.get(line)
         if begins and line != default_of(line) and plan.start.get(default_of(line)):
             expected.add((line, "route"))
@@ -93,9 +93,9 @@ def _changes(plan: Plan) -> Iterator[str]:
         if (change.component, change.action) != ("route", "update") and not change.reason.startswith("contracts: ")
     }
     for line, name in sorted(expected - named):
-        yield f"{name} of line {line} differs from what is live, and is not named as a change."
+        yield f"{name} of channel {line} differs from what is live, and is not named as a change."
     for line, name in sorted(named - expected):
-        yield f"{name} of line {line} is named as a change, and is as it was."
+        yield f"{name} of channel {line} is named as a change, and is as it was."
 
 
 def _made_of(slot: object) -> str:
@@ -159,7 +159,7 @@ def _steps(plan: Plan) -> Iterator[str]:
         declared = _declared(rule)
         if [(m.audience, m.percent) for m in milestones] != [(s.audience, s.percent) for s in declared]:
             shown = ", ".join(f"{m.percent:g} % of {m.audience}" for m in milestones)
-            yield f"{step} on line {line} goes through {shown}, which is not what is declared."
+            yield f"{step} on channel {line} goes through {shown}, which is not what is declared."
             continue
         for milestone, stage in zip(milestones, declared, strict=True):
             yield from _step(line, milestone, stage)
@@ -277,7 +277,7 @@ def _evaluated(plan: Plan) -> Iterator[str]:
             }
             for evaluate in name.rollout.evaluate:
                 if evaluate.suite not in run:
-                    yield f"{release_id} is served by line {line} before {evaluate.suite} was run on it."
+                    yield f"{release_id} is served by channel {line} before {evaluate.suite} was run on it."
 
 
 def _first_served(plan: Plan, line: str) -> dict[str, int]:
@@ -331,7 +331,7 @@ def _overwritten(plan: Plan) -> Iterator[str]:
                 continue
             lines = [line for line in milestone.lines if serving.get(line)]
             if milestone.kind == "pause" and lines:
-                yield f"{operation.id} is done while line {lines[0]} still serves."
+                yield f"{operation.id} is done while channel {lines[0]} still serves."
             for (line, release), index in left.items():
                 if line in milestone.lines and release not in served:
                     yield f"{operation.id} may serve requests of before '{plan.milestones[index].title}'."

@@ -41,7 +41,7 @@ def serving_in_words(plan: Plan, serving: Serving) -> list[str]:
     found = []
     for line, shares in serving.items():
         parts = [f"{share.percent:g} % of {share.audience} on {share.release}" for share in shares]
-        found.append(f"line {line}: {', '.join(parts) or 'nothing is served'}")
+        found.append(f"channel {line}: {', '.join(parts) or 'nothing is served'}")
     return found or ["nothing is served"]
 
 

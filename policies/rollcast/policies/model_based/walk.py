@@ -354,7 +354,7 @@ class Walk:
                 continue
             named = [user.key for user in self.users if self._served_by(user, share.line) == share.release]
             known = f", {', '.join(named[:3])} among them" if named else ""
-            yield f"{share.percent:g} % of {share.audience} on line {share.line}{known}, by {share.release}"
+            yield f"{share.percent:g} % of {share.audience} on channel {share.line}{known}, by {share.release}"
         for request in self.world.requests:
             yield f"in flight: {request}, on {request.routed.release}"
 
@@ -370,7 +370,7 @@ def _operation_in_words(operation: Operation, reach: Reach) -> str:
     if operation.kind in ("shift", "flag"):
         shares = reach.milestone.serving.get(operation.line or "", ())
         to = ", ".join(f"{share.percent:g} % of {share.audience} to {share.release}" for share in shares)
-        return f"{way}shift line {operation.line}: {to or 'nothing is served'}"
+        return f"{way}shift channel {operation.line}: {to or 'nothing is served'}"
     what = operation.artifact or operation.line or ""
     where = " in place" if operation.in_place else ""
     return f"{way}{operation.kind} {operation.component or ''} {what}{where}".replace("  ", " ")

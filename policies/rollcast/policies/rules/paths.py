@@ -39,7 +39,7 @@ def rollout(declaration: Declaration, line: str) -> Path:
 
 
 def channel(declaration: Declaration, line: str) -> Path:
-    """The channel of a line; the pipeline for its default line."""
+    """The channel of a line; the pipeline for its default channel."""
     base, pipeline, name = base_of(declaration, line)
     rules = declaration.each_pipeline().get(pipeline)
     return (*base, "channels", name) if rules and name in rules.channels else base

@@ -103,7 +103,7 @@ class State:
     def affected(self, release: str) -> str:
         """Who is served by a release now, in words."""
         parts = [
-            f"{share.percent:g} % of {share.audience}" + (f" on line {share.line}" if len(self.serving) > 1 else "")
+            f"{share.percent:g} % of {share.audience}" + (f" on channel {share.line}" if len(self.serving) > 1 else "")
             for share in self.shares
             if share.release == release
         ]

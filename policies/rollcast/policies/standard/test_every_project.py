@@ -8,7 +8,7 @@ from rollcast.policies.judgement.evaluation import evaluate
 from rollcast.policies.model_based.machine import walk_everywhere
 from rollcast.policies.project import ProjectUnderTest
 from rollcast.policies.rules.review import Review
-from rollcast.policies.testing import passes_or_tells
+from rollcast.policies.testing import passes_or_reports
 
 
 def test_no_policy_is_broken(rollcast_project: ProjectUnderTest, rollcast_review: Review) -> None:
@@ -21,4 +21,4 @@ def test_no_policy_is_broken(rollcast_project: ProjectUnderTest, rollcast_review
 def test_every_rollout_keeps_its_invariants_and_the_mandatory_policies(rollcast_project: ProjectUnderTest) -> None:
     mandatory = [one for one in rollcast_project.policies.policies if one.level == "mandatory"]
     profile = rollcast_project.profile
-    passes_or_tells(rollcast_project, lambda: walk_everywhere(rollcast_project.reviews(), mandatory, profile=profile))
+    passes_or_reports(rollcast_project, lambda: walk_everywhere(rollcast_project.reviews(), mandatory, profile=profile))

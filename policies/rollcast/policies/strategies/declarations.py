@@ -174,7 +174,7 @@ def _pipeline(change: PipelineChange, side: int, allowed: tuple[str, ...]) -> Pi
 def _channels(
     draw: st.DrawFn, before: Pipeline, after: Pipeline, regions: tuple[str, ...]
 ) -> tuple[Pipeline, Pipeline]:
-    """Channels that differ from the default line in parameters, or in where they run, of slots that can run twice."""
+    """Channels that differ from the default one in parameters, or in where they run, of slots that can run twice."""
     sides = []
     for pipeline in (before, after):
         found: dict[str, Channel] = {}

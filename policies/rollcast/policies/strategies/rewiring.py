@@ -59,8 +59,8 @@ def rewirings(
 ) -> Transition:
     """What serves and what is declared. `max_slots` (at most 5) of a pipeline, on both sides together.
 
-    `in_place` lets some components exist once. `readable`: contracts are those of the artifact alone and bear the names of
-    their ends (`c~PROVIDER~CONSUMER`), so that they can be read off a version; what exists once always is.
+    `in_place` lets some components exist once. `readable`: contracts are those of the artifact alone and bear the names
+    of their ends (`c~PROVIDER~CONSUMER`), so that they can be read off a version; what exists once always is.
     `residency` declares two regions: a line may be allowed one of them, and then all of it runs there.
     """
     count = draw(st.integers(1, max_pipelines))

@@ -32,7 +32,7 @@ from rollcast.stacks.base.failpoints import failpoint
 from rollcast.stacks.engine.program import ResourceNode, program_of
 
 # An engine that ends in the middle also ends its event stream; the error itself says what happened.
-warnings.filterwarnings("ignore", diagnostic="Error in event stream", module="pulumi")
+warnings.filterwarnings("ignore", message="Error in event stream", module="pulumi")
 _MARK = "ROLLCAST_WORLD"
 _GRACE_S = 30.0
 _TRANSIENT = (

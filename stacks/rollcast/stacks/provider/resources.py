@@ -137,8 +137,7 @@ class FlagResource:
         if silent:
             context.progress(
                 f"the data plane at {', '.join(silent)} does not report which definition it evaluates; it is "
-                f"taken to be "
-                "current"
+                "taken to be current"
             )
 
     def remove(self, state: Plain, context: Context) -> None:

@@ -172,7 +172,7 @@ def _git(arguments: Sequence[str], url: str) -> bytes:
 
 
 def _environment() -> dict[str, str]:
-    """Git asks nobody for a password, and is told nothing of a repository around the project."""
+    """Git asks nobody for a password, and knows nothing of a repository around the project."""
     kept = {
         key: value for key, value in os.environ.items() if key not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
     }

@@ -53,7 +53,7 @@ class Access:
 
 
 def _same(token: str, authorization: str, host: str) -> bool:
-    """Compared in a time that tells nothing. Without a token: only where no other site's name was asked for."""
+    """Compared in a time that reveals nothing. Without a token: only where no other site's name is in the request."""
     if not token:
         return (host.rsplit(":", 1)[0] if not host.endswith("]") else host) in _LOCAL
     return hmac.compare_digest(authorization.encode("utf-8", "replace"), f"Bearer {token}".encode())

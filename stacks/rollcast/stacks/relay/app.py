@@ -98,9 +98,9 @@ class RelayApp:
 
     async def _definition(self, query: bytes, tag: str) -> Reply:
         """The definition as it is, or at most `wait_s` later where it is still what the reader has."""
-        asked = parse_qs(query.decode("latin-1")).get("wait_s", ["0"])[0]
+        wait = parse_qs(query.decode("latin-1")).get("wait_s", ["0"])[0]
         try:
-            wait_s = float(asked)
+            wait_s = float(wait)
         except ValueError:
             wait_s = math.nan
         if not 0 <= wait_s < math.inf:
@@ -120,13 +120,13 @@ class RelayApp:
             return Reply.of(503, {"errorDetails": "There is no flag definition yet."})
         key = path[len(_OFREP) :].removeprefix("/")
         try:
-            asked = json.loads(body or b"{}")
+            request = json.loads(body or b"{}")
         except (ValueError, RecursionError):
             wrong = {"errorCode": "PARSE_ERROR", "errorDetails": "The body is no JSON."}
             return Reply.of(400, {"key": key, **wrong} if key else wrong)
         if key:
-            return Reply.of(*evaluation.one(key, asked))
-        reply = Reply.of(*evaluation.all(asked))
+            return Reply.of(*evaluation.one(key, request))
+        reply = Reply.of(*evaluation.all(request))
         if reply.status != 200:
             return reply
         own = '"' + hashlib.sha256(reply.body).hexdigest() + '"'

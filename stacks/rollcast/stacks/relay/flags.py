@@ -14,7 +14,7 @@ from rollcast.stacks.relay.source import FlagSource, SourceFault, definition_of
 
 
 class RelayedFlags:
-    """The last good definition. `say` is told once of each fault, and when it is over."""
+    """The last good definition. `say` is called once for each fault, and when it is over."""
 
     def __init__(self, source: FlagSource, say: Callable[[str], None]) -> None:
         self._source, self._say = source, say

@@ -182,7 +182,7 @@ def _read(replica: str, body: bytes) -> Acknowledgement:
 
 
 def _newest(counts: dict[str, int] | None) -> dict[str, int] | None:
-    """The counters of the releases that came last: kits name them in the order in which they met them."""
+    """The counters of the releases that came last: kits name them in the order in which they saw them."""
     if counts is None or len(counts) <= MOST_RELEASES:
         return counts
     return dict(list(counts.items())[-MOST_RELEASES:])

@@ -1,4 +1,4 @@
-"""One relay process: HTTP and gRPC on one event loop, one core. It is done when it is told to end."""
+"""One relay process: HTTP and gRPC on one event loop, one core. It ends on SIGINT or SIGTERM."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RelaySettings:
 
 
 def serve(settings: RelaySettings, source: FlagSource, say: Callable[[str], None]) -> None:
-    """Runs until SIGINT or SIGTERM. `say` is told where it listens, and what goes wrong. Raises StackError."""
+    """Runs until SIGINT or SIGTERM. `say` is called with where it listens, and what goes wrong. Raises StackError."""
     access = Access.of(settings.host)
     tls = _tls(settings)
     try:

@@ -54,7 +54,7 @@ class FlagSync(sync_pb2_grpc.FlagSyncServiceServicer):
         self, request: sync_pb2.GetMetadataRequest, context: _Context
     ) -> sync_pb2.GetMetadataResponse:
         await self._check(None, context)
-        return sync_pb2.GetMetadataResponse(metadata=struct_pb2.Struct())  # Python's provider reads it unasked
+        return sync_pb2.GetMetadataResponse(metadata=struct_pb2.Struct())  # Python's provider always reads it
 
     async def _check(self, request: Any, context: _Context) -> None:
         given = {str(name): str(value) for name, value in context.invocation_metadata() or ()}

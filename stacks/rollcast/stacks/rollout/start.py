@@ -138,7 +138,7 @@ def _drive(
 ) -> Ended:
     world = _world(project, held)
     held.on_second.append(world.end)
-    _tell_others(project, context, ledger, held.lease)
+    _announce(project, context, ledger, held.lease)
     if recover:
         world.recover()
     source = Guarded(project.environment.telemetry, project.folder)
@@ -152,7 +152,7 @@ def refuse_foreign(project: Project) -> None:
     refuse_others(target, project.declaration.each_pipeline(), lineage_of(project))
 
 
-def _tell_others(project: Project, context: RolloutContext, ledger: Ledger, lease: Lease) -> None:
+def _announce(project: Project, context: RolloutContext, ledger: Ledger, lease: Lease) -> None:
     """Says at the target which ledger and driver hold it, for whoever finds it with another ledger."""
     holding = Holding(
         lineage=context.owner, ledger=ledger.place, driver=str(lease.holder), rollout=context.id, since_s=time.time()

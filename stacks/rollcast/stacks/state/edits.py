@@ -63,11 +63,11 @@ def _lines(found: Any, written: Any, router: Router) -> Iterator[str]:
             return
         links = _link(found)
         if links is None:
-            yield f"the rule that chooses line {line.id} is {_short(found)}, not {_short(written)}"
+            yield f"the rule that chooses channel {line.id} is {_short(found)}, not {_short(written)}"
             return
         wanted = written["if"]
         if links[0] != wanted[0]:
-            yield f"line {line.id} is chosen by {_short(links[0])}, not by {_short(wanted[0])}"
+            yield f"channel {line.id} is chosen by {_short(links[0])}, not by {_short(wanted[0])}"
         yield from _audiences(line.id, groups, links[1], wanted[1])
         found, written = links[2], wanted[2]
     if found != written:
@@ -81,14 +81,14 @@ def _audiences(line: str, groups: tuple[AudienceShares, ...], found: Any, writte
             return
         links, wanted = _link(found), written["if"]
         if links is None:
-            yield f"the rule for {group.audience} of line {line} is {_short(found)}, not {_short(written)}"
+            yield f"the rule for {group.audience} of channel {line} is {_short(found)}, not {_short(written)}"
             return
         if links[0] != wanted[0]:
-            yield f"{group.audience} of line {line} is chosen by {_short(links[0])}, not by {_short(wanted[0])}"
+            yield f"{group.audience} of channel {line} is chosen by {_short(links[0])}, not by {_short(wanted[0])}"
         yield from _split(line, group.audience, links[1], wanted[1])
         found, written = links[2], wanted[2]
     if found != written:
-        yield f"whoever is in no audience of line {line} is served by {_short(found)}, not by {_short(written)}"
+        yield f"whoever is in no audience of channel {line} is served by {_short(found)}, not by {_short(written)}"
 
 
 def _split(line: str, audience: str, found: Any, written: Any) -> Iterator[str]:
@@ -96,11 +96,11 @@ def _split(line: str, audience: str, found: Any, written: Any) -> Iterator[str]:
         return
     now, expected = _shares(found), _shares(written)
     if now is None or expected is None:
-        yield f"line {line} serves {audience} by {_short(found)}, not by {_short(written)}"
+        yield f"channel {line} serves {audience} by {_short(found)}, not by {_short(written)}"
     elif now != expected:
-        yield f"line {line} serves {audience} with {_words(now)}, not with {_words(expected)}"
+        yield f"channel {line} serves {audience} with {_words(now)}, not with {_words(expected)}"
     else:
-        yield f"line {line} divides {audience} by other buckets: {_short(found)}, not {_short(written)}"
+        yield f"channel {line} divides {audience} by other buckets: {_short(found)}, not {_short(written)}"
 
 
 def _shares(rule: Any) -> dict[str, float] | None:

@@ -26,11 +26,11 @@ class Plane:
         self.flags = api.get_client()
 
     def serving(self, key, attributes=None):
-        """The whole configuration that this user meets."""
+        """The whole configuration that serves this user."""
         return self.flags.get_object_value(f"rollcast-{self.pipeline}", {}, EvaluationContext(key, attributes or {}))
 
     def record(self, key, **fields):
-        """One request of a user as a telemetry record. `key` is told to the flag as text."""
+        """One request of a user as a telemetry record. The flag gets `key` as text."""
         release = self.serving(str(key))
         return {
             "time": time.time(),

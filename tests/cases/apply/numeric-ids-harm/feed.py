@@ -1,4 +1,4 @@
-"""400 users whose key is a JSON number, or who have no key ('null', 'absent'); whoever meets version 2 fails."""
+"""400 users whose key is a JSON number, or who have no key ('null', 'absent'); whoever is served by version 2 fails."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""400 users at times without a zone, as a service writes them that logs UTC; whoever meets version 2 fails."""
+"""400 users at times without a zone, as a service writes them that logs UTC; whoever is served by version 2 fails."""
 
 from datetime import UTC, datetime
 

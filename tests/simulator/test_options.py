@@ -1,4 +1,4 @@
-"""What a forecast may be asked: regressions, faults, engines, workers; and that a gate catches what it must."""
+"""The options of a forecast: regressions, faults, engines, workers; and that a gate catches what it must."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_an_injected_latency_shows_in_the_difference(good_plan: Plan, minute: Tr
     assert (after.difference or 0.0) > (before.difference or 0.0) + 0.004
 
 
-def test_a_fault_meets_the_world_without_the_rollout_too(good_plan: Plan, minute: Traffic) -> None:
+def test_a_fault_reaches_the_world_without_the_rollout_too(good_plan: Plan, minute: Traffic) -> None:
     forecast = simulate(good_plan, minute, seed=2, faults=["errors@generator:rate=0.5"], detect=0)
     errors = next(metric for metric in forecast.metrics if metric.name == "error_rate")
     assert errors.baseline is not None
@@ -68,7 +68,7 @@ def test_a_station_that_can_not_keep_up_is_named(good_plan: Plan, minute: Traffi
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("settings", "said"),
     [
         ({"inject": ["violation_rate@safety"]}, "is no injection"),
         ({"inject": ["violence_rate=0.1@safety"]}, "Did you mean 'violation_rate'?"),
@@ -83,14 +83,14 @@ def test_a_station_that_can_not_keep_up_is_named(good_plan: Plan, minute: Traffi
     ],
 )
 def test_a_mistaken_question_is_answered_with_its_remedy(
-    good_plan: Plan, minute: Traffic, asked: dict[str, object], said: str
+    good_plan: Plan, minute: Traffic, settings: dict[str, object], said: str
 ) -> None:
     with pytest.raises(SimulatorError, match=re.escape(said)):
-        simulate(good_plan, minute, **asked)  # type: ignore[arg-type]
+        simulate(good_plan, minute, **settings)  # type: ignore[arg-type]
 
 
 def test_ctrl_c_gives_the_runs_that_are_finished(harmful_plan: Plan, minute: Traffic) -> None:
-    def stop(done: int, asked: int) -> None:
+    def stop(done: int, total: int) -> None:
         if done == 2:
             raise KeyboardInterrupt
 
