@@ -2,7 +2,7 @@
 
 The same harness as `tests/fleet`, with more schedules: half of them on a fleet whose replicas the driver asks at their
 addresses, half on one that it knows by two relays, both at once. Needs the engine, haproxy and Node; a schedule takes
-about half a minute. Each verdict is told on standard error as soon as it is there.
+about half a minute. Each verdict is printed on standard error as soon as it is there.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _told(verdict: Verdict, seed: int, relays: int) -> Verdict:
     return verdict
 
 
-_KNOWN = {0: "on a fleet that is asked at its addresses", 2: "on one that two relays know"}
+_KNOWN = {0: "on a fleet that is called at its addresses", 2: "on one that two relays know"}
 _NAMES = {
     "kill": "killed", "restart": "restarted", "suspend": "suspended", "refused": "cut off and refused",
     "silent": "cut off in silence", "relay": "a relay killed", "unseen": "relays out of the driver's sight",

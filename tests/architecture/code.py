@@ -60,7 +60,7 @@ def public_classes() -> Iterator[tuple[str, Path]]:
 
 
 def identifiers(module: Module) -> Iterator[tuple[str, int]]:
-    """(name, line) of everything that a module defines or assigns, without fields of classes, which are keys of JSON."""
+    """(name, line) of all that a module defines or assigns, without fields of classes, which are keys of JSON."""
     fields = {
         id(node.target)
         for found in ast.walk(module.tree)

@@ -193,7 +193,7 @@ def _public_key(path: Path) -> Ed25519PublicKey | EllipticCurvePublicKey:
 
 
 def _key_id(key: Ed25519PublicKey | EllipticCurvePublicKey) -> str:
-    """The SHA-256 of the key itself, which tells keys apart and proves nothing."""
+    """The SHA-256 of the key itself, which distinguishes keys and proves nothing."""
     from hashlib import sha256
 
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat

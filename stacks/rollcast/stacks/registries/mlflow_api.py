@@ -87,8 +87,8 @@ class MlflowServer:
 
     def place_of(self, version: dict[str, Any], what: str) -> str:
         """Where the server has the files of a version, for `files_of`. Raises StackError: it serves them not itself."""
-        asked = {"name": str(version["name"]), "version": str(version["version"])}
-        place = str(self._ask("model-versions/get-download-uri", what, **asked).get("artifact_uri", ""))
+        version_of = {"name": str(version["name"]), "version": str(version["version"])}
+        place = str(self._ask("model-versions/get-download-uri", what, **version_of).get("artifact_uri", ""))
         if run := _RUN.fullmatch(place):
             info = self.run(run["run"]).get("info")
             place = f"{info.get('artifact_uri', '') if isinstance(info, dict) else ''}/{run['path']}"
@@ -176,7 +176,7 @@ _CREDENTIALS = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW
 
 @contextlib.contextmanager
 def mlflow_server() -> Iterator[MlflowServer]:
-    """The server that the environment names, asked with the user's credentials. Raises StackError."""
+    """The server that the environment names, called with the user's credentials. Raises StackError."""
     address = os.environ.get("MLFLOW_TRACKING_URI", "").strip().rstrip("/")
     if not address:
         raise StackError("MLFLOW_TRACKING_URI is not set. Set it to the address of the MLflow server.")

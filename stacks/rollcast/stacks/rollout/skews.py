@@ -26,7 +26,7 @@ class Skews:
         self._ahead_s: OrderedDict[str, float] = OrderedDict()  # the one not heard of for longest is first
 
     def heard(self, states: Iterable[ReplicaState], wall_s: float) -> None:
-        """Takes what replicas say. `wall_s`: this machine's time when they were asked."""
+        """Takes what replicas say. `wall_s`: this machine's time of the request."""
         for state in states:
             if state.replica is None or state.time is None:
                 continue
@@ -36,7 +36,7 @@ class Skews:
                 self._ahead_s.popitem(last=False)
 
     def of(self, replica: str | None) -> float:
-        """Seconds by which a replica is ahead; 0 where it is not known, or too little to tell."""
+        """Seconds by which a replica is ahead; 0 where it is not known, or too little to matter."""
         ahead_s = self._ahead_s.get(replica, 0.0) if replica is not None else 0.0
         return ahead_s if abs(ahead_s) >= LEAST_S else 0.0
 

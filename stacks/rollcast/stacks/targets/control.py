@@ -55,7 +55,7 @@ class ReplicaState(BaseModel):
     @field_validator("time", mode="before")
     @classmethod
     def _or_none(cls, value: Any) -> float | None:
-        """A time that is no number tells nothing, and is no reason to refuse the rest."""
+        """A time that is no number says nothing, and is no reason to refuse the rest."""
         number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LATEST_S
         return float(value) if number else None
 
