@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcast.planner.base.buckets import BUCKETING
+from rollcast.planner.declaration.models import OnMissing, TargetSettings
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.targets import relays
 from rollcast.stacks.targets.fleet import Fleet
@@ -143,12 +144,9 @@ def test_each_replica_is_there_once_as_heard_last_unless_it_left(said: list[_Kno
             assert found[replica].heard_s == last.heard_s
 
 
-def test_the_policies_are_those_of_the_declaration() -> None:
-    from typing import get_args
-
-    from rollcast.planner.declaration.models import TargetSettings
-
-    field = TargetSettings.model_fields["on_missing_replica"]
-    assert set(get_args(field.annotation)) == {each.value for each in relays.OnMissing}
-    settings = TargetSettings(endpoint="http://a", relay=("http://r1", "http://r2"), on_missing_replica="hold")
-    assert settings.endpoints == ("http://a", "relay+http://r1#hold", "relay+http://r2#hold")
+@pytest.mark.parametrize("policy", OnMissing)
+def test_a_declared_policy_reaches_the_relays(policy: OnMissing) -> None:
+    given = {"endpoint": "http://a", "relay": ["http://r1", "http://r2"], "on_missing_replica": policy.value}
+    endpoints = TargetSettings.model_validate(given).endpoints
+    assert endpoints == ("http://a", f"relay+http://r1#{policy.value}", f"relay+http://r2#{policy.value}")
+    assert relays.Relays(endpoints[1:]).on_missing is policy

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rollcast.simulator.forecast.models import Forecast
     from rollcast.stacks.project import Project
     from rollcast.stacks.rollout.driver import Ended
+    from rollcast.stacks.rollout.start import UnderWay
     from rollcast.stacks.rollout.supersede import AfterSupersede
 
 Format = Literal["text", "json"]
@@ -47,21 +48,23 @@ def apply(
     """Carry out a plan, gate by gate; a failed gate rolls back without a question."""
     from rollcast.cli.inputs.plans import read_plan
     from rollcast.stacks.base.errors import StackError
-    from rollcast.stacks.rollout import start as applying
     from rollcast.stacks.rollout import steering
     from rollcast.stacks.rollout.driver import Ended, Exit
+    from rollcast.stacks.rollout.elsewhere import refuse_foreign
     from rollcast.stacks.rollout.stale_plan import refuse_stale
+    from rollcast.stacks.rollout.start import found_under_way, start
 
     project = project_of(context)
     if resume and (plan is not None or supersede):
         raise StackError("--resume goes on with the plan under way. Leave out the plan and --supersede, or --resume.")
     approved = read_plan(plan, approved=True) if plan is not None else None
-    applying.refuse_foreign(project)
     if resume:
-        _note_declared(project)
+        found = found_under_way(project)
+        _note_declared(project, found)
         with event_reader(format_) as emit:
-            ended = steering.go_on(project, emit, once=once)
+            ended = steering.go_on(project, emit, found, once=once)
         close(project, ended, format_)
+    refuse_foreign(project)
     made = _judged(project, _chosen(project, approved, once, supersede, format_), forecast, approved is not None)
     refused = _confirmed(project, made, format_, once, auto_approve, approved is not None)
     if made.supersedes is not None:
@@ -79,7 +82,7 @@ def apply(
             _confirmed(project, made, format_, once, auto_approve, approved is not None)
     kept = made.forecast.to_json() if made.forecast else None
     with event_reader(format_, made.plan, made.forecast) as emit:
-        ended = applying.start(project, made.plan, emit, once=once, forecast=kept)
+        ended = start(project, made.plan, emit, once=once, forecast=kept)
     close(project, ended, format_)
 
 
@@ -100,15 +103,15 @@ def _chosen(project: Project, approved: Plan | None, once: bool, supersede: bool
     """
     from rollcast.cli.inputs.plans import Planned, plan_of
     from rollcast.stacks.ledger.rollouts import load, under_way
-    from rollcast.stacks.rollout import start as applying
     from rollcast.stacks.rollout.drift import drift_of
+    from rollcast.stacks.rollout.start import ledger_of, refuse_second
     from rollcast.stacks.rollout.supersede import after_supersede, is_of, leads_to, returning
 
-    ledger = applying.ledger_of(project)
+    ledger = ledger_of(project)
     started = under_way(ledger)
     follows = once and approved is None and not supersede
     if started is not None and not (follows or supersede):
-        applying.refuse_second(started)
+        refuse_second(started)
     if started is not None and follows:
         work = load(ledger, started)
         if returning(ledger, started) or is_of(project, work):
@@ -124,24 +127,22 @@ def _chosen(project: Project, approved: Plan | None, once: bool, supersede: bool
     return Planned(approved, () if first else tuple(drift_of(project)), first)
 
 
-def _note_declared(project: Project) -> None:
+def _note_declared(project: Project, found: UnderWay) -> None:
     """Says where what is about to go on is not what is declared now."""
-    from rollcast.stacks.ledger.rollouts import load, under_way
-    from rollcast.stacks.rollout.start import ledger_of
+    from rollcast.stacks.ledger.rollouts import load
     from rollcast.stacks.rollout.supersede import is_of, returning
 
-    ledger = ledger_of(project)
-    started = under_way(ledger)
+    ledger, started = found
     if started is not None and not returning(ledger, started) and not is_of(project, load(ledger, started)):
         terminal.note(f"{project.file} or rollcast.lock changed since {started.rollout} began; it goes on as it began.")
 
 
 def _go_on(project: Project, format_: Format) -> NoReturn:
     """With the rollout under way, as far as the evidence allows now."""
-    from rollcast.stacks.rollout import start as applying
+    from rollcast.stacks.rollout.start import resume
 
     with event_reader(format_) as emit:
-        ended = applying.resume(project, emit, once=True)
+        ended = resume(project, emit, once=True)
     close(project, ended, format_)
 
 

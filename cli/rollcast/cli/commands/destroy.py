@@ -21,12 +21,10 @@ def destroy(
     from rollcast.cli.commands.plan import show_drift
     from rollcast.cli.inputs.plans import removal_of
     from rollcast.cli.output.plan import text_of
-    from rollcast.stacks.ledger import rollouts
-    from rollcast.stacks.rollout import start as applying
+    from rollcast.stacks.rollout.start import found_under_way, refuse_second, start
 
     project = project_of(context)
-    applying.refuse_foreign(project)
-    applying.refuse_second(rollouts.under_way(applying.ledger_of(project)))
+    refuse_second(found_under_way(project).started)
     made = removal_of(project)
     if format_ == "text":
         show_drift(made.drift)
@@ -35,7 +33,7 @@ def destroy(
         terminal.note("Nothing was changed.")
         raise typer.Exit(1)
     with event_reader(format_) as emit:
-        ended = applying.start(project, made.plan, emit, reason=reason or "destroyed by hand", blind=True)
+        ended = start(project, made.plan, emit, reason=reason or "destroyed by hand", blind=True)
     close(project, ended, format_)
 
 

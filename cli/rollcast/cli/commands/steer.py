@@ -58,11 +58,11 @@ def rollback(
     from rollcast.cli.commands.plan import show_drift
     from rollcast.cli.output.plan import text_of
     from rollcast.stacks.ledger import rollouts
-    from rollcast.stacks.rollout import start as applying
+    from rollcast.stacks.rollout.start import ledger_of, start
     from rollcast.stacks.rollout.steering import plan_rollback, roll_back_now
 
     project = project_or_recorded(context)
-    if rollouts.under_way(applying.ledger_of(project)) is not None:
+    if rollouts.under_way(ledger_of(project)) is not None:
         with event_reader(format_) as emit:
             ended = roll_back_now(project, emit, reason or "rolled back by hand")
         if to is None or int(ended.exit) not in (0, 4):
@@ -76,9 +76,7 @@ def rollback(
         raise typer.Exit(1)
     why = reason or f"rolled back by hand to {to or 'the release before'}"
     with event_reader(format_) as emit:
-        ended = applying.start(
-            project, way.plan, emit, reason=why, declared=(way.declaration, way.digests), rollback=True
-        )
+        ended = start(project, way.plan, emit, reason=why, declared=(way.declaration, way.digests), rollback=True)
     close(project, ended, format_)
 
 
@@ -88,7 +86,8 @@ def retry(
 ) -> None:
     """Let a declared release that was rolled back be tried again; the next 'rollcast apply' begins it."""
     from rollcast.stacks.ledger import rejections as rejected
-    from rollcast.stacks.rollout.start import ledger_of, refuse_foreign
+    from rollcast.stacks.rollout.elsewhere import refuse_foreign
+    from rollcast.stacks.rollout.start import ledger_of
 
     project = project_of(context)
     refuse_foreign(project)

@@ -52,13 +52,10 @@ def note_others(project: Project) -> None:
     from contextlib import suppress
 
     from rollcast.stacks.base.errors import StackError
-    from rollcast.stacks.rollout.drift import lineage_of
-    from rollcast.stacks.state.live import target_at
-    from rollcast.stacks.state.ownership import others_of
+    from rollcast.stacks.rollout.elsewhere import held_elsewhere
 
     with suppress(StackError):  # the ledger is read all the same where the target can't be
-        target = target_at(project.folder, project.environment)
-        for text in others_of(target, {*project.declaration.each_pipeline()}, lineage_of(project)):
+        for text in held_elsewhere(project):
             terminal.note(terminal.clean(text))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rollcast.cli.reports.facts import moved_in_words
 from rollcast.cli.terminal import paint
 from rollcast.simulator.forecast.models import (
+    UNPROVED,
     CapacityCost,
     Detection,
     Duration,
@@ -17,10 +18,6 @@ from rollcast.simulator.forecast.models import (
 )
 
 _SHOWN_STAGES = 40
-UNPROVED = {  # what an end rests on -> what that means
-    "unserved": "nothing was proved: no request of the traffic reached what the plan brings",
-    "uncompared": "nothing was proved: nothing is live to compare with, so it goes through whatever it does",
-}
 
 
 def text_of(forecast: Forecast) -> str:

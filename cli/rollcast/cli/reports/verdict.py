@@ -14,14 +14,10 @@ from rollcast.cli.reports.escaping import one_line
 from rollcast.cli.reports.page import Tone
 from rollcast.cli.reports.subject import Reality, Subject
 from rollcast.planner.base.wording import some_of
-from rollcast.simulator.forecast.models import Detection, Forecast
+from rollcast.simulator.forecast.models import UNPROVED, Detection, Forecast
 
 SURE = 0.9
 MOST = 5  # of one kind of reason
-_UNPROVED = {
-    "unserved": "Nothing was proved: no request of the traffic reached what this plan brings",
-    "uncompared": "A first release: nothing is live to compare it with, so nothing is proved",
-}
 _WORDS = {"promoted": "promoted", "rolled_back": "rolled back", "held": "held"}
 
 
@@ -75,8 +71,9 @@ def _outcome(forecast: Forecast) -> tuple[Tone, str]:
     chances = {name: float(getattr(forecast.outcome, name)) for name in _WORDS}
     likely = max(chances, key=lambda name: chances[name])
     beyond = [metric for metric in forecast.metrics if not metric.ok]
-    if likely == "promoted" and forecast.proof in _UNPROVED:
-        return "warn", _UNPROVED[forecast.proof]
+    if likely == "promoted" and forecast.proof in UNPROVED:
+        said = UNPROVED[forecast.proof]
+        return "warn", f"{said[0].upper()}{said[1:]}"
     if forecast.runs == 1:
         word = _WORDS[likely].capitalize()
         return "bad" if likely == "rolled_back" else "warn", f"{word} in the only run, and one run says little"

@@ -305,6 +305,14 @@ class Region(Model):
     labels: tuple[str, ...] = ()
 
 
+class OnMissing(StrEnum):
+    """What is done about a replica that the relays have not heard of for longer than its lease."""
+
+    WAIT = "wait"
+    HOLD = "hold"
+    PROCEED = "proceed"
+
+
 class TargetSettings(KindSettings):
     """Where a release is put: the flag definition that the data plane reads, its instances, its endpoint."""
 
@@ -320,11 +328,11 @@ class TargetSettings(KindSettings):
         description="the relay, or a list of relays, to which every replica acknowledges",
         exclude_if=lambda given: given is None,
     )
-    on_missing_replica: Literal["wait", "hold", "proceed"] = Field(
-        "wait",
+    on_missing_replica: OnMissing = Field(
+        OnMissing.WAIT,
         description="what to do about a replica that the relays have not heard of for longer than its lease: wait for "
         "it some seconds, then stop; hold at once; or proceed without it, though it may still serve what it last knew",
-        exclude_if=lambda given: given == "wait",
+        exclude_if=lambda given: given is OnMissing.WAIT,
     )
 
     @field_validator("endpoint", "relay")

@@ -11,6 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 FORMAT_VERSION = "1.0"
 Interval = tuple[float, float]
 Proof = Literal["compared", "uncompared", "unserved"]
+UNPROVED: Mapping[Proof, str] = {  # what an end proves nothing by -> what every output says of it
+    "unserved": "nothing was proved: no request of the traffic reached what the plan brings",
+    "uncompared": "nothing was proved: nothing is live to compare with, so it goes through whatever it does",
+}
 
 
 class Part(BaseModel):

@@ -21,6 +21,7 @@ from rollcast.simulator.forecast.costs import cost_of, unneeded_prices
 from rollcast.simulator.forecast.intervals import ENOUGH_RUNS, share_interval, spread
 from rollcast.simulator.forecast.measures import SLO, guarded
 from rollcast.simulator.forecast.models import (
+    UNPROVED,
     Detection,
     Duration,
     Exposure,
@@ -243,7 +244,7 @@ def _warnings(stage: RunInputs, stations: Sequence[StationForecast], proof: Proo
                 "Its latencies grow for as long as this traffic lasts; give it replicas, or lower --scale."
             )
     if proof == "unserved":
-        yield "no request of the traffic reached what the plan brings: whatever the end, nothing was proved"
+        yield UNPROVED["unserved"]
     if _first(stage.inputs.plan):
         yield "nothing is live, so a first release is compared with nothing: no baseline, difference or limit"
     yield from unneeded_prices(stage.inputs.plan)

@@ -21,7 +21,7 @@ from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, RolloutContext, load, scope_of, serial_of
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.checkpoint import Checkpoint
-from rollcast.stacks.state.live import LiveReading, moved, read, target_at
+from rollcast.stacks.state.live import EditedFlags, LiveReading, moved, read, target_at
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def baseline_of(project: Project) -> LiveBaseline:
     Raises StackError where ledger or target can't be read, DriftError where a flag was never rollcast's.
     """
     pipelines = set(project.declaration.each_pipeline())
-    live = read(target_at(project.folder, project.environment), sorted(pipelines), edited="as written")
+    live = read(target_at(project.folder, project.environment), sorted(pipelines), edited=EditedFlags.AS_WRITTEN)
     ledger = existing_ledger(project.folder, scope_of(project.declaration, project.environment_name))
     started = ledger.last(STARTED) if ledger else None
     context = _context(project, ledger, started) if ledger and started else None

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, assert_never
 
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_fixed
+
 from rollcast.planner.gates.outcomes import StageVerdict, Verdict
 from rollcast.planner.plan.models import Milestone, Operation, Serving
 from rollcast.planner.rollout.state_machine import PAUSED, Arms, Finished, Hold, Observe, Outcome, Reach
@@ -346,16 +348,18 @@ class Driver:
 
     def _patiently(self, write: Callable[[], object]) -> None:
         """A ledger that is out of reach for a moment stops nothing: nothing is done until it has been written."""
-        until = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                write()
-                return
-            except LedgerError as error:
-                if time.monotonic() > until or self.stopping():
-                    raise
-                self.emit(Progressed(text=f"waiting for the ledger: {error}"))
-                time.sleep(1.0)
+
+        def waits(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            self.emit(Progressed(text=f"waiting for the ledger: {error}"))
+
+        Retrying(
+            retry=retry_if_exception(lambda error: isinstance(error, LedgerError) and not self.stopping()),
+            stop=stop_after_delay(_PATIENCE_S),
+            wait=wait_fixed(1.0),
+            before_sleep=waits,
+            reraise=True,
+        )(write)
 
 
 def _in_short(action: Reach | Observe | Hold | Finished) -> str:

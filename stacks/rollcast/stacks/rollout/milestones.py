@@ -20,7 +20,7 @@ from rollcast.stacks.engine.update import EngineStack
 from rollcast.stacks.evaluators.results import SuiteResult, result_of
 from rollcast.stacks.ledger.rollouts import RolloutContext
 from rollcast.stacks.rollout.evaluations import Results
-from rollcast.stacks.state.live import Edited, LiveReading, moved, read, shares_in_words, target_at
+from rollcast.stacks.state.live import EditedFlags, LiveReading, moved, read, shares_in_words, target_at
 
 Progress = Callable[[str], None]
 
@@ -83,7 +83,7 @@ class MilestoneRunner:
     def __init__(self, root: Path, world: EngineStack) -> None:
         self._root, self._world = root, world
 
-    def _read(self, context: RolloutContext, edited: Edited = "left out") -> LiveReading:
+    def _read(self, context: RolloutContext, edited: EditedFlags = EditedFlags.LEFT_OUT) -> LiveReading:
         """The live state. Flags that were edited by hand are left out, because they will be written again."""
         return read(
             target_at(self._root, context.plan.settings), {line.pipeline for line in context.lines.values()}, edited
@@ -91,7 +91,7 @@ class MilestoneRunner:
 
     def drift(self, stand: MilestoneState) -> list[str]:
         """What of the live state neither the plan nor this rollout made so."""
-        live = self._read(stand.context, "as written")
+        live = self._read(stand.context, EditedFlags.AS_WRITTEN)
         return [*live.edits.values(), *moved(live.state, *stand.before())]
 
     def carry_out(

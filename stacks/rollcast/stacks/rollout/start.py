@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from rollcast.planner.declaration.models import Declaration
 from rollcast.planner.plan.models import Plan
@@ -31,8 +31,9 @@ from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rejections import rejection
 from rollcast.stacks.ledger.rollouts import RolloutContext, begin, load, scope_of, under_way
 from rollcast.stacks.project import Project
-from rollcast.stacks.rollout.drift import baseline_of, lineage_of
+from rollcast.stacks.rollout.drift import baseline_of
 from rollcast.stacks.rollout.driver import Driver, Ended, Exit
+from rollcast.stacks.rollout.elsewhere import refuse_foreign
 from rollcast.stacks.rollout.evidence import RequestCounts
 from rollcast.stacks.rollout.milestones import MilestoneRunner
 from rollcast.stacks.rollout.restore import put_back
@@ -47,6 +48,13 @@ from rollcast.stacks.telemetry.guarded import Guarded
 _ASKS = {"warm", "evaluate", "drain"}  # operations that can't do without the data plane's answer
 
 
+class UnderWay(NamedTuple):
+    """The project's ledger, and how the rollout began that is under way in it, if there is one."""
+
+    ledger: Ledger
+    started: Record | None
+
+
 @dataclass(frozen=True)
 class Held:
     """A lease in use, and the way to notice that a person wants to stop."""
@@ -59,6 +67,13 @@ class Held:
 def ledger_of(project: Project) -> Ledger:
     """The ledger of a project's environment."""
     return open_ledger(project.folder, scope_of(project.declaration, project.environment_name))
+
+
+def found_under_way(project: Project) -> UnderWay:
+    """What is under way. Raises StackError where another owner holds the project's pipelines at its target."""
+    refuse_foreign(project)
+    ledger = ledger_of(project)
+    return UnderWay(ledger, under_way(ledger))
 
 
 def start(
@@ -115,11 +130,20 @@ def start(
         return _drive(project, context, ledger, held, emit, recover=False, once=once)
 
 
-def resume(project: Project, emit: Emit, *, once: bool = False, order: OrderedBody | None = None) -> Ended:
-    """Goes on with the rollout under way, after an order where one is given. Raises as `start` does."""
-    ledger = ledger_of(project)
-    refuse_foreign(project)
-    if under_way(ledger) is None:
+def resume(
+    project: Project,
+    emit: Emit,
+    *,
+    once: bool = False,
+    order: OrderedBody | None = None,
+    found: UnderWay | None = None,
+) -> Ended:
+    """Goes on with the rollout under way, after an order where one is given. Raises as `start` does.
+
+    `found` is what `found_under_way` gave a moment ago; under the lease it is looked at again.
+    """
+    ledger, started = found or found_under_way(project)
+    if started is None:
         raise StackError("No rollout is under way, so there is nothing to go on with. Run 'rollcast apply'.")
     with holding(ledger, take_over=True) as held:
         started = under_way(ledger)
@@ -144,12 +168,6 @@ def _drive(
     source = Guarded(project.environment.telemetry, project.folder)
     steps = MilestoneRunner(project.folder, world)
     return Driver(context, ledger, held.lease, steps, source, emit, held.stopping).run(once)
-
-
-def refuse_foreign(project: Project) -> None:
-    """Raises StackError, which says where to go, where another owner holds the project's pipelines at its target."""
-    target = target_at(project.folder, project.environment)
-    refuse_others(target, project.declaration.each_pipeline(), lineage_of(project))
 
 
 def _announce(project: Project, context: RolloutContext, ledger: Ledger, lease: Lease) -> None:

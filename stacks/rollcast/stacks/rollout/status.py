@@ -17,11 +17,10 @@ from rollcast.stacks.ledger.rejections import rejected_of
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, load
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.checkpoint import Checkpoint
-from rollcast.stacks.rollout.drift import lineage_of
+from rollcast.stacks.rollout.elsewhere import held_elsewhere
 from rollcast.stacks.rollout.evidence import RequestCounts
 from rollcast.stacks.rollout.start import ledger_of
-from rollcast.stacks.state.live import REMEDY, LiveReading, moved, read, target_at
-from rollcast.stacks.state.ownership import others_of
+from rollcast.stacks.state.live import REMEDY, EditedFlags, LiveReading, moved, read, target_at
 
 FORMAT_VERSION = "1.0"
 UNCOUNTED = (
@@ -35,9 +34,9 @@ def status(project: Project) -> dict[str, Any]:
     notes: list[str] = []
     target = target_at(project.folder, project.environment)
     pipelines = list(project.declaration.each_pipeline())
-    live = read(target, pipelines, edited="left out")
+    live = read(target, pipelines, edited=EditedFlags.LEFT_OUT)
     notes.extend(f"drift: {text}. {REMEDY}" for text in live.edits.values())
-    notes.extend(others_of(target, pipelines, lineage_of(project)))
+    notes.extend(held_elsewhere(project))
     if live.others:
         notes.append(f"other projects serve {some_of(list(live.others), 6)} at this target; none of it is touched")
     ledger = ledger_of(project)
@@ -156,5 +155,6 @@ def _stand(plan: Plan, index: int, rollback_from: int | None) -> str:
 
 def desired_now(project: Project) -> dict[str, float]:
     """The fraction desired of each release now."""
-    live = read(target_at(project.folder, project.environment), project.declaration.each_pipeline(), edited="left out")
+    target = target_at(project.folder, project.environment)
+    live = read(target, project.declaration.each_pipeline(), edited=EditedFlags.LEFT_OUT)
     return desired_of(live.state.serving)

@@ -20,12 +20,12 @@ from rollcast.stacks.ledger.payloads import FinishedBody, Order, OrderedBody, St
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, under_way
 from rollcast.stacks.project import Project, tool_version
-from rollcast.stacks.rollout import start as applying
 from rollcast.stacks.rollout.checkpoint import Checkpoint
 from rollcast.stacks.rollout.drift import baseline_of, lineage_of
 from rollcast.stacks.rollout.driver import Ended, exit_of
+from rollcast.stacks.rollout.elsewhere import refuse_foreign
 from rollcast.stacks.rollout.evidence import RequestCounts
-from rollcast.stacks.rollout.start import ledger_of
+from rollcast.stacks.rollout.start import UnderWay, ledger_of, resume
 from rollcast.stacks.targets.definitions import stored
 
 _POLL_S = 0.2
@@ -40,7 +40,7 @@ def give(project: Project, order: Order, *, full: bool = False, reason: str = ""
     ledger = ledger_of(project)
     started = under_way(ledger)
     if started is None:
-        applying.refuse_foreign(project)
+        refuse_foreign(project)
         raise StackError(f"No rollout is under way, so there is nothing to {order}. See 'rollcast status'.")
     if order is Order.PROMOTE and full and not reason:
         _refuse_unreasoned(Checkpoint.of(ledger.position(started.rollout)).verdict)
@@ -63,24 +63,24 @@ def roll_back_now(project: Project, emit: Emit, reason: str, cause: str = "by ha
     ledger = ledger_of(project)
     if not _at_work(ledger):
         ordered = OrderedBody(order=Order.ABORT, reason=reason, by=getpass.getuser(), cause=cause)
-        return applying.resume(project, emit, order=ordered)
+        return resume(project, emit, order=ordered)
     given = give(project, Order.ABORT, reason=reason, cause=cause)
     emit(Progressed(text="the process at work has the order; waiting for it"))
     return _await_end(project, ledger, given, emit)
 
 
-def go_on(project: Project, emit: Emit, *, once: bool = False) -> Ended:
+def go_on(project: Project, emit: Emit, found: UnderWay, *, once: bool = False) -> Ended:
     """Goes on with the rollout under way. A process that watches a paused one gets the order, and is waited for."""
-    ledger = ledger_of(project)
-    if not _at_work(ledger) or not _paused(ledger):
-        return applying.resume(project, emit, once=once, order=OrderedBody(order=Order.RESUME, by=getpass.getuser()))
+    ledger, started = found
+    if not _at_work(ledger) or not _paused(ledger, started):
+        ordered = OrderedBody(order=Order.RESUME, by=getpass.getuser())
+        return resume(project, emit, once=once, order=ordered, found=found)
     given = give(project, Order.RESUME)
     emit(Progressed(text="the process at work watches over a paused rollout; it has the order to go on"))
     return _await_end(project, ledger, given, emit)
 
 
-def _paused(ledger: Ledger) -> bool:
-    started = under_way(ledger)
+def _paused(ledger: Ledger, started: Record | None) -> bool:
     position = Checkpoint.of(ledger.position(started.rollout)).position if started else None
     return position is not None and position.paused
 
@@ -102,7 +102,7 @@ def _await_end(project: Project, ledger: Ledger, given: Record, emit: Emit) -> E
                 end = record.read(FinishedBody)
                 return Ended(exit_of(end.ending), end.reason, RequestCounts.of(end.tally), end.outcome)
         if not _at_work(ledger) and under_way(ledger) is not None:
-            return applying.resume(project, emit, order=OrderedBody(order=Order.GO_ON, by=getpass.getuser()))
+            return resume(project, emit, order=OrderedBody(order=Order.GO_ON, by=getpass.getuser()))
         time.sleep(_POLL_S)
 
 
@@ -125,7 +125,7 @@ class RollbackPlan:
 
 def plan_rollback(project: Project, to: str | None) -> RollbackPlan:
     """The way from what is live to an earlier release, without gates to wait for. Raises StackError."""
-    applying.refuse_foreign(project)
+    refuse_foreign(project)
     ledger = ledger_of(project)
     found = baseline_of(project)
     live = found.state

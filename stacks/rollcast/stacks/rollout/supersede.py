@@ -15,7 +15,7 @@ from rollcast.stacks.ledger.rollouts import RolloutContext, load, scope_of, seri
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.checkpoint import Checkpoint
 from rollcast.stacks.rollout.drift import LiveBaseline, left_by, rolled_back_state
-from rollcast.stacks.state.live import read, target_at
+from rollcast.stacks.state.live import EditedFlags, read, target_at
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,9 @@ def after_supersede(project: Project) -> AfterSupersede | None:
     assert start is not None
     way, state = context.plan.rollback_of(start), rolled_back_state(context.plan, start)
     steps = tuple(milestone.title for milestone in way.milestones[step:]) if way else ()
-    live = read(target_at(project.folder, project.environment), project.declaration.each_pipeline(), "as written")
+    live = read(
+        target_at(project.folder, project.environment), project.declaration.each_pipeline(), EditedFlags.AS_WRITTEN
+    )
     same = context.plan.settings.target == project.environment.target
     left = left_by(live.state, state, context) if same else live.state
     serial = {"serial": serial_of(ledger)}

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rollcast.planner.base.audiences import parse, targeting
 from rollcast.planner.declaration.models import Environment
@@ -31,7 +32,14 @@ from rollcast.stacks.targets.definitions import (
 )
 
 REMEDY = "Put it back with 'rollcast apply', or, while a rollout is under way, roll back with 'rollcast abort'."
-Edited = Literal["refused", "left out", "as written"]
+
+
+class EditedFlags(Enum):
+    """What a reader takes a flag for that was edited by hand."""
+
+    REFUSED = auto()
+    LEFT_OUT = auto()
+    AS_WRITTEN = auto()
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ def target_at(folder: Path, settings: Environment, scope: str = "") -> Target:
     return target_of(settings.target, folder.resolve(), scope)
 
 
-def read(target: Target, pipelines: Iterable[str], edited: Edited = "refused") -> LiveReading:
+def read(target: Target, pipelines: Iterable[str], edited: EditedFlags = EditedFlags.REFUSED) -> LiveReading:
     """Everything that a target says of these pipelines; what belongs to others is no part of it, so nothing touches it.
 
     A flag edited by hand raises DriftError, or is left out, or is taken for what rollcast wrote. One that rollcast did
@@ -81,9 +89,9 @@ def read(target: Target, pipelines: Iterable[str], edited: Edited = "refused") -
         written = found.written(flag)
         foreign += [name] if written is None else []
         edits[name] = _edited(name, flag, written)
-        if edits[name] and edited == "refused":
+        if edits[name] and edited is EditedFlags.REFUSED:
             raise DriftError(f"{edits[name]}. {REMEDY}")
-        if written is not None and (not edits[name] or edited == "as written"):
+        if written is not None and (not edits[name] or edited is EditedFlags.AS_WRITTEN):
             found.take(written)
     placed = _own(target, target.placed(), found, {*pipelines})
     state = LiveState(

@@ -8,24 +8,16 @@ serving by what it last knew: what happens then is declared (`on_missing_replica
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from rollcast.planner.declaration.models import OnMissing
 from rollcast.stacks.base.errors import StackError, first_mistake
 from rollcast.stacks.targets.control import Control, ReplicaState, Result, Unanswered, at_once
 
 RELAY = "relay+"  # how the address of a relay differs from that of a replica
 _TOKEN = "ROLLCAST_RELAY_DRIVER_TOKEN"
-
-
-class OnMissing(StrEnum):
-    """What the driver does about a replica whose lease is over."""
-
-    WAIT = "wait"
-    HOLD = "hold"
-    PROCEED = "proceed"
 
 
 class MissingReplica(StackError):
@@ -134,4 +126,4 @@ def _together(known: Sequence[_Known]) -> list[_Heard]:
     return [heard for name, heard in sorted(newest.items()) if not (heard.missing and name in left)]
 
 
-__all__ = ["RELAY", "Look", "MissingReplica", "OnMissing", "Relays"]
+__all__ = ["RELAY", "Look", "MissingReplica", "Relays"]
