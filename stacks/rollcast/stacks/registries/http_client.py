@@ -6,9 +6,12 @@ import contextlib
 import json
 import netrc
 import os
+import ssl
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from rollcast.stacks.registries.limits import ANSWER_BYTES, Limits, readable
 
 _ATTEMPTS = 3
 _UNSTEADY = (408, 425, 429)
+_READING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,9 @@ def http_client(**settings: Any) -> Iterator[httpx.Client]:
     """A client with the limits' timeout, that follows redirects; proxies and certificates as the environment says."""
     timeout = Limits.from_environment().timeout_s
     headers = {"user-agent": "rollcast", **settings.pop("headers", {})}
-    with httpx.Client(timeout=timeout, follow_redirects=True, headers=headers, **settings) as client:
+    with _READING:  # all certificates of a machine take 70 ms to read: once, not for each of a hundred sources
+        verify = _certificates(os.environ.get("SSL_CERT_FILE", ""), os.environ.get("SSL_CERT_DIR", ""))
+    with httpx.Client(timeout=timeout, follow_redirects=True, headers=headers, verify=verify, **settings) as client:
         yield client
 
 
@@ -57,6 +63,17 @@ def netrc_auth() -> httpx.NetRCAuth | None:
         return httpx.NetRCAuth(str(path)) if path.is_file() else None
     except (OSError, netrc.NetrcParseError) as error:
         raise StackError(f"{path} can't be read ({error}). Correct it, or its permissions.") from None
+
+
+@lru_cache(maxsize=4)
+def _certificates(file: str, folder: str) -> ssl.SSLContext:
+    """Those that are trusted while these two variables of the environment are as they are."""
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        raise StackError(
+            f"SSL_CERT_FILE '{file}' or SSL_CERT_DIR '{folder}' can't be read ({error}). Correct it."
+        ) from None
 
 
 def request(client: httpx.Client, method: str, url: str, **about: Any) -> Answer:

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 import httpx
@@ -115,10 +115,27 @@ class Transfer:
 
         Raises StackError: unreachable, refused, cut short, longer than said, or with another digest.
         """
-        key = sha256 or hashlib.sha256(url.encode()).hexdigest()
+
+        def rest(at: int) -> Iterator[bytes]:
+            try:
+                yield from self._rest(client, url, at, size)
+            except httpx.TransportError as error:
+                raise Interrupted(_reason(error)) from None
+
+        self.collect(path, rest, httpx.URL(url).host, sha256=sha256, size=size)
+
+    def collect(
+        self, path: Path, rest: Callable[[int], Iterable[bytes]], host: str, *,
+        key: str = "", sha256: str = "", size: int | None = None,
+    ) -> None:  # fmt: skip
+        """A file from what `rest` gives from an offset on; asked again from where it raised Interrupted.
+
+        key: names what is fetched where no digest does, and never anything else: what an earlier fetch kept of it is
+        gone on with. Raises StackError as `download` does.
+        """
         self.kept.mkdir(parents=True, exist_ok=True)
-        part = self.kept / f"{key}.part"
-        if not sha256:
+        part = self.kept / f"{sha256 or hashlib.sha256((key or str(path)).encode()).hexdigest()}.part"
+        if not sha256 and not key:
             part.unlink(missing_ok=True)
         at, found = _begun(part)
         self.room_for(at)
@@ -127,7 +144,7 @@ class Transfer:
             before = at
             try:
                 with part.open("ab") as file:
-                    for chunk in self._rest(client, url, at, size):
+                    for chunk in rest(at):
                         if size is not None and at + len(chunk) > size:
                             part.unlink(missing_ok=True)
                             raise StackError(
@@ -138,11 +155,11 @@ class Transfer:
                         found.update(chunk)
                         file.write(chunk)
                         at += len(chunk)
-            except (httpx.TransportError, _Interrupted) as error:
+            except Interrupted as error:
                 barren = 0 if at > before else barren + 1
                 if barren >= _TRIES:
                     raise StackError(
-                        f"{self.what}: {_host(url)} broke off after {readable(at)} ({_reason(error)}). "
+                        f"{self.what}: {host} broke off after {readable(at)} ({error}). "
                         "Run the command again: it goes on from here."
                     ) from None
                 time.sleep(_PAUSE_S * barren)
@@ -152,21 +169,21 @@ class Transfer:
             break
         if sha256 and found.hexdigest() != sha256:
             part.unlink(missing_ok=True)
-            if kept:  # what an earlier download left may be what is wrong, such as a login page
+            if kept:  # what an earlier fetch left may be what is wrong, such as a login page
                 self._bytes -= at
-                return self.download(client, url, path, sha256=sha256, size=size)
+                return self.collect(path, rest, host, sha256=sha256, size=size)
         self._require(path.name, found.hexdigest(), sha256)
-        os.replace(part, path)
+        _place(part, path, keep=size is not None and at == size)
         return None
 
     def _rest(self, client: httpx.Client, url: str, at: int, size: int | None) -> Iterable[bytes]:
-        """What is still missing of a file. Raises _Interrupted where it ends too early."""
+        """What is still missing of a file. Raises Interrupted where it ends too early."""
         if size is not None and at == size:
             return
         headers = {"accept-encoding": "identity", **({"range": f"bytes={at}-"} if at else {})}
         with client.stream("GET", url, headers=headers, timeout=self.limits.timeout_s) as answer:
             if answer.status_code in (408, 429) or answer.status_code >= 500:
-                raise _Interrupted(f"it answered {answer.status_code}")
+                raise Interrupted(f"it answered {answer.status_code}")
             if answer.status_code not in (200, 206):
                 raise StackError(f"{self.what}: {_host(url)} answered {answer.status_code}. Check its name and rights.")
             skip = at if at and answer.status_code == 200 else 0  # a server that can't go on sends all again
@@ -181,7 +198,7 @@ class Transfer:
             said = answer.headers.get("content-length", "")
             end = size if size is not None else (int(said) + (at if answer.status_code == 206 else 0) if said else None)
             if end is not None and arrived < end:
-                raise _Interrupted(f"{readable(end - arrived)} are missing")
+                raise Interrupted(f"{readable(end - arrived)} are missing")
 
     def _require(self, name: str, found: str, wanted: str) -> None:
         if wanted and found != wanted:
@@ -197,7 +214,7 @@ def leads_out(name: str) -> bool:
     return not parts or name.startswith("/") or ".." in parts or "\\" in name or "\0" in name or ":" in parts[0]
 
 
-class _Interrupted(Exception):
+class Interrupted(Exception):
     """An answer that ended too early."""
 
 
@@ -211,6 +228,16 @@ def _begun(part: Path) -> tuple[int, hashlib._Hash]:
     return count, found
 
 
+def _place(part: Path, path: Path, keep: bool) -> None:
+    """A whole file goes to its place. Kept as a second name, it needn't be fetched again if a later one breaks off."""
+    with contextlib.suppress(OSError):  # a file system without hard links
+        if keep:
+            path.unlink(missing_ok=True)
+            os.link(part, path)
+            return
+    os.replace(part, path)
+
+
 def _host(url: str) -> str:
     return httpx.URL(url).host
 
@@ -219,4 +246,4 @@ def _reason(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-__all__ = ["CHUNK", "Progress", "Transfer", "leads_out"]
+__all__ = ["CHUNK", "Interrupted", "Progress", "Transfer", "leads_out"]

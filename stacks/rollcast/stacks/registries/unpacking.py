@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
 import tarfile
 import zipfile
@@ -10,29 +11,49 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+import zstandard
+
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.registries.limits import readable
 from rollcast.stacks.registries.transfer import CHUNK, Transfer
 
 _FREE = 64 * 1024 * 1024  # bytes that may be unpacked from however little
-_BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
+_ZSTD, _ZSTD_WINDOW = b"\x28\xb5\x2f\xfd", 128 * 1024 * 1024  # how a file begins; bytes that it may make us hold
+_BROKEN = (
+    tarfile.TarError, zipfile.BadZipFile, zlib.error, zstandard.ZstdError, EOFError, OSError, NotImplementedError,
+    RuntimeError,
+)  # fmt: skip
 
 
 def unpack(archive: Path, into: Path, transfer: Transfer) -> None:
-    """All files of a tar (gzip, bzip2, xz) or zip archive below a folder. Raises StackError with what is refused."""
+    """All files of a tar (gzip, bzip2, xz, zstd) or zip archive below a folder. StackError says what is refused."""
     most = max(_FREE, archive.stat().st_size * transfer.limits.expansion)
     guard = _Guard(transfer, most)
     try:
         if zipfile.is_zipfile(archive):
             _unzip(archive, into, guard)
         else:
-            with tarfile.open(archive, "r|*") as opened:
+            with _plain(archive) as file, tarfile.open(fileobj=file, mode="r|*") as opened:
                 for member in opened:
                     _one_of_tar(opened, member, into, guard)
     except _BROKEN as error:
         raise StackError(
             f"{transfer.what}: {archive.name} is no archive that can be read ({error}). Make it again."
         ) from None
+
+
+@contextlib.contextmanager
+def _plain(archive: Path) -> Iterator[IO[bytes]]:
+    """A file as `tarfile` reads it, which knows all of these compressions but zstd."""
+    with archive.open("rb") as file:
+        packed = file.read(len(_ZSTD)) == _ZSTD
+        file.seek(0)
+        if not packed:
+            yield file
+            return
+        reading = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+        with reading.stream_reader(file, read_across_frames=True) as unpacked:
+            yield unpacked
 
 
 class _Guard:
