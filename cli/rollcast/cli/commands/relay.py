@@ -38,6 +38,7 @@ def relay(
     Tokens come from ROLLCAST_RELAY_TOKEN (data planes) and ROLLCAST_RELAY_DRIVER_TOKEN (the driver).
     """
     from rollcast.planner.base.values import duration_s
+    from rollcast.stacks.relay.replicas import LEASE_S
     from rollcast.stacks.relay.server import RelaySettings, serve
     from rollcast.stacks.relay.source import DefinitionFile
 
@@ -45,6 +46,11 @@ def relay(
         forget_s = float(duration_s(forget_after))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--forget-after") from None
+    if forget_s < LEASE_S:
+        raise typer.BadParameter(
+            f"a replica is missing after its lease, {LEASE_S:.0f} s, and can't be forgotten sooner",
+            param_hint="--forget-after",
+        )
     below = options_of(context).directory
     path = below / definition if definition is not None else _declared(context)
     settings = RelaySettings(

@@ -123,7 +123,7 @@ def _under_way(
         "milestone": index,
         "milestones": len(plan.milestones),
         "stand": _stand(plan, index, position.rollback_from if position else None),
-        "held": _held(ledger, started.rollout, position),
+        "held": _held(ledger, started.rollout, position) or (checkpoint.told_hold if checkpoint.intent else None),
         "gates": verdict["gates"] if verdict else [],
         "guards": verdict["guards"] if verdict else [],
         "holder": str(holder[0]) if holder else None,

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rollcast.stacks.base.errors import StackError, first_mistake
+from rollcast.stacks.base.errors import HeldError, StackError, first_mistake
 from rollcast.stacks.targets.control import Control, ReplicaState, Result, Unanswered, at_once
 
 RELAY = "relay+"  # how the address of a relay is told from that of a replica
@@ -28,7 +29,7 @@ class OnMissing(StrEnum):
     PROCEED = "proceed"
 
 
-class MissingReplica(StackError):
+class MissingReplica(HeldError):
     """A replica's lease is over, and nothing is to go on without it."""
 
 
@@ -47,6 +48,7 @@ class _Known(BaseModel):
     since: float
     time: float
     lease_s: float = 10.0
+    forget_s: float | None = None
     replicas: list[_Heard] = Field(default_factory=list)
     left: list[str] = Field(default_factory=list)
 
@@ -78,9 +80,10 @@ class Relays:
         found = _together(known)
         if not found:
             return [("the relays", Unanswered("No replica acknowledges to the relays. See that services name them."))]
-        return [look for each in found for look in self._one(each)]
+        forget_s = max((each.forget_s for each in known if each.forget_s is not None), default=None)
+        return [look for each in found for look in self._one(each, forget_s)]
 
-    def _one(self, heard: _Heard) -> list[Look]:
+    def _one(self, heard: _Heard, forget_s: float | None) -> list[Look]:
         name = f"replica {heard.replica}"
         if not heard.missing:
             return [(name, heard)]
@@ -89,11 +92,20 @@ class Relays:
             self.went_on_without.append(why)
             return []
         if self.on_missing is OnMissing.HOLD:
-            raise MissingReplica(
-                f"{why}. Nothing goes on without it (on_missing_replica: hold). Bring it back, or have the relays "
-                "forget it (DELETE /rollcast/v1/replicas/ID), then run 'rollcast apply --resume'."
-            )
-        return [(name, Unanswered(f"{why}. Bring it back, or have the relays forget it."))]
+            raise MissingReplica(f"{why}. Nothing goes on without it (on_missing_replica: hold). {_remedy(heard)}")
+        left_s = None if forget_s is None else max(0.0, forget_s - heard.heard_s)
+        return [(name, Unanswered(f"{why}. {_remedy(heard, left_s)}"))]
+
+    def forget(self, replica: str, timeout_s: float) -> bool:
+        """Has every relay forget a replica. Whether any of them knew it. Raises StackError where one does not answer.
+
+        A replica that lives acknowledges again, and is known again.
+        """
+        path = f"/rollcast/v1/replicas/{quote(replica, safe='')}"
+        known, failures = self._ask(lambda control: control.ask("DELETE", path, timeout_s).get("forgotten") is True)
+        if failures:
+            raise StackError(f"Not every relay has forgotten {replica}: {'; '.join(failures)}")
+        return any(known)
 
     def want(self, instance: str, timeout_s: float) -> None:
         """Has every relay ask its replicas to make an instance warm. Raises Unanswered where none takes it."""
@@ -113,6 +125,17 @@ class Relays:
             else:
                 answers.append(found)
         return answers, failures
+
+
+def _remedy(heard: _Heard, left_s: float | None = None) -> str:
+    """What to do about a replica that is missing. `left_s`: seconds until the relays forget it by themselves."""
+    remedy = (
+        "Bring it back; or, where its process is dead, have the relays forget it: 'rollcast dataplane forget "
+        f"{heard.replica}'."
+    )
+    if left_s is None:
+        return remedy
+    return f"{remedy} They do so by themselves in {left_s:.0f} s ('rollcast relay --forget-after')."
 
 
 def _read(address: str, answer: dict[str, Any]) -> _Known:
