@@ -11,6 +11,8 @@ margin_users, seconds_interval, exposed_interval, headroom, utilization_interval
 usd_interval, duration_interval_s, requests_replayed, rate_per_s, untagged  # of a forecast, a calibration, a rollout
 serial_number, repeated, absurd, milliseconds, forgotten  # read by name from the table of reasons in stacks/rollout/evidence.py
 
+generations, in_flight  # of a replica in the JSON of a status report
+
 # ---- fields that templates read -----------------------------------------------------------------
 folded, searchable, drawing, subtitle, tiles, foot
 

@@ -16,7 +16,7 @@ from rollcast.planner.base.buckets import BUCKETING
 from rollcast.stacks.base.errors import HeldError, StackError
 from rollcast.stacks.targets import relays
 from rollcast.stacks.targets.fleet import Fleet
-from rollcast.stacks.targets.relays import MissingReplica, _Heard, _Known, _together
+from rollcast.stacks.targets.relays import HeardReplica, MissingReplica, RelayKnowledge, together
 from tests.dataplane.releasing import both, put
 from tests.relay.relays import RunningRelay, relaying
 
@@ -131,17 +131,17 @@ def test_a_relay_that_has_just_begun_does_not_know_its_fleet(relay: RunningRelay
 
 
 ids = st.sampled_from("abc")
-heard = st.builds(_Heard, replica=ids, heard_s=st.floats(0, 30), missing=st.booleans())
+heard = st.builds(HeardReplica, replica=ids, heard_s=st.floats(0, 30), missing=st.booleans())
 known = st.builds(
-    _Known, since=st.just(0.0), time=st.just(100.0), left=st.lists(ids, unique=True),
+    RelayKnowledge, since=st.just(0.0), time=st.just(100.0), left=st.lists(ids, unique=True),
     replicas=st.lists(heard, unique_by=lambda each: each.replica),
 )  # fmt: skip
 
 
 @given(st.lists(known, max_size=3))
-def test_each_replica_is_there_once_as_heard_last_unless_it_left(said: list[_Known]) -> None:
-    found = {each.replica: each for each in _together(said)}
-    assert len(found) == len(_together(said))
+def test_each_replica_is_there_once_as_heard_last_unless_it_left(said: list[RelayKnowledge]) -> None:
+    found = {each.replica: each for each in together(said)}
+    assert len(found) == len(together(said))
     for replica in "abc":
         all_heard = [each for one in said for each in one.replicas if each.replica == replica]
         if not all_heard:

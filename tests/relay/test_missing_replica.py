@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -72,9 +73,9 @@ class Project:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """Version 1 serves, and the relay is older than its lease."""
     folder = tmp_path_factory.mktemp("project")
-    for version in ("1", "2"):
-        (folder / "made" / version).parent.mkdir(exist_ok=True)
-        (folder / "made" / version).write_text(f"prompt {version}\n", "utf-8")
+    (folder / "made").mkdir()
+    for number in ("1", "2"):
+        (folder / "made" / number).write_text(f"prompt {number}\n", "utf-8")
     (folder / ".rollcast/live").mkdir(parents=True)
     with ExitStack() as stack:
         relay = stack.enter_context(relaying(folder / ".rollcast/live/flags.json"))
@@ -101,6 +102,18 @@ def test_a_killed_replica_holds_the_rollout_until_it_is_forgotten(project: Proje
     dead = project.services[1].state()["replica"]
     project.services[1].process.send_signal(signal.SIGKILL)
     until(lambda: [each["replica"] for each in project.relay.fleet()["replicas"] if each["missing"]] == [dead], 20)
+    fleet = project.status()["fleet"]
+    (content,) = fleet["definitions"].values()
+    seen = {each["replica"]: each for each in fleet["replicas"]}
+    assert [name for name, each in seen.items() if each["missing"]] == [dead]
+    assert {(each["current"], *each["generations"].values()) for each in seen.values()} == {(True, content)}
+    assert seen[dead]["heard_s"] > seen[dead]["lease_s"] == 10
+    assert {each["kit"] for each in seen.values()} == {project.services[0].state()["kit"]}
+    (relay,) = fleet["relays"]
+    assert (relay["address"], relay["replicas"], relay["problem"]) == (project.relay.url, 2, None)
+    text = project.rollcast("status").stdout
+    assert "fleet: 2 replicas, 1 missing" in text
+    assert re.search(rf"replica {dead}: MISSING, last heard of \d+ s ago \(its lease is 10 s\)", text)
     assert project.rollcast("promote", "--full", "--reason", "of a test").returncode == 0
     held = project.rollcast("apply", "--resume", "--format", "json")
     assert held.returncode == 5, held.stderr

@@ -18,7 +18,7 @@ from rollcast.stacks.base.errors import HeldError, StackError, first_mistake
 from rollcast.stacks.targets.control import Control, ReplicaState, Result, Unanswered, at_once
 
 RELAY = "relay+"  # how the address of a relay is told from that of a replica
-_TOKEN = "ROLLCAST_RELAY_DRIVER_TOKEN"
+DRIVER_TOKEN = "ROLLCAST_RELAY_DRIVER_TOKEN"
 
 
 class OnMissing(StrEnum):
@@ -33,15 +33,25 @@ class MissingReplica(HeldError):
     """A replica's lease is over, and nothing is to go on without it."""
 
 
-class _Heard(ReplicaState):
+class HeardReplica(ReplicaState):
     """A replica, as a relay heard of it."""
 
     replica: str = ""
+    lease_s: float = 10.0
     missing: bool = False
 
 
-class _Known(BaseModel):
-    """What one relay knows. Times in seconds, on its own clock."""
+class RelayedFlagState(BaseModel):
+    """The definition that a relay serves: its tag, and what is wrong with its source."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    tag: str = ""
+    fault: str | None = None
+
+
+class RelayKnowledge(BaseModel):
+    """What one relay knows of the fleet. Times in seconds, on its own clock."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -49,7 +59,8 @@ class _Known(BaseModel):
     time: float
     lease_s: float = 10.0
     forget_s: float | None = None
-    replicas: list[_Heard] = Field(default_factory=list)
+    flags: RelayedFlagState = Field(default_factory=RelayedFlagState)
+    replicas: list[HeardReplica] = Field(default_factory=list)
     left: list[str] = Field(default_factory=list)
 
 
@@ -61,7 +72,7 @@ class Relays:
 
     def __init__(self, addresses: Sequence[str]) -> None:
         parts = [address.removeprefix(RELAY).partition("#") for address in addresses]
-        self._controls = [Control(url, _TOKEN) for url, _, _ in parts]
+        self._controls = [Control(url, DRIVER_TOKEN) for url, _, _ in parts]
         self.on_missing = OnMissing(parts[0][2] or OnMissing.WAIT) if parts else OnMissing.WAIT
         self.went_on_without: list[str] = []
 
@@ -70,20 +81,25 @@ class Relays:
 
     def looks(self, timeout_s: float) -> list[Look]:
         """Each replica's state, or why it is not known. Raises MissingReplica where one is and all is to hold."""
-        known, failures = self._ask(
-            lambda control: _read(control.address, control.ask("GET", "/rollcast/v1/fleet", timeout_s))
-        )
+        known, failures = self._ask(lambda control: _fleet_of(control, timeout_s))
         self.went_on_without = []
         if not any(each.time - each.since >= each.lease_s for each in known):
             why = "; ".join(failures) or "each began less than a lease ago, and does not know its fleet yet"
             return [("the relays", Unanswered(f"No relay tells of the fleet: {why}."))]
-        found = _together(known)
+        found = together(known)
         if not found:
             return [("the relays", Unanswered("No replica acknowledges to the relays. See that services name them."))]
         forget_s = max((each.forget_s for each in known if each.forget_s is not None), default=None)
         return [look for each in found for look in self._one(each, forget_s)]
 
-    def _one(self, heard: _Heard, forget_s: float | None) -> list[Look]:
+    def known(self, timeout_s: float) -> list[tuple[str, RelayKnowledge | StackError]]:
+        """What each relay knows by its address, or why it does not tell."""
+        return [
+            (control.address, found)
+            for control, found in at_once(self._controls, lambda control: _fleet_of(control, timeout_s))
+        ]
+
+    def _one(self, heard: HeardReplica, forget_s: float | None) -> list[Look]:
         name = f"replica {heard.replica}"
         if not heard.missing:
             return [(name, heard)]
@@ -127,7 +143,7 @@ class Relays:
         return answers, failures
 
 
-def _remedy(heard: _Heard, left_s: float | None = None) -> str:
+def _remedy(heard: HeardReplica, left_s: float | None = None) -> str:
     """What to do about a replica that is missing. `left_s`: seconds until the relays forget it by themselves."""
     remedy = (
         "Bring it back; or, where its process is dead, have the relays forget it: 'rollcast dataplane forget "
@@ -138,17 +154,21 @@ def _remedy(heard: _Heard, left_s: float | None = None) -> str:
     return f"{remedy} They do so by themselves in {left_s:.0f} s ('rollcast relay --forget-after')."
 
 
-def _read(address: str, answer: dict[str, Any]) -> _Known:
+def _fleet_of(control: Control, timeout_s: float) -> RelayKnowledge:
+    return _read(control.address, control.ask("GET", "/rollcast/v1/fleet", timeout_s))
+
+
+def _read(address: str, answer: dict[str, Any]) -> RelayKnowledge:
     try:
-        return _Known.model_validate(answer)
+        return RelayKnowledge.model_validate(answer)
     except ValidationError as error:
         place, said = first_mistake(error)
         raise StackError(f"The relay at {address} gives '{place}' that can't be used ({said}).") from None
 
 
-def _together(known: Sequence[_Known]) -> list[_Heard]:
+def together(known: Sequence[RelayKnowledge]) -> list[HeardReplica]:
     """Every replica once, as heard last; who said goodbye to one relay and is missing at the others is gone."""
-    newest: dict[str, _Heard] = {}
+    newest: dict[str, HeardReplica] = {}
     for each in known:
         for heard in each.replicas:
             if heard.replica not in newest or heard.heard_s < newest[heard.replica].heard_s:
@@ -157,4 +177,14 @@ def _together(known: Sequence[_Known]) -> list[_Heard]:
     return [heard for name, heard in sorted(newest.items()) if not (heard.missing and name in left)]
 
 
-__all__ = ["RELAY", "Look", "MissingReplica", "OnMissing", "Relays"]
+__all__ = [
+    "DRIVER_TOKEN",
+    "RELAY",
+    "HeardReplica",
+    "Look",
+    "MissingReplica",
+    "OnMissing",
+    "RelayKnowledge",
+    "Relays",
+    "together",
+]
