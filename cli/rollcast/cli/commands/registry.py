@@ -22,6 +22,7 @@ MODULES = (
     "review",
     "apply",
     "status",
+    "doctor",
     "steer",
     "destroy",
     "ledger",
