@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Debian's packages that tests of a registry, a database, a metric store and a browser start for themselves; npm brings
 # axe-core and what the TypeScript kit is tested with. A test that makes the machine's clock jump compiles a few lines of C.
-SERVERS := docker-registry haproxy postgresql prometheus chromium gcc libc6-dev
+SERVERS := docker-registry haproxy nginx-light jq curl postgresql prometheus chromium gcc libc6-dev
 
 .PHONY: demo test check cases lint bench validate docs engine servers clean
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent import futures
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -118,6 +120,44 @@ def test_work_ahead_carries_the_release(plane: DataPlane) -> None:
     with on(plane, QUICK.id):
         assert prefetch(clients.headers).result()["x-rollcast-release"] == QUICK.id
     assert clients.headers() == {}
+
+
+VECTORS = json.loads((Path(__file__).parents[2] / "spec" / "vectors" / "course.json").read_text("utf-8"))["cases"]
+
+
+@pytest.mark.parametrize("kind", ["thread", "coroutine"])
+@pytest.mark.parametrize("case", VECTORS, ids=lambda case: case["name"])
+def test_the_golden_vectors_of_a_course(case: dict[str, Any], kind: str, tmp_path: Path) -> None:
+    """The TypeScript kit gives the same (dataplane/typescript/test/course.test.ts)."""
+    made = both(100)
+    made["variants"][NEW.id] = {"release": NEW.id, "components": case["components"]}
+    put(tmp_path / "flags.json", made)
+    plane = DataPlane(
+        PIPELINE, definition=tmp_path / "flags.json", state=tmp_path / "state", telemetry=tmp_path,
+        latency_budget_s=case.get("budget_s"),
+    )  # fmt: skip
+    tried: list[str] = []
+
+    def work(slot: str) -> str:
+        tried.append(slot)
+        time.sleep(case["takes"].get(slot, 0))
+        return slot
+
+    async def task(slot: str) -> str:
+        tried.append(slot)
+        await asyncio.sleep(case["takes"].get(slot, 0))
+        return slot
+
+    gave = None
+    with plane.request("ann"):
+        time.sleep(case.get("spent_s", 0))
+        with suppress(Late):
+            gave = call("a", work) if kind == "thread" else asyncio.run(call_async("a", task))
+    plane.stop()
+    assert (gave, tried) == (case["gives"], case["tried"])
+    said = last(plane, tmp_path)
+    assert said.get("fell_back", {}) == case["fell_back"]
+    assert said.get("fallbacks", 0) == len(case["fell_back"])
 
 
 # ---- caches -------------------------------------------------------------------------------------

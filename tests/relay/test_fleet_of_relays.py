@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rollcast.cli.failures import exit_code
 from rollcast.planner.base.buckets import BUCKETING
 from rollcast.planner.declaration.models import OnMissing, TargetSettings
-from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.base.errors import HeldError, StackError
 from rollcast.stacks.targets import relays
 from rollcast.stacks.targets.fleet import Fleet
-from rollcast.stacks.targets.relays import MissingReplica, _Heard, _Known, _together
+from rollcast.stacks.targets.relays import HeardReplica, MissingReplica, RelayKnowledge, together
 from tests.dataplane.releasing import both, put
 from tests.relay.relays import RunningRelay, relaying
 
@@ -92,17 +94,26 @@ def test_what_is_done_about_a_missing_replica_is_declared_and_never_silent(relay
     relay.acknowledge("b", **OLD, lease_s=1)
     time.sleep(1.2)
     relay.acknowledge("a", **NEW)
-    with pytest.raises(StackError, match="replica b was not heard of"):
+    with pytest.raises(StackError, match="replica b was not heard of") as waited:
         fleets["wait"].confirm("f", "new", NEVER, 0.2)
+    assert not isinstance(waited.value, HeldError)
+    assert "'rollcast dataplane forget b'" in str(waited.value)
+    assert re.search(r"by themselves in 359\d s \('rollcast relay --forget-after'\)", str(waited.value))
     with pytest.raises(StackError, match="replica b was not heard of"):
         fleets["wait"].drain(["r"], 0.0, 0.2, NEVER)
     began = time.monotonic()
-    with pytest.raises(MissingReplica, match="on_missing_replica: hold"):
+    with pytest.raises(MissingReplica, match=r"on_missing_replica: hold.*'rollcast dataplane forget b'") as held:
         fleets["hold"].confirm("f", "new", NEVER, 30)
+    assert exit_code(held.value) == 5
     assert time.monotonic() - began < 5
     (said,) = fleets["proceed"].confirm("f", "new", NEVER, 0.2)
     assert "replica b was not heard of" in said
     fleets["proceed"].drain(["r"], 0.0, 0.2, NEVER)
+    assert fleets["wait"].forget("b")
+    assert not fleets["wait"].forget("b")
+    fleets["wait"].drain(["r"], 0.0, 0.2, NEVER)
+    relay.acknowledge("b", **NEW)
+    assert {name for name, _ in fleets["wait"].looks()} == {"replica a", "replica b"}, "one that lives is back"
 
 
 def test_a_relay_that_has_just_begun_does_not_know_its_fleet(relay: RunningRelay, tmp_path: Path) -> None:
@@ -121,17 +132,17 @@ def test_a_relay_that_has_just_begun_does_not_know_its_fleet(relay: RunningRelay
 
 
 ids = st.sampled_from("abc")
-heard = st.builds(_Heard, replica=ids, heard_s=st.floats(0, 30), missing=st.booleans())
+heard = st.builds(HeardReplica, replica=ids, heard_s=st.floats(0, 30), missing=st.booleans())
 known = st.builds(
-    _Known, since=st.just(0.0), time=st.just(100.0), left=st.lists(ids, unique=True),
+    RelayKnowledge, since=st.just(0.0), time=st.just(100.0), left=st.lists(ids, unique=True),
     replicas=st.lists(heard, unique_by=lambda each: each.replica),
 )  # fmt: skip
 
 
 @given(st.lists(known, max_size=3))
-def test_each_replica_is_there_once_as_heard_last_unless_it_left(said: list[_Known]) -> None:
-    found = {each.replica: each for each in _together(said)}
-    assert len(found) == len(_together(said))
+def test_each_replica_is_there_once_as_heard_last_unless_it_left(said: list[RelayKnowledge]) -> None:
+    found = {each.replica: each for each in together(said)}
+    assert len(found) == len(together(said))
     for replica in "abc":
         all_heard = [each for one in said for each in one.replicas if each.replica == replica]
         if not all_heard:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from rollcast.planner.base.errors import DeclarationError, PlannerError
 from rollcast.policies.errors import PolicyError
 from rollcast.simulator.base.errors import SimulatorError
-from rollcast.stacks.base.errors import LockedError, StackError, StaleError
+from rollcast.stacks.base.errors import HeldError, LockedError, StackError, StaleError
 
-_CODES: tuple[tuple[type[Exception], int], ...] = ((StaleError, 6), (LockedError, 7))
+_CODES: tuple[tuple[type[Exception], int], ...] = ((HeldError, 5), (StaleError, 6), (LockedError, 7))
 
 
 def exit_code(error: Exception) -> int:

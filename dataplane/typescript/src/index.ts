@@ -7,6 +7,7 @@
 
 export { ReleaseCache } from "./caching.js";
 export { carriedHeaders, carryingFetch } from "./clients.js";
+export { call, Late, prefetch, type Work } from "./course.js";
 export { NoRelease, Refused, RefusedKey, UnknownRelease } from "./errors.js";
 export { FilePins, MemoryPins, type Pin, type Pins, SignedPins } from "./pins.js";
 export { DataPlane, type Evaluated, KIT, type Settings } from "./plane.js";

@@ -46,6 +46,8 @@ export interface Settings {
   pins?: Pins | null;
   /** The longest that a session keeps its release. */
   sessionS?: number;
+  /** What `call` has for a whole request. */
+  latencyBudgetS?: number;
 }
 
 export interface Evaluated {
@@ -71,6 +73,7 @@ export class DataPlane {
   readonly outcomes: OutcomeLog;
   readonly pins: Pins | null;
   readonly sessionS: number;
+  readonly latencyBudgetS: number | null;
   readonly evaluateHook: Settings["evaluate"];
   readonly token = process.env["ROLLCAST_ENDPOINT_TOKEN"] || null;
   /** Whether the source was looked at, so that a request need not wait for it. */
@@ -93,6 +96,7 @@ export class DataPlane {
     this.outcomes = new OutcomeLog(telemetry);
     this.pins = settings.pins === undefined ? new FilePins(join(state, "pins")) : settings.pins;
     this.sessionS = settings.sessionS ?? 3600;
+    this.latencyBudgetS = settings.latencyBudgetS ?? null;
     this.evaluateHook = settings.evaluate;
     this.#warmHook = settings.warm;
     this.#trusted = trusted(settings.trust ?? false);

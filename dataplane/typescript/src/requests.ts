@@ -110,6 +110,18 @@ export class ServedRequest {
     return this.release ? outgoing(this.release.id, this.others) : {};
   }
 
+  /** What is left of the latency budget, in seconds; null where there is none. */
+  get leftS(): number | null {
+    const budget = this.plane.latencyBudgetS;
+    return budget === null ? null : budget - (seconds() - this.#began);
+  }
+
+  /** A slot was late, and this one answers for it: its outcome says so. */
+  fellBack(slot: string, fallback: string): void {
+    const before = (this.#fields["fell_back"] ?? {}) as Record<string, string>;
+    this.outcome({ fell_back: { ...before, [slot]: fallback }, fallbacks: Object.keys(before).length + 1 });
+  }
+
   /** Adds to its outcome: tokens, cost, judgements of monitors, labels. */
   outcome(fields: Fields): void {
     const kept = usable(fields);

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rollcast.cli import terminal
+from rollcast.cli.inputs.options import project_of
 
 app = typer.Typer(no_args_is_help=True, help="Services that serve releases.", rich_markup_mode=None)
 
@@ -49,6 +50,29 @@ def check(
         write_junit(findings, junit, urls)
     if any(finding.failed for finding in findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def forget(
+    context: typer.Context,
+    replicas: Annotated[list[str], typer.Argument(metavar="REPLICA...", help="Ids, as 'rollcast status' names them.")],
+) -> None:
+    """Have the declared relays forget replicas whose processes are dead, so that nothing waits for them.
+
+    One that lives is known again with its next acknowledgement. The token comes from ROLLCAST_RELAY_DRIVER_TOKEN.
+    """
+    from rollcast.stacks.base.errors import StackError
+    from rollcast.stacks.targets.fleet import Fleet
+
+    fleet = Fleet(project_of(context).environment.target.endpoints)
+    unknown = []
+    for replica in replicas:
+        if fleet.forget(replica):
+            terminal.out(f"Forgotten: {terminal.clean(replica)}.")
+        else:
+            unknown.append(replica)
+    if unknown:
+        raise StackError(f"No relay knows {', '.join(unknown)}. See 'rollcast status' for the ids of replicas.")
 
 
 def register(parent: typer.Typer) -> None:

@@ -23,6 +23,7 @@ MODULES = (
     "review",
     "apply",
     "status",
+    "doctor",
     "steer",
     "destroy",
     "ledger",

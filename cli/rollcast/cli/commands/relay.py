@@ -14,8 +14,13 @@ from rollcast.cli.inputs.options import options_of, project_of
 def relay(
     context: typer.Context,
     definition: Annotated[
-        Path | None,
-        typer.Option("--definition", metavar="FILE", help="The flag definition; else the declared target's."),
+        str | None,
+        typer.Option(
+            "--definition",
+            metavar="FILE|URL",
+            help="The flags: a file, ledger#NAME, a database's URL#NAME, or s3://BUCKET/KEY; else the file of "
+            "the declared target.",
+        ),
     ] = None,
     host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="The address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", metavar="N", help="HTTP; 0: any free one.", min=0, max=65535)] = 8723,
@@ -38,21 +43,27 @@ def relay(
     Tokens come from ROLLCAST_RELAY_TOKEN (data planes) and ROLLCAST_RELAY_DRIVER_TOKEN (the driver).
     """
     from rollcast.planner.base.values import duration_s
+    from rollcast.stacks.relay.replicas import LEASE_S
     from rollcast.stacks.relay.server import RelaySettings, serve
-    from rollcast.stacks.relay.source import DefinitionFile
+    from rollcast.stacks.relay.source import source_at
 
     try:
         forget_s = float(duration_s(forget_after))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--forget-after") from None
+    if forget_s < LEASE_S:
+        raise typer.BadParameter(
+            f"a replica is missing after its lease, {LEASE_S:.0f} s, and can't be forgotten sooner",
+            param_hint="--forget-after",
+        )
     below = options_of(context).directory
-    path = below / definition if definition is not None else _declared(context)
+    source = source_at(definition if definition is not None else str(_declared(context).resolve()), below)
     settings = RelaySettings(
         host, port, grpc_port,
         certificate=below / tls_cert if tls_cert else None, key=below / tls_key if tls_key else None,
         most_replicas=most_replicas, forget_s=forget_s,
     )  # fmt: skip
-    serve(settings, DefinitionFile(path), lambda text: terminal.note(terminal.clean(text)))
+    serve(settings, source, lambda text: terminal.note(terminal.clean(text)))
 
 
 def _declared(context: typer.Context) -> Path:

@@ -9,6 +9,7 @@ from rollcast.cli.terminal import clean, paint
 from rollcast.stacks.rollout.evidence import LEFT_OUT
 
 Report = Mapping[str, Any]
+_MOST_REPLICAS = 24
 _NOT_COUNTED: Mapping[str, str] = {**LEFT_OUT, "repeated": "repeated"}
 
 
@@ -27,6 +28,7 @@ def _lines(report: Report) -> Iterator[str]:
         percent = f"{share['percent']:g} % of {clean(share['audience'])}"
         yield f"  {clean(share['line'])}: {paint(share['release'], bold=True)}  {percent}"
     yield from _components(report)
+    yield from _fleet(report)
     yield from _rollout(report)
     if report["measured"]["requests"]:
         yield measured(report["measured"])
@@ -55,6 +57,53 @@ def _rollout(report: Report) -> Iterator[str]:
     for guard in rollout["guards"]:
         if not guard["ok"]:
             yield paint(f"    {guard['sentence']}", "yellow")
+
+
+def _fleet(report: Report) -> Iterator[str]:
+    """Each replica in a line, what is wrong in yellow; of a large fleet only those that need a look."""
+    fleet = report.get("fleet")
+    if fleet is None:
+        return
+    replicas = fleet["replicas"]
+    missing = sum(bool(replica["missing"]) for replica in replicas)
+    late = sum(replica["current"] is False for replica in replicas)
+    counts = [f"{len(replicas)} replica{'' if len(replicas) == 1 else 's'}"]
+    counts += [f"{missing} missing"] if missing else []
+    counts += [f"{late} not on the flag as it is now"] if late else []
+    yield f"  fleet: {', '.join(counts)}"
+    for relay in fleet["relays"]:
+        if relay["problem"]:
+            yield paint(f"    relay {relay['address']}: {relay['problem']}", "yellow")
+    shown = replicas if len(replicas) <= _MOST_REPLICAS else list(filter(_needs_a_look, replicas))
+    for replica in shown[:_MOST_REPLICAS]:
+        text = "; ".join(_of_replica(replica, fleet["definitions"]))
+        yield paint(f"    {replica['name']}: {text}", "yellow" if _needs_a_look(replica) else None)
+    if left := len(replicas) - min(len(shown), _MOST_REPLICAS):
+        yield f"    and {left} more, which '--format json' lists"
+
+
+def _needs_a_look(replica: Mapping[str, Any]) -> bool:
+    return bool(replica["problem"] or replica["missing"] or replica["degraded"]) or replica["current"] is False
+
+
+def _of_replica(replica: Mapping[str, Any], wanted: Mapping[str, str]) -> Iterator[str]:
+    if replica["problem"]:
+        yield replica["problem"]
+        return
+    if replica["missing"]:
+        yield f"MISSING, last heard of {replica['heard_s']:.0f} s ago (its lease is {replica['lease_s']:g} s)"
+    elif replica["lease_s"] is not None:
+        yield f"heard of {replica['heard_s']:.1f} s ago"
+    yield replica["kit"] or "its kit is not told"
+    if replica["current"] is None:
+        yield "does not tell which flag it evaluates"
+    for flag, content in sorted(replica["generations"].items()):
+        late = "" if content == wanted.get(flag) else ", no longer what the target holds"
+        yield f"evaluates {flag} {(content or 'nothing').removeprefix('sha256:')[:12]}{late}"
+    busy = [f"{count} on {release}" for release, count in replica["in_flight"].items()]
+    yield f"in flight: {', '.join(busy)}" if busy else "nothing in flight"
+    if replica["degraded"]:
+        yield f"degraded: {replica['degraded']}"
 
 
 def measured(found: Mapping[str, Any]) -> str:

@@ -32,6 +32,13 @@ class FenceError(LockedError):
     """A write came late: a newer holder of the lease has written since. Nothing was changed: exit code 7."""
 
 
+HELD = "[held] "  # before what a provider says of such an error: of its kind the engine passes on nothing but text
+
+
+class HeldError(StackError):
+    """Nothing goes on until a person has acted: exit code 5. What was reached stays as it is, and is resumable."""
+
+
 class LedgerError(StackError):
     """The ledger can't be reached, or its chain is broken."""
 

@@ -27,6 +27,7 @@ from rollcast.stacks.base import atomic_files
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.conformance.probe import Probe, ProbeRequest, filled, pointed
 from rollcast.stacks.targets.definitions import CONTENT, content_digest
+from rollcast.stacks.targets.flag_documents import definition_of
 
 TWIN = "rel-conformance2"
 _SALT = "rollcast-conformance/:"
@@ -265,13 +266,12 @@ def _body(request: ProbeRequest, values: Mapping[str, Any]) -> bytes | None:
 def _read(path: Path) -> str:
     try:
         text = path.read_text("utf-8")
-        if isinstance(json.loads(text).get("flags"), dict):
-            return text
-    except (OSError, ValueError, AttributeError) as error:
+        definition_of(text)
+    except (OSError, ValueError) as error:
         raise StackError(
             f"{path} can't be read as a flag definition ({error}). Correct the probe's definition."
         ) from None
-    raise StackError(f"{path} is no flag definition. Correct the probe's definition.")
+    return text
 
 
 def _serving(document: Mapping[str, Any], key: str, path: Path) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from pulumi.automation._stack import StackInitMode
 from pulumi.automation.events import EngineEvent
 
 from rollcast.stacks import engine
-from rollcast.stacks.base.errors import EngineError, FenceError, StackError
+from rollcast.stacks.base.errors import HELD, EngineError, FenceError, HeldError, StackError
 from rollcast.stacks.base.failpoints import failpoint
 from rollcast.stacks.engine.program import ResourceNode, program_of
 
@@ -212,7 +212,7 @@ class _Events:
         self._progress = progress
         self.outputs: dict[str, dict[str, Any]] = {}
         self.errors: list[str] = []
-        self.transient = False
+        self.transient = self.held = False
         self._lock = threading.Lock()
 
     def take(self, event: EngineEvent) -> None:
@@ -223,6 +223,7 @@ class _Events:
                 self.outputs[name] = dict(done.metadata.new.outputs or {})
             if diagnostic is not None and diagnostic.severity == "error":
                 self.transient = self.transient or any(mark in diagnostic.message for mark in _TRANSIENT)
+                self.held = self.held or HELD in diagnostic.message
                 self.errors.append(_plain(diagnostic.message))
             elif diagnostic is not None and diagnostic.urn and diagnostic.severity == "info":
                 self._progress(_plain(diagnostic.message))
@@ -235,6 +236,8 @@ class _Events:
         text = " ".join(dict.fromkeys(causes))
         if "fencing token" in text:
             return FenceError(text)
+        if self.held and not self.transient:
+            return HeldError(text)
         return EngineError(text) if self.transient else StackError(text)
 
 
@@ -247,7 +250,7 @@ def _plain(diagnostic: str) -> str:
     text = " ".join(text.split())
     if "exited prematurely" in text:
         return "The provider process ended while it was at work."
-    for mark in ("rpc error: code = FailedPrecondition desc = ", "rpc error: code = Internal desc = "):
+    for mark in ("rpc error: code = FailedPrecondition desc = ", "rpc error: code = Internal desc = ", HELD):
         text = text.rpartition(mark)[2]
     return text
 

@@ -24,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from rollcast.planner.releases.releases import canonical, digest_of
+from rollcast.stacks.base.databases import LEDGER_URL, first_line, ledger_file
 from rollcast.stacks.base.errors import LedgerError, LockedError
 from rollcast.stacks.base.failpoints import failpoint
 from rollcast.stacks.base.formats import require_readable
@@ -31,7 +32,6 @@ from rollcast.stacks.ledger.lease import TTL_S, Holder, Lease
 from rollcast.stacks.ledger.records import Record, link
 from rollcast.stacks.ledger.schema import DOCUMENTS, LEASES, POSITIONS, RECORDS, migrate
 
-URL = "ROLLCAST_LEDGER_URL"
 _BUSY_S = 15.0
 
 
@@ -58,7 +58,7 @@ class Ledger:
             failpoint("ledger: after a write")
         except (SQLAlchemyError, OSError) as error:
             raise LedgerError(
-                f"The ledger can't be written ({_first_line(error)}). Make the database reachable and writable; "
+                f"The ledger can't be written ({first_line(error)}). Make the database reachable and writable; "
                 "then 'rollcast apply --resume' goes on."
             ) from None
 
@@ -77,7 +77,7 @@ class Ledger:
                 yield connection
         except SQLAlchemyError as error:
             raise LedgerError(
-                f"The ledger can't be read ({_first_line(error)}). Make the database reachable, then try again."
+                f"The ledger can't be read ({first_line(error)}). Make the database reachable, then try again."
             ) from None
 
     @property
@@ -237,7 +237,7 @@ class Ledger:
 def existing_ledger(folder: Path, scope: str) -> Ledger | None:
     """The ledger of a project; None, and nothing is made, where there is none yet."""
     try:
-        there = bool(os.environ.get(URL)) or _file(folder).exists()
+        there = bool(os.environ.get(LEDGER_URL)) or ledger_file(folder).exists()
     except OSError as error:
         raise LedgerError(f"The ledger can't be read ({error}). Give this user the right to read it.") from None
     return open_ledger(folder, scope) if there else None
@@ -249,25 +249,21 @@ def scopes_in(folder: Path) -> list[str]:
     return ledger.scopes() if ledger is not None else []
 
 
-def _file(folder: Path) -> Path:
-    return folder / ".rollcast" / "ledger.db"
-
-
 def open_ledger(folder: Path, scope: str) -> Ledger:
     """The ledger of a project: the database that ROLLCAST_LEDGER_URL names, else a file of the project."""
-    url = os.environ.get(URL)
+    url = os.environ.get(LEDGER_URL)
     read_only = ""
     try:
         if not url:
-            read_only = _unwritable(_file(folder))
-        engine = create_engine(url, pool_pre_ping=True) if url else _sqlite(_file(folder), bool(read_only))
+            read_only = _unwritable(ledger_file(folder))
+        engine = create_engine(url, pool_pre_ping=True) if url else _sqlite(ledger_file(folder), bool(read_only))
         with engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('rollcast-migrations'))"))
             migrate(connection)
     except (SQLAlchemyError, OSError, ImportError) as error:
         raise LedgerError(
-            f"The ledger can't be opened ({_first_line(error)}). Correct {URL}, or make the database reachable."
+            f"The ledger can't be opened ({first_line(error)}). Correct {LEDGER_URL}, or make the database reachable."
         ) from None
     return Ledger(engine, scope, read_only=read_only)
 
@@ -321,9 +317,3 @@ def _record(row: Any) -> Record:
     record = Record.model_validate({**row._mapping, "body": json.loads(row.body)})
     require_readable(record.body, f"Record {record.seq} of {record.scope} ({record.kind})")
     return record
-
-
-def _first_line(error: Exception) -> str:
-    """What a database said, without the statement and its values."""
-    origin = getattr(error, "orig", None) or error
-    return str(origin).strip().splitlines()[0] if str(origin).strip() else type(error).__name__

@@ -24,7 +24,7 @@ from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.provider.experimental.server import ProviderServicer
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2_grpc
 
-from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.base.errors import HELD, HeldError, StackError
 from rollcast.stacks.base.failpoints import failpoint
 from rollcast.stacks.provider.inputs import failures
 from rollcast.stacks.provider.resources import RESOURCES, Context, Plain
@@ -142,6 +142,8 @@ def _emitting(name: str) -> Callable[..., Awaitable[Any]]:
     async def call(self: _Servicer, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         try:
             return await inherited(self, request, context)
+        except HeldError as error:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{HELD}{error}")
         except StackError as error:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         except OSError as error:

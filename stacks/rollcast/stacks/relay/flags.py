@@ -10,7 +10,8 @@ from openfeature.contrib.tools.flagd.core import FlagdCore
 from openfeature.exception import OpenFeatureError
 
 from rollcast.stacks.relay.evaluation import OfrepEvaluation
-from rollcast.stacks.relay.source import FlagSource, SourceFault, definition_of
+from rollcast.stacks.relay.source import FlagSource, SourceFault
+from rollcast.stacks.targets.flag_documents import definition_of
 
 
 class RelayedFlags:

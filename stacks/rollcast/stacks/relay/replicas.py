@@ -110,10 +110,12 @@ class Replicas:
     def tick(self) -> None:
         """Forgets who was not heard of for so long that its process can't be alive, and says so."""
         for replica, heard in list(self._heard.items()):
-            if self._now() - heard.at_s <= self._forget_s:
+            silent_s = self._now() - heard.at_s
+            if silent_s <= self._forget_s:
                 return
-            self.forget(replica)
-            self._say(f"Replica {replica} was not heard of for {self._forget_s:.0f} s and is forgotten.")
+            if silent_s > heard.lease_s:  # what is forgotten within its lease would never be missing
+                self.forget(replica)
+                self._say(f"Replica {replica} was not heard of for {silent_s:.0f} s and is forgotten.")
 
     def slept(self, seconds: float) -> None:
         """This process did not run for so long: nobody could be heard, so nobody's lease went by."""
@@ -145,6 +147,7 @@ class Replicas:
             "since": now - (now_s - self._began_s),
             "time": now,
             "lease_s": LEASE_S,
+            "forget_s": self._forget_s,
             "flags": flags,
             "left": list(self._left),
             "forgotten": {name: round(now_s - at_s, 1) for name, at_s in self._forgotten.items()},

@@ -1,17 +1,22 @@
-"""Where a relay reads flags from: a file, looked at ten times a second.
+"""Where a relay reads flags from: a file, or a place where a target publishes them (a database, an object in S3).
 
 Only text that is a whole flag definition is ever given on. Half a file, an empty one or garbage is said once, and the
-last good definition goes on being served until the file is right again.
+last good definition goes on being served until the source is right again.
 """
 
 from __future__ import annotations
 
-import json
+import threading
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
+
+from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.targets.flag_documents import MOST_BYTES, definition_of
+from rollcast.stacks.targets.publishing import PublishedPlace, place_of
 
 LOOK_S = 0.1
-MOST_BYTES = 8 * 1024 * 1024
+POLL_S = 0.5
+_FIRST_S = 5.0
 
 
 class SourceFault(Exception):
@@ -55,21 +60,61 @@ class DefinitionFile:
         return text
 
 
-def definition_of(text: str) -> dict[str, Any]:
-    """A definition as data. Raises ValueError where it is not `{"flags": {key: {…}}}` in strict JSON."""
-    if not text.strip():
-        raise ValueError("it is empty")
-    try:
-        data = json.loads(text, parse_constant=_refuse)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    if not isinstance(data, dict) or not isinstance(data.get("flags"), dict):
-        raise ValueError('it needs {"flags": {…}}')
-    wrong = next((key for key, flag in data["flags"].items() if not isinstance(flag, dict)), None)
-    if wrong is not None:
-        raise ValueError(f"flag '{wrong}' is no object")
-    return data
+class PublishedSource:
+    """A place that takes its time to answer: asked in a thread of its own, so that nobody waits for it."""
+
+    def __init__(self, place: PublishedPlace, every_s: float = POLL_S) -> None:
+        self._place, self._every_s = place, every_s
+        self._lock = threading.Lock()
+        self._fresh: str | None = None
+        self._fault: str | None = f"{place.shown} has not answered yet"
+        self._tag = ""
+        self._answered = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def read(self) -> str | None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._poll, name="rollcast-flags", daemon=True)
+            self._thread.start()
+            self._answered.wait(_FIRST_S)
+        with self._lock:
+            fresh, self._fresh = self._fresh, None
+            if self._fault is not None:
+                raise SourceFault(self._fault)
+            return fresh
+
+    def _poll(self) -> None:
+        pause = threading.Event()
+        while True:
+            self._ask()
+            self._answered.set()
+            pause.wait(self._every_s)
+
+    def _ask(self) -> None:
+        """What cannot be used is asked for again, and does not count as seen."""
+        try:
+            found = self._place.get(self._tag)
+            if found is not None:
+                definition_of(found[1])
+        except StackError as error:
+            self._wrong(str(error).partition(". ")[0])
+        except ValueError as error:
+            self._wrong(f"{self._place.shown} holds no flag definition ({error})")
+        except Exception as error:  # of a driver: a thread that ended would leave the relay with old flags for ever
+            self._wrong(f"{self._place.shown} can't be read ({type(error).__name__})")
+        else:
+            with self._lock:
+                self._fault = None
+                if found is not None:
+                    self._tag, self._fresh = found
+
+    def _wrong(self, why: str) -> None:
+        with self._lock:
+            self._fault, self._tag, self._fresh = why, "", None
 
 
-def _refuse(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+def source_at(place: str, folder: Path) -> FlagSource:
+    """The source that a path or a URL names; paths are below `folder`. Raises StackError where a URL names none."""
+    if place.startswith("ledger#") or "://" in place:
+        return PublishedSource(place_of(place, folder))
+    return DefinitionFile(folder / place)

@@ -23,7 +23,7 @@ from rollcast.planner.gates.outcomes import StageVerdict, Verdict
 from rollcast.planner.plan.models import Milestone, Operation, Serving
 from rollcast.planner.rollout.state_machine import PAUSED, Arms, Finished, Hold, Observe, Outcome, Reach
 from rollcast.stacks.base.clock import Clock
-from rollcast.stacks.base.errors import DriftError, EngineError, FormatError, LedgerError, StackError
+from rollcast.stacks.base.errors import DriftError, EngineError, FormatError, HeldError, LedgerError, StackError
 from rollcast.stacks.base.events import (
     Drifted,
     Emit,
@@ -130,7 +130,10 @@ class Driver:
             if self.stopping():
                 return Ended(Exit.INTERRUPTED, self.stand(), self.checkpoint.tally)
             if isinstance(action, Reach):
-                self._reach(action)
+                try:
+                    self._reach(action)
+                except HeldError as error:
+                    return self._hold(str(error))
                 looked = False
             elif once and looked:
                 if self.rollout.position.paused:
@@ -181,6 +184,7 @@ class Driver:
                     "Put it back and run 'rollcast apply --resume', or roll back with 'rollcast abort'."
                 )
         self.checkpoint.intent = step.key
+        self.checkpoint.told_hold = None
         self._save("intent", IntentBody.model_validate(step.to_json()).to_json())
         self.emit(Working(**step.to_json()))
         known = known_results(self.ledger, self.context, action.operations)
@@ -206,6 +210,8 @@ class Driver:
                 time.sleep(pause_s)
                 self.ledger.renew(self.lease)  # whoever lost its lease must not touch the stack of its successor
                 self.steps.recover()
+            except HeldError as error:
+                raise self._stopped(step, error) from None
             except StackError as error:
                 raise self._failed(step, error) from None
         raise AssertionError("unreachable")
@@ -215,6 +221,10 @@ class Driver:
             body = FailedBody.model_validate({**step.to_json(), "error": str(error)})
             self.ledger.append("failed", self.context.id, body.to_json(), self.lease)
         self.emit(Failed(error=str(error)))
+        return self._stopped(step, error)
+
+    def _stopped(self, step: MilestoneKey, error: StackError) -> StackError:
+        """The same, with what serves now and how to go on."""
         serves = self.steps.serves(self.context)
         what = "The rollback stopped" if step.rollback else "The rollout stopped"
         remedy = "" if step.rollback else ", or roll it back with 'rollcast abort'"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ from rollcast.planner.base.wording import some_of
 from rollcast.planner.plan.models import Plan, Serving
 from rollcast.planner.releases.releases import Release
 from rollcast.planner.rollout.state_machine import Position
+from rollcast.planner.routing.split import flag_key
 from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.payloads import FinishedBody, Order, OrderedBody, StartedBody
 from rollcast.stacks.ledger.records import Record
@@ -21,8 +23,12 @@ from rollcast.stacks.rollout.elsewhere import held_elsewhere
 from rollcast.stacks.rollout.evidence import RequestCounts
 from rollcast.stacks.rollout.start import ledger_of
 from rollcast.stacks.state.live import REMEDY, EditedFlags, LiveReading, moved, read, target_at
+from rollcast.stacks.targets import Target
+from rollcast.stacks.targets.definitions import content_digest
+from rollcast.stacks.targets.inspection import SeenFleet, inspect
 
 FORMAT_VERSION = "1.0"
+FLEET_S = 2.0  # for all replicas to answer: a report is of what is seen, not of what might still come
 UNCOUNTED = (
     "whether telemetry is complete is not judged: that takes telemetry of single requests, and every address of the "
     "target's 'endpoint' to say how many requests it 'finished' on each release"
@@ -43,6 +49,7 @@ def status(project: Project) -> dict[str, Any]:
     rollout, tally, desired = _rollout(ledger, live, notes)
     if (rollout is None or rollout["outcome"]) and (rejected := rejected_of(ledger, project)):
         notes.append(f"{rejected}. {REJECTED_REMEDY}")
+    fleet = _fleet(project, target, pipelines)
     served = {share.release for shares in live.state.serving.values() for share in shares}
     return {
         "format_version": FORMAT_VERSION,
@@ -53,8 +60,16 @@ def status(project: Project) -> dict[str, Any]:
         "live_state_digest": live.state.digest,
         "rollout": rollout,
         "measured": measured(tally, desired),
+        "fleet": fleet.model_dump(mode="json") if fleet else None,
         "notes": notes,
     }
+
+
+def _fleet(project: Project, target: Target, pipelines: Collection[str]) -> SeenFleet | None:
+    """Every replica of the data plane, beside what the target's flags of these pipelines hold."""
+    flags = target.flags()
+    wanted = {key: content_digest(flags[key]) for key in map(flag_key, pipelines) if isinstance(flags.get(key), dict)}
+    return inspect(project.environment.target.endpoints, wanted, FLEET_S)
 
 
 def components(release: Release) -> dict[str, str]:
@@ -122,7 +137,7 @@ def _under_way(
         "milestone": index,
         "milestones": len(plan.milestones),
         "stand": _stand(plan, index, position.rollback_from if position else None),
-        "held": _held(ledger, started.rollout, position),
+        "held": _held(ledger, started.rollout, position) or (checkpoint.told_hold if checkpoint.intent else None),
         "gates": verdict["gates"] if verdict else [],
         "guards": verdict["guards"] if verdict else [],
         "holder": str(holder[0]) if holder else None,

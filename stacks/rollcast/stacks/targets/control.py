@@ -8,7 +8,8 @@ and where the data plane reports it
 - `replica`: an id of the process that answers, another one after a restart;
 - `finished: {release: count}`: requests that have ended on each release since that process began.
 
-- `bucketing`: the hash by which it splits; `warm`: the instances that it has made ready.
+- `bucketing`: the hash by which it splits; `warm`: the instances that it has made ready;
+- `kit`: name and version of its data plane; `degraded`: why it goes on with what it last knew.
 
 A bearer token comes from ROLLCAST_ENDPOINT_TOKEN only.
 """
@@ -28,9 +29,10 @@ from rollcast.stacks.base.errors import StackError, first_mistake
 
 Stopped = Callable[[], bool]
 Result = TypeVar("Result")
+ENDPOINT_TOKEN = "ROLLCAST_ENDPOINT_TOKEN"
 POLL_S = 0.1
 ASK_S = 5.0
-_UNKNOWN = 404
+_UNKNOWN, _UNAUTHORIZED = 404, 401
 _LATEST_S = 1e11  # a clock beyond it counts milliseconds
 _BUSY = (429, 502, 503, 504)  # not yet, or not just now: called again until the operation's limit
 
@@ -49,6 +51,8 @@ class ReplicaState(BaseModel):
     finished: dict[str, int] | None = None
     bucketing: str | None = None
     warm: list[str] | None = None
+    kit: str | None = None
+    degraded: str | None = None
     time: float | None = None
     heard_s: float = 0.0
 
@@ -59,6 +63,17 @@ class ReplicaState(BaseModel):
         number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LATEST_S
         return float(value) if number else None
 
+    @field_validator("kit", "degraded", mode="before")
+    @classmethod
+    def _said(cls, value: Any) -> str | None:
+        """What is shown and decides nothing: of another type, it is as if it were not told."""
+        return value[:1000] if isinstance(value, str) else None
+
+
+def has_token(variable: str) -> bool:
+    """Whether a bearer token is set in the environment."""
+    return bool(os.environ.get(variable))
+
 
 class Unanswered(StackError):
     """An address gave no answer, or one that asks for patience."""
@@ -67,10 +82,10 @@ class Unanswered(StackError):
 class Control:
     """One address of a data plane. `token_of`: the variable of the environment that holds its bearer token."""
 
-    def __init__(self, address: str, token_of: str = "ROLLCAST_ENDPOINT_TOKEN") -> None:
+    def __init__(self, address: str, token_of: str = ENDPOINT_TOKEN) -> None:
         token = os.environ.get(token_of)
         headers = {"Connection": "close"} | ({"Authorization": f"Bearer {token}"} if token else {})
-        self.address = address
+        self.address, self._token_of = address, token_of
         self._client = httpx.Client(base_url=address, headers=headers, trust_env=False)
 
     def warm(self, instance: str, timeout_s: float, stopped: Stopped) -> None:
@@ -121,6 +136,11 @@ class Control:
             )
         if reply.status_code == _UNKNOWN and not (isinstance(data, dict) and "error" in data):
             raise self._not_connected(path)
+        if reply.status_code == _UNAUTHORIZED:
+            raise StackError(
+                f"What answers at {self.address} wants another bearer token for {path}. Set {self._token_of} here to "
+                "the value that it has there."
+            )
         if reply.is_error or not isinstance(data, dict):
             said = data.get("error", reply.status_code) if isinstance(data, dict) else reply.status_code
             raise StackError(f"The data plane at {self.address} refused {path}: {said}")

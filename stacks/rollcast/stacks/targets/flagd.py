@@ -23,6 +23,8 @@ from rollcast.plugins.settings import Settings
 from rollcast.stacks.base import atomic_files
 from rollcast.stacks.base.errors import FenceError, StackError
 from rollcast.stacks.targets import Holding, Placed
+from rollcast.stacks.targets.flag_documents import definition_of
+from rollcast.stacks.targets.publishing import place_of
 
 _DEEPEST = 3  # pipeline / slot / instance
 _MANIFEST = "manifest.json"
@@ -33,6 +35,9 @@ class FlagdSettings(Settings):
 
     definition: str = Field(".rollcast/live/flags.json", description="the file that flagd's providers read")
     instances: str = Field(".rollcast/live/instances", description="the folder of instances")
+    publish: tuple[str, ...] = Field(
+        (), description="where the flags are written besides, for relays elsewhere: ledger#NAME, a database or s3://…"
+    )
 
 
 class FlagdTarget:
@@ -44,6 +49,7 @@ class FlagdTarget:
         """`scope`: whose tokens its writes carry. Several projects share a target, and each counts its own."""
         self.definition = root / settings.definition
         self.instances = root / settings.instances
+        self._published = [place_of(url, root) for url in settings.publish]
         self._documents = self.definition.parent / "releases"
         self._mark = f"{hashlib.sha256(scope.encode()).hexdigest()[:16]}-" if scope else ""
         self._shared_fence = self.definition.parent / ".rollcast-fence"  # of versions that had one for all
@@ -100,14 +106,13 @@ class FlagdTarget:
 
     def _read(self) -> dict[str, Any]:
         try:
-            data = json.loads(self.definition.read_text("utf-8"))
+            return definition_of(self.definition.read_text("utf-8"))
         except FileNotFoundError:
             return {"flags": {}}
-        except (OSError, ValueError) as error:
-            raise StackError(f"{self.definition} can't be read as JSON ({error}). Restore it.") from None
-        if not isinstance(data, dict) or not isinstance(data.get("flags"), dict):
-            raise StackError(f'{self.definition} is no flag definition: it needs {{"flags": {{…}}}}. Restore it.')
-        return data
+        except OSError as error:
+            raise StackError(f"{self.definition} can't be read ({error.strerror}). Restore it.") from None
+        except ValueError as error:
+            raise StackError(f"{self.definition} is no flag definition ({error}). Restore it.") from None
 
     def flag(self, key: str) -> dict[str, Any] | None:
         found = self.flags().get(key)
@@ -124,6 +129,8 @@ class FlagdTarget:
             if flag is not None:
                 flags[key] = dict(flag)
             text = json.dumps({**data, "flags": flags}, indent=1, ensure_ascii=False) + "\n"
+            for place in self._published:  # before the file: what is true here was published
+                place.put(text)
             atomic_files.write(self.definition, text)
 
     # ---- instances ----------------------------------------------------------------------------

@@ -187,6 +187,15 @@ class Fleet:
             *(self.relays.looks(timeout_s) if self.relays else ()),
         ]
 
+    def forget(self, replica: str, timeout_s: float = ASK_S) -> bool:
+        """Has every relay forget a replica whose process is dead. Whether any knew it. Raises StackError."""
+        if not self.relays:
+            raise StackError(
+                "The target names no relay, and only relays remember replicas. Take a dead one's address out of the "
+                "target's 'endpoint'."
+            )
+        return self.relays.forget(replica, timeout_s)
+
     def states(self) -> Iterator[tuple[str, ReplicaState]]:
         """What every replica says of itself. Raises StackError where one does not answer."""
         for name, found in self.looks():

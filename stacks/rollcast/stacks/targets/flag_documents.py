@@ -1,0 +1,33 @@
+"""What a flag definition is as text: the one reader of it for the target, relays and the conformance test.
+
+The kits read theirs themselves, as services that stand alone do.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+MOST_BYTES = 8 * 1024 * 1024
+
+
+def definition_of(text: str) -> dict[str, Any]:
+    """A definition as data. Raises ValueError where it is not `{"flags": {key: {…}}}` in strict JSON, or too long."""
+    if not text.strip():
+        raise ValueError("it is empty")
+    if len(text) > MOST_BYTES:
+        raise ValueError(f"it has {len(text):,} characters, over {MOST_BYTES:,}")
+    try:
+        data = json.loads(text, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(data, dict) or not isinstance(data.get("flags"), dict):
+        raise ValueError('it needs {"flags": {…}}')
+    wrong = next((key for key, flag in data["flags"].items() if not isinstance(flag, dict)), None)
+    if wrong is not None:
+        raise ValueError(f"flag '{wrong}' is no object")
+    return data
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
