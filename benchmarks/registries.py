@@ -1,7 +1,7 @@
 """How long `rollcast lock` takes for 100 references to a registry, and how fast large content reaches the cache.
 
 Against Debian's docker-registry on loopback, which shares the machine. Each reference is a repository of its own, so
-that nothing is asked once for many. The second lock finds what it knows, the third that all tags have moved.
+that nothing is looked up once for many. The second lock finds what it knows, the third that all tags have moved.
 
 Run: python benchmarks/registries.py [REFERENCES [MEBIBYTES]]
 """

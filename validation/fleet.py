@@ -64,12 +64,12 @@ def measured(count: int, relays: int) -> list[Verdict]:
     try:
         with Fleet(folder / "project", REPLICAS, relays) as fleet:
             fleet.first_release()
-            return [_told(run(fleet, seed, 2 - seed % 2), seed, relays) for seed in range(count)]
+            return [_report(run(fleet, seed, 2 - seed % 2), seed, relays) for seed in range(count)]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _told(verdict: Verdict, seed: int, relays: int) -> Verdict:
+def _report(verdict: Verdict, seed: int, relays: int) -> Verdict:
     sys.stderr.write(json.dumps({"seed": seed, "relays": relays, **asdict(verdict)}) + "\n")
     return verdict
 

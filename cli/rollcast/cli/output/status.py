@@ -94,9 +94,9 @@ def _of_replica(replica: Mapping[str, Any], wanted: Mapping[str, str]) -> Iterat
         yield f"MISSING, last heard of {replica['heard_s']:.0f} s ago (its lease is {replica['lease_s']:g} s)"
     elif replica["lease_s"] is not None:
         yield f"heard of {replica['heard_s']:.1f} s ago"
-    yield replica["kit"] or "its kit is not told"
+    yield replica["kit"] or "its kit is not reported"
     if replica["current"] is None:
-        yield "does not tell which flag it evaluates"
+        yield "does not report which flag it evaluates"
     for flag, content in sorted(replica["generations"].items()):
         late = "" if content == wanted.get(flag) else ", no longer what the target holds"
         yield f"evaluates {flag} {(content or 'nothing').removeprefix('sha256:')[:12]}{late}"

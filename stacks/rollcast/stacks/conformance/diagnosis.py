@@ -1,6 +1,6 @@
 """What is right and wrong with the service that a project's target is connected to, without changing anything.
 
-Every declared address is asked once or a few times, and held against the points of the protocol that take neither flags
+Every declared address is queried once or a few times, and held against the points of the protocol that take neither flags
 of a test nor requests of users. `rollcast dataplane check` holds a service that serves nobody against all of them.
 """
 
@@ -152,7 +152,7 @@ def _wrong_with(replica: SeenReplica) -> Iterator[str]:
     if replica.degraded:
         yield f"goes on with what it last knew: {replica.degraded}"
     if replica.current is None:
-        yield "does not tell which flag it evaluates, so that no shift is confirmed. Update its kit"
+        yield "does not report which flag it evaluates, so that no shift is confirmed. Update its kit"
     elif not replica.current:
         yield "does not evaluate what the target holds. See that it reads the target's definition, or a relay that does"
 
@@ -171,7 +171,7 @@ def _of_generations(fleet: SeenFleet) -> Iterator[Diagnosis]:
             "Part of the users would be put elsewhere: deploy one kit."
         )  # fmt: skip
     elif "" in hashes:
-        said = f"{', '.join(hashes[''][:5])} tell no hash. Update their kits."
+        said = f"{', '.join(hashes[''][:5])} report no hash. Update their kits."
         yield Diagnosis("bucketing", Health.WARNING, said)
     else:
         yield Diagnosis("bucketing", Health.OK, f"all replicas split by {BUCKETING}")
@@ -207,8 +207,8 @@ def _of_tokens(fleet: SeenFleet) -> Iterator[Diagnosis]:
 def _of_protocol(pipeline: str, urls: list[str], probe: Probe | None) -> Iterator[Diagnosis]:
     """The cheap points of the protocol, by the checks of `rollcast dataplane check`."""
     wanted = {*OF_ITSELF, *(OF_AN_ANSWER if probe else ())}
-    asked = probe or Probe(pipeline=pipeline, request=ProbeRequest(path="/"))
-    subject = TestedService(urls, asked.model_copy(update={"definition": None, "telemetry": None}))
+    wanted_probe = probe or Probe(pipeline=pipeline, request=ProbeRequest(path="/"))
+    subject = TestedService(urls, wanted_probe.model_copy(update={"definition": None, "telemetry": None}))
     try:
         for finding in judged(subject, [each for each in points() if each.id in wanted]):
             match finding.verdict:

@@ -89,7 +89,7 @@ class S3Registry:
     def _get(
         self, client: Any, source: _Source, found: StoredObject, path: Path, transfer: Transfer, sha256: str = ""
     ) -> None:
-        about = found.asked(source.bucket)
+        about = found.query(source.bucket)
         what = f"s3://{source.bucket}/{quote(found.key)}"
         key = f"{what}?{found.version}#{found.etag}"
         transfer.collect(

@@ -31,7 +31,7 @@ class StoredObject:
     version: str = ""
     sha256: str = ""
 
-    def asked(self, bucket: str) -> dict[str, Any]:
+    def query(self, bucket: str) -> dict[str, Any]:
         """What gets this very content, and nothing else."""
         version = {"VersionId": self.version} if self.version else {}
         return {"Bucket": bucket, "Key": self.key, "IfMatch": f'"{self.etag}"', **version}

@@ -128,7 +128,7 @@ class Transfer:
         self, path: Path, rest: Callable[[int], Iterable[bytes]], host: str, *,
         key: str = "", sha256: str = "", size: int | None = None,
     ) -> None:  # fmt: skip
-        """A file from what `rest` gives from an offset on; asked again from where it raised Interrupted.
+        """A file from what `rest` gives from an offset on; called again from where it raised Interrupted.
 
         key: names what is fetched where no digest does, and never anything else: what an earlier fetch kept of it is
         gone on with. Raises StackError as `download` does.

@@ -61,7 +61,7 @@ class DefinitionFile:
 
 
 class PublishedSource:
-    """A place that takes its time to answer: asked in a thread of its own, so that nobody waits for it."""
+    """A place that takes its time to answer: read in a thread of its own, so that nobody waits for it."""
 
     def __init__(self, place: PublishedPlace, every_s: float = POLL_S) -> None:
         self._place, self._every_s = place, every_s
@@ -91,7 +91,7 @@ class PublishedSource:
             pause.wait(self._every_s)
 
     def _ask(self) -> None:
-        """What cannot be used is asked for again, and does not count as seen."""
+        """What cannot be used is read again, and does not count as seen."""
         try:
             found = self._place.get(self._tag)
             if found is not None:

@@ -66,7 +66,7 @@ class ReplicaState(BaseModel):
     @field_validator("kit", "degraded", mode="before")
     @classmethod
     def _said(cls, value: Any) -> str | None:
-        """What is shown and decides nothing: of another type, it is as if it were not told."""
+        """What is shown and decides nothing: of another type, it is as if it were not there."""
         return value[:1000] if isinstance(value, str) else None
 
 

@@ -20,7 +20,7 @@ class SeenReplica(BaseModel):
     """One replica. Times in seconds; counts are of requests.
 
     `generations`: by flag, the digest of the content that it acknowledges; `current`: whether each is what the target
-    holds, None where it does not tell. `problem`: why nothing is known of it, or what is wrong with it.
+    holds, None where it does not report that. `problem`: why nothing is known of it, or what is wrong with it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -55,7 +55,7 @@ class SeenRelay(BaseModel):
 
 
 class SeenFleet(BaseModel):
-    """All replicas that can be known of, in a fixed order, and the relays that were asked.
+    """All replicas that can be known of, in a fixed order, and the relays that were queried.
 
     `definitions`: by flag, the digest of the content that the target holds now.
     """
@@ -100,8 +100,8 @@ def _seen(
 ) -> SeenReplica:
     if isinstance(found, StackError):
         return SeenReplica(name=name, address=address, problem=str(found))
-    told = found.definitions
-    own = {flag: told[flag] for flag in wanted if flag in told} if told is not None else {}
+    evaluated = found.definitions
+    own = {flag: evaluated[flag] for flag in wanted if flag in evaluated} if evaluated is not None else {}
     heard = found if isinstance(found, HeardReplica) else None
     return SeenReplica(
         name=name,

@@ -85,7 +85,7 @@ class Relays:
         return [look for each in found for look in self._one(each, forget_s)]
 
     def known(self, timeout_s: float) -> list[tuple[str, RelayKnowledge | StackError]]:
-        """What each relay knows by its address, or why it does not tell."""
+        """What each relay knows by its address, or why it does not say."""
         return [
             (control.address, found)
             for control, found in at_once(self._controls, lambda control: _fleet_of(control, timeout_s))

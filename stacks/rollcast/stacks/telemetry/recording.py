@@ -1,4 +1,4 @@
-"""Production requests as a dataset: a sample of each segment, users unknowable, and only what was asked for.
+"""Production requests as a dataset: a sample of each segment, users unknowable, and only what was named.
 
 A user's key becomes an HMAC of it, so that one user stays one user and nobody can be found again without the secret.
 With no secret given, one is made and forgotten: keys of two recordings can't be joined then. Attributes are left out
