@@ -1,7 +1,8 @@
 """What is right and wrong with the service that a project's target is connected to, without changing anything.
 
-Every declared address is queried once or a few times, and held against the points of the protocol that take neither flags
-of a test nor requests of users. `rollcast dataplane check` holds a service that serves nobody against all of them.
+Every declared address is queried once or a few times, and held against the points of the protocol that take neither
+flags of a test nor requests of users. `rollcast dataplane check` holds a service that serves nobody against all of
+them.
 """
 
 from __future__ import annotations
