@@ -20,8 +20,10 @@ def template_mistakes(
     Judged are components that say their `variables`, and prompts whose content is on this machine.
     """
     said: set[tuple[str, str]] = set()
-    lines = lines_of(declaration)
     pipelines = declaration.each_pipeline()
+    if all(one.variables is None for pipeline in pipelines.values() for one in pipeline.components.values()):
+        return
+    lines = lines_of(declaration)
     for line, release in releases_of(declaration, digests).items():
         name = lines[line].pipeline
         for slot, version in release.slots.items():
