@@ -148,6 +148,12 @@ def test_the_ledgers_database_is_a_place_and_holds_it_beside_the_ledger(
     assert place_of("ledger#prod", tmp_path).get(found[0]) is None
     with pytest.raises(StackError, match="holds no flags yet"):
         place_of("ledger#staging", tmp_path).get()
+    engine = create_engine(f"sqlite:///{tmp_path}/.rollcast/ledger.db")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE rollcast_definitions SET body = '{\"flags\": {}}'"))
+    engine.dispose()
+    with pytest.raises(StackError, match="was changed by hand"):
+        place_of("ledger#prod", tmp_path).get()
     assert ledger.scopes() == [], "it is no record of the ledger"
     (tmp_path / "elsewhere").mkdir()
     with pytest.raises(StackError, match="is not there"):
