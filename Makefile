@@ -8,12 +8,12 @@ READY := $(VENV)/.ready
 # axe-core and what the TypeScript kit is tested with. A test that makes the machine's clock jump compiles a few lines of C.
 SERVERS := docker-registry haproxy nginx-light jq curl postgresql prometheus chromium gcc libc6-dev
 
-.PHONY: demo test check cases lint bench validate docs engine servers clean
+.PHONY: demo test check cases lint bench validate docs engine servers constraints clean
 
-$(READY): pyproject.toml dataplane/python/pyproject.toml
+$(READY): pyproject.toml dataplane/python/pyproject.toml tests/constraints.txt
 	@echo "== setting up $(VENV): about a minute the first time"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e dataplane/python -e '.[test,lint,docs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c tests/constraints.txt -e dataplane/python -e '.[test,lint,docs]'
 	@touch $(READY)
 
 engine: $(READY)
@@ -56,6 +56,13 @@ docs: $(READY)
 
 validate: engine
 	$(BIN)/python -m validation
+
+constraints: $(READY)
+	$(BIN)/python -m pip install --quiet uv
+	@printf '%s\n' '-e ./dataplane/python' '-e .[test,lint,docs]' > .constraints.in
+	@grep '^#' tests/constraints.txt > .constraints.out
+	$(BIN)/uv pip compile --quiet --no-annotate --no-header .constraints.in | grep == >> .constraints.out
+	@mv .constraints.out tests/constraints.txt && rm .constraints.in
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
