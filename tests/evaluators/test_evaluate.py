@@ -158,6 +158,23 @@ def test_apply_runs_a_suite_once_and_takes_what_was_found_before(project: Path) 
     assert ran(project) == ["bot@1", "bot@2"], "apply took what 'rollcast evaluate' had found"
 
 
+def test_a_vendor_that_serves_something_else_is_shown_before_anyone_is_served_by_it(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(project, 'version: "1", source: "file:m/1.txt"', 'version: "1", source: "vendor:example/bot-2026-05-01"')
+    edit(project, "kind: pytest, metric: violation_rate, judge: exact@1", "kind: command, run: [python, ask.py]")
+    for answered, code in (("bot-2026-05-01", 0), ("bot-2026-06-01", 1)):
+        result = {"cases": 1, "metrics": {"pass_rate": 1.0}, "served_by": {"generator": answered}}
+        (project / "ask.py").write_text(f"print({json.dumps(json.dumps(result))})", "utf-8")
+        assert run(project, "lock") == 0
+        capsys.readouterr()
+        assert run(project, "evaluate", "--again") == code
+    assert (
+        "generator was served by bot-2026-06-01, and vendor:example/bot-2026-05-01 is declared"
+        in capsys.readouterr().err
+    )
+
+
 # ---- what a result stands for -------------------------------------------------------------------
 
 

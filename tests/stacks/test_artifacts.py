@@ -16,6 +16,7 @@ from rollcast.cli.main import main
 from rollcast.stacks.artifacts.recipes import digests_of
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.registries.sources import source_mistake
+from rollcast.stacks.registries.vendor import is_served_by
 
 
 def artifact(source: str | None) -> dict[str, Any]:
@@ -50,6 +51,8 @@ def test_a_source_that_can_not_be_read_is_refused_with_what_is_supported(source:
         ("vendor:example/bot-20260501", True),
         ("vendor:example/bot-2026-05-01-preview", True),
         ("vendor:example/bot", False),
+        ("vendor:example/bot-latest#alias", True),
+        ("vendor:#alias", False),
         ("vendor:example/bot-latest", False),
         ("vendor:example/bot-2026-13-01", False),
         ("vendor:example/bot-120260501", False),
@@ -57,6 +60,21 @@ def test_a_source_that_can_not_be_read_is_refused_with_what_is_supported(source:
 )
 def test_a_hosted_model_needs_a_date_in_its_name(source: str, dated: bool) -> None:
     assert (source_mistake(source) == "") == dated
+
+
+@pytest.mark.parametrize(
+    ("source", "answered", "same"),
+    [
+        ("vendor:example/bot-2026-05-01", "bot-2026-05-01", True),
+        ("vendor:example/bot-2026-05-01", "example/bot-2026-05-01", True),
+        ("vendor:example/bot-2026-05-01", "bot-2026-06-01", False),
+        ("vendor:example/bot-latest#alias", "bot-2026-06-01", True),
+        ("vendor:example/bot-latest#alias", "other-2026-06-01", False),
+        ("vendor:example/bot#alias", "bot", True),
+    ],
+)
+def test_what_answers_say_is_held_against_the_name(source: str, answered: str, same: bool) -> None:
+    assert is_served_by(source, answered) == same
 
 
 @pytest.mark.parametrize("target", ["..", ".", "../m/one.txt", "/etc/hostname", "absent"])

@@ -20,6 +20,9 @@ class SuiteResult(StoredModel):
     metrics: dict[str, float] = Field(default_factory=dict, description="what thresholds are held against")
     counts: dict[str, Evaluation] = Field(default_factory=dict)
     judge: str = Field("", description="who judged the answers, with a version")
+    served_by: dict[str, str] = Field(
+        default_factory=dict, description="component -> the model that a vendor's answers named"
+    )
     seeds: list[int] = Field(default_factory=list)
     cost_usd: float | None = Field(None, ge=0)
 

@@ -248,7 +248,8 @@ class Driver:
             if operation.evaluate is None:
                 continue
             self.emit(Evaluated(operation=operation.id, metrics=dict(results[operation.id].metrics)))
-            found.extend(refusals(operation.evaluate, results[operation.id]))
+            release = self.context.plan.releases[operation.release or ""]
+            found.extend(refusals(operation.evaluate, results[operation.id], release))
         return "; ".join(found)
 
     def _refuse(self, reason: str) -> None:

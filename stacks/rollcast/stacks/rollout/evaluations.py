@@ -21,6 +21,7 @@ from rollcast.stacks.ledger.lease import Lease
 from rollcast.stacks.ledger.ledger import Ledger, existing_ledger, open_ledger
 from rollcast.stacks.ledger.rollouts import RolloutContext, scope_of
 from rollcast.stacks.project import Project
+from rollcast.stacks.registries.vendor import is_served_by
 
 Results = Mapping[str, SuiteResult]  # by operation id
 
@@ -127,17 +128,22 @@ def run_suites(
         if holds is None:
             record(ledger, "", one.id, evaluate, digest, _made_from(project, evaluate), result)
             done[key] = result
-        yield SuiteRun(one.id, evaluate.suite, result, refusals(evaluate, result), holds is not None)
+        yield SuiteRun(one.id, evaluate.suite, result, refusals(evaluate, result, one), holds is not None)
 
 
-def refusals(evaluate: Evaluate, result: SuiteResult) -> tuple[str, ...]:
-    """The thresholds that a result misses, a sentence each."""
+def refusals(evaluate: Evaluate, result: SuiteResult, release: Release) -> tuple[str, ...]:
+    """Why a result forbids to go on: thresholds that it misses, and vendors that served something else."""
     found = []
     for metric, least in sorted(evaluate.thresholds.items()):
         value = result.metrics.get(metric)
         if value is None or not value >= least:
             shown = "is not reported" if value is None else f"is {value:.3g}"
             found.append(f"{metric} {shown} on {evaluate.suite}, at least {least:g} is wanted")
+    for slot, answered in sorted(result.served_by.items()):
+        version = release.slots.get(slot)
+        source = version.artifact.source if version is not None else None
+        if source is not None and source.startswith("vendor:") and not is_served_by(source, answered):
+            found.append(f"{slot} was served by {answered}, and {source} is declared: its vendor changed it")
     return tuple(found)
 
 
