@@ -134,7 +134,7 @@ def test_a_sample_ratio_is_of_users_and_not_of_requests() -> None:
     assert guard(gates.look(101.0), "sample_ratio").ok
 
 
-def test_a_user_on_a_release_that_nobody_was_to_meet_is_a_wrong_split() -> None:
+def test_a_user_on_a_release_that_nobody_was_to_reach_is_a_wrong_split() -> None:
     gates = start((), split=0.0)
     gates.observe(draw(100, split=0.01, seed=2))
     assert guard(gates.look(11.0), "sample_ratio").ok == (gates.guards.arms[0] == 0)

@@ -75,7 +75,7 @@ def test_between_two_ordered_overwrites_stands_a_drain_and_without_it_the_plan_i
     assert Oracle(plan).run() == set()
 
 
-def test_a_request_that_passed_the_first_slot_can_not_meet_a_later_content_of_it() -> None:
+def test_a_request_that_passed_the_first_slot_can_not_reach_a_later_content_of_it() -> None:
     """Without the exception for the order of the flow, a drain would be added that nothing needs."""
     old, new = two_slots_that_exist_once("1", "1"), two_slots_that_exist_once("2", "1")
     plan = make_plan(new, live_as_declared(old))

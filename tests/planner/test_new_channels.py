@@ -38,7 +38,7 @@ def plan_of(before: Declaration, after: Declaration) -> Plan:
     return plan
 
 
-def test_a_new_channel_begins_on_what_its_requests_meet_before_the_default_line_moves() -> None:
+def test_a_new_channel_begins_on_what_its_requests_reach_before_the_default_one_moves() -> None:
     plan = plan_of(declared("1", "[eu]"), declared("2", "[us]", "artifact: m@2, regions: [eu]"))
     titles = [m.title for m in plan.milestones]
     assert titles[0] == "begin medical: on what serves its requests today"
@@ -63,7 +63,7 @@ def test_without_its_beginning_the_default_line_would_take_its_requests_out_of_t
     assert any(text.startswith("residency: requests of medical") for text in Oracle(hole).run())
 
 
-def test_a_channel_that_may_not_meet_what_serves_today_is_released_first_and_at_once() -> None:
+def test_a_channel_that_may_not_reach_what_serves_today_is_released_first_and_at_once() -> None:
     plan = plan_of(declared("1", "[us]"), declared("2", "[us]", "artifact: m@2, regions: [eu]"))
     shifts = [m for m in plan.milestones if m.kind == "shift"]
     assert [(m.lines, m.percent) for m in shifts] == [

@@ -39,7 +39,7 @@ def test_both_sides_of_a_transition_are_valid(transition: Transition) -> None:
 
 
 @given(st.booleans(), st.booleans(), st.data())
-def test_both_ends_of_a_drawn_contract_meet_before_and_after(
+def test_both_ends_of_a_drawn_contract_agree_before_and_after(
     provider: bool, consumer: bool, data: st.DataObject
 ) -> None:
     change: ContractChange = data.draw(contract_changes(provider, consumer))

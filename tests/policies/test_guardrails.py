@@ -80,7 +80,7 @@ def test_exposure_of_an_unproved_release_is_limited_but_not_that_of_a_proved_one
     assert 'milestone 2 of 5, "1 % of everyone: generator"' in judgement.message
 
 
-def test_trusted_audiences_may_meet_what_is_unproved() -> None:
+def test_trusted_audiences_may_get_what_is_unproved() -> None:
     staged = rollout(
         "  strategy: staged\n  stages:\n    - {audience: staff, percent: [100]}\n"
         "    - {audience: everyone, percent: [1, 100]}\n"
@@ -134,12 +134,12 @@ def _less(serving: Serving, line: str) -> Serving:
     return {name: shares for name, shares in serving.items() if name != line}
 
 
-def test_a_channel_that_is_not_released_yet_is_judged_by_what_its_requests_meet_meanwhile() -> None:
+def test_a_channel_that_is_not_released_yet_is_judged_by_what_its_requests_reach_meanwhile() -> None:
     own = PRIVACY
     everywhere = "{artifact: writer@2, regions: [us]}"
     review = review_of(DECLARED.replace("{artifact: writer@2}", everywhere) + own, RELEASED + own)
     passes(library.residency(), review)
-    refused(library.residency(), without_line(review, "privacy"), "line privacy", "outside eu")
+    refused(library.residency(), without_line(review, "privacy"), "channel privacy", "outside eu")
 
 
 def test_a_regulatory_domain_holds_whichever_line_takes_the_request() -> None:
@@ -184,7 +184,7 @@ def test_requests_that_go_to_another_line_keep_a_safety_policy() -> None:
         return text + none.replace("DOMAINS", domains)
 
     new = review_of(with_channel(DECLARED, "physics"), RELEASED)
-    refused(rule, new, "line lab without a safety policy")
+    refused(rule, new, "channel lab without a safety policy")
     wider = review_of(with_channel(RELEASED, "physics, medical"), with_channel(RELEASED, "physics"))
     refused(rule, wider, "requests of channel default would go to lab", "guard@1 guards them today")
     passes(rule, review_of(with_channel(RELEASED, "physics"), with_channel(RELEASED, "physics")))

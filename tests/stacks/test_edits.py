@@ -78,11 +78,11 @@ KINDS: dict[str, tuple[Callable[[Flag], object], str]] = {
     ),
     "a line's route": (
         lambda f: _edit(f, "targeting", "if", 0, "in", 1, to=["us"]),
-        'line privacy is chosen by {"in":[{"var":"region"},["us"]]}, not by {"in":[{"var":"region"},["eu"]]}',
+        'channel privacy is chosen by {"in":[{"var":"region"},["us"]]}, not by {"in":[{"var":"region"},["eu"]]}',
     ),
     "a line's release": (
         lambda f: _edit(f, "targeting", "if", 1, to="paused"),
-        f"line privacy serves everyone with paused 100 %, not with {OLD}.privacy 100 %",
+        f"channel privacy serves everyone with paused 100 %, not with {OLD}.privacy 100 %",
     ),
     "the buckets": (
         lambda f: _edit(f, *SPLIT, 0, "cat", 0, to="other:"),
