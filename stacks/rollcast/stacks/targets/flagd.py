@@ -36,7 +36,9 @@ class FlagdSettings(Settings):
     definition: str = Field(".rollcast/live/flags.json", description="the file that flagd's providers read")
     instances: str = Field(".rollcast/live/instances", description="the folder of instances")
     publish: tuple[str, ...] = Field(
-        (), description="where the flags are written besides, for relays elsewhere: ledger#NAME, a database or s3://…"
+        (),
+        description="where the flags are written besides, for relays elsewhere: ledger#NAME, a database or s3://…",
+        exclude_if=lambda given: not given,  # a plan of before has the digest that it had
     )
 
 
