@@ -88,7 +88,7 @@ def test_what_another_line_goes_on_with_is_not_overwritten() -> None:
     channel = "channels: {old: {route: {segment: old}, components: {g: {artifact: g@1}}}}\n"
     before, after = declared("1", 9, extra=channel), declared("2", 9, extra=channel)
     full = Environment(capacity={"accelerators": 8})
-    with pytest.raises(CapacityError, match="line 'old' goes on with its old version"):
+    with pytest.raises(CapacityError, match="channel 'old' goes on with its old version"):
         make_plan(after.model_copy(update={"environments": {"prod": full}}), live_as_declared(before))
 
 

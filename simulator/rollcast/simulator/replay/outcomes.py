@@ -109,7 +109,9 @@ class Priors:
                     found[m, p, s] = (
                         self._prior(release, prior.metric, seed)
                         if prior.wide
-                        else _posterior(self.plan.counts_of(release.id, prior.metric.name), prior.metric, segment, seed)
+                        else _posterior(
+                            self.plan.counts_of(path.release, prior.metric.name), prior.metric, segment, seed
+                        )
                     )
         return found
 

@@ -1,4 +1,8 @@
-"""A declaration that gives exactly the releases that served: every artifact pinned to its digest, lineage included."""
+"""A declaration that gives exactly the releases that served, lineage included.
+
+Its artifacts have the digests that served as long as their content is as it was: files of the project by themselves,
+sources in a registry by what the lock pins.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +81,7 @@ def _component(release: Release, name: str) -> dict[str, Any]:
 
 
 def _artifacts(context: RolloutContext, releases: Mapping[str, Release]) -> Iterator[dict[str, Any]]:
-    """Every artifact of the releases pinned to what served, and what they are derived from."""
+    """Every artifact of the releases as it was declared, and what they are derived from."""
     slots: dict[str, SlotVersion] = {s.reference: s for release in releases.values() for s in release.slots.values()}
     pending, seen = list(slots), set[str]()
     while pending:
@@ -87,13 +91,11 @@ def _artifacts(context: RolloutContext, releases: Mapping[str, Release]) -> Iter
         seen.add(reference)
         slot = slots.get(reference)
         if slot is not None:
-            item = slot.artifact.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-            digest: str | None = slot.digest
+            item = slot.artifact.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"pinned"})
         elif reference in context.definitions:
             full = context.definitions[reference]
-            item = {key: value for key, value in full.items() if value not in (None, [], {}, False)}
-            digest = context.digests.get(reference)
+            item = {k: value for k, value in full.items() if k != "pinned" and value not in (None, [], {}, False)}
         else:
             continue
         pending.extend(item.get("derived_from") or ())
-        yield {**item, "digest": digest} if digest else item
+        yield item
