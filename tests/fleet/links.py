@@ -71,6 +71,8 @@ class Link:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(_CHUNK):
             await self._through.wait()
+            if self._server is None:  # it was cut while this was on its way
+                return
             self.carried += len(data)
             writer.write(data)
             await writer.drain()
