@@ -22,10 +22,10 @@ from typing import Literal
 import pytest
 
 from rollcast.planner.declaration.models import SourcePin
-from rollcast.stacks.artifacts.trees import tree_digest, tree_of
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.registries.sources import LocalRegistry, Registry, RemoteRegistry
 from rollcast.stacks.registries.transfer import Transfer
+from rollcast.stacks.registries.trees import tree_digest, tree_of
 
 
 class RegistryConformance:

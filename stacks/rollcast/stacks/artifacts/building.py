@@ -16,17 +16,24 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from rollcast.planner.declaration.models import SourcePin
 from rollcast.stacks.artifacts import cache
-from rollcast.stacks.artifacts.recipes import Definitions, local_content, pin_of
-from rollcast.stacks.artifacts.trees import tree_digest, tree_of
+from rollcast.stacks.artifacts.recipes import Definitions, content_of
 from rollcast.stacks.base import atomic_files
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.registries.limits import readable
+from rollcast.stacks.registries.trees import tree_digest, tree_of
 
 BUILD_TIMEOUT_S = 1800
+MANIFEST = "manifest.json"
 _EVERY_S = 5.0  # how often a long build or fetch says that it is still at work
 Progress = Callable[[str], None]
 Stopped = Callable[[], bool]
+
+
+def folder_of(project: Path, reference: str, digest: str) -> Path:
+    """Where the content of an artifact is once it is made; it is whole when MANIFEST is there."""
+    return project / ".rollcast" / "artifacts" / f"{reference}-{digest[7:19]}"
 
 
 def materialize(
@@ -41,9 +48,9 @@ def materialize(
 ) -> Path:
     """The folder with an artifact's content and its manifest, made once and kept. Raises StackError."""
     digest = digests[reference]
-    folder = project / ".rollcast" / "artifacts" / f"{reference}-{digest[7:19]}"
+    folder = folder_of(project, reference, digest)
     with atomic_files.locked(folder.with_name(f".{folder.name}.lock"), wait_s=timeout_s):
-        if (folder / "manifest.json").is_file():
+        if (folder / MANIFEST).is_file():
             return folder
         item = definitions[reference]
         found = {
@@ -62,7 +69,7 @@ def materialize(
                 _Build(reference, item, sources, staging, project).run(progress, stopped, timeout_s)
             manifest = {k: item.get(k) for k in ("kind", "name", "version", "parameters")}
             manifest.update(digest=digest, content=tree_digest(tree_of(staging)))
-            (staging / "manifest.json").write_text(json.dumps(manifest, sort_keys=True) + "\n", "utf-8")
+            (staging / MANIFEST).write_text(json.dumps(manifest, sort_keys=True) + "\n", "utf-8")
             staging.chmod(0o755)
             atomic_files.place(staging, folder)
         finally:
@@ -74,11 +81,11 @@ def _put_content(
     reference: str, item: Mapping[str, Any], staging: Path, project: Path, progress: Progress, stopped: Stopped
 ) -> None:
     """The content of an artifact's source, into its folder."""
-    pin = pin_of(item)
-    if pin is not None:
-        with cache.content_of(pin, reference, progress=_Fetching(reference, progress), stopped=stopped) as files:
+    content = content_of(item, project)
+    if isinstance(content, SourcePin):
+        with cache.content_of(content, reference, progress=_Fetching(reference, progress), stopped=stopped) as files:
             _copy(files, staging)
-    elif (content := local_content(item, project)) is not None:
+    elif content is not None:
         _copy(content, staging)
 
 

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from rollcast.planner.declaration.models import SourcePin
-from rollcast.stacks.artifacts.trees import Tree, tree_digest, tree_of
 from rollcast.stacks.base import atomic_files
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.registries.sources import Found, RemoteRegistry, registry_of
 from rollcast.stacks.registries.transfer import Progress, Transfer
+from rollcast.stacks.registries.trees import Tree, files_below, tree_digest, tree_of
 
 _WAIT_S = 6 * 3600.0  # for another process that fetches the same
 _ENTRY = "entry.json"
@@ -101,9 +101,9 @@ def files_at_hand(pin: SourcePin) -> dict[str, bytes] | None:
     if not (folder / _ENTRY).is_file():
         return None
     with _held(folder):
-        files = folder / "files"
-        whole = _is_whole(folder, pin)
-        return {str(p.relative_to(files)): p.read_bytes() for p in files.rglob("*") if p.is_file()} if whole else None
+        if not _is_whole(folder, pin):
+            return None
+        return {name: file.read_bytes() for name, file in files_below(folder / "files")}
 
 
 def entries() -> list[Entry]:
@@ -147,10 +147,8 @@ def _folder_of(digest: str) -> Path:
     return root() / algorithm / value[:2] / value
 
 
-@contextlib.contextmanager
-def _held(folder: Path, wait_s: float = _WAIT_S) -> Iterator[None]:
-    with atomic_files.locked(folder.with_name(f".{folder.name.removeprefix('.')}.lock"), wait_s=wait_s):
-        yield
+def _held(folder: Path, wait_s: float = _WAIT_S) -> contextlib.AbstractContextManager[None]:
+    return atomic_files.locked(folder.with_name(f".{folder.name.removeprefix('.')}.lock"), wait_s=wait_s)
 
 
 def _remote(identity: str) -> tuple[RemoteRegistry, str]:
@@ -192,7 +190,7 @@ def _fetch(
         transfer = Transfer(what, parts, expected=pin.size, progress=progress, stopped=stopped)
         registry.fetch(rest, pin, files, transfer)
         tree = _tree_without_links(files, what)
-        size = sum(path.stat().st_size for path in files.rglob("*") if path.is_file())
+        size = sum(file.stat().st_size for _, file in files_below(files))
         said = {"identity": pin.identity, "size": size, "tree": tree}
         (staging / _ENTRY).write_text(json.dumps(said, indent=1) + "\n", "utf-8")
         shutil.rmtree(folder, ignore_errors=True)

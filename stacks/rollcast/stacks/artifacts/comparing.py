@@ -9,15 +9,16 @@ from rollcast.planner.declaration.models import Artifact, ArtifactKind
 from rollcast.planner.plan.models import ContentChange, Plan
 from rollcast.planner.releases.releases import SlotVersion
 from rollcast.stacks.artifacts import cache
-from rollcast.stacks.artifacts.recipes import digests_of, local_content
+from rollcast.stacks.artifacts.building import MANIFEST, folder_of
+from rollcast.stacks.artifacts.recipes import content_of, digests_of
 from rollcast.stacks.artifacts.tool_schemas import breaks_of, tools_of
 from rollcast.stacks.artifacts.words import word_diff
 from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.registries.trees import files_below
 
 MOST_BYTES = 256 * 1024  # of a text that is compared by words
 MOST_WORDS = 400  # runs of words that a plan carries
 _TEXTS = (ArtifactKind.PROMPT_TEMPLATE, ArtifactKind.SAFETY_POLICY, ArtifactKind.POST_PROCESSING_RULE)
-_MANIFEST = "manifest.json"
 Files = Mapping[str, bytes]
 
 
@@ -65,15 +66,15 @@ def files_here(artifact: Artifact, digest: str, project: Path) -> Files | None:
 
     digest: of its recipe; a file of the project that has changed since is not what it was made from.
     """
-    made = project / ".rollcast" / "artifacts" / f"{artifact.reference}-{digest[7:19]}"
-    if (made / _MANIFEST).is_file():
+    made = folder_of(project, artifact.reference, digest)
+    if (made / MANIFEST).is_file():
         return files_in(made)
     if artifact.pinned is not None:
         return cache.files_at_hand(artifact.pinned)
     item = artifact.model_dump(mode="json")
     try:
-        content = local_content(item, project)
-        if content is None or (
+        content = content_of(item, project)
+        if not isinstance(content, Path) or (
             not artifact.derived_from
             and digests_of({artifact.reference: item}, project) != {artifact.reference: digest}
         ):
@@ -85,7 +86,7 @@ def files_here(artifact: Artifact, digest: str, project: Path) -> Files | None:
 
 def files_in(folder: Path) -> Files:
     """The files of a folder that an artifact was made into."""
-    return _read(folder, without=_MANIFEST)
+    return {name: body for name, body in _read(folder).items() if name != MANIFEST}
 
 
 def _change(line: str, slot: str, old: SlotVersion, new: SlotVersion, project: Path) -> ContentChange | None:
@@ -121,10 +122,8 @@ def _files(old: Files, new: Files) -> list[str]:
     return found + [f"~ {name}" for name in sorted(old.keys() & new.keys()) if old[name] != new[name]]
 
 
-def _read(path: Path, without: str = "") -> Files:
-    files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
-    root = path.parent if path.is_file() else path
-    return {str(file.relative_to(root)): file.read_bytes() for file in files if file.name != without}
+def _read(path: Path) -> Files:
+    return {name: file.read_bytes() for name, file in files_below(path)}
 
 
 __all__ = ["changes_of", "compare", "files_here", "files_in"]

@@ -15,9 +15,9 @@ from typing import Any
 
 from rollcast.planner.declaration.models import Declaration, SourcePin
 from rollcast.planner.releases.releases import digest_of
-from rollcast.stacks.artifacts.trees import is_content, tree_digest, tree_of
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.registries.sources import LocalRegistry, is_known, registry_of, remote_of
+from rollcast.stacks.registries.sources import LocalRegistry, is_known, registry_of
+from rollcast.stacks.registries.trees import is_content, tree_digest, tree_of
 
 Definitions = Mapping[str, Mapping[str, Any]]  # artifact reference -> its definition as JSON
 BY_NAME = "by name, not by content"
@@ -56,24 +56,25 @@ def digests_of(definitions: Definitions, project: Path, files: Mapping[str, list
 
 def files_of(item: Mapping[str, Any], project: Path) -> list[Any]:
     """What an artifact is made from, as lists of files and digests. Raises StackError."""
-    reference = f"{item['name']}@{item['version']}"
-    if item.get("digest") and str(item.get("source")).startswith("vendor:"):
-        raise StackError(f"{reference}: there are no files of a hosted model to hold 'digest' against. Remove it.")
+    reference, wanted = f"{item['name']}@{item['version']}", item.get("digest")
     try:
         trees: list[Any] = [tree_of(path) for word in (item.get("build") or ()) if (path := project / word).is_file()]
-        pin = pin_of(item)
-        if pin is not None:
-            if item.get("digest") not in (None, pin.digest):
-                _refuse(reference, item["digest"], pin.digest)
-            return [*trees, [["", pin.digest]]]
-        content = local_content(item, project)
+        content = content_of(item, project)
         if content is None:
+            if wanted and item.get("source"):
+                raise StackError(
+                    f"{reference}: there are no files of a hosted model to hold 'digest' against. Remove it."
+                )
             return trees
+        if isinstance(content, SourcePin):
+            if wanted not in (None, content.digest):
+                _refuse(reference, str(wanted), content.digest)
+            return [*trees, [["", content.digest]]]
         tree = tree_of(content)
     except (OSError, RuntimeError, ValueError) as error:  # no right to read it, links in a ring, no path at all
         raise StackError(f"{reference}: its source can't be read ({error}). Correct 'source'.") from None
-    if item.get("digest") and not is_content(tree, item["digest"]):
-        _refuse(reference, item["digest"], f"sha256:{tree[0][1]}" if len(tree) == 1 else tree_digest(tree))
+    if wanted and not is_content(tree, wanted):
+        _refuse(reference, wanted, f"sha256:{tree[0][1]}" if len(tree) == 1 else tree_digest(tree))
     return [*trees, tree]
 
 
@@ -84,28 +85,23 @@ def _refuse(reference: str, wanted: str, found: str) -> None:
     )
 
 
-def pin_of(item: Mapping[str, Any]) -> SourcePin | None:
-    """What the lock pins of an artifact; None where its content is on this machine. Raises StackError: not locked."""
-    source = item.get("source") or ""
-    if remote_of(source) is None:
-        return None
-    if not item.get("pinned"):
-        raise StackError(f"{item['name']}@{item['version']}: {source} is not locked. Run 'rollcast lock'.")
-    return SourcePin.model_validate(item["pinned"])
+def content_of(item: Mapping[str, Any], project: Path) -> SourcePin | Path | None:
+    """Where an artifact's content is: what the lock pins of it, or a place on this machine.
 
-
-def local_content(item: Mapping[str, Any], project: Path) -> Path | None:
-    """What an artifact's source on this machine is now; None where there is none, or only a name. Raises StackError."""
-    source = item.get("source") or ""
+    None where it has no source, or one that is only a name. Raises StackError: not locked, or not there.
+    """
+    source, reference = item.get("source") or "", f"{item['name']}@{item['version']}"
     if not is_known(source):
         return None
-    registry, rest = registry_of(source)
-    if not isinstance(registry, LocalRegistry):
-        return None
     try:
-        return registry.content(rest, project)
+        registry, rest = registry_of(source)
+        if isinstance(registry, LocalRegistry):
+            return registry.content(rest, project)
     except StackError as error:
-        raise StackError(f"{item['name']}@{item['version']}: {error}") from None
+        raise StackError(f"{reference}: {error}") from None
+    if not item.get("pinned"):
+        raise StackError(f"{reference}: {source} is not locked. Run 'rollcast lock'.")
+    return SourcePin.model_validate(item["pinned"])
 
 
 def recipe_of(references: Iterable[str], definitions: Definitions, digests: Mapping[str, str]) -> dict[str, Any]:

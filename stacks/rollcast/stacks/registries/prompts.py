@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from rollcast.planner.declaration.models import SourcePin
-from rollcast.planner.releases.releases import digest_of
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.registries.transfer import Transfer
+from rollcast.stacks.registries.trees import tree_digest
 
 TEXT, MESSAGES, CONFIG, RESPONSE = "prompt.txt", "messages.json", "config.json", "response_format.json"
 
@@ -35,7 +35,7 @@ def prompt_files(prompt: Any, others: Mapping[str, Any], where: str) -> dict[str
 
 def prompt_digest(files: Mapping[str, bytes]) -> str:
     """`sha256:…` of a prompt's files: of their list."""
-    return digest_of([[name, hashlib.sha256(body).hexdigest()] for name, body in sorted(files.items())])
+    return tree_digest([[name, hashlib.sha256(body).hexdigest()] for name, body in sorted(files.items())])
 
 
 def put_prompt(files: Mapping[str, bytes], pin: SourcePin, into: Path, transfer: Transfer) -> None:

@@ -122,7 +122,7 @@ class Transfer:
             except httpx.TransportError as error:
                 raise Interrupted(_reason(error)) from None
 
-        self.collect(path, rest, httpx.URL(url).host, sha256=sha256, size=size)
+        self.collect(path, rest, _host(url), sha256=sha256, size=size)
 
     def collect(
         self, path: Path, rest: Callable[[int], Iterable[bytes]], host: str, *,

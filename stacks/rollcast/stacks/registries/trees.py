@@ -10,11 +10,16 @@ from rollcast.planner.releases.releases import digest_of
 Tree = list[list[str]]  # [path below the folder, sha256 in hex] of each file, in order of path
 
 
+def files_below(path: Path) -> list[tuple[str, Path]]:
+    """(path below the folder, file) of every file of a folder, or of the one file, in order of path."""
+    files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
+    root = path.parent if path.is_file() else path
+    return [(str(file.relative_to(root)), file) for file in files]
+
+
 def tree_of(path: Path) -> Tree:
     """Every file of a folder, or the one file, read in bounded memory. Raises OSError."""
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    root = path.parent if path.is_file() else path
-    return [[str(file.relative_to(root)), _sha256(file)] for file in files]
+    return [[name, _sha256(file)] for name, file in files_below(path)]
 
 
 def tree_digest(tree: Tree) -> str:
@@ -32,4 +37,4 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-__all__ = ["Tree", "is_content", "tree_digest", "tree_of"]
+__all__ = ["Tree", "files_below", "is_content", "tree_digest", "tree_of"]
