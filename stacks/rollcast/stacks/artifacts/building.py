@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ from rollcast.stacks.artifacts import cache
 from rollcast.stacks.artifacts.recipes import Definitions, content_of
 from rollcast.stacks.base import atomic_files
 from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.base.programs import ProgramCancelled, ProgramLate, last_lines, wait_for, with_this_python
 from rollcast.stacks.registries.limits import readable
 from rollcast.stacks.registries.trees import tree_digest, tree_of
 
@@ -132,11 +132,10 @@ class _Build:
                 "ROLLCAST_ARTIFACT_OUT": str(self.staging.resolve()),
                 "ROLLCAST_ARTIFACT": described.name,
             }
-            argv = [sys.executable if word == "python" else word for word in self.item["build"]]
             try:
                 process = subprocess.Popen(
-                    argv, cwd=self.project, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                    stderr=errors,
+                    with_this_python(self.item["build"]), cwd=self.project, env=environment,
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
                 )  # fmt: skip
             except OSError as error:
                 raise StackError(f"{self.reference}: its build can't be run ({error}). Correct 'build'.") from None
@@ -147,21 +146,23 @@ class _Build:
                     process.kill()
                     process.wait()
             if process.returncode:
-                errors.seek(0)
-                tail = " ".join(errors.read().strip().splitlines()[-1:]) or "no message"
+                tail = last_lines(errors, 1)
                 code = process.returncode
                 raise StackError(f"{self.reference}: its build ended with {code}: {tail}. Correct 'build'.")
 
     def _watch(self, process: subprocess.Popen[bytes], progress: Progress, stopped: Stopped, timeout_s: float) -> None:
-        began = noted = time.monotonic()
+        noted_s = 0.0
+
+        def running(seconds: float) -> None:
+            nonlocal noted_s
+            if seconds - noted_s >= _EVERY_S:
+                noted_s = seconds
+                progress(f"building {self.reference}: {seconds:.0f} s")
+
         progress(f"building {self.reference}")
-        while process.poll() is None:
-            now = time.monotonic()
-            if stopped():
-                raise StackError(f"{self.reference}: its build was cancelled. Run 'rollcast apply --resume'.")
-            if now - began > timeout_s:
-                raise StackError(f"{self.reference}: its build took more than {timeout_s:g} s. Make it faster.")
-            if now - noted >= _EVERY_S:
-                noted = now
-                progress(f"building {self.reference}: {now - began:.0f} s")
-            time.sleep(0.02)
+        try:
+            wait_for(process, timeout_s, stopped, running)
+        except ProgramCancelled:
+            raise StackError(f"{self.reference}: its build was cancelled. Run 'rollcast apply --resume'.") from None
+        except ProgramLate:
+            raise StackError(f"{self.reference}: its build took more than {timeout_s:g} s. Make it faster.") from None

@@ -9,19 +9,16 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from rollcast.plugins.settings import Settings
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.evaluators.junit import FAILURES, counts_of_junit
+from rollcast.stacks.evaluators.junit import CaseSettings, counts_of_junit
 from rollcast.stacks.evaluators.process import run_suite
 
 
-class CommandSettings(Settings):
+class CommandSettings(CaseSettings):
     """A program and its arguments, never a shell, run in the project's folder."""
 
     run: tuple[str, ...] = Field(min_length=1, description="the program and its arguments")
     results: Literal["json", "junit"] = Field("json", description="what it writes to standard output")
-    metric: str = Field(FAILURES, description="of JUnit XML: the metric that a failed case counts for")
-    judge: str = Field("", description="who judges the answers, with a version; another one is another result")
 
 
 class CommandEvaluator:
@@ -44,7 +41,7 @@ class CommandEvaluator:
         expected = (0, 1) if of_junit else (0,)  # test runners end with 1 where a test failed
         said = run_suite(self.settings.run, self.root, release, suite, endpoints, timeout_s, stopped, expected=expected)
         found = counts_of_junit(said, self.settings.metric) if of_junit else _json(said, self.settings.run)
-        return {**found, **({"judge": self.settings.judge} if self.settings.judge else {})}
+        return self.settings.judged(found)
 
 
 def _json(said: str, argv: Sequence[str]) -> Mapping[str, Any]:

@@ -6,9 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
 
+from pydantic import Field
+
+from rollcast.plugins.settings import Settings
 from rollcast.stacks.base.errors import StackError
 
 FAILURES, PASSES = "failure_rate", "pass_rate"
+
+
+class CaseSettings(Settings):
+    """What failed test cases count for, and who judged them."""
+
+    metric: str = Field(FAILURES, description="the metric that a failed test case counts for")
+    judge: str = Field("", description="who judges the answers, with a version; another one is another result")
+
+    def judged(self, found: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A result with its judge, where one is named."""
+        return {**found, "judge": self.judge} if self.judge else found
 
 
 def counts_of_junit(text: str, metric: str = FAILURES) -> Mapping[str, Any]:
@@ -40,4 +54,4 @@ def counts_of_junit(text: str, metric: str = FAILURES) -> Mapping[str, Any]:
     return {"cases": total, "metrics": {PASSES: 1 - failures / total}, "counts": counts}
 
 
-__all__ = ["counts_of_junit"]
+__all__ = ["CaseSettings", "counts_of_junit"]

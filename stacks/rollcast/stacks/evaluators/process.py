@@ -6,17 +6,15 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.base.programs import ProgramCancelled, ProgramLate, last_lines, wait_for, with_this_python
 
-_POLL_S = 0.02
 _LAST_LINES = 3
 
 
@@ -47,43 +45,32 @@ def run_suite(
             "ROLLCAST_ENDPOINTS": "\n".join(endpoints),
             "PYTHONDONTWRITEBYTECODE": "1",  # the suite is an artifact: its folder stays as it is locked
         }
-        words = [sys.executable if word == "python" else word for word in argv]
         try:
             process = subprocess.Popen(
-                words, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=wrong,
+                with_this_python(argv), cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=wrong,
                 start_new_session=True,
             )  # fmt: skip
         except OSError as error:
             raise StackError(f"'{argv[0]}' can't be run ({error.strerror}). Install it, or correct 'run'.") from None
         try:
-            _wait(process, timeout_s, stopped)
+            wait_for(process, timeout_s, stopped)
+        except ProgramCancelled:
+            raise StackError("The evaluation was cancelled. Run the command again.") from None
+        except ProgramLate:
+            raise StackError(f"The evaluation took more than {timeout_s:g} s. Make the suite smaller.") from None
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         if process.returncode not in expected:
-            tail = " ".join(_read(wrong).strip().splitlines()[-_LAST_LINES:]) or "no message"
+            tail = last_lines(wrong, _LAST_LINES)
             raise StackError(f"'{' '.join(argv)}' ended with {process.returncode}: {tail}. Correct the suite.")
-        return _read(said)
+        said.seek(0)
+        return said.read()
 
 
 def _spool() -> IO[str]:
     return tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
-
-
-def _read(file: IO[str]) -> str:
-    file.seek(0)
-    return file.read()
-
-
-def _wait(process: subprocess.Popen[bytes], timeout_s: float, stopped: Callable[[], bool]) -> None:
-    began_s = time.monotonic()
-    while process.poll() is None:
-        if stopped():
-            raise StackError("The evaluation was cancelled. Run the command again.")
-        if time.monotonic() - began_s > timeout_s:
-            raise StackError(f"The evaluation took more than {timeout_s:g} s. Make the suite smaller.")
-        time.sleep(_POLL_S)
 
 
 __all__ = ["run_suite"]

@@ -14,18 +14,15 @@ from typing import Any
 
 from pydantic import Field
 
-from rollcast.plugins.settings import Settings
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.evaluators.junit import FAILURES, counts_of_junit
+from rollcast.stacks.evaluators.junit import CaseSettings, counts_of_junit
 from rollcast.stacks.evaluators.process import run_suite
 
 
-class PytestSettings(Settings):
+class PytestSettings(CaseSettings):
     """How pytest is run."""
 
     arguments: tuple[str, ...] = Field((), description="further arguments of pytest")
-    metric: str = Field(FAILURES, description="the metric that a failed test counts for")
-    judge: str = Field("", description="who judges the answers, with a version; another one is another result")
 
 
 class PytestEvaluator:
@@ -55,7 +52,7 @@ class PytestEvaluator:
                 found = counts_of_junit(results.read_text("utf-8"), self.settings.metric)
             except OSError as error:
                 raise StackError(f"pytest wrote no results ({error.strerror}). Correct the suite.") from None
-        return {**found, **({"judge": self.settings.judge} if self.settings.judge else {})}
+        return self.settings.judged(found)
 
 
 __all__ = ["PytestEvaluator", "PytestSettings"]
