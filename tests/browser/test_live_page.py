@@ -19,8 +19,8 @@ import pytest
 from playwright.sync_api import expect
 
 from rollcast.stacks.ledger.records import Record
+from rollcast.stacks.ledger.rollouts import ledger_of
 from rollcast.stacks.project import Project
-from rollcast.stacks.rollout.start import ledger_of
 from tests.browser.conftest import Open
 from tests.reports.scenes import example_plan, forecast_for, project_copy, rollout_in
 

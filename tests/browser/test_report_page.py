@@ -12,8 +12,8 @@ from rollcast.cli.reports.content import report_of
 from rollcast.cli.reports.subject import Named, Subject, reality_of
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.releases.changes import Change
+from rollcast.stacks.ledger.rollouts import ledger_of
 from rollcast.stacks.project import Project
-from rollcast.stacks.rollout.start import ledger_of
 from tests.browser.conftest import Open
 from tests.reports.scenes import example_plan, forecast_for, project_copy, rollout_in
 

@@ -10,9 +10,9 @@ import pytest
 from rollcast.cli.inputs.plans import plan_of
 from rollcast.cli.main import main
 from rollcast.policies import discover
-from rollcast.stacks.ledger.rollouts import begin, load, under_way
+from rollcast.stacks.ledger.rollouts import begin, ledger_of, load, under_way
 from rollcast.stacks.project import Project
-from rollcast.stacks.rollout.start import holding, ledger_of
+from rollcast.stacks.rollout.start import holding
 from rollcast.stacks.state.live import read, target_at
 from tests.policies.reviews import DECLARED, RELEASED
 

@@ -24,9 +24,8 @@ from rollcast.simulator.forecast.models import (
     StageForecast,
     StationForecast,
 )
-from rollcast.stacks.ledger.rollouts import RolloutContext, begin
+from rollcast.stacks.ledger.rollouts import RolloutContext, begin, ledger_of
 from rollcast.stacks.project import Project
-from rollcast.stacks.rollout.start import ledger_of
 from rollcast.stacks.state.live import read, target_at
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "rag-search"

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.engine.update import EngineStack
 from rollcast.stacks.ledger.payloads import Order
-from rollcast.stacks.ledger.rollouts import load, under_way
+from rollcast.stacks.ledger.rollouts import ledger_of, load, under_way
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.driver import Driver
 from rollcast.stacks.rollout.milestones import MilestoneRunner
-from rollcast.stacks.rollout.start import ledger_of
 from rollcast.stacks.rollout.steering import _refuse_unreasoned
 from rollcast.stacks.telemetry.guarded import Guarded
 from tests.stacks.test_stored import unpacked

@@ -102,9 +102,9 @@ def _chosen(project: Project, approved: Plan | None, once: bool, supersede: bool
     when another thing is declared now; otherwise the rollout goes on here. Raises LockedError where neither is chosen.
     """
     from rollcast.cli.inputs.plans import Planned, plan_of
-    from rollcast.stacks.ledger.rollouts import load, under_way
+    from rollcast.stacks.ledger.rollouts import ledger_of, load, under_way
     from rollcast.stacks.rollout.drift import drift_of
-    from rollcast.stacks.rollout.start import ledger_of, refuse_second
+    from rollcast.stacks.rollout.start import refuse_second
     from rollcast.stacks.rollout.supersede import after_supersede, is_of, leads_to, returning
 
     ledger = ledger_of(project)
@@ -164,9 +164,9 @@ def _confirmed(project: Project, made: _Judged, format_: Format, once: bool, aut
     """
     from rollcast.cli.inputs.guardrails import refuse
     from rollcast.stacks.ledger.rejections import rejection
+    from rollcast.stacks.ledger.rollouts import ledger_of
     from rollcast.stacks.rollout.driver import Ended, Exit
     from rollcast.stacks.rollout.evidence import RequestCounts
-    from rollcast.stacks.rollout.start import ledger_of
 
     plan, superseded = made.plan, made.supersedes is not None
     _show(made, format_, saved)

@@ -111,10 +111,9 @@ def verify(
 def _ledger(project: Project) -> Ledger:
     """The ledger that there is. Raises StackError where nothing was ever applied."""
     from rollcast.stacks.base.errors import StackError
-    from rollcast.stacks.ledger.ledger import existing_ledger
-    from rollcast.stacks.ledger.rollouts import scope_of
+    from rollcast.stacks.ledger.rollouts import existing_of
 
-    found = existing_ledger(project.folder, scope_of(project.declaration, project.environment_name))
+    found = existing_of(project)
     if found is None:
         raise StackError("There is no ledger yet: nothing was applied. Run 'rollcast apply' first.")
     return found

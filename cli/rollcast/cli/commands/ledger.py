@@ -21,7 +21,7 @@ FormatOption = Annotated[Literal["text", "json"], typer.Option("--format", help=
 def history(context: typer.Context, format_: FormatOption = "text") -> None:
     """List every rollout of the environment, the newest first; exit 1 when the ledger was edited."""
     from rollcast.stacks.ledger.history import history as read_history
-    from rollcast.stacks.rollout.start import ledger_of
+    from rollcast.stacks.ledger.rollouts import ledger_of
 
     project = project_of(context)
     note_others(project)
@@ -78,7 +78,7 @@ def audit(
     from rollcast.cli.inputs.times import seconds_of
     from rollcast.stacks.base.errors import StackError
     from rollcast.stacks.ledger.audit import Audit
-    from rollcast.stacks.rollout.start import ledger_of
+    from rollcast.stacks.ledger.rollouts import ledger_of
     from rollcast.stacks.telemetry import source_of
 
     if sum(value is not None for value in (at, request, between)) != 1:
@@ -168,7 +168,7 @@ def compare(
     from rollcast.cli.output.rollout import finite
     from rollcast.stacks.ledger.compare import compare as comparing
     from rollcast.stacks.ledger.compare import summary
-    from rollcast.stacks.rollout.start import ledger_of
+    from rollcast.stacks.ledger.rollouts import ledger_of
     from rollcast.stacks.telemetry import source_of
 
     project = project_of(context)

@@ -46,8 +46,7 @@ def _subject(context: typer.Context, plan: Path | None, forecasts: list[str], ro
         if plan is None:
             raise StackError("Of what plan? Name a saved plan, or a rollout with --rollout ID.")
         return Subject(read_plan(plan), named, command=command_of(context))
-    from rollcast.stacks.ledger.rollouts import STARTED, load
-    from rollcast.stacks.rollout.start import ledger_of
+    from rollcast.stacks.ledger.rollouts import STARTED, ledger_of, load
 
     ledger = ledger_of(project_of(context))
     records = ledger.records()

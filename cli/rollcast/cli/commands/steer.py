@@ -58,7 +58,8 @@ def rollback(
     from rollcast.cli.commands.plan import show_drift
     from rollcast.cli.output.plan import text_of
     from rollcast.stacks.ledger import rollouts
-    from rollcast.stacks.rollout.start import ledger_of, start
+    from rollcast.stacks.ledger.rollouts import ledger_of
+    from rollcast.stacks.rollout.start import start
     from rollcast.stacks.rollout.steering import plan_rollback, roll_back_now
 
     project = project_or_recorded(context)
@@ -86,8 +87,8 @@ def retry(
 ) -> None:
     """Let a declared release that was rolled back be tried again; the next 'rollcast apply' begins it."""
     from rollcast.stacks.ledger import rejections as rejected
+    from rollcast.stacks.ledger.rollouts import ledger_of
     from rollcast.stacks.rollout.elsewhere import refuse_foreign
-    from rollcast.stacks.rollout.start import ledger_of
 
     project = project_of(context)
     refuse_foreign(project)

@@ -19,9 +19,8 @@ from rollcast.simulator.forecast.models import Forecast
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.ledger.payloads import StartedBody
 from rollcast.stacks.ledger.records import Record
-from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, load
+from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, ledger_of, load
 from rollcast.stacks.project import Project
-from rollcast.stacks.rollout.start import ledger_of
 from rollcast.stacks.rollout.status import status
 
 MOST_PAST = 100

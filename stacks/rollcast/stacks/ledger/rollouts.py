@@ -11,9 +11,10 @@ from rollcast.planner.plan.models import Plan
 from rollcast.planner.releases.releases import Line, digest_of
 from rollcast.stacks.artifacts.recipes import Definitions, definitions_of
 from rollcast.stacks.ledger.lease import Lease
-from rollcast.stacks.ledger.ledger import Ledger
+from rollcast.stacks.ledger.ledger import Ledger, existing_ledger, open_ledger
 from rollcast.stacks.ledger.payloads import StartedBody
 from rollcast.stacks.ledger.records import Record
+from rollcast.stacks.project import Project
 from rollcast.stacks.targets.definitions import Audiences, stored
 
 STARTED, FINISHED = "started", "finished"
@@ -40,6 +41,16 @@ class RolloutContext:
 def scope_of(declaration: Declaration, environment: str) -> str:
     """The ledger's name for a pipeline in an environment."""
     return f"{declaration.pipeline}/{environment}"
+
+
+def ledger_of(project: Project) -> Ledger:
+    """The ledger of a project's environment."""
+    return open_ledger(project.folder, scope_of(project.declaration, project.environment_name))
+
+
+def existing_of(project: Project) -> Ledger | None:
+    """The ledger of a project's environment; None where nothing was ever written."""
+    return existing_ledger(project.folder, scope_of(project.declaration, project.environment_name))
 
 
 def begin(

@@ -15,10 +15,10 @@ from rollcast.planner.plan.models import LiveState, Plan, WorldState, fold
 from rollcast.planner.releases.releases import digest_of
 from rollcast.planner.rollout.state_machine import Outcome
 from rollcast.stacks.base.errors import DriftError, LedgerError, StackError
-from rollcast.stacks.ledger.ledger import Ledger, existing_ledger
+from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.payloads import FinishedBody
 from rollcast.stacks.ledger.records import Record
-from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, RolloutContext, load, scope_of, serial_of
+from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, RolloutContext, existing_of, load, serial_of
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.checkpoint import Checkpoint
 from rollcast.stacks.state.live import EditedFlags, LiveReading, moved, read, target_at
@@ -61,7 +61,7 @@ def baseline_of(project: Project) -> LiveBaseline:
     """
     pipelines = set(project.declaration.each_pipeline())
     live = read(target_at(project.folder, project.environment), sorted(pipelines), edited=EditedFlags.AS_WRITTEN)
-    ledger = existing_ledger(project.folder, scope_of(project.declaration, project.environment_name))
+    ledger = existing_of(project)
     started = ledger.last(STARTED) if ledger else None
     context = _context(project, ledger, started) if ledger and started else None
     expected = (
@@ -126,7 +126,7 @@ def left_by(live: LiveState, expected: WorldState, context: RolloutContext) -> L
 
 def lineage_of(project: Project) -> str:
     """Which ledger this environment's history is in: the hash of its first record; empty before there is one."""
-    ledger = existing_ledger(project.folder, scope_of(project.declaration, project.environment_name))
+    ledger = existing_of(project)
     return ledger.lineage() if ledger else ""
 
 

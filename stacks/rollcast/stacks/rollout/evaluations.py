@@ -18,8 +18,8 @@ from rollcast.stacks.evaluators import evaluator_of
 from rollcast.stacks.evaluators.results import SuiteResult, result_of
 from rollcast.stacks.ledger.evaluations import evaluator_digest, known, record, results_of
 from rollcast.stacks.ledger.lease import Lease
-from rollcast.stacks.ledger.ledger import Ledger, existing_ledger, open_ledger
-from rollcast.stacks.ledger.rollouts import RolloutContext, scope_of
+from rollcast.stacks.ledger.ledger import Ledger
+from rollcast.stacks.ledger.rollouts import RolloutContext, existing_of, ledger_of
 from rollcast.stacks.project import Project
 from rollcast.stacks.registries.vendor import is_served_by
 
@@ -59,9 +59,7 @@ def findings_of(project: Project, plan: Plan) -> tuple[SuiteFinding, ...]:
     """What the suites of a plan's lines found on its releases before, stale or not; nothing without a ledger."""
     suites = {(one.suite, evaluator_digest(one)): one for line in plan.lines.values() for one in line.rollout.evaluate}
     wanted = [(evaluate, release) for evaluate in suites.values() for release in plan.releases]
-    ledger = (
-        existing_ledger(project.folder, scope_of(project.declaration, project.environment_name)) if wanted else None
-    )
+    ledger = existing_of(project) if wanted else None
     results = results_of(ledger.records()) if ledger else []
     found = []
     for evaluate, release in wanted if results else ():
@@ -117,7 +115,7 @@ def run_suites(
     ]
     if not wanted:
         raise StackError("No such suite is declared. List it under 'rollout: {evaluate: [{suite: …}]}'.")
-    ledger = open_ledger(project.folder, scope_of(project.declaration, project.environment_name))
+    ledger = ledger_of(project)
     results = results_of(ledger.records())
     done: dict[tuple[str, str, str], SuiteResult] = {}
     for line, one, evaluate in wanted:
@@ -141,8 +139,8 @@ def refusals(evaluate: Evaluate, result: SuiteResult, release: Release) -> tuple
             found.append(f"{metric} {shown} on {evaluate.suite}, at least {least:g} is wanted")
     for slot, answered in sorted(result.served_by.items()):
         version = release.slots.get(slot)
-        source = version.artifact.source if version is not None else None
-        if source is not None and source.startswith("vendor:") and not is_served_by(source, answered):
+        source = version.artifact.source if version is not None and version.artifact.by_name else None
+        if source is not None and not is_served_by(source, answered):
             found.append(f"{slot} was served by {answered}, and {source} is declared: its vendor changed it")
     return tuple(found)
 

@@ -25,11 +25,11 @@ from rollcast.stacks.base.errors import LedgerError, LockedError, StackError
 from rollcast.stacks.base.events import Emit, Started
 from rollcast.stacks.engine.update import EngineStack
 from rollcast.stacks.ledger.lease import TTL_S, Lease
-from rollcast.stacks.ledger.ledger import Ledger, open_ledger
+from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.payloads import OrderedBody
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rejections import rejection
-from rollcast.stacks.ledger.rollouts import RolloutContext, begin, load, scope_of, under_way
+from rollcast.stacks.ledger.rollouts import RolloutContext, begin, ledger_of, load, under_way
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.drift import baseline_of
 from rollcast.stacks.rollout.driver import Driver, Ended, Exit
@@ -62,11 +62,6 @@ class Held:
     lease: Lease
     stopping: Callable[[], bool]
     on_second: list[Callable[[], None]]
-
-
-def ledger_of(project: Project) -> Ledger:
-    """The ledger of a project's environment."""
-    return open_ledger(project.folder, scope_of(project.declaration, project.environment_name))
 
 
 def found_under_way(project: Project) -> UnderWay:

@@ -16,12 +16,11 @@ from rollcast.stacks.ledger.payloads import FinishedBody, Order, OrderedBody, St
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rejections import REMEDY as REJECTED_REMEDY
 from rollcast.stacks.ledger.rejections import rejected_of
-from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, load
+from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, ledger_of, load
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.checkpoint import Checkpoint
 from rollcast.stacks.rollout.elsewhere import held_elsewhere
 from rollcast.stacks.rollout.evidence import RequestCounts
-from rollcast.stacks.rollout.start import ledger_of
 from rollcast.stacks.state.live import REMEDY, EditedFlags, LiveReading, moved, read, target_at
 from rollcast.stacks.targets import Target
 from rollcast.stacks.targets.definitions import content_digest

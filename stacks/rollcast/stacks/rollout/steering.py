@@ -18,14 +18,14 @@ from rollcast.stacks.base.events import Emit, Progressed, event_of
 from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.payloads import FinishedBody, Order, OrderedBody, StartedBody
 from rollcast.stacks.ledger.records import Record
-from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, under_way
+from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, ledger_of, under_way
 from rollcast.stacks.project import Project, tool_version
 from rollcast.stacks.rollout.checkpoint import Checkpoint
 from rollcast.stacks.rollout.drift import baseline_of, lineage_of
 from rollcast.stacks.rollout.driver import Ended, exit_of
 from rollcast.stacks.rollout.elsewhere import refuse_foreign
 from rollcast.stacks.rollout.evidence import RequestCounts
-from rollcast.stacks.rollout.start import UnderWay, ledger_of, resume
+from rollcast.stacks.rollout.start import UnderWay, resume
 from rollcast.stacks.targets.definitions import stored
 
 _POLL_S = 0.2

@@ -8,10 +8,10 @@ from rollcast.planner.plan.models import Plan
 from rollcast.planner.releases.releases import lines_of
 from rollcast.planner.rollout.state_machine import Rollout
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.ledger.ledger import Ledger, existing_ledger
+from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.payloads import StartedBody
 from rollcast.stacks.ledger.records import Record
-from rollcast.stacks.ledger.rollouts import RolloutContext, load, scope_of, serial_of, under_way
+from rollcast.stacks.ledger.rollouts import RolloutContext, existing_of, load, serial_of, under_way
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.checkpoint import Checkpoint
 from rollcast.stacks.rollout.drift import LiveBaseline, left_by, rolled_back_state
@@ -32,7 +32,7 @@ def after_supersede(project: Project) -> AfterSupersede | None:
 
     Raises StackError where it can't be rolled back any more.
     """
-    ledger = existing_ledger(project.folder, scope_of(project.declaration, project.environment_name))
+    ledger = existing_of(project)
     started = under_way(ledger) if ledger else None
     if ledger is None or started is None:
         return None
