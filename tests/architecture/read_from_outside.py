@@ -12,7 +12,7 @@ serial_number  # of a bill of materials
 usd_interval, duration_interval_s, requests_replayed, rate_per_s, untagged  # of a forecast, a calibration, a rollout
 repeated, absurd, milliseconds, forgotten  # read by name from the table of reasons in stacks/rollout/evidence.py
 
-generations, in_flight  # of a replica in the JSON of a status report
+generations, in_flight, running_s  # of replicas and relays in the JSON of a status report
 
 # ---- fields that templates read -----------------------------------------------------------------
 folded, searchable, drawing, subtitle, tiles, foot

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -61,25 +61,12 @@ def record(
 
 def _used(declaration: Declaration) -> set[str]:
     """The attributes that audiences and routes ask for."""
-    found: set[str] = set()
+    from rollcast.planner.base.audiences import attributes_of
 
-    def walk(rule: Any) -> None:
-        if isinstance(rule, dict):
-            for name, inner in rule.items():
-                if name in ("all", "any", "not"):
-                    walk(inner)
-                else:
-                    found.add(name)
-        elif isinstance(rule, list | tuple):
-            for each in rule:
-                walk(each)
-
-    for audience in declaration.audiences.values():
-        walk(audience.root)
+    rules = [audience.rule for audience in declaration.audiences.values()]
     for pipeline in declaration.each_pipeline().values():
-        for channel in pipeline.channels.values():
-            walk(channel.route.root)
-    return found
+        rules += [channel.route.rule for channel in pipeline.channels.values()]
+    return {name for rule in rules for name in attributes_of(rule)}
 
 
 def register(app: typer.Typer) -> None:

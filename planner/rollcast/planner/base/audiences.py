@@ -101,6 +101,14 @@ def _condition(name: str, value: Any) -> Condition:
     return Condition.model_validate({"in": tuple(values)})
 
 
+def attributes_of(rule: Rule) -> set[str]:
+    """The attributes that a rule looks at."""
+    kind, first, _ = rule
+    if kind == "is":
+        return {first}
+    return set().union(*map(attributes_of, (first,) if kind == "not" else first))
+
+
 def matches(rule: Rule, attributes: Mapping[str, Any]) -> bool:
     """Whether a request with these attributes belongs to the audience. A missing attribute is None."""
     kind, left, right = rule

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+import networkx as nx
+
 from rollcast.planner.declaration.models import ArtifactKind
 from rollcast.planner.releases.lineage import lineage_graph
 from rollcast.policies.rules.review import Review
@@ -32,14 +34,8 @@ def licences(
         known = {artifact.reference: artifact for artifact in review.declaration.artifacts}
         graph = lineage_graph(known.values())
         serving = {v.reference for _, release in review.declared() for v in release.slots.values()}
-        wanted = set(serving)
-        for reference in serving & graph.nodes:
-            pending = [reference]
-            while pending:
-                for maker in graph.predecessors(pending.pop()):
-                    if maker not in wanted:
-                        wanted.add(maker)
-                        pending.append(maker)
+        made_from = (nx.ancestors(graph, reference) for reference in serving & graph.nodes)
+        wanted = serving.union(*made_from)
         for reference in sorted(wanted & known.keys()):
             artifact = known[reference]
             if artifact.kind not in kinds or artifact.license in allowed:

@@ -55,14 +55,13 @@ def resolve(
     only: references or names of artifacts; None for all. Nothing is written but to the cache.
     """
     locked = known or Lock({})
-    mistakes: list[tuple[int, str]] = []
+    mistakes = list(hollow(declaration))
+    refused = {index for index, _ in mistakes}
     wanted: dict[str, str] = {}  # source -> the first artifact that has it
     for index, artifact in enumerate(declaration.artifacts):
-        said = source_mistake(artifact.source) if artifact.source is not None else ""
-        if said:
-            mistakes.append((index, f"{artifact.reference}: {said}"))
-        elif remote_of(artifact.source or "") and not _stays(artifact, locked, only, offline):
-            wanted.setdefault(artifact.source or "", artifact.reference)
+        source = artifact.source or ""
+        if index not in refused and remote_of(source) and not _stays(artifact, locked, only, offline):
+            wanted.setdefault(source, artifact.reference)
     answers = _ask(wanted, project, locked, offline, progress)
     sources: dict[str, LockedSource] = {}
     moved: list[MovedSource] = []

@@ -11,7 +11,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
+import networkx as nx
+
 from rollcast.planner.declaration.models import Artifact, ArtifactKind
+from rollcast.planner.releases.lineage import lineage_graph
 from rollcast.planner.releases.releases import Release, digest_of
 from rollcast.stacks.artifacts.recipes import BY_NAME
 from rollcast.stacks.base.errors import StackError
@@ -47,7 +50,8 @@ def bom_of(
     known = {artifact.reference: artifact for artifact in artifacts}
     known |= {v.reference: v.artifact for release in releases.values() for v in release.slots.values()}
     used = {v.reference: v.digest for release in releases.values() for v in release.slots.values()}
-    wanted = _with_makers(used, known)
+    graph = lineage_graph(known.values())
+    wanted = known.keys() & set(used).union(*(nx.ancestors(graph, reference) for reference in used))
     bom = Bom()
     bom.serial_number = uuid5(_NAMESPACE, digest_of([pipeline, sorted(releases), time_s]))
     bom.metadata.timestamp = datetime.fromtimestamp(time_s, UTC)
@@ -72,19 +76,8 @@ def bom_of(
     return text
 
 
-def _with_makers(used: Iterable[str], known: Mapping[str, Artifact]) -> set[str]:
-    found: set[str] = set()
-    pending = list(used)
-    while pending:
-        reference = pending.pop()
-        if reference in known and reference not in found:
-            found.add(reference)
-            pending.extend(known[reference].derived_from)
-    return found
-
-
 def _component(artifact: Artifact, digest: str) -> Component:
-    from cyclonedx.factory.license import LicenseFactory
+    from cyclonedx.contrib.license.factories import LicenseFactory
     from cyclonedx.model import ExternalReference, ExternalReferenceType, Property, XsUri
     from cyclonedx.model.component import Component, ComponentType
 

@@ -25,7 +25,7 @@ from rollcast.stacks.registries.transfer import CHUNK, Transfer
 _SOURCE = re.compile(r"(?P<address>//[^@#\s]*(?:@[^/@#\s]+(?=[:/]))?[^@#\s]*)@(?P<ref>[^@#\s]+)(?:#(?P<path>.+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _LFS = b"version https://git-lfs.github.com/spec/"
-_FILE, _EXECUTABLE, _LINK, _MODULE = "100644", "100755", "120000", "160000"
+_EXECUTABLE, _LINK, _MODULE = "100755", "120000", "160000"  # modes of a tree's entries
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.targets.control import ASK_S, ReplicaState, at_once
 from rollcast.stacks.targets.fleet import Fleet
-from rollcast.stacks.targets.relays import HeardReplica, RelayKnowledge, together
+from rollcast.stacks.targets.relays import YOUNG, HeardReplica, RelayKnowledge, together
 
 
 class SeenReplica(BaseModel):
@@ -86,11 +86,11 @@ def inspect(endpoints: Sequence[str], wanted: Mapping[str, str], timeout_s: floa
             relays.append(SeenRelay(address=address, problem=str(known)))
             continue
         knowing.append(known)
-        running_s = known.time - known.since
-        young = "began less than a lease ago, and does not know its fleet yet" if running_s < known.lease_s else None
-        about = {"replicas": len(known.replicas), "running_s": running_s, "forget_s": known.forget_s}
-        about |= known.flags.model_dump()
-        relays.append(SeenRelay.model_validate({"address": address, **about, "problem": young}))
+        about = {
+            "replicas": len(known.replicas), "running_s": known.time - known.since, "forget_s": known.forget_s,
+            "problem": YOUNG if known.is_young else None, **known.flags.model_dump(),
+        }  # fmt: skip
+        relays.append(SeenRelay.model_validate({"address": address, **about}))
     replicas += [_seen(f"replica {each.replica}", each, wanted) for each in together(knowing)]
     return SeenFleet(definitions=dict(wanted), replicas=tuple(replicas), relays=tuple(relays))
 

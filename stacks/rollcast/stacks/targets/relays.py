@@ -17,6 +17,7 @@ from rollcast.planner.declaration.models import OnMissing
 from rollcast.stacks.base.errors import HeldError, StackError, first_mistake
 from rollcast.stacks.targets.control import Control, ReplicaState, Result, Unanswered, at_once
 
+YOUNG = "began less than a lease ago, and does not know its fleet yet"
 RELAY = "relay+"  # how the address of a relay differs from that of a replica
 DRIVER_TOKEN = "ROLLCAST_RELAY_DRIVER_TOKEN"
 
@@ -55,6 +56,11 @@ class RelayKnowledge(BaseModel):
     replicas: list[HeardReplica] = Field(default_factory=list)
     left: list[str] = Field(default_factory=list)
 
+    @property
+    def is_young(self) -> bool:
+        """Whether a replica may live that it has not heard of yet."""
+        return self.time - self.since < self.lease_s
+
 
 Look = tuple[str, ReplicaState | StackError]
 
@@ -75,8 +81,8 @@ class Relays:
         """Each replica's state, or why it is not known. Raises MissingReplica where one is and all is to hold."""
         known, failures = self._ask(lambda control: _fleet_of(control, timeout_s))
         self.went_on_without = []
-        if not any(each.time - each.since >= each.lease_s for each in known):
-            why = "; ".join(failures) or "each began less than a lease ago, and does not know its fleet yet"
+        if all(each.is_young for each in known):
+            why = "; ".join(failures) or f"each {YOUNG}"
             return [("the relays", Unanswered(f"No relay reports the fleet: {why}."))]
         found = together(known)
         if not found:
@@ -169,4 +175,6 @@ def together(known: Sequence[RelayKnowledge]) -> list[HeardReplica]:
     return [heard for name, heard in sorted(newest.items()) if not (heard.missing and name in left)]
 
 
-__all__ = ["DRIVER_TOKEN", "RELAY", "HeardReplica", "Look", "MissingReplica", "RelayKnowledge", "Relays", "together"]
+__all__ = [
+    "DRIVER_TOKEN", "RELAY", "YOUNG", "HeardReplica", "Look", "MissingReplica", "RelayKnowledge", "Relays", "together",
+]  # fmt: skip
