@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.dataplane.crowds import Crowd
 from tests.dataplane.running import until
 from tests.dataplane_ts.building import EXAMPLE, KIT, stop
 from tests.stacks.site import free_port
@@ -49,25 +50,15 @@ def compiled(kit: Path) -> Path:
     return folder / "dist"
 
 
-class Chats:
+class Chats(Crowd):
     """Users, anonymous ones, and chats of several turns; what each was answered by."""
 
     def __init__(self, url: str) -> None:
-        self.url, self.over = url, threading.Event()
+        super().__init__(12)
+        self.url = url
         self.answers: list[tuple[str, int, str]] = []
-        self.threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(12)]
 
-    def __enter__(self) -> Chats:
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.over.set()
-        for thread in self.threads:
-            thread.join()
-
-    def _ask(self, number: int) -> None:
+    def person(self, number: int) -> None:
         turn = 0
         with httpx.Client(base_url=self.url, trust_env=False, timeout=30) as client:
             while not self.over.is_set():

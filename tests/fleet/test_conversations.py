@@ -12,6 +12,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
+from tests.dataplane.crowds import Crowd
 from tests.fleet.site import Fleet, Replica
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -30,30 +31,20 @@ class Streamed(NamedTuple):
     ended_at: float
 
 
-class Chats:
+class Chats(Crowd):
     """People who chat: some turns each, then another chat. Each brings back the cookies that it was given."""
 
     def __init__(self, url: str, number: int = 6) -> None:
-        self.url, self.over = url, threading.Event()
+        super().__init__(number)
+        self.url = url
         self.turns: list[tuple[str, str, str]] = []  # chat, generation, kit
         self.wrong: list[str] = []
-        self.threads = [threading.Thread(target=self._person, args=(name,)) for name in range(number)]
 
-    def __enter__(self) -> Chats:
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.over.set()
-        for thread in self.threads:
-            thread.join()
-
-    def _person(self, name: int) -> None:
+    def person(self, number: int) -> None:
         chat = 0
         while not self.over.is_set():
             chat += 1
-            session = f"chat-{name}-{chat}"
+            session = f"chat-{number}-{chat}"
             fresh = httpx.Limits(max_keepalive_connections=0)
             with httpx.Client(base_url=self.url, timeout=30, trust_env=False, limits=fresh) as client:
                 for turn in range(TURNS):  # who chats ends the chat, also where the test is over
