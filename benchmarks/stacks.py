@@ -20,7 +20,7 @@ from typing import Any
 
 from rollcast.planner.declaration.models import Telemetry
 from rollcast.planner.plan.models import Share
-from rollcast.planner.releases.releases import Line
+from rollcast.planner.releases.releases import Track
 from rollcast.planner.rollout.state_machine import Arms
 from rollcast.planner.routing.split import Router
 from rollcast.stacks.base.clock import Clock
@@ -57,7 +57,7 @@ def telemetry(folder: Path) -> tuple[float, float]:
     path.write_text("".join(json.dumps(record(number)) + "\n" for number in range(RECORDS)), "utf-8")
     source = source_of(Telemetry(path="requests.jsonl"), folder)
     shares = tuple(Share(line="default", percent=50.0, release=name) for name in ("rel-new", "rel-old"))
-    line = Line(id="default", pipeline="p", channel="default")
+    line = Track(id="default", pipeline="p", channel="default")
     router = Router("p", {"default": line}, {"default": shares}, {})
     watch = Watch(Arms("default", "everyone", "rel-new", "rel-old", 0.5), {"p": router}, 0.0)
     collector = Collector({}, Clock())

@@ -26,7 +26,7 @@ from rollcast.planner.declaration.models import Declaration
 from rollcast.planner.loading.cross_checks import check
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.planning.planner import live_as_declared, make_plan
-from rollcast.planner.releases.releases import lines_of, releases_of
+from rollcast.planner.releases.releases import releases_of, tracks_of
 from rollcast.planner.routing.split import Router
 from rollcast.policies.strategies import Transition, rewirings
 from tests.planner.every_state import Oracle
@@ -110,7 +110,7 @@ def judge(pair: Transition, kind: Kind) -> Tally:
 
 
 def leaves_region(pair: Transition) -> bool:
-    """Whether a removed channel's users would have to reach what runs where their line does not allow: no way is safe.
+    """Whether a removed channel's users would have to reach what runs where their track does not allow: no way is safe.
 
     Their rule is the channel's until it ends, and after it they are served by the pipeline's default channel, which is
     at no moment within that rule: every way there breaks residency.
@@ -118,23 +118,23 @@ def leaves_region(pair: Transition) -> bool:
     released, declared = dict(_rules(pair.released)), dict(_rules(pair.declared))
     everywhere = set(pair.declared.environment(None)[1].regions)
     releases = releases_of(pair.declared)
-    for line in released.keys() - declared.keys():
-        heir = f"{line.rpartition('/')[0]}/default".lstrip("/")
+    for track in released.keys() - declared.keys():
+        heir = f"{track.rpartition('/')[0]}/default".lstrip("/")
         slots = releases[heir].slots.values() if heir in releases else ()
-        if released[line] and any((set(slot.regions) or everywhere) - released[line] for slot in slots):
+        if released[track] and any((set(slot.regions) or everywhere) - released[track] for slot in slots):
             return True
     return False
 
 
 def _rules(side: Declaration) -> Iterator[tuple[str, set[str]]]:
-    for name, line in lines_of(side).items():
-        yield name, set(line.allowed_regions)
+    for name, track in tracks_of(side).items():
+        yield name, set(track.allowed_regions)
 
 
 def misrouted(plan: Plan) -> Iterator[str]:
     """Keys of any type: a user is one user however the key is written, and is served by what serves."""
     for serving in plan.servings():
-        for pipeline in sorted({line.pipeline for line in plan.lines.values()}):
+        for pipeline in sorted({track.pipeline for track in plan.lines.values()}):
             router = Router(pipeline, plan.lines, serving, plan.audiences)
             for key, other in KEYS:
                 routed, again = router.route(key_of(key), {}), router.route(key_of(other), {})
@@ -249,14 +249,14 @@ def section(scale: float) -> str:
     ]
     changes = ", ".join(f"{name} {count:,}" for name, count in sorted(total.changes.items()))
     changes = textwrap.fill(f"Changes in these pairs: {changes}.", 120)
-    problems = "".join(f"\n- {_line(text)}" for text in [*total.violations, *total.wrongly][:10])
+    problems = "".join(f"\n- {_track(text)}" for text in [*total.violations, *total.wrongly][:10])
     return _TEXT.format(
         pairs=total.pairs, minutes=(time.monotonic() - started) / 60, rows="\n".join(rows), changes=changes,
         problems=f"\n\nFound:\n{problems}" if problems else "",
     )  # fmt: skip
 
 
-def _line(text: str) -> str:
+def _track(text: str) -> str:
     return " ".join(text.split())
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from rollcast.planner.declaration.models import Artifact, ArtifactKind
 from rollcast.planner.plan.models import Share
-from rollcast.planner.releases.releases import Line, Release, SlotVersion
+from rollcast.planner.releases.releases import Release, SlotVersion, Track
 from rollcast.stacks.targets.definitions import compiled
 
 PIPELINE = "help-desk"
 FLAG = f"rollcast-{PIPELINE}"
-LINE = Line(id="default", pipeline=PIPELINE, channel="default")
+LINE = Track(id="default", pipeline=PIPELINE, channel="default")
 
 
 def release(version: int, **slots: dict[str, Any]) -> Release:

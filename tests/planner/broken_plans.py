@@ -45,8 +45,8 @@ def _another_release(plan: Plan, draw: st.DrawFn) -> Plan:
     if not shifts:
         return plan
     milestone = draw(st.sampled_from(shifts))
-    line = draw(st.sampled_from(sorted(ln for ln, shares in milestone.serving.items() if shares)))
-    shares = milestone.serving[line]
+    track = draw(st.sampled_from(sorted(ln for ln, shares in milestone.serving.items() if shares)))
+    shares = milestone.serving[track]
     own = plan.releases[shares[0].release]
     other = plan.releases[draw(st.sampled_from(sorted(plan.releases)))]
     taken = draw(st.lists(st.sampled_from(sorted({*own.slots, *other.slots})), unique=True))
@@ -57,7 +57,7 @@ def _another_release(plan: Plan, draw: st.DrawFn) -> Plan:
     }
     mixed = Release(pipeline=own.pipeline, slots=slots, flags=own.flags)
     share = shares[0].model_copy(update={"release": mixed.id})
-    serving = {**milestone.serving, line: (share, *shares[1:])}
+    serving = {**milestone.serving, track: (share, *shares[1:])}
     milestones = list(plan.milestones)
     milestones[milestone.index] = milestone.model_copy(update={"serving": serving})
     return plan.model_copy(update={"milestones": tuple(milestones), "releases": {**plan.releases, mixed.id: mixed}})
@@ -111,25 +111,25 @@ def _less_room(plan: Plan, draw: st.DrawFn) -> Plan:
 
 
 def _stricter_rule(plan: Plan, draw: st.DrawFn) -> Plan:
-    """A line allows one region only."""
-    line = draw(st.sampled_from(sorted(plan.lines)))
-    rules = plan.lines[line].model_copy(update={"allowed_regions": (draw(st.sampled_from(("eu", "us"))),)})
-    return plan.model_copy(update={"lines": {**plan.lines, line: rules}})
+    """A track allows one region only."""
+    track = draw(st.sampled_from(sorted(plan.lines)))
+    rules = plan.lines[track].model_copy(update={"allowed_regions": (draw(st.sampled_from(("eu", "us"))),)})
+    return plan.model_copy(update={"lines": {**plan.lines, track: rules}})
 
 
 def _line_that_stops(plan: Plan, draw: st.DrawFn) -> Plan:
-    """A milestone serves nothing on one of its lines, forwards or during a rollback: others take its requests."""
+    """A milestone serves nothing on one of its tracks, forwards or during a rollback: others take its requests."""
     found: list[tuple[Rollback | None, Milestone, str]] = [
-        (way, milestone, line)
+        (way, milestone, track)
         for way in (None, *plan.rollback)
         for milestone in (way or plan).milestones
-        for line, shares in milestone.serving.items()
-        if shares and plan.lines.get(line) and plan.lines[line].route
+        for track, shares in milestone.serving.items()
+        if shares and plan.lines.get(track) and plan.lines[track].route
     ]
     if not found:
         return plan
-    way, milestone, line = draw(st.sampled_from(found))
-    stopped = milestone.model_copy(update={"serving": {**milestone.serving, line: ()}})
+    way, milestone, track = draw(st.sampled_from(found))
+    stopped = milestone.model_copy(update={"serving": {**milestone.serving, track: ()}})
     if way is None:
         return plan.model_copy(update={"milestones": _with(plan.milestones, stopped)})
     return with_way(plan, way, way.model_copy(update={"milestones": _with(way.milestones, stopped)}))

@@ -24,7 +24,7 @@ Done = frozenset[str]  # ids of finished operations; "begun:ID" for a drain unde
 
 @dataclass(frozen=True)
 class Flight:
-    """A request under way: its line, the release that it carries, what it reached, and drains that it is older than."""
+    """A request under way: its track, the release that it carries, what it reached, and the drains it is older than."""
 
     line: str
     release: str
@@ -131,15 +131,15 @@ class Oracle:
 
     def _shown(self, state: State) -> tuple[object, ...]:
         """What serves and what runs, whoever it was made for."""
-        serving = {line: [(s.audience, s.percent, s.release) for s in ss] for line, ss in state.serving.items() if ss}
+        serving = {track: [(s.audience, s.percent, s.release) for s in ss] for track, ss in state.serving.items() if ss}
         return serving, {folder: self._runs(content) for folder, content in state.instances.items()}
 
     # ---- what can be seen in a state ------------------------------------------------------------
 
     def _observe(self, state: State) -> None:
         self.states += 1
-        for line, shares in state.serving.items():
-            state.flights |= {Flight(line, share.release) for share in shares}
+        for track, shares in state.serving.items():
+            state.flights |= {Flight(track, share.release) for share in shares}
         pending = list(state.flights)
         while pending:
             flight = pending.pop()
@@ -216,9 +216,9 @@ class Oracle:
                     return f"consistency: {up} {contents[up].reference} beside {name} {version.reference} undeclared"
         return self._wiring(flight.line, slots, contents)
 
-    def _wiring(self, line: str, slots: dict[str, SlotVersion], contents: dict[str, SlotVersion]) -> str:
+    def _wiring(self, track: str, slots: dict[str, SlotVersion], contents: dict[str, SlotVersion]) -> str:
         """A slot that only one side has changes its neighbours: with or without it, they are of that generation."""
-        sides = self._sides(line)
+        sides = self._sides(track)
         for flow in sides:
             for down in flow:
                 for up in flow[down].upstream:
@@ -228,19 +228,19 @@ class Oracle:
                         return f"consistency: one of {up} and {down} is not there"
         return ""
 
-    def _sides(self, line: str) -> list[dict[str, SlotVersion]]:
+    def _sides(self, track: str) -> list[dict[str, SlotVersion]]:
         plan = self.plan
-        ids = [plan.from_release.get(line), plan.to_release.get(line)]
-        carried = [[reroute.from_release, reroute.to_release] for reroute in plan.reroutes if reroute.line == line]
-        if carried:  # another line takes its requests over
+        ids = [plan.from_release.get(track), plan.to_release.get(track)]
+        carried = [[reroute.from_release, reroute.to_release] for reroute in plan.reroutes if reroute.line == track]
+        if carried:  # another track takes its requests over
             ids = list(carried[0])
-        elif line not in plan.to_release:
-            heir = f"{line.rpartition('/')[0]}/default".lstrip("/")
-            ids = [share.release for share in plan.start.get(line, ())] + [plan.to_release.get(heir)]
+        elif track not in plan.to_release:
+            heir = f"{track.rpartition('/')[0]}/default".lstrip("/")
+            ids = [share.release for share in plan.start.get(track, ())] + [plan.to_release.get(heir)]
         return [plan.releases[name].slots for name in ids if name]
 
-    def _undeclared(self, line: str, up: str, down: str) -> bool:
-        for side in self._sides(line):
+    def _undeclared(self, track: str, up: str, down: str) -> bool:
+        for side in self._sides(track):
             for here, there in ((up, down), (down, up)):
                 if here in side and there in side[here].independent_of:
                     return False
@@ -248,41 +248,41 @@ class Oracle:
                     return False
         return True
 
-    def _one_generation(self, line: str, up: str, a: SlotVersion, down: str, b: SlotVersion) -> bool:
-        for side in self._sides(line):
+    def _one_generation(self, track: str, up: str, a: SlotVersion, down: str, b: SlotVersion) -> bool:
+        for side in self._sides(track):
             if up in side and down in side and (side[up].identity, side[down].identity) == (a.identity, b.identity):
                 return True
         return False
 
     def _declared(self, serving: Serving) -> None:
         """Every release that serves has the slots and the upstreams of one of the two ends of its line."""
-        for line, shares in serving.items():
-            ends = [self._shape(side) for side in self._sides(line)]
+        for track, shares in serving.items():
+            ends = [self._shape(side) for side in self._sides(track)]
             if any(self._shape(self.plan.releases[share.release].slots) not in ends for share in shares):
-                self.found.add(f"wiring: {line} is served as neither end of it is wired")
+                self.found.add(f"wiring: {track} is served as neither end of it is wired")
 
     def _shape(self, slots: dict[str, SlotVersion]) -> list[tuple[str, list[str]]]:
         return sorted((name, sorted(version.upstream)) for name, version in slots.items())
 
     def _residency(self, serving: Serving) -> None:
-        """Every kind of request, routed as the data plane routes it, is served where the rule of its line allows."""
-        for line, release in self._reached(serving):
-            allowed, everywhere = set(self.plan.lines[line].allowed_regions), tuple(self.plan.settings.regions)
+        """Every kind of request, routed as the data plane routes it, is served where the rule of its track allows."""
+        for track, release in self._reached(serving):
+            allowed, everywhere = set(self.plan.lines[track].allowed_regions), tuple(self.plan.settings.regions)
             for slot, version in self.plan.releases[release].slots.items():
-                known = (line, slot, version.instance_id) in self._live
+                known = (track, slot, version.instance_id) in self._live
                 if allowed and set(version.regions or everywhere) - allowed and not known:
-                    self.found.add(f"residency: requests of {line} reach {slot} in {version.regions or everywhere}")
+                    self.found.add(f"residency: requests of {track} reach {slot} in {version.regions or everywhere}")
 
     @cached_property
     def _live(self) -> set[tuple[str, str, str]]:
-        """What requests of a line reach already: the plan does not bring it."""
-        reached = [(line, self.plan.releases[release]) for line, release in self._reached(self.plan.start)]
-        return {(line, slot, v.instance_id) for line, release in reached for slot, v in release.slots.items()}
+        """What requests of a track reach already: the plan does not bring it."""
+        reached = [(track, self.plan.releases[release]) for track, release in self._reached(self.plan.start)]
+        return {(track, slot, v.instance_id) for track, release in reached for slot, v in release.slots.items()}
 
     def _reached(self, serving: Serving) -> Iterator[tuple[str, str]]:
-        """(the line whose rules hold for a request, a release that it may reach)."""
+        """(the track whose rules hold for a request, a release that it may reach)."""
         plan = self.plan
-        for pipeline in sorted({line.pipeline for line in plan.lines.values()}):
+        for pipeline in sorted({track.pipeline for track in plan.lines.values()}):
             own = sorted((n for n in plan.lines.values() if n.pipeline == pipeline), key=lambda n: n.turn)
             router = Router(pipeline, plan.lines, serving, plan.audiences)
             for attributes in _REQUESTS:

@@ -27,7 +27,7 @@ def test_each_line_of_a_first_release_is_shifted_once() -> None:
     channel = "\nchannels:\n  privacy: {route: {segment: clinic}, components: {generator: {prompt: answer@1}}}\n"
     plan = first_plan(channel)
     assert [m.kind for m in plan.milestones] == ["expand", "shift", "shift"]
-    assert sorted(line for m in plan.milestones[1:] for line in m.serving) == ["default", "privacy"]
+    assert sorted(track for m in plan.milestones[1:] for track in m.serving) == ["default", "privacy"]
 
 
 def test_a_first_release_waits_for_no_gate_because_it_has_no_baseline() -> None:

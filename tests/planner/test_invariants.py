@@ -107,8 +107,8 @@ def test_a_plan_ends_exactly_at_what_is_declared(transition: Transition) -> None
     assume(not plan.empty)
     end = plan.state_at(len(plan.milestones) - 1)
     declared = releases_of(transition.declared)
-    for line, shares in end.serving.items():
-        assert {share.release for share in shares} <= {declared[line].id if line in declared else None}
+    for track, shares in end.serving.items():
+        assert {share.release for share in shares} <= {declared[track].id if track in declared else None}
     # What has no room beside its old version takes over the old one's folder, so the plan says which it needs.
     needed = {f for shares in end.serving.values() for share in shares for f in plan.releases[share.release].instances}
     assert set(end.instances) >= needed
@@ -218,7 +218,7 @@ def test_another_salt_or_audience_decides_nothing_until_something_is_split() -> 
 @given(plans())
 def test_at_most_one_line_is_split_at_any_time(plan: Plan) -> None:
     for milestone, serving in zip(plan.milestones, plan.servings(), strict=True):
-        split = {line for line, shares in serving.items() if len({s.release for s in shares}) > 1}
+        split = {track for track, shares in serving.items() if len({s.release for s in shares}) > 1}
         assert split <= set(milestone.lines)
         assert len(split) <= 1
 
@@ -249,14 +249,14 @@ def test_a_split_live_state_is_no_starting_point() -> None:
 
     project = Project.open(EXAMPLES / "workflow-platform")
     live = live_as_declared(*project.sibling("released.yaml"))
-    line = "search/default"
-    (share,) = live.serving[line]
+    track = "search/default"
+    (share,) = live.serving[track]
     other = live_as_declared(project.declaration, project.digests)
     halves = (
-        Share(line=line, percent=50.0, release=share.release),
-        Share(line=line, percent=50.0, release=other.serving[line][0].release),
+        Share(line=track, percent=50.0, release=share.release),
+        Share(line=track, percent=50.0, release=other.serving[track][0].release),
     )
-    split = live.model_copy(update={"serving": {**live.serving, line: halves}})
+    split = live.model_copy(update={"serving": {**live.serving, track: halves}})
     with pytest.raises(MixedLiveState, match="a rollout is under way there"):
         make_plan(project.declaration, split, None, project.digests)
 

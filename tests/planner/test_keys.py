@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rollcast.planner.base.buckets import TOTAL_WEIGHT, bucket_of, buckets_of
 from rollcast.planner.base.keys import LONGEST, UnusableKey, key_of, unit_of
 from rollcast.planner.plan.models import Share
-from rollcast.planner.releases.releases import Line
+from rollcast.planner.releases.releases import Track
 from rollcast.planner.routing.split import Router
 from rollcast.simulator.base.errors import TrafficError
 from rollcast.simulator.traffic.recording import read_traffic
@@ -23,7 +23,7 @@ from rollcast.stacks.telemetry.records import request_of
 TEXTS = st.text(st.characters(codec="utf-8") | st.characters(categories=["Cs"]), max_size=12)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | st.integers(10**399, 10**400 - 1)
 ANYTHING = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3))
-LINE = Line(id="default", pipeline="p", channel="default")
+LINE = Track(id="default", pipeline="p", channel="default")
 SERVING = {"default": tuple(Share(line="default", percent=50.0, release=name) for name in ("new", "old"))}
 ROUTER = Router("p", {"default": LINE}, SERVING, {})
 

@@ -1,4 +1,4 @@
-"""A channel that is new beside a default channel that serves: its requests never reach what that line goes to."""
+"""A channel that is new beside a default channel that serves: its requests never reach what that track goes to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.planner.every_state import Oracle
 
 
 def declared(version: str, regions: str, channel: str = "", gateway: str = "") -> Declaration:
-    """A model that runs in some regions; `channel` adds a line for medical requests that must stay in eu."""
+    """A model that runs in some regions; `channel` adds a track for medical requests that must stay in eu."""
     text = (
         "pipeline: p\nartifacts:\n"
         "  - {kind: model-weights, name: m, version: '1'}\n  - {kind: model-weights, name: m, version: '2'}\n"

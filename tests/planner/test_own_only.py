@@ -25,5 +25,5 @@ def test_no_operation_touches_a_pipeline_that_did_not_change(pair: Transition) -
         assert not [o for o in operations if (o.line or "").startswith("p1/")]
         assert not [o for o in operations if (o.instance or "").startswith("p1/")]
     for serving in plan.servings():
-        own = {line: shares for line, shares in serving.items() if line.startswith("p1/")}
-        assert own == {line: shares for line, shares in plan.start.items() if line.startswith("p1/")}
+        own = {track: shares for track, shares in serving.items() if track.startswith("p1/")}
+        assert own == {track: shares for track, shares in plan.start.items() if track.startswith("p1/")}

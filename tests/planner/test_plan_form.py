@@ -23,11 +23,11 @@ def platform_plan(pipelines: int) -> Plan:
 def shown(plan: Plan) -> Iterator[dict[str, list[dict[str, object]]]]:
     """What serves at each milestone, as a reader of the form would keep it, who knows nothing else of plans."""
     data = json.loads(json.dumps(plan.to_json()))
-    serving = {line: shares for line, shares in data["start"].items() if shares}
-    pipeline_of = {line: data["releases"][shares[0]["release"]]["pipeline"] for line, shares in serving.items()}
-    pipeline_of |= {line: own["pipeline"] for line, own in data["lines"].items()}
+    serving = {track: shares for track, shares in data["start"].items() if shares}
+    pipeline_of = {track: data["releases"][shares[0]["release"]]["pipeline"] for track, shares in serving.items()}
+    pipeline_of |= {track: own["pipeline"] for track, own in data["lines"].items()}
     for milestone in data["milestones"]:
-        serving = {line: s for line, s in serving.items() if pipeline_of[line] not in milestone["pipelines"]}
+        serving = {track: s for track, s in serving.items() if pipeline_of[track] not in milestone["pipelines"]}
         for share in milestone["serving"]:
             serving.setdefault(share["line"], []).append(share)
         yield serving
@@ -36,14 +36,16 @@ def shown(plan: Plan) -> Iterator[dict[str, list[dict[str, object]]]]:
 @given(plans())
 def test_the_servings_of_the_form_are_those_of_the_plan(plan: Plan) -> None:
     for read, serving in zip(shown(plan), plan.servings(), strict=True):
-        assert read == {line: [s.model_dump(mode="json") for s in shares] for line, shares in serving.items() if shares}
+        assert read == {
+            track: [s.model_dump(mode="json") for s in shares] for track, shares in serving.items() if shares
+        }
 
 
 def test_the_servings_of_a_plan_of_one_pipeline_are_complete() -> None:
     plan = platform_plan(1)
-    lines = {line for line, shares in plan.start.items() if shares}
+    tracks = {track for track, shares in plan.start.items() if shares}
     for milestone in plan.to_json()["milestones"]:
-        assert {share["line"] for share in milestone["serving"]} == lines
+        assert {share["line"] for share in milestone["serving"]} == tracks
 
 
 def test_a_platform_twice_as_large_has_a_plan_twice_as_large() -> None:
@@ -64,5 +66,5 @@ def test_a_form_that_serves_a_line_that_is_none_is_refused() -> None:
     data = json.loads(json.dumps(platform_plan(2).to_json()))
     share = {"line": "elsewhere", "audience": "everyone", "percent": 100.0, "release": next(iter(data["releases"]))}
     data["milestones"][-1]["serving"] = [share]
-    with pytest.raises(ValueError, match="'elsewhere', which is no line"):
+    with pytest.raises(ValueError, match="'elsewhere', which is no channel"):
         Plan.from_json(data)

@@ -78,10 +78,10 @@ TWO = (
     "components:\n  m: {{artifact: m@1}}\nchannels:\n{}"
     "  b: {{route: {{segment: b}}, components: {{m: {{artifact: m@2}}}}}}\n"
 )
-line = st.sampled_from(VERSIONS)
+track = st.sampled_from(VERSIONS)
 
 
-@given(line, line, st.dictionaries(st.sampled_from("abc"), line), st.dictionaries(st.sampled_from("abc"), line))
+@given(track, track, st.dictionaries(st.sampled_from("abc"), track), st.dictionaries(st.sampled_from("abc"), track))
 def test_nobody_changes_release_but_by_a_stage(
     old: str, new: str, before: dict[str, str], after: dict[str, str]
 ) -> None:
@@ -93,7 +93,7 @@ def test_nobody_changes_release_but_by_a_stage(
             now = _met(serving, name)
             assert now == was or (milestone.percent is not None and milestone.gates)
             reached[name] = now
-    assert {line for line in plan.start if line not in plan.to_release} <= {c.line for c in plan.changes}
+    assert {track for track in plan.start if track not in plan.to_release} <= {c.line for c in plan.changes}
 
 
 def _met(serving: dict, name: str) -> frozenset[tuple[str, float]]:  # type: ignore[type-arg]

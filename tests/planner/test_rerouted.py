@@ -14,7 +14,7 @@ from rollcast.planner.declaration.models import Declaration
 from rollcast.planner.loading.loader import load
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.planning.planner import live_as_declared, make_plan
-from rollcast.planner.releases.releases import lines_of
+from rollcast.planner.releases.releases import tracks_of
 from rollcast.planner.routing.split import Router
 from tests.planner.every_state import Oracle
 
@@ -64,9 +64,9 @@ def test_nobody_changes_release_but_by_a_stage_that_changes_say(
 ) -> None:
     first, then = declared(old, before), declared(new, after)
     plan = plan_of(first, then)
-    start = Router("p", lines_of(first), plan.start, {})
+    start = Router("p", tracks_of(first), plan.start, {})
     steps = [Router("p", plan.lines, serving, plan.audiences) for serving in plan.servings()]
-    last = Router("p", lines_of(then), list(plan.servings())[-1] if plan.milestones else plan.start, plan.audiences)
+    last = Router("p", tracks_of(then), list(plan.servings())[-1] if plan.milestones else plan.start, plan.audiences)
     for attributes in REQUESTS:
         now = [start.route(str(key), attributes) for key in range(3)]
         begun = now[0]
@@ -88,7 +88,7 @@ def test_nobody_changes_release_but_by_a_stage_that_changes_say(
 
 
 def _said(plan: Plan, attributes: dict[str, Any], source: str, target: str) -> bool:
-    """Whether exactly one re-route takes these requests from line to line, and the changes name both."""
+    """Whether exactly one re-route takes these requests from track to track, and the changes name both."""
     (one,) = [reroute for reroute in plan.reroutes if matches(parse(reroute.where), attributes)]
     assert (one.source, one.target) == (source, target)
     return any(

@@ -128,8 +128,8 @@ def test_a_rollout_ends_where_it_says(plan: Plan, data: st.DataObject) -> None:
     event(action.outcome.value)
     if action.outcome is Outcome.PROMOTED:
         assert drive.reached == list(range(len(plan.milestones)))
-        for line, release in plan.to_release.items():
-            assert {s.release for s in drive.state.serving.get(line, ())} <= {release}
+        for track, release in plan.to_release.items():
+            assert {s.release for s in drive.state.serving.get(track, ())} <= {release}
     else:
         assert drive.rollout.position.rollback_from is not None
         start = wave_start(plan, max(drive.rollout.position.rollback_from, 0))

@@ -127,7 +127,7 @@ def silent(version: str) -> dict[str, object]:
 def applied(plan: Plan) -> LiveState:
     """What a plan leaves, read back."""
     state = plan.state_at(len(plan.milestones))
-    serving = {line: shares for line, shares in state.serving.items() if shares}
+    serving = {track: shares for track, shares in state.serving.items() if shares}
     used = {share.release for shares in serving.values() for share in shares} | {r for r, _ in state.instances.values()}
     releases = {name: release for name, release in plan.releases.items() if name in used}
     return LiveState(serving=serving, releases=releases, instances=state.instances, lines=plan.lines)
@@ -170,10 +170,10 @@ def test_whatever_is_declared_of_what_serves_is_learned_by_one_plan(pair: Transi
     plan = make_plan(after, live_as_declared(now))
     said, unsaid = releases_of(after), releases_of(now)
     differ = {
-        (line, slot)
-        for line, release in said.items()
+        (track, slot)
+        for track, release in said.items()
         for slot, version in release.slots.items()
-        if version.provides != unsaid[line].slots[slot].provides
+        if version.provides != unsaid[track].slots[slot].provides
     }
     assert {(change.line, change.component) for change in plan.changes} == differ
     assert bool(plan.milestones) == bool(differ)

@@ -90,7 +90,7 @@ def test_speech_reaches_call_centres_last_and_in_narrower_waves() -> None:
 def test_platform_pipelines_never_have_two_groups_under_analysis() -> None:
     plan = plan_of("workflow-platform")
     for serving in plan.servings():
-        split = [line for line, shares in serving.items() if len({s.release for s in shares}) > 1]
+        split = [track for track, shares in serving.items() if len({s.release for s in shares}) > 1]
         assert len(split) <= 1
 
 

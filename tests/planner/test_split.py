@@ -73,7 +73,7 @@ def test_the_flag_sends_every_request_where_the_router_sends_it(plan: Plan, data
     every = [dict(plan.start), *plan.servings()]
     split = [found for found in every if any(len(shares) > 1 for shares in found.values())]
     serving = data.draw(st.sampled_from(split or every))
-    pipeline = data.draw(st.sampled_from(sorted({line.pipeline for line in plan.lines.values()})))
+    pipeline = data.draw(st.sampled_from(sorted({track.pipeline for track in plan.lines.values()})))
     flag = flag_of(pipeline, plan.lines, serving, plan.releases, plan.audiences)
     router = Router(pipeline, plan.lines, serving, plan.audiences)
     attributes = data.draw(ATTRIBUTES)
@@ -111,13 +111,18 @@ def test_buckets_of_many_keys_are_the_buckets_of_each(keys: list[str], salt: str
 @given(plans(max_slots=2), KEYS, ATTRIBUTES)
 def test_nobody_is_moved_back_while_a_group_advances(plan: Plan, key: str, attributes: dict) -> None:
     """Within the stages of one group, whoever is served by the new release keeps it."""
-    for line in plan.lines.values():
+    for track in plan.lines.values():
         reached: dict[str, set[str]] = {}
         for milestone, serving in zip(plan.milestones, plan.servings(), strict=True):
-            routed = Router(line.pipeline, plan.lines, serving, plan.audiences).route(key, attributes)
-            if routed is None or line.id not in milestone.lines or milestone.audience is None or routed.line != line.id:
+            routed = Router(track.pipeline, plan.lines, serving, plan.audiences).route(key, attributes)
+            if (
+                routed is None
+                or track.id not in milestone.lines
+                or milestone.audience is None
+                or routed.line != track.id
+            ):
                 continue
-            new = next(o.release for o in plan.operations_of(milestone.index) if o.line == line.id)
+            new = next(o.release for o in plan.operations_of(milestone.index) if o.line == track.id)
             if new in reached.setdefault(milestone.step, set()):
                 assert routed.release == new, "moved back"
             if routed.release == new:

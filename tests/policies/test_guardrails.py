@@ -121,17 +121,17 @@ def test_two_lines_under_analysis_at_once_are_refused() -> None:
 # ---- where requests go --------------------------------------------------------------------------
 
 
-def without_line(review: Review, line: str) -> Review:
-    """The review of the same plan had it never given the line a release of its own."""
+def without_line(review: Review, track: str) -> Review:
+    """The review of the same plan had it never given the track a release of its own."""
     plan = review.plan
-    milestones = [m.model_copy(update={"serving": _less(m.serving, line)}) for m in plan.milestones]
+    milestones = [m.model_copy(update={"serving": _less(m.serving, track)}) for m in plan.milestones]
     return replace(
-        review, plan=plan.model_copy(update={"milestones": tuple(milestones), "start": _less(plan.start, line)})
+        review, plan=plan.model_copy(update={"milestones": tuple(milestones), "start": _less(plan.start, track)})
     )
 
 
-def _less(serving: Serving, line: str) -> Serving:
-    return {name: shares for name, shares in serving.items() if name != line}
+def _less(serving: Serving, track: str) -> Serving:
+    return {name: shares for name, shares in serving.items() if name != track}
 
 
 def test_a_channel_that_is_not_released_yet_is_judged_by_what_its_requests_reach_meanwhile() -> None:

@@ -205,9 +205,9 @@ def test_violations_point_at_the_line_of_the_declaration() -> None:
         yield Violation("no", review.component_path("default", "generator"), "Take writer@1.")
 
     (judgement,) = evaluate(review_of(), [points])
-    line = DECLARED[: DECLARED.index("writer@2}")].count("\n") + 1
-    assert judgement.findings[0].place == f"rollcast.yaml:{line}:15"
-    assert judgement.message == f"rollcast.yaml:{line}:15: no Take writer@1."
+    track = DECLARED[: DECLARED.index("writer@2}")].count("\n") + 1
+    assert judgement.findings[0].place == f"rollcast.yaml:{track}:15"
+    assert judgement.message == f"rollcast.yaml:{track}:15: no Take writer@1."
 
 
 def never(review: Review) -> list[str]:

@@ -83,10 +83,10 @@ def test_a_counterexample_is_reported_from_its_start_to_who_is_affected() -> Non
     printed = story(of_states(seen))
     first, *rest = printed.splitlines()
     assert first.startswith("Policy 'seen' does not hold: rel-")
-    titles = [line.split()[0] for line in rest if line and not line.startswith(" ")]
+    titles = [track.split()[0] for track in rest if track and not track.startswith(" ")]
     assert titles == ["Start", "Steps", "State", "Affected", "Remedy"]
     assert " of everyone" in printed or " of " in printed
-    assert len([line for line in rest if ". shift " in line]) == 1
+    assert len([track for track in rest if ". shift " in track]) == 1
 
 
 def test_the_same_seed_tells_the_same_story_and_another_one_may_not() -> None:

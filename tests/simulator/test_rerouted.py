@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollcast.planner.planning.planner import live_as_declared, make_plan
-from rollcast.planner.releases.releases import lines_of
+from rollcast.planner.releases.releases import tracks_of
 from rollcast.planner.routing.split import Router
 from rollcast.simulator.forecast.simulate import simulate
 from rollcast.simulator.traffic.recording import Traffic
@@ -35,8 +35,8 @@ def test_a_forecast_counts_those_who_go_another_way(azure_hour: Traffic, before:
     first, then = declared("1", before), declared("3", after)
     plan = make_plan(then, live_as_declared(first))
     forecast = simulate(plan, traffic, detect=0)
-    ends = {line: live_as_declared(then).serving[line] for line in lines_of(then)}
-    old, new = Router("p", lines_of(first), plan.start, {}), Router("p", lines_of(then), ends, {})
+    ends = {track: live_as_declared(then).serving[track] for track in tracks_of(then)}
+    old, new = Router("p", tracks_of(first), plan.start, {}), Router("p", tracks_of(then), ends, {})
     moved: dict[tuple[str, str], int] = {}
     for row in range(len(traffic)):
         attributes, key = traffic.classes[traffic.attributes[row]], traffic.keys[traffic.key[row]]

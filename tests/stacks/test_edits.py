@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rollcast.planner.declaration.models import Artifact, RolloutSettings
 from rollcast.planner.plan.models import Share
-from rollcast.planner.releases.releases import Line, Release, SlotVersion
+from rollcast.planner.releases.releases import Release, SlotVersion, Track
 from rollcast.planner.routing.split import Router, flag_of
 from rollcast.stacks.state.edits import edits_of
 
@@ -28,13 +28,15 @@ RELEASES = {release.id: release for release in (_release(1), _release(2))}
 OLD, NEW = RELEASES
 AUDIENCES = {"staff": {"segment": "internal"}}
 LINES = {
-    "privacy": Line(id="privacy", pipeline="p", channel="privacy", route={"region": ["eu"]}, rollout=RolloutSettings()),
-    "default": Line(id="default", pipeline="p", channel="default", rollout=RolloutSettings()),
+    "privacy": Track(
+        id="privacy", pipeline="p", channel="privacy", route={"region": ["eu"]}, rollout=RolloutSettings()
+    ),
+    "default": Track(id="default", pipeline="p", channel="default", rollout=RolloutSettings()),
 }
 
 
-def _share(line: str, audience: str, percent: float, release: str) -> Share:
-    return Share(line=line, audience=audience, percent=percent, release=release)
+def _share(track: str, audience: str, percent: float, release: str) -> Share:
+    return Share(line=track, audience=audience, percent=percent, release=release)
 
 
 SERVING = {

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rollcast.planner.loading.loader import load
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.planning.planner import live_as_declared, make_plan
-from rollcast.planner.releases.releases import Line, canonical
+from rollcast.planner.releases.releases import Track, canonical
 from rollcast.planner.routing.split import Router
 from rollcast.stacks.state.live import as_tried
 from rollcast.stacks.targets.definitions import compiled, lines_document
@@ -34,8 +34,8 @@ def _plan(order: list[str]) -> Plan:
     return make_plan(declaration, live_as_declared(declaration))
 
 
-def _taken(plan: Plan, lines: dict[str, Line]) -> list[str]:
-    router = Router("p", lines, plan.start, {})
+def _taken(plan: Plan, tracks: dict[str, Track]) -> list[str]:
+    router = Router("p", tracks, plan.start, {})
     return [routed.line for request in REQUESTS if (routed := router.route("u", request))]
 
 
@@ -53,7 +53,7 @@ def test_a_plan_and_a_definition_that_were_stored_route_as_before(order: list[st
     again = Plan.model_validate(_stored(plan.model_dump(mode="json", by_alias=True)))
     assert _taken(plan, again.lines) == _taken(plan, plan.lines)
     kept = _stored(lines_document("p", plan.lines, {}))["lines"]
-    assert _taken(plan, {key: Line.model_validate(line) for key, line in kept.items()}) == _taken(plan, plan.lines)
+    assert _taken(plan, {key: Track.model_validate(track) for key, track in kept.items()}) == _taken(plan, plan.lines)
 
 
 @given(some_order)
@@ -61,5 +61,5 @@ def test_lines_that_were_stored_without_their_places_are_as_their_flag_has_them(
     plan = _plan(order)
     flag, _ = compiled("p", plan.lines, plan.start, plan.releases, {})
     kept = _stored(lines_document("p", plan.lines, {}))["lines"]
-    bare = {key: Line.model_validate({**line, "place": 0}) for key, line in kept.items()}
+    bare = {key: Track.model_validate({**track, "place": 0}) for key, track in kept.items()}
     assert _taken(plan, as_tried(_stored(flag), bare)) == _taken(plan, plan.lines)

@@ -39,7 +39,7 @@ def test_calling_once_again_and_again_drives_a_whole_rollout_without_a_process_t
         for call in range(40):
             kill = {30: "kill-all"} if call == 1 else {11: "kill"} if call == 2 else {}
             done = site.rollcast("apply", "--once", "--auto-approve", "--format", "json", faults=kill)
-            events += [json.loads(line) for line in done.stdout.splitlines()]
+            events += [json.loads(track) for track in done.stdout.splitlines()]
             codes.append(done.returncode)
             if done.returncode not in (5, -9):
                 break

@@ -26,7 +26,7 @@ from rollcast.planner.gates.outcomes import StageVerdict, Verdict
 from rollcast.planner.gates.spec import GateSpec, MetricKind
 from rollcast.planner.gates.stage import StageGates
 from rollcast.planner.plan.models import Share
-from rollcast.planner.releases.releases import Line
+from rollcast.planner.releases.releases import Track
 from rollcast.planner.rollout.state_machine import Arms
 from rollcast.planner.routing.split import Router
 from rollcast.stacks.base.clock import Clock
@@ -165,7 +165,7 @@ def test_a_record_without_a_time_is_no_telemetry(value: Any) -> None:
 
 # ---- evidence ---------------------------------------------------------------------------------
 
-LINE = Line(id="default", pipeline="p", channel="default")
+LINE = Track(id="default", pipeline="p", channel="default")
 SERVING = {"default": (Share(line="default", percent=50.0, release="rel-new"),
                        Share(line="default", percent=50.0, release="rel-old"))}  # fmt: skip
 ARMS = Arms("default", "everyone", "rel-new", "rel-old", 0.5)
@@ -417,7 +417,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
 )
 FIELDS = ("time", "request", "key", "release", "channel", "components", "attributes", "label_for", "error", "latency_s")
-ROUTED = Line(id="eu", pipeline="p", channel="eu", route={"region": ["eu"], "version": {"min_version": "2"}})
+ROUTED = Track(id="eu", pipeline="p", channel="eu", route={"region": ["eu"], "version": {"min_version": "2"}})
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS) | TEXTS, VALUES, max_size=6))

@@ -72,7 +72,7 @@ BUGS = (
     Bug(
         "a channel that ends is no change",
         "planning.planner",
-        "*(line for line in leaving if live.serving.get(line))",
+        "*(track for track in leaving if live.serving.get(track))",
         "*()",
     ),
     Bug("a channel that ends is not ended", "planning.planner", "leaving if number == len(waves) else ()", "()"),
@@ -95,8 +95,8 @@ BUGS = (
     Bug(
         "a percentage is off by one",
         "planning.shift",
-        "shares = [_share(line, audience, percent, new)]",
-        "shares = [_share(line, audience, min(100.0, percent + 1), new)]",
+        "shares = [_share(track, audience, percent, new)]",
+        "shares = [_share(track, audience, min(100.0, percent + 1), new)]",
     ),
     Bug(
         "the first step is skipped",
@@ -119,7 +119,7 @@ BUGS = (
     Bug(
         "an audience that is done goes back to the old release",
         "planning.shift",
-        "settled += _split(line, stage.audience, stage.percent[-1], old, release)",
+        "settled += _split(track, stage.audience, stage.percent[-1], old, release)",
         "settled = []",
     ),
     Bug("a step has no gates", "planning.shift", '"gates": tuple(gate.metric for gate in gates),', '"gates": (),'),
@@ -215,7 +215,7 @@ BUGS = (
     Bug(
         "the rollback has forgotten where the wave began",
         "planning.waves",
-        "origin: Serving = {line: builder.serving.get(line, ()) for line in lines}",
+        "origin: Serving = {track: builder.serving.get(track, ()) for track in tracks}",
         "origin: Serving = {}",
     ),
     # ---- who is served by what ------------------------------------------------------------------
@@ -240,8 +240,8 @@ BUGS = (
     Bug(
         "channels are tried in the wrong order",
         "routing.split",
-        "key=lambda line: line.turn)",
-        "key=lambda line: line.route is not None)",
+        "key=lambda track: track.turn)",
+        "key=lambda track: track.route is not None)",
     ),
     # ---- the rollout ----------------------------------------------------------------------------
     Bug(

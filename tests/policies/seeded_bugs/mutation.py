@@ -1,7 +1,7 @@
 """Puts a change of source into a module that is already imported, and takes it out again.
 
 The changed source is compiled apart; then each function of the real module takes over the code of its changed twin. So
-the bug is there for everyone who imported the function, and nothing but the changed lines is different.
+the bug is there for everyone who imported the function, and nothing but the changed tracks is different.
 """
 
 from __future__ import annotations

@@ -68,11 +68,11 @@ def _lines(plan: Plan) -> Iterator[str]:
 
 
 def _releases(plan: Plan) -> Iterator[str]:
-    for line, target in plan.to_release.items():
-        yield f"  {line}: {plan.from_release.get(line) or 'nothing'} -> {paint(target, bold=True)}"
-    for line, shares in plan.start.items():
-        if line not in plan.to_release and shares:
-            yield f"  {line}: {shares[0].release} -> {paint('removed', bold=True)}"
+    for track, target in plan.to_release.items():
+        yield f"  {track}: {plan.from_release.get(track) or 'nothing'} -> {paint(target, bold=True)}"
+    for track, shares in plan.start.items():
+        if track not in plan.to_release and shares:
+            yield f"  {track}: {shares[0].release} -> {paint('removed', bold=True)}"
 
 
 def _changes(plan: Plan) -> Iterator[str]:
@@ -102,11 +102,11 @@ def reasons_of(plan: Plan) -> list[tuple[str, list[str]]]:
 
 
 def shares_of(milestone: Milestone) -> str:
-    """Who is served by what once a milestone is reached, for the lines that it changes."""
+    """Who is served by what once a milestone is reached, for the tracks that it changes."""
     parts = []
-    for line, shares in milestone.serving.items():
+    for track, shares in milestone.serving.items():
         what = ", ".join(f"{s.percent:g} % of {s.audience} by {s.release}" for s in shares) or "nothing"
-        parts.append(f"{line}: {what}" if len(milestone.serving) > 1 else what)
+        parts.append(f"{track}: {what}" if len(milestone.serving) > 1 else what)
     return "; ".join(parts)
 
 
@@ -155,7 +155,7 @@ def _gates(milestone: Milestone) -> str:
 
 
 def _operations(plan: Plan, milestone: Milestone) -> Iterator[str]:
-    """What is done besides shifts; of two that read alike, which lines each of them is for."""
+    """What is done besides shifts; of two that read alike, which tracks each of them is for."""
     shown = [o for o in plan.operations_of(milestone.index) if o.kind not in ("shift", "flag")]
     texts = [_operation(plan, operation) for operation in shown]
     counts = Counter(texts)
@@ -165,11 +165,11 @@ def _operations(plan: Plan, milestone: Milestone) -> Iterator[str]:
 
 
 def _users(plan: Plan, instance: str) -> list[str]:
-    """Lines that serve what runs in an instance, before, while or after the plan is carried out."""
+    """Tracks that serve what runs in an instance, before, while or after the plan is carried out."""
     served = ((share.line, share.release) for shares in plan.start.values() for share in shares)
     moved = ((s.line, s.release) for m in plan.milestones for shares in m.serving.values() for s in shares)
     pairs = dict.fromkeys((*served, *moved))
-    return list(dict.fromkeys(line for line, release in pairs if instance in plan.releases[release].instances))
+    return list(dict.fromkeys(track for track, release in pairs if instance in plan.releases[release].instances))
 
 
 def _operation(plan: Plan, operation: Operation) -> str:

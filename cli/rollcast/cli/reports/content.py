@@ -37,10 +37,10 @@ def page_of(subject: Subject) -> Page:
     """The page of a subject."""
     plan = subject.plan
     verdict = verdict_of(subject)
-    releases = [f"{old or 'nothing'} → {plan.to_release[line]}" for line, old in plan.from_release.items()]
+    releases = [f"{old or 'nothing'} → {plan.to_release[track]}" for track, old in plan.from_release.items()]
     return Page(
         title=f"{plan.pipeline} in {plan.environment}",
-        subtitle="; ".join(releases[:4]) + (f"; and {len(releases) - 4} more lines" if len(releases) > 4 else ""),
+        subtitle="; ".join(releases[:4]) + (f"; and {len(releases) - 4} more channels" if len(releases) > 4 else ""),
         tone=verdict.tone,
         verdict=verdict.headline,
         reasons=verdict.reasons,
@@ -175,16 +175,16 @@ def _exposure(subject: Subject) -> Iterator[Block]:
 
 
 def _splits(plan: Plan, rows: int) -> Iterator[Markup | None]:
-    """A bar for each row: what the line that moves serves once the milestone is reached."""
+    """A bar for each row: what the track that moves serves once the milestone is reached."""
     releases = pictures.order_of_releases(plan)
     servings = plan.servings()
     for milestone, serving in islice(zip(plan.milestones, servings, strict=True), rows):
-        line = milestone.lines[0] if milestone.lines else next(iter(serving), None)
-        yield _split(serving, line, milestone.audience, releases) if line in serving else None
+        track = milestone.lines[0] if milestone.lines else next(iter(serving), None)
+        yield _split(serving, track, milestone.audience, releases) if track in serving else None
 
 
-def _split(serving: Serving, line: str | None, audience: str | None, releases: Sequence[str]) -> Markup:
-    shares = [share for share in serving[line or ""] if audience in (None, share.audience)] or serving[line or ""]
+def _split(serving: Serving, track: str | None, audience: str | None, releases: Sequence[str]) -> Markup:
+    shares = [share for share in serving[track or ""] if audience in (None, share.audience)] or serving[track or ""]
     parts, x = [Markup('<svg class="split" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">')], 0.0
     for share in shares:
         width = share.percent * 100 / max(sum(s.percent for s in shares), 1e-9)

@@ -28,13 +28,13 @@ class Facts:
 
 def changes(plan: Plan) -> Facts:
     """What changes, slot by slot. A reason that only repeats the two versions is not said twice."""
-    lines = len({*plan.to_release, *(change.line for change in plan.changes)}) > 1
+    tracks = len({*plan.to_release, *(change.line for change in plan.changes)}) > 1
     reasons = any(_reason(change) for change in plan.changes)
-    head = ["", "component", "from", "to", *(["why"] if reasons else []), *(["channel"] if lines else [])]
+    head = ["", "component", "from", "to", *(["why"] if reasons else []), *(["channel"] if tracks else [])]
     rows = [
         [
             SYMBOLS[c.action], c.component, c.from_ or UNKNOWN, c.to or UNKNOWN,
-            *([_reason(c)] if reasons else []), *([c.line] if lines else []),
+            *([_reason(c)] if reasons else []), *([c.line] if tracks else []),
         ]
         for c in plan.changes
     ]  # fmt: skip

@@ -1,6 +1,6 @@
 """In place for lack of room: a component that can run twice is overwritten where both its versions don't fit.
 
-Only what is overwritten as a whole can be: one folder holds one version, so every line that uses the old version must
+Only what is overwritten as a whole can be: one folder holds one version, so every track that uses the old version must
 go to the same new one. The new version then takes over the old one's folder (`held_in`). Everything else follows from
 the slot being one that exists once: its place in the order, drains, groups, and a rollback that overwrites it again.
 """
@@ -26,22 +26,22 @@ def apart(live: LiveState, declared: Releases) -> Releases:
     if not any(slot.held_in for release in live.releases.values() for slot in release.slots.values()):
         return declared
     found: dict[str, Release] = {}
-    for line, release in declared.items():
-        found[line] = release
+    for track, release in declared.items():
+        found[track] = release
         for slot, folder in release.folders.items():
             held = live.instances.get(folder)
             if held is None or release.slots[slot].in_place:
                 continue
             if live.releases[held[0]].slots[held[1]].instance_id != release.slots[slot].instance_id:
                 free = next(name for n in count(2) if (name := f"{folder}.{n}") not in live.instances)
-                found[line] = _held(found[line], slot, free, in_place=False)
+                found[track] = _held(found[track], slot, free, in_place=False)
     return found
 
 
 def with_room(live: LiveState, declared: Releases, came_from: Releases, attempt: Attempt) -> Plan:
     """The plan of `attempt`; with as few slots in place as its capacity needs, where it has no room otherwise.
 
-    `came_from` is the release that each line comes from. Raises what `attempt` raises; of a lack of room, the first,
+    `came_from` is the release that each track comes from. Raises what `attempt` raises; of a lack of room, the first,
     with the reasons why it can't be helped in place.
     """
     chosen: Chosen = {}
@@ -77,34 +77,34 @@ def with_room(live: LiveState, declared: Releases, came_from: Releases, attempt:
 def _largest_first(error: CapacityError, declared: Releases, chosen: Chosen) -> list[Node]:
     """Slots of the step that has no room, those that need most first."""
     needs: dict[Node, float] = {}
-    for line, slot in error.slots:
-        version = declared[line].slots.get(slot)
-        node = (declared[line].pipeline, slot)
+    for track, slot in error.slots:
+        version = declared[track].slots.get(slot)
+        node = (declared[track].pipeline, slot)
         if version is not None and not version.shared and version.demand and node not in chosen:
             needs[node] = max(needs.get(node, 0.0), sum(version.demand.values()))
     return sorted(needs, key=lambda node: (-needs[node], node))
 
 
 def _takes_over(live: LiveState, declared: Releases, came_from: Releases, node: Node) -> dict[str, str] | str:
-    """Line -> folder of the old version, which its new one takes over; or why that can't be."""
+    """Track -> folder of the old version, which its new one takes over; or why that can't be."""
     pipeline, slot = node
     takes: dict[str, str] = {}
     pairs: set[tuple[str, str]] = set()
-    for line, old in came_from.items():
-        new = declared[line].slots.get(slot)
+    for track, old in came_from.items():
+        new = declared[track].slots.get(slot)
         if old.pipeline != pipeline or slot not in old.slots or new is None:
             continue
         if old.slots[slot].instance_id != new.instance_id:
-            takes[line] = old.folders[slot]
-            pairs.add((takes[line], new.instance_id))
+            takes[track] = old.folders[slot]
+            pairs.add((takes[track], new.instance_id))
     if not takes or any(folder not in live.instances for folder in takes.values()):
         return f"there is no old version of {slot} to overwrite."
     if len({new for _, new in pairs}) < len(pairs) or len({folder for folder, _ in pairs}) < len(pairs):
-        return f"{slot} can't be overwritten: its lines use one instance today and several tomorrow, or the reverse."
-    for line, shares in live.serving.items():
-        for share in shares if line not in takes else ():
+        return f"{slot} can't be overwritten: its channels use one instance today and several tomorrow, or the reverse."
+    for track, shares in live.serving.items():
+        for share in shares if track not in takes else ():
             if not set(live.releases[share.release].instances).isdisjoint(takes.values()):
-                return f"{slot} can't be overwritten: channel '{line}' goes on with its old version."
+                return f"{slot} can't be overwritten: channel '{track}' goes on with its old version."
     return takes
 
 

@@ -20,9 +20,9 @@ import networkx as nx
 
 from rollcast.planner.contracts.edges import ContractGraph, Slots, wiring
 from rollcast.planner.declaration.models import Strategy
-from rollcast.planner.releases.releases import Line, Release, default_of
+from rollcast.planner.releases.releases import Release, Track, default_of
 
-Node = tuple[str, str]  # (line, slot); (IN_PLACE + pipeline, slot) for a slot that exists once
+Node = tuple[str, str]  # (track, slot); (IN_PLACE + pipeline, slot) for a slot that exists once
 IN_PLACE = "="
 FIRST_RELEASE = "first-release"
 
@@ -38,7 +38,7 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True)
 class Tie:
-    """Changed slots of a line that its rollout switches together, where that is possible, and the words for it."""
+    """Changed slots of a track that its rollout switches together, where that is possible, and the words for it."""
 
     line: str
     slots: tuple[str, ...]
@@ -47,7 +47,7 @@ class Tie:
 
 @dataclass(frozen=True, slots=True)
 class SynchronizationGroup:
-    """Slots that switch in one step, for the lines that they belong to, and why this is so."""
+    """Slots that switch in one step, for the tracks that they belong to, and why this is so."""
 
     members: tuple[Node, ...]
     lines: tuple[str, ...]
@@ -93,13 +93,13 @@ def changed_slots(old: Slots, new: Slots) -> list[str]:
     )
 
 
-def node_of(line: str, pipeline: str, slot: str, in_place: frozenset[Node]) -> Node:
-    """The node of a slot, shared between lines when it exists only once."""
+def node_of(track: str, pipeline: str, slot: str, in_place: frozenset[Node]) -> Node:
+    """The node of a slot, shared between tracks when it exists only once."""
     if (pipeline, slot) in in_place:
         return (IN_PLACE + pipeline, slot)
     if ("", slot) in in_place:
         return (IN_PLACE, slot)
-    return (line, slot)
+    return (track, slot)
 
 
 def in_place_slots(live: Mapping[str, Release], declared: Mapping[str, Release]) -> frozenset[Node]:
@@ -126,8 +126,8 @@ def group(
 ) -> list[SynchronizationGroup]:
     """The synchronization groups of everything that changes, in the order in which they switch. `ties` hold them too.
 
-    `live` holds what each line comes from. A channel that comes from nothing while the default one serves is released
-    first: its requests may not be served by what that line serves on the way.
+    `live` holds what each track comes from. A channel that comes from nothing while the default one serves is released
+    first: its requests may not be served by what that track serves on the way.
     """
     constraints: list[Constraint] = []
     nodes: dict[Node, tuple[int, int, str]] = {}
@@ -146,29 +146,29 @@ def group(
         constraints.extend(_constraints(name, release, old, set(changed), in_place))
     for tie in ties:
         constraints.extend(_together(tie.line, declared[tie.line].pipeline, tie.slots, tie.reason, in_place))
-    unserved = [line for line in declared if line not in live]
+    unserved = [track for track in declared if track not in live]
     # Channels first: until one begins, the default channel would take its requests.
-    first = [_first(line, declared[line]) for line in sorted(unserved, key=lambda line: line == default_of(line))]
+    first = [_first(track, declared[track]) for track in sorted(unserved, key=lambda track: track == default_of(track))]
     early = [one for one in first if default_of(one.lines[0]) in live]
     return [*early, *_order(nodes, members, constraints), *(one for one in first if one not in early)]
 
 
-def _first(line: str, release: Release) -> SynchronizationGroup:
-    """A line that nothing serves yet: its whole release is one group, for no old version is there."""
+def _first(track: str, release: Release) -> SynchronizationGroup:
+    """A track that nothing serves yet: its whole release is one group, for no old version is there."""
     slots = tuple(sorted(release.slots, key=flow_order(release.slots).__getitem__))
-    members = tuple((line, slot) for slot in slots)
+    members = tuple((track, slot) for slot in slots)
     return SynchronizationGroup(
-        members, (line,), slots, in_place=False, together=("nothing is served there yet",), first=True
+        members, (track,), slots, in_place=False, together=("nothing is served there yet",), first=True
     )
 
 
 def _constraints(
-    line: str, release: Release, old: Slots, changed: set[str], in_place: frozenset[Node]
+    track: str, release: Release, old: Slots, changed: set[str], in_place: frozenset[Node]
 ) -> Iterable[Constraint]:
     graph = ContractGraph(old, release.slots)
 
     def node(slot: str) -> Node:
-        return node_of(line, release.pipeline, slot, in_place)
+        return node_of(track, release.pipeline, slot, in_place)
 
     for u, v in graph.edges():
         if u not in changed or v not in changed:
@@ -180,13 +180,13 @@ def _constraints(
         if up_first:
             yield Constraint(node(v), node(u), up_first)
     rewired = _rewired(old, release.slots)
-    yield from _together(line, release.pipeline, rewired, "only the old wiring or the new one may serve", in_place)
+    yield from _together(track, release.pipeline, rewired, "only the old wiring or the new one may serve", in_place)
 
 
 def _together(
-    line: str, pipeline: str, slots: Sequence[str], reason: str, in_place: frozenset[Node]
+    track: str, pipeline: str, slots: Sequence[str], reason: str, in_place: frozenset[Node]
 ) -> Iterable[Constraint]:
-    for one, other in pairwise(node_of(line, pipeline, slot, in_place) for slot in slots):
+    for one, other in pairwise(node_of(track, pipeline, slot, in_place) for slot in slots):
         yield Constraint(one, other, reason)
         yield Constraint(other, one, reason)
 
@@ -198,17 +198,17 @@ def _rewired(old: Slots, new: Slots) -> list[str]:
 
 
 def declared_ties(
-    live: Mapping[str, Release], declared: Mapping[str, Release], lines: Mapping[str, Line]
+    live: Mapping[str, Release], declared: Mapping[str, Release], tracks: Mapping[str, Track]
 ) -> Iterable[Tie]:
-    """What each line's rollout switches together. What exists once keeps its own turn in a single switch."""
-    for line, release in declared.items():
-        changed = changed_slots(live[line].slots, release.slots) if line in live else []
-        rule = lines[line].rollout
+    """What each track's rollout switches together. What exists once keeps its own turn in a single switch."""
+    for track, release in declared.items():
+        changed = changed_slots(live[track].slots, release.slots) if track in live else []
+        rule = tracks[track].rollout
         for names in rule.ship_together:
-            yield Tie(line, tuple(slot for slot in names if slot in changed), "declared to ship together")
+            yield Tie(track, tuple(slot for slot in names if slot in changed), "declared to ship together")
         if rule.strategy in (Strategy.BLUE_GREEN, Strategy.ALL_AT_ONCE):
             twice = tuple(s for s in changed if s not in release.slots or not release.slots[s].in_place)
-            yield Tie(line, twice, f"strategy {rule.strategy.value}: one switch")
+            yield Tie(track, twice, f"strategy {rule.strategy.value}: one switch")
 
 
 def _order(
@@ -244,10 +244,10 @@ def _group(
         for u in sorted(graph.predecessors(v))
         if u not in found
     ]
-    lines = dict.fromkeys(line for node in ordered for line in members[node])
+    tracks = dict.fromkeys(track for node in ordered for track in members[node])
     return SynchronizationGroup(
         members=tuple(ordered),
-        lines=tuple(lines),
+        lines=tuple(tracks),
         slots=tuple(dict.fromkeys(slot for _, slot in ordered)),
         in_place=any(name.startswith(IN_PLACE) for name, _ in ordered),
         together=tuple(dict.fromkeys(inside)),

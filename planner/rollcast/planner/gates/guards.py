@@ -53,7 +53,7 @@ class Guards:
         self.by_user = np.zeros((2, _BUCKETS), np.int64) if watch_users else None  # requests, by hash of the user
         self.fields: dict[str, list[int]] = {}
         self.keyless = 0  # requests
-        self.read = 0  # records of telemetry in this stage, of whatever line and audience
+        self.read = 0  # records of telemetry in this stage, of whatever track and audience
         self.dropped: dict[str, int] = {}  # why -> records that were left out
         self.finished: dict[str, Counted] = {}  # release -> see `counted`
 

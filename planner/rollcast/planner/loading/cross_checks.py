@@ -367,8 +367,8 @@ def _environments(declaration: Declaration) -> Iterator[Mistake]:
 def _releases(declaration: Declaration) -> Iterator[Mistake]:
     releases = releases_of(declaration)
     seen: set[str] = set()
-    for line, release in releases.items():
-        pipeline, channel = line.split("/", 1) if "/" in line else ("", line)
+    for track, release in releases.items():
+        pipeline, channel = track.split("/", 1) if "/" in track else ("", track)
         base: Path = ("pipelines", pipeline) if pipeline else ()
         for clash in ContractGraph(release.slots, release.slots).broken(release.slots):
             if str(clash) in seen:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rollcast.planner.releases.releases import Line, Release
+from rollcast.planner.releases.releases import Release, Track
 
 
 class LongestRequest:
     """How long one request of a release may last: the greatest `timeout` of its components and its rollout, in seconds.
 
-    Its rollout's is that of its pipeline's lines; of all lines where its pipeline has none any more.
+    Its rollout's is that of its pipeline's tracks; of all tracks where its pipeline has none any more.
     """
 
-    def __init__(self, lines: Iterable[Line]) -> None:
+    def __init__(self, tracks: Iterable[Track]) -> None:
         self._by_pipeline: dict[str, float] = {}
-        for line in lines:
-            self._by_pipeline[line.pipeline] = max(self._by_pipeline.get(line.pipeline, 0.0), line.rollout.timeout)
+        for track in tracks:
+            self._by_pipeline[track.pipeline] = max(self._by_pipeline.get(track.pipeline, 0.0), track.rollout.timeout)
         self._of_all = max(self._by_pipeline.values(), default=0.0)
 
     def of(self, release: Release) -> float:

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from rollcast.planner.declaration.models import ArtifactKind, Environment, Evaluate, Evaluation, Json, Model
 from rollcast.planner.releases.changes import Change
-from rollcast.planner.releases.releases import Line, Release, default_of, digest_of
+from rollcast.planner.releases.releases import Release, Track, default_of, digest_of
 
 FORMAT_VERSION = "1.0"
 OperationKind = Literal["provision", "warm", "evaluate", "shift", "flag", "drain", "retire"]
@@ -27,9 +27,9 @@ EVERYONE = "everyone"
 
 
 class Share(Model):
-    """A part of a line's traffic: `percent` of an audience is served by a release.
+    """A part of a track's traffic: `percent` of an audience is served by a release.
 
-    Shares of a line are tried in order: the first audience that matches decides, and its shares sum to 100.
+    Shares of a track are tried in order: the first audience that matches decides, and its shares sum to 100.
     """
 
     line: str
@@ -72,7 +72,7 @@ class Milestone(Model):
     audience: str | None = None
     percent: float | None = None
     stage: int | None = Field(None, description="place of its stage in the rollout's stages")
-    serving: Serving = Field(default_factory=dict, description="shares of the lines that this milestone changes")
+    serving: Serving = Field(default_factory=dict, description="shares of the tracks that this milestone changes")
     gates: tuple[str, ...] = ()
     bake_min_s: float = 0.0
     bake_max_s: float = 0.0
@@ -118,13 +118,13 @@ class WorldState:
 
 
 class Reroute(Model):
-    """Requests that another line takes from now on: which, from which line and release to which."""
+    """Requests that another track takes from now on: which, from which track and release to which."""
 
     line: str = Field(
-        "", description="the line that carries them to the release of their target; none: they go at once"
+        "", description="the track that carries them to the release of their target; none: they go at once"
     )
-    source: str = Field(description="the line that takes them now")
-    target: str = Field(description="the line that takes them then")
+    source: str = Field(description="the track that takes them now")
+    target: str = Field(description="the track that takes them then")
     where: dict[str, Json] = Field(description="the predicate that selects them")
     from_release: str
     to_release: str
@@ -193,7 +193,7 @@ class Plan(Model):
         (), description="what changes inside prompts, policies and tools", exclude_if=lambda found: not found
     )
     notes: tuple[str, ...] = ()
-    lines: dict[str, Line]
+    lines: dict[str, Track]
     audiences: dict[str, dict[str, Json]]
     releases: dict[str, Release]
     start: Serving
@@ -214,9 +214,9 @@ class Plan(Model):
         done = self.model_dump(mode="json", by_alias=True, exclude={"binding", "contents", "evaluations", "guardrails"})
         if not self.reroutes:
             del done["reroutes"]
-        for line in done["lines"].values():
-            if not line["place"]:
-                del line["place"]
+        for track in done["lines"].values():
+            if not track["place"]:
+                del track["place"]
         return digest_of(done)
 
     def counts_of(self, release: str, metric: str) -> dict[str, Evaluation]:
@@ -244,11 +244,11 @@ class Plan(Model):
 
     @cached_property
     def pipeline_of(self) -> dict[str, str]:
-        """Line -> pipeline, of every line that is declared or that is there at the start; "" where nothing says it."""
-        found = {line: own.pipeline for line, own in self.lines.items()}
-        for line, shares in self.start.items():
-            if line not in found:
-                found[line] = self.releases[shares[0].release].pipeline if shares else ""
+        """Track -> pipeline, of every track that is declared or there at the start; "" where nothing says it."""
+        found = {track: own.pipeline for track, own in self.lines.items()}
+        for track, shares in self.start.items():
+            if track not in found:
+                found[track] = self.releases[shares[0].release].pipeline if shares else ""
         return found
 
     @cached_property
@@ -257,11 +257,11 @@ class Plan(Model):
 
     @property
     def before(self) -> Serving:
-        """What serves before anything is done, by the lines of this plan: those that carry requests included."""
+        """What serves before anything is done, by the tracks of this plan: those that carry requests included."""
         carried: Serving = {
-            line: (Share(line=line, percent=100.0, release=reroute.from_release),)
-            for line, reroute in self._carriers.items()
-            if not self.start.get(line)
+            track: (Share(line=track, percent=100.0, release=reroute.from_release),)
+            for track, reroute in self._carriers.items()
+            if not self.start.get(track)
         }
         return {**self.start, **carried}
 
@@ -269,14 +269,14 @@ class Plan(Model):
     def _pipelines(self) -> set[str]:
         return {*self.pipeline_of.values()}
 
-    def ends_of(self, line: str) -> tuple[str | None, str | None]:
-        """The releases that a line comes from and goes to; one that ends goes to what takes its requests over."""
-        if line not in self.to_release and line in self._carriers:
-            return self._carriers[line].from_release, self._carriers[line].to_release
-        if line in self.to_release or not self.start.get(line):
-            return self.from_release.get(line), self.to_release.get(line)
-        heir = default_of(line)
-        return self.start[line][0].release, self.to_release.get(heir) if self.start.get(heir) else None
+    def ends_of(self, track: str) -> tuple[str | None, str | None]:
+        """The releases that a track comes from and goes to; one that ends goes to what takes its requests over."""
+        if track not in self.to_release and track in self._carriers:
+            return self._carriers[track].from_release, self._carriers[track].to_release
+        if track in self.to_release or not self.start.get(track):
+            return self.from_release.get(track), self.to_release.get(track)
+        heir = default_of(track)
+        return self.start[track][0].release, self.to_release.get(heir) if self.start.get(heir) else None
 
     def operations_of(self, milestone: int) -> list[Operation]:
         """The operations that lead to a milestone."""
@@ -301,7 +301,7 @@ class Plan(Model):
         data = self.model_dump(mode="json", by_alias=True)
         for milestone, serving in zip(data["milestones"], self.servings(), strict=True):
             own = self._worked_on(milestone["index"], milestone["serving"])
-            shares = [s for line, found in serving.items() if self.pipeline_of[line] in own for s in found]
+            shares = [s for track, found in serving.items() if self.pipeline_of[track] in own for s in found]
             milestone["pipelines"] = sorted(own)
             milestone["serving"] = [s.model_dump(mode="json") for s in shares]
         for entry in data["rollback"]:
@@ -310,10 +310,10 @@ class Plan(Model):
         data["digest"] = self.digest
         return data
 
-    def _worked_on(self, index: int, lines: Iterable[str]) -> set[str]:
-        """The pipelines whose lines or instances a milestone changes; all where that can't be said."""
+    def _worked_on(self, index: int, tracks: Iterable[str]) -> set[str]:
+        """The pipelines whose tracks or instances a milestone changes; all where that can't be said."""
         operations = self.operations_of(index)
-        found = {self.pipeline_of[line] for line in lines}
+        found = {self.pipeline_of[track] for track in tracks}
         found |= {self.pipeline_of[o.line] for o in operations if o.line and o.line in self.pipeline_of}
         found |= {self.releases[o.release].pipeline for o in operations if o.release in self.releases}
         found |= {o.instance.split("/", 1)[0] for o in operations if o.instance}
@@ -351,14 +351,16 @@ class Plan(Model):
             raise ValueError(f"a part of it is not as a plan has it ({type(error).__name__}: {error})") from None
 
     def _moves(self, form: Iterable[Mapping[str, Any]]) -> Iterator[Milestone]:
-        """Milestones that were read with the servings of the public form, each with the lines alone that it changes."""
+        """Milestones that were read with the servings of the public form, each with only the tracks that it changes."""
         now = dict(self.start)
         for milestone, shown in zip(self.milestones, form, strict=True):
             if unknown := sorted(milestone.serving.keys() - self.pipeline_of.keys()):
-                raise ValueError(f"milestone {milestone.index} serves '{unknown[0]}', which is no line")
+                raise ValueError(f"milestone {milestone.index} serves '{unknown[0]}', which is no channel")
             own = shown.get("pipelines", self._pipelines)
-            ended: Serving = {line: () for line in now if self.pipeline_of[line] in own}
-            moved = {line: shares for line, shares in {**ended, **milestone.serving}.items() if now.get(line) != shares}
+            ended: Serving = {track: () for track in now if self.pipeline_of[track] in own}
+            moved = {
+                track: shares for track, shares in {**ended, **milestone.serving}.items() if now.get(track) != shares
+            }
             now.update(moved)
             yield milestone.model_copy(update={"serving": moved})
 
@@ -396,17 +398,17 @@ class LiveState(Model):
     serving: Serving = Field(default_factory=dict)
     releases: dict[str, Release] = Field(default_factory=dict)
     instances: dict[str, tuple[str, str]] = Field(default_factory=dict)
-    lines: dict[str, Line] = Field(default_factory=dict, description="as they are routed now, where that is known")
+    lines: dict[str, Track] = Field(default_factory=dict, description="as they are routed now, where that is known")
     serial: int = 0
 
     @property
     def digest(self) -> str:
-        shares = {line: [s.model_dump(mode="json") for s in shares] for line, shares in self.serving.items()}
+        shares = {track: [s.model_dump(mode="json") for s in shares] for track, shares in self.serving.items()}
         return digest_of({"serving": shares, "releases": sorted(self.releases), "instances": self.instances})
 
-    def release_of(self, line: str) -> Release | None:
-        """The release that serves all of a line; None where nothing serves. Raises LookupError when it is split."""
-        ids = {share.release for share in self.serving.get(line, ())}
+    def release_of(self, track: str) -> Release | None:
+        """The release that serves all of a track; None where nothing serves. Raises LookupError when it is split."""
+        ids = {share.release for share in self.serving.get(track, ())}
         if len(ids) > 1:
-            raise LookupError(line)
+            raise LookupError(track)
         return self.releases[next(iter(ids))] if ids else None

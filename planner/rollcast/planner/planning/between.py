@@ -22,10 +22,10 @@ MOST_CHANGES = 10  # 1,024 states, judged in under a second
 
 
 def between(before: Releases, declared: Releases, in_place: frozenset[Node]) -> list[dict[str, Release]]:
-    """What the lines are served by on the fewest steps of which each may serve; empty where there is no such way.
+    """What the tracks are served by on the fewest steps of which each may serve; empty where there is no such way.
 
     A step overwrites one slot that exists once, or moves requests to another release, at once or by stages, while what
-    exists once stays. Lines that come from nothing go straight to what is declared.
+    exists once stays. Tracks that come from nothing go straight to what is declared.
     """
     search = _Search(before, declared, in_place)
     return [search.releases(state) for state in search.way()] if 1 < len(search.changes) <= MOST_CHANGES else []
@@ -38,10 +38,10 @@ class _Search:
 
     @cached_property
     def changes(self) -> list[Node]:
-        """What is old or new: slots of both sides, once for all lines that share them, and the wiring of pipelines."""
+        """What is old or new: slots of both sides, once for all tracks that share them, and the wiring of pipelines."""
         found: dict[Node, None] = {}
-        for line, new in self.declared.items():
-            old = self.before.get(line)
+        for track, new in self.declared.items():
+            old = self.before.get(track)
             for slot in changed_slots(old.slots, new.slots) if old else ():
                 found[new.pipeline, ""] = None
                 if old and slot in old.slots and slot in new.slots and _differs(old.slots[slot], new.slots[slot]):
@@ -55,11 +55,11 @@ class _Search:
 
     @cached_property
     def graphs(self) -> dict[str, ContractGraph]:
-        both = [line for line in self.declared if line in self.before]
-        return {line: ContractGraph(self.before[line].slots, self.declared[line].slots) for line in both}
+        both = [track for track in self.declared if track in self.before]
+        return {track: ContractGraph(self.before[track].slots, self.declared[track].slots) for track in both}
 
     def _node(self, pipeline: str, slot: str) -> Node:
-        """A slot for every line of its pipeline."""
+        """A slot for every track of its pipeline."""
         return node_of(pipeline, pipeline, slot, self.in_place)
 
     def way(self) -> list[State]:
@@ -92,16 +92,16 @@ class _Search:
                 yield held | frozenset(chosen)
 
     def safe(self, state: State) -> bool:
-        """Whether everything in each line's release may serve together, and lacks nothing that it requires."""
+        """Whether everything in each track's release may serve together, and lacks nothing that it requires."""
         if state not in self._safe:
             found = self.releases(state)
-            self._safe[state] = not any(graph.unfit(found[line].slots) for line, graph in self.graphs.items())
+            self._safe[state] = not any(graph.unfit(found[track].slots) for track, graph in self.graphs.items())
         return self._safe[state]
 
     def releases(self, state: State) -> dict[str, Release]:
         return {
-            line: self._mixed(self.before[line], new, state) if line in self.before else new
-            for line, new in self.declared.items()
+            track: self._mixed(self.before[track], new, state) if track in self.before else new
+            for track, new in self.declared.items()
         }
 
     def _mixed(self, old: Release, new: Release, state: State) -> Release:
@@ -122,9 +122,9 @@ def _differs(one: SlotVersion, other: SlotVersion) -> bool:
 
 
 def switched(before: Releases, after: Releases) -> Sequence[tuple[str, tuple[str, ...]]]:
-    """The slots of each line that one step of the way changes."""
-    lines = [line for line in after if line in before]
-    return [(line, tuple(changed_slots(before[line].slots, after[line].slots))) for line in lines]
+    """The slots of each track that one step of the way changes."""
+    tracks = [track for track in after if track in before]
+    return [(track, tuple(changed_slots(before[track].slots, after[track].slots))) for track in tracks]
 
 
 __all__ = ["between", "switched"]

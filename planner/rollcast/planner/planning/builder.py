@@ -19,7 +19,7 @@ from rollcast.planner.declaration.models import Environment
 from rollcast.planner.plan.drains import LongestRequest
 from rollcast.planner.plan.models import Milestone, MilestoneKind, Operation, Rollback, Serving, Share
 from rollcast.planner.planning.steps import Instances, instances_of
-from rollcast.planner.releases.releases import SHARED, Line, Release
+from rollcast.planner.releases.releases import SHARED, Release, Track
 
 MANY = 6  # names in a title
 
@@ -46,15 +46,15 @@ class PlanBuilder:
 
     def __init__(
         self,
-        lines: Mapping[str, Line],
+        tracks: Mapping[str, Track],
         environment: Environment,
         serving: Serving,
         instances: Instances,
         releases: Mapping[str, Release],
-        before: Mapping[str, Line],
+        before: Mapping[str, Track],
     ) -> None:
-        self.lines, self.environment = lines, environment
-        self._may_last = (LongestRequest(lines.values()), LongestRequest(before.values()))
+        self.lines, self.environment = tracks, environment
+        self._may_last = (LongestRequest(tracks.values()), LongestRequest(before.values()))
         self.serving: Serving = dict(serving)
         self.instances: Instances = dict(instances)
         self.begins: dict[str, Release] = {}  # new channels that begin on what serves their requests today
@@ -66,7 +66,7 @@ class PlanBuilder:
         self.notes: list[str] = []
         self.audiences: dict[str, dict[str, object]] = {}
         self.wave = 0
-        self.several_pipelines = len({line.pipeline for line in lines.values()}) > 1
+        self.several_pipelines = len({track.pipeline for track in tracks.values()}) > 1
         self.sinks: tuple[str, ...] = ()
         self.id = Names()
         self._users: Counter[str] = Counter()
@@ -74,8 +74,8 @@ class PlanBuilder:
         self._routed: Counter[str] = Counter()
         self._stale: dict[str, None] = {}
         self._pipeline_lines: dict[str, list[str]] = {}
-        for line in lines.values():
-            self._pipeline_lines.setdefault(line.pipeline, []).append(line.id)
+        for track in tracks.values():
+            self._pipeline_lines.setdefault(track.pipeline, []).append(track.id)
         for shares in serving.values():
             self._serve(shares, 1)
         for folder in self.instances:
@@ -104,14 +104,17 @@ class PlanBuilder:
         return tuple(sorted(self._stale))
 
     def served_elsewhere(self, release: str, apart_from: Mapping[str, object]) -> bool:
-        """Whether another line than those given is served by a release."""
-        lines = self._pipeline_lines.get(self.releases[release].pipeline, ())
+        """Whether another track than those given is served by a release."""
+        tracks = self._pipeline_lines.get(self.releases[release].pipeline, ())
         return any(
-            share.release == release for line in lines if line not in apart_from for share in self.serving.get(line, ())
+            share.release == release
+            for track in tracks
+            if track not in apart_from
+            for share in self.serving.get(track, ())
         )
 
     def idle(self) -> list[str]:
-        """Folders of instances that no line is served by."""
+        """Folders of instances that no track is served by."""
         return [folder for folder in self._idle if folder in self.instances]
 
     # ---- milestones and operations --------------------------------------------------------------
@@ -137,10 +140,10 @@ class PlanBuilder:
                 }
             )
         )
-        for line, shares in serving.items():
+        for track, shares in serving.items():
             self._serve(shares, 1)
-            self._serve(self.serving.get(line, ()), -1)
-            self.serving[line] = shares
+            self._serve(self.serving.get(track, ()), -1)
+            self.serving[track] = shares
         for operation in operations:
             if operation.kind == "provision" and operation.instance and operation.release and operation.component:
                 self.instances[operation.instance] = (operation.release, operation.component)
@@ -176,8 +179,8 @@ class PlanBuilder:
             why=why,
         )
 
-    def contract(self, lines: Sequence[str]) -> None:
-        """Drain and retire what no line is served by any more: the point of no return."""
+    def contract(self, tracks: Sequence[str]) -> None:
+        """Drain and retire what no track is served by any more: the point of no return."""
         idle = self.idle()
         if not idle:
             return
@@ -187,7 +190,7 @@ class PlanBuilder:
         title = f"contract: retire the old {listed(retires[::-1], 'retire')}{self.whose(retires[::-1])}"
         self.milestone(
             "contract", title, [drain, *retires], {},
-            lines=tuple(lines), point_of_no_return=True,
+            lines=tuple(tracks), point_of_no_return=True,
         )  # fmt: skip
 
     def retires(
@@ -211,13 +214,13 @@ class PlanBuilder:
 
     # ---- names --------------------------------------------------------------------------------
 
-    def prefix(self, line: str) -> str:
-        """What distinguishes the operations of several lines."""
-        return "" if len(self.lines) == 1 else f"{line}/"
+    def prefix(self, track: str) -> str:
+        """What distinguishes the operations of several tracks."""
+        return "" if len(self.lines) == 1 else f"{track}/"
 
-    def shown(self, line: str, step: str) -> str:
-        """A step of a line in a title."""
-        where = "" if len(self.lines) == 1 else f" on {line}"
+    def shown(self, track: str, step: str) -> str:
+        """A step of a track in a title."""
+        where = "" if len(self.lines) == 1 else f" on {track}"
         return f"{where}: {step.replace('+', ' + ')}"
 
     def whose(self, operations: Sequence[Operation]) -> str:

@@ -38,7 +38,7 @@ def _title(builder: PlanBuilder, operations: Sequence[Operation]) -> str:
 
 
 def _lines(steps: Sequence[Step]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(line for step in steps for line in step.group.lines))
+    return tuple(dict.fromkeys(track for step in steps for track in step.group.lines))
 
 
 def _provisions(builder: PlanBuilder, step: Step, release: Release, made: Made, above: Above) -> list[Operation]:
@@ -98,8 +98,8 @@ def _why(step: Step, slot: str, reference: str, upstream: Sequence[str]) -> str:
 
 def _evaluations(builder: PlanBuilder, step: Step, made: Made, above: Above) -> list[Operation]:
     operations = []
-    for line, release in step.after.items():
-        rule = builder.lines[line].rollout
+    for track, release in step.after.items():
+        rule = builder.lines[track].rollout
         # What is overwritten later can't be tried before: it is not there yet.
         if step.kind != "side-by-side" or any(s.in_place for s in release.slots.values()) or not rule.evaluate:
             continue
@@ -108,10 +108,10 @@ def _evaluations(builder: PlanBuilder, step: Step, made: Made, above: Above) -> 
         for evaluate in rule.evaluate:
             operations.append(
                 Operation(
-                    id=builder.id(f"evaluate/{builder.prefix(line)}{step.name}@{evaluate.suite}", line),
+                    id=builder.id(f"evaluate/{builder.prefix(track)}{step.name}@{evaluate.suite}", track),
                     kind="evaluate",
                     milestone=len(builder.milestones),
-                    line=line,
+                    line=track,
                     release=release.id,
                     evaluate=evaluate,
                     after=tuple(sorted(ready - covered)),

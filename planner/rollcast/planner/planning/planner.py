@@ -37,39 +37,39 @@ from rollcast.planner.planning.steps import Step, instances_of, steps_of
 from rollcast.planner.planning.waves import add_wave, begin, remove, waves_of
 from rollcast.planner.releases.changes import Change, diff
 from rollcast.planner.releases.lineage import to_rebuild
-from rollcast.planner.releases.releases import Digests, Line, Release, canonical, default_of, lines_of, releases_of
+from rollcast.planner.releases.releases import Digests, Release, Track, canonical, default_of, releases_of, tracks_of
 from rollcast.planner.routing.rerouting import Crossing, crossing_of
 from rollcast.planner.routing.residency import in_turn, outside, overlap, runs_in
 from rollcast.planner.safety.invariants import assert_safe
 
 
 def live_as_declared(declaration: Declaration, digests: Digests | None = None) -> LiveState:
-    """The live state that another declaration describes: all of each line on its release."""
+    """The live state that another declaration describes: all of each track on its release."""
     releases = releases_of(declaration, digests)
     instances: dict[str, tuple[str, str]] = {}
     for release in releases.values():
         instances.update(instances_of(release))
     return LiveState(
-        serving={line: (Share(line=line, percent=100.0, release=release.id),) for line, release in releases.items()},
+        serving={track: (Share(line=track, percent=100.0, release=release.id),) for track, release in releases.items()},
         releases={release.id: release for release in releases.values()},
         instances=instances,
-        lines=lines_of(declaration),
+        lines=tracks_of(declaration),
     )
 
 
 def make_removal(declaration: Declaration, live: LiveState, environment: str | None = None) -> Plan:
-    """The plan that takes everything down: all lines end, their requests are drained, what served them is retired.
+    """The plan that takes everything down: all tracks end, their requests are drained, what served them is retired.
 
     Raises MixedLiveState where a rollout is under way, or UnsafePlan on a defect of the planner.
     """
     name, settings = declaration.environment(environment)
-    lines = {**lines_of(declaration), **live.lines}
-    before = {line: release for line in live.serving if (release := _release_of(live, line)) is not None}
-    builder = PlanBuilder(lines, settings, live.serving, live.instances, live.releases, live.lines)
+    tracks = {**tracks_of(declaration), **live.lines}
+    before = {track: release for track in live.serving if (release := _release_of(live, track)) is not None}
+    builder = PlanBuilder(tracks, settings, live.serving, live.instances, live.releases, live.lines)
     _remove_lines(builder, sorted(before))
     return _whole(
         builder, live, declaration.pipeline, name,
-        from_release={line: release.id for line, release in before.items()},
+        from_release={track: release.id for track, release in before.items()},
         to_release={},
         changes=tuple(_removed(live, sorted(before))),
         groups=(),
@@ -136,19 +136,19 @@ def make_plan(
 
     Raises MixedLiveState, NoSafeOrder, CapacityError (each says the remedy), or UnsafePlan on a defect of the planner.
     """
-    lines, released = lines_of(declaration), releases_of(declaration, digests)
+    tracks, released = tracks_of(declaration), releases_of(declaration, digests)
     everywhere = tuple(declaration.environment(environment)[1].regions)
-    now = {line: release for line in live.serving if (release := _release_of(live, line)) is not None}
-    came_from = _live_releases(live, released, lines, everywhere, {})
-    crossing = crossing_of(live, now, lines, released, came_from, everywhere)
-    lines = {**crossing.carriers, **lines}
-    carried = {line: released[heir] for line, heir in crossing.heirs.items()}
+    now = {track: release for track in live.serving if (release := _release_of(live, track)) is not None}
+    came_from = _live_releases(live, released, tracks, everywhere, {})
+    crossing = crossing_of(live, now, tracks, released, came_from, everywhere)
+    tracks = {**crossing.carriers, **tracks}
+    carried = {track: released[heir] for track, heir in crossing.heirs.items()}
     declared = apart(live, {**released, **carried})
     said = claims_of(declaration.artifacts, digests or {})
-    before = _live_releases(live, declared, lines, everywhere, crossing.sources)
+    before = _live_releases(live, declared, tracks, everywhere, crossing.sources)
 
     def attempt(live: LiveState, declared: Releases, chosen: Chosen) -> Plan:
-        planned = partial(_plan, declaration, environment, live, lines, declared, chosen, crossing, said)
+        planned = partial(_plan, declaration, environment, live, tracks, declared, chosen, crossing, said)
         try:
             return planned()
         except _OnceTogether as refused:
@@ -163,7 +163,7 @@ def _plan(
     declaration: Declaration,
     environment: str | None,
     live: LiveState,
-    lines: Mapping[str, Line],
+    tracks: Mapping[str, Track],
     declared: Releases,
     chosen: Chosen,
     crossing: Crossing,
@@ -172,21 +172,21 @@ def _plan(
 ) -> Plan:
     name, settings = declaration.environment(environment)
     everywhere, leaving = tuple(settings.regions), tuple(crossing.carriers)
-    before = _live_releases(live, declared, lines, everywhere, crossing.sources)
+    before = _live_releases(live, declared, tracks, everywhere, crossing.sources)
     in_place = in_place_slots(before, declared)
-    begins = {line: release for line, release in before.items() if not live.serving.get(line)}
+    begins = {track: release for track, release in before.items() if not live.serving.get(track)}
     begun_as = as_declared(before, said)
     in_order = _step_by_step if step_by_step else _in_order
-    groups, steps, asunder = in_order(begun_as, declared, lines, in_place)
-    _refuse_impossible(steps, lines)
-    _refuse_late_channels(before, declared, lines, live, everywhere)
-    start = {line: live.serving.get(line, ()) for line in {**declared, **live.serving}}
-    builder = PlanBuilder(lines, settings, start, live.instances, live.releases, live.lines)
-    gone = [line for line in sorted(live.serving) if line not in declared and live.serving[line]]
+    groups, steps, asunder = in_order(begun_as, declared, tracks, in_place)
+    _refuse_impossible(steps, tracks)
+    _refuse_late_channels(before, declared, tracks, live, everywhere)
+    start = {track: live.serving.get(track, ()) for track in {**declared, **live.serving}}
+    builder = PlanBuilder(tracks, settings, start, live.instances, live.releases, live.lines)
+    gone = [track for track in sorted(live.serving) if track not in declared and live.serving[track]]
     _remove_lines(builder, gone)
     builder.begins, builder.for_room = dict(begins), chosen
     rerouted = _reroute(builder, live, crossing)
-    builder.notes.extend((*_for_room(chosen, lines), *asunder))
+    builder.notes.extend((*_for_room(chosen, tracks), *asunder))
     waves = waves_of(steps, builder)
     for number, (wave, narrowed) in enumerate(waves, 1):
         add_wave(builder, wave, narrowed, leaving if number == len(waves) else ())
@@ -203,11 +203,11 @@ def _plan(
     return _whole(
         builder, live, declaration.pipeline, name,
         from_release={ln: before[ln].id if ln in before else None for ln in declared if ln not in leaving},
-        to_release={line: release.id for line, release in declared.items() if line not in leaving},
+        to_release={track: release.id for track, release in declared.items() if track not in leaving},
         changes=(
             *rerouted,
-            *_removed(live, (*gone, *(line for line in leaving if live.serving.get(line))), crossing),
-            *_gone_elsewhere(crossing, lines, declared, before, live),
+            *_removed(live, (*gone, *(track for track in leaving if live.serving.get(track))), crossing),
+            *_gone_elsewhere(crossing, tracks, declared, before, live),
             *_new_channels(before, declared, live, crossing),
             *diff(before, declared),
         ),
@@ -222,24 +222,24 @@ def _plan(
 def _live_releases(
     live: LiveState,
     declared: Mapping[str, Release],
-    lines: Mapping[str, Line],
+    tracks: Mapping[str, Track],
     everywhere: tuple[str, ...],
     sources: Mapping[str, str],
 ) -> dict[str, Release]:
-    """The release that each declared line comes from; of those that carry requests, that of their source.
+    """The release that each declared track comes from; of those that carry requests, that of their source.
 
     A new channel of a pipeline that is served comes from what its default channel serves now, for that is what its
     requests reach; unless it may not serve them: then it comes from nothing.
     """
     found: dict[str, Release] = {}
-    for line in [*declared, *live.serving]:
-        release = _release_of(live, sources.get(line, line))
-        if line in declared and release is None:
-            release = _release_of(live, default_of(line)) if default_of(line) in declared else None
-            if release is not None and any(outside(lines[line], release, everywhere)):
+    for track in [*declared, *live.serving]:
+        release = _release_of(live, sources.get(track, track))
+        if track in declared and release is None:
+            release = _release_of(live, default_of(track)) if default_of(track) in declared else None
+            if release is not None and any(outside(tracks[track], release, everywhere)):
                 release = None
-        if line in declared and release is not None:
-            found[line] = release
+        if track in declared and release is not None:
+            found[track] = release
     return found
 
 
@@ -251,7 +251,7 @@ def _by_name(declared: Mapping[str, Release]) -> list[str]:
 
 
 def _as_planned(crossing: Crossing, declared: Releases, before: Releases) -> tuple[Reroute, ...]:
-    """Who goes another way, with the ends of the lines that carry them as the plan has them."""
+    """Who goes another way, with the ends of the tracks that carry them as the plan has them."""
     return tuple(
         reroute.model_copy(update={"from_release": before[reroute.line].id, "to_release": declared[reroute.line].id})
         if reroute.line
@@ -261,14 +261,14 @@ def _as_planned(crossing: Crossing, declared: Releases, before: Releases) -> tup
 
 
 def _removed(live: LiveState, gone: Sequence[str], crossing: Crossing | None = None) -> list[Change]:
-    """Lines that serve and are no longer declared."""
+    """Tracks that serve and are no longer declared."""
     heirs = crossing.heirs if crossing else {}
     return [
         Change(
             line=name, component="route", action="delete",
             reason=f"no longer declared: its requests go on to {heirs[name]} by stages, and then it ends"
             if name in heirs
-            else f"no longer declared: {name}'s requests go on to the lines after it"
+            else f"no longer declared: {name}'s requests go on to the channels after it"
             if name != default_of(name)
             else "taken down: nothing serves its requests afterwards",
             **{"from": canonical(live.lines[name].route) if name in live.lines else name},
@@ -278,9 +278,9 @@ def _removed(live: LiveState, gone: Sequence[str], crossing: Crossing | None = N
 
 
 def _gone_elsewhere(
-    crossing: Crossing, lines: Mapping[str, Line], declared: Releases, before: Releases, live: LiveState
+    crossing: Crossing, tracks: Mapping[str, Track], declared: Releases, before: Releases, live: LiveState
 ) -> Iterator[Change]:
-    """Every other re-route: which requests, from which line and release to which, and how."""
+    """Every other re-route: which requests, from which track and release to which, and how."""
     for one in crossing.reroutes:
         if one.line and one.line not in crossing.sources:
             continue  # the channel that ends says it
@@ -299,10 +299,10 @@ def _gone_elsewhere(
         )  # fmt: skip
 
 
-def _for_room(chosen: Chosen, lines: Mapping[str, Line]) -> Iterator[str]:
+def _for_room(chosen: Chosen, tracks: Mapping[str, Track]) -> Iterator[str]:
     """What follows from a change in place that nobody declared."""
     for (pipeline, slot), missing in chosen.items():
-        suites = any(line.rollout.evaluate for line in lines.values() if line.pipeline == pipeline)
+        suites = any(track.rollout.evaluate for track in tracks.values() if track.pipeline == pipeline)
         untried = " Its suites can't be run before traffic reaches it." if suites else ""
         yield (
             f"{slot} changes in place because its two versions don't fit beside each other ({missing}). "
@@ -310,49 +310,49 @@ def _for_room(chosen: Chosen, lines: Mapping[str, Line]) -> Iterator[str]:
         )
 
 
-def _release_of(live: LiveState, line: str) -> Release | None:
+def _release_of(live: LiveState, track: str) -> Release | None:
     try:
-        return live.release_of(line)
+        return live.release_of(track)
     except LookupError:
-        ids = ", ".join(sorted({share.release for share in live.serving[line]}))
+        ids = ", ".join(sorted({share.release for share in live.serving[track]}))
         raise MixedLiveState(
-            f"channel '{line}' is split between {ids}: a rollout is under way there. "
+            f"channel '{track}' is split between {ids}: a rollout is under way there. "
             "Finish it with 'rollcast apply --resume', or roll it back with 'rollcast abort'."
         ) from None
 
 
 def _new_channels(before: Releases, declared: Releases, live: LiveState, crossing: Crossing) -> list[Change]:
     """Channels that are new beside a default channel that serves."""
-    reason = "its requests get a line of their own"
+    reason = "its requests get a channel of their own"
     return [
-        Change(line=line, component="route", action="create", to=line, reason=reason)
-        for line in declared
-        if not live.serving.get(line)
-        and line != default_of(line)
-        and default_of(line) in before
-        and line not in crossing.carriers
+        Change(line=track, component="route", action="create", to=track, reason=reason)
+        for track in declared
+        if not live.serving.get(track)
+        and track != default_of(track)
+        and default_of(track) in before
+        and track not in crossing.carriers
     ]
 
 
 def _refuse_late_channels(
     before: Mapping[str, Release],
     declared: Mapping[str, Release],
-    lines: Mapping[str, Line],
+    tracks: Mapping[str, Track],
     live: LiveState,
     everywhere: tuple[str, ...],
 ) -> None:
     """A channel that must begin before its default channel moves can't wait for what changes in place."""
-    for line, release in declared.items():
-        if line in before or line == default_of(line) or default_of(line) not in before:
+    for track, release in declared.items():
+        if track in before or track == default_of(track) or default_of(track) not in before:
             continue
         for folder, (_, slot) in release.instances.items():
             held = live.instances.get(folder)
             version = release.slots[slot]
             if held and live.releases[held[0]].slots[held[1]].instance_id != version.instance_id:
-                default = default_of(line)
-                never, old = next(outside(lines[line], before[default], everywhere))
+                default = default_of(track)
+                never, old = next(outside(tracks[track], before[default], everywhere))
                 raise NoSafeOrder(
-                    f"channel '{line}' must begin before {default} moves, for its requests may not reach {never} "
+                    f"channel '{track}' must begin before {default} moves, for its requests may not reach {never} "
                     f"{old.reference} "
                     f"in {', '.join(runs_in(old, everywhere))}; but {slot} exists once and changes too",
                     f"Release the channel in a plan of its own first, with {slot} as it is now.",
@@ -360,7 +360,7 @@ def _refuse_late_channels(
 
 
 def _in_order(
-    before: Mapping[str, Release], declared: Releases, lines: Mapping[str, Line], in_place: frozenset[Node]
+    before: Mapping[str, Release], declared: Releases, tracks: Mapping[str, Track], in_place: frozenset[Node]
 ) -> tuple[list[SynchronizationGroup], list[Step], list[str]]:
     """Groups and steps, and notes on what its rollout switches together and this plan does not.
 
@@ -370,11 +370,11 @@ def _in_order(
 
     def ordered(ties: Sequence[Tie]) -> tuple[list[SynchronizationGroup], list[Step]]:
         groups = group(before, declared, in_place, ties)
-        return groups, steps_of(groups, before, declared, lines)
+        return groups, steps_of(groups, before, declared, tracks)
 
-    ties = [tie for tie in declared_ties(before, declared, lines) if len(tie.slots) > 1]
+    ties = [tie for tie in declared_ties(before, declared, tracks) if len(tie.slots) > 1]
     found = ordered(ties)
-    if not ties or not any(_not_allowed(step, lines) for step in found[1]):
+    if not ties or not any(_not_allowed(step, tracks) for step in found[1]):
         return *found, []
     found, kept, notes = ordered(()), list[Tie](), list[str]()
     for tie in ties:
@@ -382,7 +382,7 @@ def _in_order(
         twice = tuple(slot for slot, node in nodes.items() if not node[0].startswith(IN_PLACE))
         for tried in (tie, replace(tie, slots=twice)):
             attempt = ordered([*kept, tried])
-            if not any(_not_allowed(step, lines) for step in attempt[1]):
+            if not any(_not_allowed(step, tracks) for step in attempt[1]):
                 found = attempt
                 kept.append(tried)
                 break
@@ -395,7 +395,7 @@ def _in_order(
 
 
 def _step_by_step(
-    before: Mapping[str, Release], declared: Releases, lines: Mapping[str, Line], in_place: frozenset[Node]
+    before: Mapping[str, Release], declared: Releases, tracks: Mapping[str, Track], in_place: frozenset[Node]
 ) -> tuple[list[SynchronizationGroup], list[Step], list[str]]:
     """Groups and steps by way of releases in between, each step one group. Raises NoSafeOrder where there is no way."""
     way = between(before, declared, in_place)
@@ -404,10 +404,12 @@ def _step_by_step(
     groups: list[SynchronizationGroup] = []
     steps: list[Step] = []
     for old, new in pairwise((before, *way, declared)):
-        ties = [Tie(line, slots, "only together are they safe") for line, slots in switched(old, new) if len(slots) > 1]
-        own = group({line: old[line] for line in before}, new, in_place, ties)
+        ties = [
+            Tie(track, slots, "only together are they safe") for track, slots in switched(old, new) if len(slots) > 1
+        ]
+        own = group({track: old[track] for track in before}, new, in_place, ties)
         groups += own
-        steps += steps_of(own, old, new, lines)
+        steps += steps_of(own, old, new, tracks)
     note = (
         "What can't run twice would have to switch together with its wiring, so the plan goes by way of releases that "
         "have the wiring of one side and versions of either."
@@ -415,19 +417,19 @@ def _step_by_step(
     return groups, steps, [note]
 
 
-def _not_allowed(step: Step, lines: Mapping[str, Line]) -> bool:
+def _not_allowed(step: Step, tracks: Mapping[str, Track]) -> bool:
     """Whether a step needs a maintenance pause that is not declared."""
-    return step.kind == "pause" and not all(lines[line].rollout.maintenance_pause for line in step.group.lines)
+    return step.kind == "pause" and not all(tracks[track].rollout.maintenance_pause for track in step.group.lines)
 
 
 class _OnceTogether(NoSafeOrder):
     """What can't run twice is in a group that must switch together."""
 
 
-def _refuse_impossible(steps: list[Step], lines: Mapping[str, Line]) -> None:
+def _refuse_impossible(steps: list[Step], tracks: Mapping[str, Track]) -> None:
     for step in steps:
-        rules = [lines[line].rollout for line in step.group.lines]
-        if _not_allowed(step, lines):
+        rules = [tracks[track].rollout for track in step.group.lines]
+        if _not_allowed(step, tracks):
             once = ", ".join(slot for owner, slot in step.group.members if owner.startswith("="))
             why = "; ".join(step.group.together)
             raise _OnceTogether(
@@ -445,24 +447,24 @@ def _refuse_impossible(steps: list[Step], lines: Mapping[str, Line]) -> None:
 def _reroute(builder: PlanBuilder, live: LiveState, crossing: Crossing) -> list[Change]:
     """Routing rules that are not as declared: they change first and at once, for the flag holds one set of them.
 
-    In the same write begin the lines that carry requests elsewhere, and the new channels beside them, each on what
+    In the same write begin the tracks that carry requests elsewhere, and the new channels beside them, each on what
     serves its requests today.
     """
     changes = [
         Change(
             line=name, component="route", action="update", reason="other requests go this way",
-            **{"from": canonical(live.lines[name].route), "to": canonical(line.route)},
+            **{"from": canonical(live.lines[name].route), "to": canonical(track.route)},
         )
-        for name, line in builder.lines.items()
-        if live.serving.get(name) and name in live.lines and live.lines[name].route != line.route
+        for name, track in builder.lines.items()
+        if live.serving.get(name) and name in live.lines and live.lines[name].route != track.route
     ]  # fmt: skip
     changes += _orders(builder.lines, live)
     own = {builder.lines[name].pipeline for name in (*crossing.sources, *(change.line for change in changes))}
     if not own:
         return []
     names = list(dict.fromkeys(change.line for change in changes))
-    begun = [line for line in builder.begins if builder.lines[line].pipeline in own]
-    releases = {line: builder.begins.pop(line) for line in begun}
+    begun = [track for track in builder.begins if builder.lines[track].pipeline in own]
+    releases = {track: builder.begins.pop(track) for track in begun}
     operations = [
         Operation(
             id=builder.id(f"shift/{name}/route", name), kind="shift", milestone=len(builder.milestones), line=name,
@@ -491,14 +493,16 @@ def _reroute(builder: PlanBuilder, live: LiveState, crossing: Crossing) -> list[
     return [change for change in changes if change.line not in crossing.carriers]
 
 
-def _orders(lines: Mapping[str, Line], live: LiveState) -> Iterator[Change]:
+def _orders(tracks: Mapping[str, Track], live: LiveState) -> Iterator[Change]:
     """Channels that are tried in another order, where some request matches the routes of two that change places."""
-    there = sorted((line for name, line in live.lines.items() if live.serving.get(name) and name in lines), key=_turn)
+    there = sorted(
+        (track for name, track in live.lines.items() if live.serving.get(name) and name in tracks), key=_turn
+    )
     for place, one in enumerate(there):
         for other in there[place + 1 :]:
-            if one.pipeline != other.pipeline or lines[one.id].turn <= lines[other.id].turn:
+            if one.pipeline != other.pipeline or tracks[one.id].turn <= tracks[other.id].turn:
                 continue
-            if overlap(lines[one.id], lines[other.id]):
+            if overlap(tracks[one.id], tracks[other.id]):
                 yield Change(
                     line=other.id, component="route", action="update",
                     reason=f"{other.id} is tried before {one.id}: the first route that matches takes a request",
@@ -506,8 +510,8 @@ def _orders(lines: Mapping[str, Line], live: LiveState) -> Iterator[Change]:
                 )  # fmt: skip
 
 
-def _turn(line: Line) -> tuple[bool, int]:
-    return line.turn
+def _turn(track: Track) -> tuple[bool, int]:
+    return track.turn
 
 
 def _say_contracts(builder: PlanBuilder, before: Releases, declared: Releases, live: LiveState) -> None:
@@ -542,12 +546,12 @@ def _say_contracts(builder: PlanBuilder, before: Releases, declared: Releases, l
 
 
 def _remove_lines(builder: PlanBuilder, gone: Sequence[str], begun: Sequence[str] = ()) -> None:
-    """Lines that are no longer declared, where nothing else moves or nothing takes their place.
+    """Tracks that are no longer declared, where nothing else moves or nothing takes their place.
 
-    The rollback ends the lines that have begun in the same wave, too.
+    The rollback ends the tracks that have begun in the same wave, too.
     """
     if gone:
-        origin: Serving = {**{line: builder.serving[line] for line in gone}, **dict.fromkeys(begun, ())}
+        origin: Serving = {**{track: builder.serving[track] for track in gone}, **dict.fromkeys(begun, ())}
         remove(builder, gone, (), origin, ())
         builder.contract(gone)
         builder.wave += 1

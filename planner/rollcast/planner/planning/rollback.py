@@ -70,19 +70,19 @@ class _Way:
     def _id(self, text: str, distinct: str = "") -> str:
         return self.names(f"{self.name}/{len(self.milestones)}/{text}", distinct)
 
-    def _shift(self, line: str, release: Release | None, why: str) -> Operation:
+    def _shift(self, track: str, release: Release | None, why: str) -> Operation:
         return Operation(
-            id=self._id(f"shift/{line}"), kind="shift", milestone=len(self.milestones), line=line,
+            id=self._id(f"shift/{track}"), kind="shift", milestone=len(self.milestones), line=track,
             release=release.id if release else None, after=self.sinks, why=why,
         )  # fmt: skip
 
     def shift(self, targets: dict[str, Release | None], title: str) -> None:
         serving: Serving = {
-            line: (Share(line=line, audience=EVERYONE, percent=100.0, release=release.id),) if release else ()
-            for line, release in targets.items()
+            track: (Share(line=track, audience=EVERYONE, percent=100.0, release=release.id),) if release else ()
+            for track, release in targets.items()
         }
-        operations = [self._shift(line, release, "rollback moves traffic first") for line, release in targets.items()]
-        now = {**{line: self.builder.serving.get(line, ()) for line in targets}, **self.serving}
+        operations = [self._shift(track, release, "rollback moves traffic first") for track, release in targets.items()]
+        now = {**{track: self.builder.serving.get(track, ()) for track in targets}, **self.serving}
         self._add(title, in_turn(operations, self.builder.lines, now, serving)[0], serving)
 
     def overwrite(self, step: Step) -> None:
@@ -110,23 +110,23 @@ class _Way:
         self._add(f"in place, back: {' + '.join(step.group.slots)}", operations, {})
 
     def ended(self, origin: Serving) -> dict[str, Release | None]:
-        """Lines that have ended though no step moved them: they come back first of all.
+        """Tracks that have ended though no step moved them: they come back first of all.
 
-        Until then their requests are served by what the lines after them serve, which is about to change back.
+        Until then their requests are served by what the tracks after them serve, which is about to change back.
         """
-        moved = {line for step in self.done for line in step.before}
+        moved = {track for step in self.done for track in step.before}
         return {
-            line: self.builder.releases[shares[0].release]
-            for line, shares in origin.items()
-            if len(shares) == 1 and not self.builder.serving.get(line) and line not in moved
+            track: self.builder.releases[shares[0].release]
+            for track, shares in origin.items()
+            if len(shares) == 1 and not self.builder.serving.get(track) and track not in moved
         }
 
     def restore(self, origin: Serving) -> None:
         """The exact shares of the start, where a shift left other ones (a new channel, an audience)."""
-        now = {**{line: self.builder.serving.get(line, ()) for line in origin}, **self.serving}
-        wrong = {line: shares for line, shares in origin.items() if now[line] != shares}
+        now = {**{track: self.builder.serving.get(track, ()) for track in origin}, **self.serving}
+        wrong = {track: shares for track, shares in origin.items() if now[track] != shares}
         if wrong:
-            operations = [self._shift(line, None, "as it was before") for line in wrong]
+            operations = [self._shift(track, None, "as it was before") for track in wrong]
             self._add("as it was", in_turn(operations, self.builder.lines, now, wrong)[0], wrong)
 
     def retire(self, fresh: Sequence[str]) -> None:

@@ -36,9 +36,9 @@ def reads(reader: SlotVersion, writer: SlotVersion) -> bool:
     return reader.provides.get(SESSION_STATE, written) == written
 
 
-def unreadable(step: Step, line: str, *, back: bool) -> Iterator[tuple[str, SlotVersion, SlotVersion]]:
+def unreadable(step: Step, track: str, *, back: bool) -> Iterator[tuple[str, SlotVersion, SlotVersion]]:
     """(slot, reader, writer) where a step (or, `back`, its rollback) is given state that it can't read."""
-    before, after = step.before.get(line), step.after[line]
+    before, after = step.before.get(track), step.after[track]
     for slot in step.group.slots if before else ():
         old, new = (before.slots.get(slot) if before else None), after.slots.get(slot)
         if old is None or new is None:
@@ -50,8 +50,8 @@ def unreadable(step: Step, line: str, *, back: bool) -> Iterator[tuple[str, Slot
 
 def unsaid(step: Step) -> Iterator[str]:
     """Sessions that a plan can't keep where they began, because what serves does not say what it writes."""
-    for line, release in step.after.items():
-        before = step.before.get(line)
+    for track, release in step.after.items():
+        before = step.before.get(track)
         for slot in step.group.slots if before else ():
             old, new = (before.slots.get(slot) if before else None), release.slots.get(slot)
             says = new is not None and SESSION_STATE in {*new.provides, *new.requires}
@@ -75,15 +75,15 @@ def claims_of(artifacts: Iterable[Artifact], digests: Digests) -> Claims:
 
 
 def as_declared(live: Mapping[str, Release], claims: Claims) -> dict[str, Release]:
-    """What serves each line, saying of its session state what is declared of the very same artifacts by now."""
+    """What serves each track, saying of its session state what is declared of the very same artifacts by now."""
     found = {}
-    for line, release in live.items():
+    for track, release in live.items():
         said = {
             slot: version.model_copy(update={"provides": {**version.provides, SESSION_STATE: claim}})
             for slot, version in release.slots.items()
             if (claim := claims.get((version.reference, version.digest))) and SESSION_STATE not in version.provides
         }
-        found[line] = release.model_copy(update={"slots": {**release.slots, **said}}) if said else release
+        found[track] = release.model_copy(update={"slots": {**release.slots, **said}}) if said else release
     return found
 
 
@@ -94,8 +94,8 @@ def losses(steps: Sequence[Step]) -> tuple[str, ...]:
             f"{slot} {writer.reference} wrote session state {writer.provides[SESSION_STATE]}, which "
             f"{reader.reference} can't read: sessions that it served lose what they remembered since"
             for step in steps
-            for line in step.after
-            for slot, reader, writer in unreadable(step, line, back=True)
+            for track in step.after
+            for slot, reader, writer in unreadable(step, track, back=True)
         )
     )
 

@@ -17,14 +17,14 @@ from rollcast.planner.routing.residency import in_turn
 
 
 def shift(builder: PlanBuilder, step: Step) -> None:
-    """The milestones that take a step's lines from its old releases to its new ones."""
+    """The milestones that take a step's tracks from its old releases to its new ones."""
     if step.kind == "in-place":
         _in_place(builder, step)
     elif step.kind == "pause":
         _pause(builder, step)
     else:
-        for line, release in step.after.items():
-            _line(builder, step, line, release)
+        for track, release in step.after.items():
+            _track(builder, step, track, release)
 
 
 def stages_of(rule: RolloutSettings) -> tuple[Stage, ...]:
@@ -39,26 +39,26 @@ def stages_of(rule: RolloutSettings) -> tuple[Stage, ...]:
 # ---- side by side -----------------------------------------------------------------------------
 
 
-def _line(builder: PlanBuilder, step: Step, line: str, release: Release) -> None:
-    old, rule = step.before[line], builder.lines[line].rollout
+def _track(builder: PlanBuilder, step: Step, track: str, release: Release) -> None:
+    old, rule = step.before[track], builder.lines[track].rollout
     if old is None:
-        _shift(builder, step, line, (_share(line, EVERYONE, 100.0, release),), None, rule)
+        _shift(builder, step, track, (_share(track, EVERYONE, 100.0, release),), None, rule)
         return
-    staying = _staying(builder, step, line, old, rule)
+    staying = _staying(builder, step, track, old, rule)
     settled: list[Share] = []
     stages = stages_of(rule)
     for number, stage in enumerate(stages):
         for percent in stage.percent:
-            shares = _shares(line, staying, settled, stage.audience, percent, old, release)
-            _shift(builder, step, line, shares, (number, stage, percent), rule)
-        settled += _split(line, stage.audience, stage.percent[-1], old, release)
+            shares = _shares(track, staying, settled, stage.audience, percent, old, release)
+            _shift(builder, step, track, shares, (number, stage, percent), rule)
+        settled += _split(track, stage.audience, stage.percent[-1], old, release)
     if staying:
-        _sessions_end(builder, step, line, release, rule)
+        _sessions_end(builder, step, track, release, rule)
 
 
-def _staying(builder: PlanBuilder, step: Step, line: str, old: Release, rule: RolloutSettings) -> tuple[Share, ...]:
+def _staying(builder: PlanBuilder, step: Step, track: str, old: Release, rule: RolloutSettings) -> tuple[Share, ...]:
     """Sessions that finish on the release that they began with, because the new one can't read their state."""
-    found = list(unreadable(step, line, back=False))
+    found = list(unreadable(step, track, back=False))
     if not found:
         return ()
     audience, predicate = audience_of(old)
@@ -68,22 +68,22 @@ def _staying(builder: PlanBuilder, step: Step, line: str, old: Release, rule: Ro
         f"that they began with, for at most {rule.session:g} s."
         for slot, new, before in found
     )
-    return (_share(line, audience, 100.0, old),)
+    return (_share(track, audience, 100.0, old),)
 
 
-def _sessions_end(builder: PlanBuilder, step: Step, line: str, release: Release, rule: RolloutSettings) -> None:
+def _sessions_end(builder: PlanBuilder, step: Step, track: str, release: Release, rule: RolloutSettings) -> None:
     wait = builder.drain(
-        f"{builder.prefix(line)}{step.name}/sessions", (), "sessions finish on the release they began with"
+        f"{builder.prefix(track)}{step.name}/sessions", (), "sessions finish on the release they began with"
     )
-    wait = wait.model_copy(update={"wait_s": rule.session, "line": line})
-    shift = _all_at_once(builder, step, line, release, (wait.id,), "no session of the old release is left")
-    title = f"sessions have ended{builder.shown(line, step.name)}"
-    serving: Serving = {line: (_share(line, EVERYONE, 100.0, release),)}
-    builder.milestone("shift", title, [wait, shift], serving, step=step.name, lines=(line,))
+    wait = wait.model_copy(update={"wait_s": rule.session, "line": track})
+    shift = _all_at_once(builder, step, track, release, (wait.id,), "no session of the old release is left")
+    title = f"sessions have ended{builder.shown(track, step.name)}"
+    serving: Serving = {track: (_share(track, EVERYONE, 100.0, release),)}
+    builder.milestone("shift", title, [wait, shift], serving, step=step.name, lines=(track,))
 
 
 def _shares(
-    line: str,
+    track: str,
     staying: Sequence[Share],
     settled: Sequence[Share],
     audience: str,
@@ -92,28 +92,28 @@ def _shares(
     new: Release,
 ) -> tuple[Share, ...]:
     if audience == EVERYONE and percent == 100:
-        return (*staying, _share(line, EVERYONE, 100.0, new))
-    shares = [*staying, *settled, *_split(line, audience, percent, old, new)]
+        return (*staying, _share(track, EVERYONE, 100.0, new))
+    shares = [*staying, *settled, *_split(track, audience, percent, old, new)]
     if audience != EVERYONE:
-        shares.append(_share(line, EVERYONE, 100.0, old))
+        shares.append(_share(track, EVERYONE, 100.0, old))
     return tuple(shares)
 
 
-def _split(line: str, audience: str, percent: float, old: Release, new: Release) -> list[Share]:
-    shares = [_share(line, audience, percent, new)]
+def _split(track: str, audience: str, percent: float, old: Release, new: Release) -> list[Share]:
+    shares = [_share(track, audience, percent, new)]
     if percent < 100:
-        shares.append(_share(line, audience, round(100 - percent, 3), old))
+        shares.append(_share(track, audience, round(100 - percent, 3), old))
     return shares
 
 
-def _share(line: str, audience: str, percent: float, release: Release) -> Share:
-    return Share(line=line, audience=audience, percent=percent, release=release.id)
+def _share(track: str, audience: str, percent: float, release: Release) -> Share:
+    return Share(line=track, audience=audience, percent=percent, release=release.id)
 
 
 def _shift(
     builder: PlanBuilder,
     step: Step,
-    line: str,
+    track: str,
     shares: tuple[Share, ...],
     stage: tuple[int, Stage, float] | None,
     rule: RolloutSettings,
@@ -123,19 +123,19 @@ def _shift(
     gates = (stage[1].gates if stage and stage[1].gates is not None else rule.gates) if stage else ()
     kind = "flag" if step.kind == "flag" else "shift"
     operation = Operation(
-        id=builder.id(f"{kind}/{builder.prefix(line)}{step.name}/{audience}@{percent:g}", line),
+        id=builder.id(f"{kind}/{builder.prefix(track)}{step.name}/{audience}@{percent:g}", track),
         kind="flag" if kind == "flag" else "shift", milestone=len(builder.milestones),
-        line=line, release=step.after[line].id, component=step.name, why=_why(step, stage, rule), after=builder.sinks,
+        line=track, release=step.after[track].id, component=step.name, why=_why(step, stage, rule), after=builder.sinks,
     )  # fmt: skip
     details = {
-        "step": step.name, "lines": (line,), "audience": audience, "percent": percent,
+        "step": step.name, "lines": (track,), "audience": audience, "percent": percent,
         "stage": stage[0] if stage and rule.stages and stages_of(rule) is rule.stages else None,
         "gates": tuple(gate.metric for gate in gates),
         "bake_min_s": bake.min if stage else 0.0, "bake_max_s": bake.max, "bake_then": bake.then,
         "min_sample": (stage[1].min_sample if stage else None) or (rule.min_sample if stage else 0),
     }  # fmt: skip
-    title = f"{percent:g} % of {audience}{builder.shown(line, step.name)}"
-    builder.milestone("shift", title, [operation], {line: shares}, **details)
+    title = f"{percent:g} % of {audience}{builder.shown(track, step.name)}"
+    builder.milestone("shift", title, [operation], {track: shares}, **details)
 
 
 def _why(step: Step, stage: tuple[int, Stage, float] | None, rule: RolloutSettings) -> str:
@@ -162,18 +162,18 @@ def _in_place(builder: PlanBuilder, step: Step) -> None:
         why = "; ".join(step.group.after) or "no request of an earlier step may reach what is about to be overwritten"
         operations.append(builder.drain(step.name, stale, why))
     operations += _swap(builder, step, operations[-1:])
-    shares: Serving = {line: (_share(line, EVERYONE, 100.0, release),) for line, release in step.after.items()}
+    shares: Serving = {track: (_share(track, EVERYONE, 100.0, release),) for track, release in step.after.items()}
     waits = tuple(operation.id for operation in operations if operation.kind == "provision")
     waits = waits or tuple(operation.id for operation in operations)
-    for line, release in step.after.items():
+    for track, release in step.after.items():
         operations.append(
-            _all_at_once(builder, step, line, release, waits, "requests are tagged with what serves them")
+            _all_at_once(builder, step, track, release, waits, "requests are tagged with what serves them")
         )
     builder.notes.extend(
         f"{slot} {new.reference} can't read the session state of {old.reference}, and both can't run: sessions that "
         "are under way lose what they remembered."
-        for line in step.after
-        for slot, new, old in unreadable(step, line, back=False)
+        for track in step.after
+        for slot, new, old in unreadable(step, track, back=False)
     )
     builder.notes.append(f"{_joined(step)} changes in place: all of its traffic at once, with no concurrent baseline.")
     builder.milestone("shift", f"in place: {_joined(step)}", operations, shares, **_bake(builder, step))
@@ -183,14 +183,14 @@ def _pause(builder: PlanBuilder, step: Step) -> None:
     """A group that can't run twice, with a declared maintenance pause: stop, drain, overwrite, resume."""
     stops = [
         Operation(
-            id=builder.id(f"shift/{builder.prefix(line)}{step.name}/pause", line), kind="shift", line=line,
+            id=builder.id(f"shift/{builder.prefix(track)}{step.name}/pause", track), kind="shift", line=track,
             milestone=len(builder.milestones), component=step.name,
             why="maintenance pause: " + "; ".join(step.group.together),
         )
-        for line in step.after
+        for track in step.after
     ]  # fmt: skip
     stops, last = in_turn(stops, builder.lines, builder.serving, {})
-    stopped = {share.release for line in step.after for share in builder.serving.get(line, ())}
+    stopped = {share.release for track in step.after for share in builder.serving.get(track, ())}
     everything = tuple(sorted({*stopped, *builder.stale()}))
     drain = builder.drain(step.name, everything, "nothing may be in flight while the group is overwritten")
     drain = drain.model_copy(update={"after": last})
@@ -198,10 +198,10 @@ def _pause(builder: PlanBuilder, step: Step) -> None:
     builder.milestone("pause", f"pause: {_joined(step)}", [*stops, drain], dict.fromkeys(step.after, ()), **details)
     builder.milestone("pause", f"in place: {_joined(step)}", _swap(builder, step, []), {}, **details)
     resumes = [
-        _all_at_once(builder, step, line, release, (), "the group is whole again")
-        for line, release in step.after.items()
+        _all_at_once(builder, step, track, release, (), "the group is whole again")
+        for track, release in step.after.items()
     ]
-    shares: Serving = {line: (_share(line, EVERYONE, 100.0, release),) for line, release in step.after.items()}
+    shares: Serving = {track: (_share(track, EVERYONE, 100.0, release),) for track, release in step.after.items()}
     resumes, _ = in_turn(resumes, builder.lines, {}, shares)
     builder.notes.append(f"{_joined(step)} needs a maintenance pause: no request is served while it is overwritten.")
     builder.milestone("shift", f"resume: {_joined(step)}", resumes, shares, **_bake(builder, step))
@@ -244,10 +244,10 @@ def _why_overwritten(builder: PlanBuilder, pipeline: str, slot: str) -> str:
 
 
 def _all_at_once(
-    builder: PlanBuilder, step: Step, line: str, release: Release, waits: tuple[str, ...], why: str
+    builder: PlanBuilder, step: Step, track: str, release: Release, waits: tuple[str, ...], why: str
 ) -> Operation:
     return Operation(
-        id=builder.id(f"shift/{builder.prefix(line)}{step.name}/everyone@100", line), kind="shift", line=line,
+        id=builder.id(f"shift/{builder.prefix(track)}{step.name}/everyone@100", track), kind="shift", line=track,
         milestone=len(builder.milestones), release=release.id, component=step.name, after=waits, why=why,
     )  # fmt: skip
 

@@ -1,6 +1,6 @@
-"""Steps: what each group does to the releases of its lines.
+"""Steps: what each group does to the releases of its tracks.
 
-Walking the groups in order gives a chain of releases for each line; every one of them is a whole configuration that is
+Walking the groups in order gives a chain of releases for each track; every one of them is a whole configuration that is
 safe to serve. Feature flags are steps of their own: one that is switched off goes first, others go last.
 """
 
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 from rollcast.planner.contracts.edges import ContractGraph
 from rollcast.planner.contracts.groups import SynchronizationGroup
-from rollcast.planner.releases.releases import Line, Release, SlotVersion
+from rollcast.planner.releases.releases import Release, SlotVersion, Track
 
 Instances = dict[str, tuple[str, str]]  # folder -> (release id, slot)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One switch: `before` -> `after` for each of its lines. `before` is None where nothing was served."""
+    """One switch: `before` -> `after` for each of its tracks. `before` is None where nothing was served."""
 
     group: SynchronizationGroup
     kind: str  # "side-by-side" | "in-place" | "pause" | "flag"
@@ -34,16 +34,16 @@ def steps_of(
     groups: list[SynchronizationGroup],
     live: Mapping[str, Release],
     declared: Mapping[str, Release],
-    lines: Mapping[str, Line],
+    tracks: Mapping[str, Track],
 ) -> list[Step]:
     """The steps in order. In each, exactly the slots of its group change."""
-    current: dict[str, Release | None] = {line: live.get(line) for line in declared}
+    current: dict[str, Release | None] = {track: live.get(track) for track in declared}
     steps: list[Step] = []
     for turn_off in (True, False):
         if not turn_off:
-            steps.extend(_slot_steps(groups, current, declared, lines))
-        for line, release in declared.items():
-            step = _flag_step(line, current, release, turn_off)
+            steps.extend(_slot_steps(groups, current, declared, tracks))
+        for track, release in declared.items():
+            step = _flag_step(track, current, release, turn_off)
             if step:
                 steps.append(step)
     return steps
@@ -53,19 +53,19 @@ def _slot_steps(
     groups: list[SynchronizationGroup],
     current: dict[str, Release | None],
     declared: Mapping[str, Release],
-    lines: Mapping[str, Line],
+    tracks: Mapping[str, Track],
 ) -> list[Step]:
     steps = []
     contracts: dict[str, ContractGraph] = {}
-    for line, release in current.items():
+    for track, release in current.items():
         if release is not None:
-            contracts[line] = ContractGraph(release.slots, declared[line].slots)
+            contracts[track] = ContractGraph(release.slots, declared[track].slots)
     waiting = list(reversed(groups))
     while waiting:
         group = waiting.pop()
-        before = {line: current[line] for line in group.lines}
+        before = {track: current[track] for track in group.lines}
         while True:
-            after = {line: _switch(group, line, current[line], declared[line]) for line in group.lines}
+            after = {track: _switch(group, track, current[track], declared[track]) for track in group.lines}
             broken = _broken(group, after, contracts)
             following = (
                 next((g for g in reversed(waiting) if set(g.lines) & set(group.lines)), None) if broken else None
@@ -74,7 +74,7 @@ def _slot_steps(
                 break
             waiting.remove(following)
             group = _merged(group, following, broken)
-            before = {line: current[line] for line in group.lines}
+            before = {track: current[track] for track in group.lines}
         current.update(after)
         steps.append(Step(group, _kind(group, before, after), before, after))
     return steps
@@ -82,8 +82,8 @@ def _slot_steps(
 
 def _broken(group: SynchronizationGroup, after: Mapping[str, Release], contracts: Mapping[str, ContractGraph]) -> str:
     """What would be broken if only this group switched: pairwise orders do not see what takes three to put right."""
-    for line, release in after.items():
-        graph = contracts.get(line)
+    for track, release in after.items():
+        graph = contracts.get(track)
         for u, v in graph.edges_of(group.slots) if graph else ():
             why = graph.why_not(u, release.slots.get(u), v, release.slots.get(v)) if graph else ""
             if why:
@@ -106,7 +106,7 @@ def _merged(one: SynchronizationGroup, other: SynchronizationGroup, reason: str)
 
 def _kind(group: SynchronizationGroup, before: Mapping[str, Release | None], after: Mapping[str, Release]) -> str:
     """What exists once is overwritten only where something else is there already."""
-    if not any(_overwrites(group, before[line], release) for line, release in after.items()):
+    if not any(_overwrites(group, before[track], release) for track, release in after.items()):
         return "side-by-side"
     return "in-place" if len(group.slots) == 1 else "pause"
 
@@ -123,10 +123,10 @@ def _overwrites(group: SynchronizationGroup, before: Release | None, after: Rele
     return False
 
 
-def _switch(group: SynchronizationGroup, line: str, old: Release | None, declared: Release) -> Release:
+def _switch(group: SynchronizationGroup, track: str, old: Release | None, declared: Release) -> Release:
     if old is None:
         return declared
-    members = {slot for owner, slot in group.members if owner == line or owner.startswith("=")}
+    members = {slot for owner, slot in group.members if owner == track or owner.startswith("=")}
     slots: dict[str, SlotVersion] = {}
     for name, slot in declared.slots.items():
         if name in members:
@@ -139,8 +139,8 @@ def _switch(group: SynchronizationGroup, line: str, old: Release | None, declare
     return Release(pipeline=declared.pipeline, slots=slots, flags=old.flags)
 
 
-def _flag_step(line: str, current: dict[str, Release | None], declared: Release, turn_off: bool) -> Step | None:
-    old = current[line]
+def _flag_step(track: str, current: dict[str, Release | None], declared: Release, turn_off: bool) -> Step | None:
+    old = current[track]
     if old is None or old.flags == declared.flags:
         return None
     names = sorted(
@@ -154,10 +154,10 @@ def _flag_step(line: str, current: dict[str, Release | None], declared: Release,
     flags = {n: v for n, v in old.flags.items() if n not in chosen}
     flags.update({n: declared.flags[n] for n in chosen if n in declared.flags})
     after = Release(pipeline=old.pipeline, slots=old.slots, flags=flags)
-    current[line] = after
+    current[track] = after
     slots = tuple(f"flag:{n}" for n in chosen)
-    group = SynchronizationGroup(tuple((line, s) for s in slots), (line,), slots, in_place=False)
-    return Step(group, "flag", {line: old}, {line: after})
+    group = SynchronizationGroup(tuple((track, s) for s in slots), (track,), slots, in_place=False)
+    return Step(group, "flag", {track: old}, {track: after})
 
 
 def instances_of(release: Release) -> Instances:

@@ -19,11 +19,11 @@ from rollcast.planner.planning.expand import expand
 from rollcast.planner.planning.rollback import roll_back_from
 from rollcast.planner.planning.shift import shift
 from rollcast.planner.planning.steps import Step, instances_of
-from rollcast.planner.releases.releases import Line, Release, SlotVersion
+from rollcast.planner.releases.releases import Release, SlotVersion, Track
 from rollcast.planner.routing.residency import in_turn
 
 
-def clusters(steps: Sequence[Step], lines: Mapping[str, Line]) -> list[list[Step]]:
+def clusters(steps: Sequence[Step], tracks: Mapping[str, Track]) -> list[list[Step]]:
     """Steps in order, cut where the pipeline changes. Pipelines that share nothing do not interrupt each other."""
     leader: dict[str, str] = {}
 
@@ -33,20 +33,20 @@ def clusters(steps: Sequence[Step], lines: Mapping[str, Line]) -> list[list[Step
         return name
 
     for step in steps:
-        pipelines = [lines[line].pipeline for line in step.group.lines]
+        pipelines = [tracks[track].pipeline for track in step.group.lines]
         for other in pipelines[1:]:
             leader[find(other)] = find(pipelines[0])
     found: dict[str, list[Step]] = {}
     for step in steps:
-        found.setdefault(find(lines[step.group.lines[0]].pipeline), []).append(step)
-    return [run for cluster in found.values() for run in _runs(cluster, lines)]
+        found.setdefault(find(tracks[step.group.lines[0]].pipeline), []).append(step)
+    return [run for cluster in found.values() for run in _runs(cluster, tracks)]
 
 
-def _runs(cluster: Sequence[Step], lines: Mapping[str, Line]) -> list[list[Step]]:
+def _runs(cluster: Sequence[Step], tracks: Mapping[str, Track]) -> list[list[Step]]:
     runs: list[list[Step]] = []
     last: set[str] = set()
     for step in cluster:
-        pipelines = {lines[line].pipeline for line in step.group.lines}
+        pipelines = {tracks[track].pipeline for track in step.group.lines}
         if pipelines != last:
             runs.append([])
         runs[-1].append(step)
@@ -66,12 +66,12 @@ class Room:
         if self.limits:
             for folder, (release, slot) in builder.instances.items():
                 self._put(folder, builder.releases[release].slots[slot])
-            for line, shares in builder.serving.items():
+            for track, shares in builder.serving.items():
                 for release in dict.fromkeys(share.release for share in shares):
-                    self.served[line] = builder.releases[release]
+                    self.served[track] = builder.releases[release]
                     self.users.update(builder.releases[release].instances.keys())
-            for line, begun in builder.begins.items():
-                self.served[line] = begun
+            for track, begun in builder.begins.items():
+                self.served[track] = begun
                 self.users.update(begun.instances.keys())
 
     def _put(self, folder: str, version: SlotVersion) -> None:
@@ -92,10 +92,10 @@ class Room:
                 self._put(folder, version)
         over = excess(self.need, self.limits)
         if not over:
-            for line, release in step.after.items():
+            for track, release in step.after.items():
                 self.users.update(release.instances.keys())
-                self.users.subtract(self.served[line].instances.keys() if line in self.served else ())
-                self.served[line] = release
+                self.users.subtract(self.served[track].instances.keys() if track in self.served else ())
+                self.served[track] = release
             return ""
         for folder, held in before.items():
             if held is not None:
@@ -105,7 +105,7 @@ class Room:
         return sentence(over)
 
     def contract(self) -> None:
-        """Retire what no line is served by."""
+        """Retire what no track is served by."""
         for folder in [folder for folder in self.there if self.users[folder] <= 0] if self.limits else ():
             self._drop(folder)
 
@@ -148,7 +148,7 @@ def _packed(found: Sequence[Sequence[Step]], builder: PlanBuilder) -> Waves:
                 wave = []
                 missing = room.add(step)
             if missing:
-                slots = [(line, slot) for line in step.group.lines for slot in step.group.slots]
+                slots = [(track, slot) for track in step.group.lines for slot in step.group.slots]
                 raise CapacityError(step.name, slots, missing)
             wave.append(step)
         waves.append((wave, narrowed))
@@ -157,25 +157,25 @@ def _packed(found: Sequence[Sequence[Step]], builder: PlanBuilder) -> Waves:
 
 
 def _group_by_group(cluster: Sequence[Step]) -> list[Step]:
-    """The first steps of all lines, then the second ones…; each line keeps its order."""
+    """The first steps of all tracks, then the second ones…; each track keeps its order."""
     queues: dict[str, list[Step]] = {}
     for step in reversed(cluster):
-        for line in step.group.lines:
-            queues.setdefault(line, []).append(step)
+        for track in step.group.lines:
+            queues.setdefault(track, []).append(step)
     taken = dict.fromkeys(queues, 0)
     place = {id(step): number for number, step in enumerate(cluster)}
     ordered: list[Step] = []
     while len(ordered) < len(cluster):
         ready = [
             step
-            for line in queues
-            for step in queues[line][-1:]
+            for track in queues
+            for step in queues[track][-1:]
             if all(queues[other][-1] is step for other in step.group.lines)
         ]
-        chosen = min(ready, key=lambda step: (max(taken[line] for line in step.group.lines), place[id(step)]))
-        for line in chosen.group.lines:
-            queues[line].pop()
-            taken[line] += 1
+        chosen = min(ready, key=lambda step: (max(taken[track] for track in step.group.lines), place[id(step)]))
+        for track in chosen.group.lines:
+            queues[track].pop()
+            taken[track] += 1
         ordered.append(chosen)
     return ordered
 
@@ -183,7 +183,7 @@ def _group_by_group(cluster: Sequence[Step]) -> list[Step]:
 def add_wave(builder: PlanBuilder, steps: Sequence[Step], narrowed: bool, leaving: Sequence[str] = ()) -> None:
     """Expand, shift, contract for these steps, with a rollback for every milestone up to contract.
 
-    Lines that leave are removed before the contract, once nothing moves any more.
+    Tracks that leave are removed before the contract, once nothing moves any more.
     """
     for step in steps:
         builder.releases.update({release.id: release for release in step.after.values()})
@@ -192,11 +192,13 @@ def add_wave(builder: PlanBuilder, steps: Sequence[Step], narrowed: bool, leavin
             "Capacity does not let all new instances run beside the old ones: the plan is cut into narrower "
             "waves, and each wave's contract milestone is a point of no return."
         )
-    lines = tuple(dict.fromkeys(line for step in steps for line in step.group.lines))
+    tracks = tuple(dict.fromkeys(track for step in steps for track in step.group.lines))
     begun = [
-        line for line in builder.begins if builder.lines[line].pipeline in {builder.lines[ln].pipeline for ln in lines}
+        track
+        for track in builder.begins
+        if builder.lines[track].pipeline in {builder.lines[ln].pipeline for ln in tracks}
     ]
-    origin: Serving = {line: builder.serving.get(line, ()) for line in dict.fromkeys((*lines, *begun, *leaving))}
+    origin: Serving = {track: builder.serving.get(track, ()) for track in dict.fromkeys((*tracks, *begun, *leaving))}
     begin(builder, begun)
     first = len(builder.milestones)
     fresh = expand(builder, steps)
@@ -208,20 +210,20 @@ def add_wave(builder: PlanBuilder, steps: Sequence[Step], narrowed: bool, leavin
     _keep_warm(builder, steps)
     if leaving:
         remove(builder, leaving, steps, origin, fresh)
-    builder.contract(lines)
+    builder.contract(tracks)
     builder.wave += 1
 
 
 def remove(
     builder: PlanBuilder, gone: Sequence[str], steps: Sequence[Step], origin: Serving, fresh: Sequence[str]
 ) -> None:
-    """Lines end: a channel beside its default channel is served as that line is by then, so what goes there stays."""
+    """Tracks end: a channel beside its default channel is served as that track is by then, so what goes there stays."""
     operations = [
         Operation(
-            id=builder.id(f"shift/{line}/remove", line), kind="shift", milestone=len(builder.milestones), line=line,
-            why="the line is no longer declared: the lines after it take its requests",
+            id=builder.id(f"shift/{track}/remove", track), kind="shift", milestone=len(builder.milestones), line=track,
+            why="the channel is no longer declared: the channels after it take its requests",
         )
-        for line in gone
+        for track in gone
     ]  # fmt: skip
     operations, _ = in_turn(operations, builder.lines, builder.serving, {})
     details = {"step": "remove", "lines": tuple(gone)}
@@ -229,27 +231,27 @@ def remove(
     _rollbacks(builder, len(builder.milestones) - 1, roll_back_from(builder, steps, origin, fresh))
 
 
-def begin(builder: PlanBuilder, lines: Sequence[str]) -> None:
+def begin(builder: PlanBuilder, tracks: Sequence[str]) -> None:
     """New channels get shares of their own, of what serves their requests today: nothing changes for anybody yet.
 
     From then on what their default channel does is no business of theirs.
     """
-    if not lines:
+    if not tracks:
         return
-    origin: Serving = {line: builder.serving.get(line, ()) for line in lines}
-    releases = {line: builder.begins.pop(line) for line in lines}
+    origin: Serving = {track: builder.serving.get(track, ()) for track in tracks}
+    releases = {track: builder.begins.pop(track) for track in tracks}
     operations = [
         Operation(
-            id=builder.id(f"shift/{line}/begin", line), kind="shift", milestone=len(builder.milestones), line=line,
+            id=builder.id(f"shift/{track}/begin", track), kind="shift", milestone=len(builder.milestones), line=track,
             release=release.id, why="served as today, and by nothing that its default channel goes to",
         )
-        for line, release in releases.items()
+        for track, release in releases.items()
     ]  # fmt: skip
     serving: Serving = {ln: (Share(line=ln, percent=100.0, release=r.id),) for ln, r in releases.items()}
-    title = f"begin {', '.join(lines)}: on what serves its requests today"
-    if len(lines) > 1:
-        title = f"begin {', '.join(lines)}: each on what serves its requests today"
-    builder.milestone("shift", title, operations, serving, lines=tuple(lines))
+    title = f"begin {', '.join(tracks)}: on what serves its requests today"
+    if len(tracks) > 1:
+        title = f"begin {', '.join(tracks)}: each on what serves its requests today"
+    builder.milestone("shift", title, operations, serving, lines=tuple(tracks))
     _rollbacks(builder, len(builder.milestones) - 1, roll_back_from(builder, (), origin, ()))
 
 
@@ -264,7 +266,7 @@ def _rollbacks(builder: PlanBuilder, first: int, way: Rollback) -> None:
 
 
 def _keep_warm(builder: PlanBuilder, steps: Sequence[Step]) -> None:
-    warm = max(builder.lines[line].rollout.keep_warm for step in steps for line in step.group.lines)
+    warm = max(builder.lines[track].rollout.keep_warm for step in steps for track in step.group.lines)
     last = builder.milestones[-1]
     if warm > last.bake_min_s:
         update = {"bake_min_s": warm, "bake_max_s": max(warm, last.bake_max_s)}

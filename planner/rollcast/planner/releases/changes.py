@@ -1,4 +1,4 @@
-"""Live against declared: what changes in each line, and why."""
+"""Live against declared: what changes in each track, and why."""
 
 from __future__ import annotations
 
@@ -26,34 +26,36 @@ class Change(Model):
 
 
 def diff(live: Mapping[str, Release], declared: Mapping[str, Release]) -> list[Change]:
-    """Every change of every declared line, in the order of the declaration. Nothing that is the same is named."""
+    """Every change of every declared track, in the order of the declaration. Nothing that is the same is named."""
     changes: list[Change] = []
-    for line, release in declared.items():
-        old = live.get(line)
+    for track, release in declared.items():
+        old = live.get(track)
         before = old.slots if old else {}
         for name, slot in release.slots.items():
-            change = _slot_change(line, name, before.get(name), slot)
+            change = _slot_change(track, name, before.get(name), slot)
             if change:
                 changes.append(change)
         for name, slot in before.items():
             if name not in release.slots:
                 reason = "no longer declared"
                 changes.append(
-                    Change(line=line, component=name, action="delete", **{"from": slot.reference}, reason=reason)
+                    Change(line=track, component=name, action="delete", **{"from": slot.reference}, reason=reason)
                 )
-        changes.extend(_flag_changes(line, old.flags if old else {}, release.flags))
+        changes.extend(_flag_changes(track, old.flags if old else {}, release.flags))
     return changes
 
 
-def _slot_change(line: str, name: str, old: SlotVersion | None, new: SlotVersion) -> Change | None:
+def _slot_change(track: str, name: str, old: SlotVersion | None, new: SlotVersion) -> Change | None:
     if old is None:
-        return Change(line=line, component=name, action="create", to=new.reference, reason="not there yet")
+        return Change(line=track, component=name, action="create", to=new.reference, reason="not there yet")
     pair: dict[str, Any] = {"from": old.reference, "to": new.reference}
     if old.identity == new.identity:
         said = "; ".join(_contracts(old, new))
-        return Change(line=line, component=name, action="update", reason=f"contracts: {said}", **pair) if said else None
+        return (
+            Change(line=track, component=name, action="update", reason=f"contracts: {said}", **pair) if said else None
+        )
     action: Action = "update" if old.instance_id == new.instance_id else "replace"
-    return Change(line=line, component=name, action=action, reason=_reason(old, new), **pair)
+    return Change(line=track, component=name, action=action, reason=_reason(old, new), **pair)
 
 
 def _contracts(old: SlotVersion, new: SlotVersion) -> Iterator[str]:
@@ -94,7 +96,7 @@ def _reason(old: SlotVersion, new: SlotVersion) -> str:
     return f"regions: {', '.join(old.regions) or 'all'} -> {', '.join(new.regions) or 'all'}"
 
 
-def _flag_changes(line: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
+def _flag_changes(track: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
     changes = []
     for name in sorted({*old, *new}):
         if old.get(name) == new.get(name) and (name in old) == (name in new):
@@ -102,5 +104,5 @@ def _flag_changes(line: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> 
         before, after = (repr(side[name]) if name in side else None for side in (old, new))
         reason = f"{before or 'unset'} -> {after or 'unset'}"
         pair: dict[str, Any] = {"from": before, "to": after}
-        changes.append(Change(line=line, component=f"flag:{name}", action="flag", reason=reason, **pair))
+        changes.append(Change(line=track, component=f"flag:{name}", action="flag", reason=reason, **pair))
     return changes

@@ -1,10 +1,10 @@
-"""Releases: whole pipeline configurations, content-addressed, and the lines of traffic that they serve.
+"""Releases: whole pipeline configurations, content-addressed, and the tracks of traffic that they serve.
 
 A release id is the digest of what serves: every slot's artifact, digest, parameters and wiring, and the flags.
 The same configuration always has the same id, whoever computes it. Contracts and profiles travel with a release, so
 that a live state read back can be planned from, but they are not part of its id.
 
-Long because a release, its slots and its lines are digested together.
+Long because a release, its slots and its tracks are digested together.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def instance_path(pipeline: str, name: str, slot: SlotVersion) -> str:
     return f"{owner}/{name}/{ONCE if slot.in_place else slot.instance_id}"
 
 
-class Line(Model):
+class Track(Model):
     """A track of releases: one channel of one pipeline, the requests it takes, and its cadence."""
 
     id: str
@@ -195,33 +195,33 @@ class Line(Model):
     route: dict[str, Json] | None = Field(None, description="predicate of its requests; None takes all others")
     allowed_regions: tuple[str, ...] = ()
     rollout: RolloutSettings = RolloutSettings()
-    place: int = Field(0, description="its turn among the lines of its pipeline; those without a route come last")
+    place: int = Field(0, description="its turn among the tracks of its pipeline; those without a route come last")
 
     @property
     def turn(self) -> tuple[bool, int]:
-        """Sorts the lines of a pipeline as they are tried: the first whose route matches takes a request.
+        """Sorts the tracks of a pipeline as they are tried: the first whose route matches takes a request.
 
-        The order is part of a line, and not that of a mapping, for stored mappings are sorted by name.
+        The order is part of a track, and not that of a mapping, for stored mappings are sorted by name.
         """
         return self.route is None, self.place
 
 
-def default_of(line: str) -> str:
-    """The default channel of a line's pipeline."""
-    pipeline, several, _ = line.rpartition("/")
+def default_of(track: str) -> str:
+    """The default channel of a track's pipeline."""
+    pipeline, several, _ = track.rpartition("/")
     return f"{pipeline}/default" if several else "default"
 
 
-def lines_of(declaration: Declaration) -> dict[str, Line]:
-    """Every line of a declaration by id, routed channels first, in the order in which routes are tried."""
-    lines: dict[str, Line] = {}
+def tracks_of(declaration: Declaration) -> dict[str, Track]:
+    """Every track of a declaration by id, routed channels first, in the order in which routes are tried."""
+    tracks: dict[str, Track] = {}
     several = bool(declaration.pipelines)
     for name, pipeline in declaration.each_pipeline().items():
         prefix = f"{name}/" if several else ""
         rollout = pipeline.rollout or declaration.rollout
         allowed = pipeline.allowed_regions or declaration.allowed_regions
         for place, (channel, rule) in enumerate(pipeline.channels.items()):
-            lines[prefix + channel] = Line(
+            tracks[prefix + channel] = Track(
                 id=prefix + channel,
                 pipeline=name,
                 channel=channel,
@@ -230,15 +230,15 @@ def lines_of(declaration: Declaration) -> dict[str, Line]:
                 rollout=rule.rollout or rollout,
                 place=place,
             )
-        lines[prefix + "default"] = Line(
+        tracks[prefix + "default"] = Track(
             id=prefix + "default", pipeline=name, channel="default", allowed_regions=allowed, rollout=rollout,
             place=len(pipeline.channels),
         )  # fmt: skip
-    return lines
+    return tracks
 
 
 def releases_of(declaration: Declaration, digests: Digests | None = None) -> dict[str, Release]:
-    """The declared release of every line. `digests` pins artifacts; otherwise their definitions are pinned."""
+    """The declared release of every track. `digests` pins artifacts; otherwise their definitions are pinned."""
     artifacts = {artifact.reference: artifact for artifact in declaration.artifacts}
     several = bool(declaration.pipelines)
     releases: dict[str, Release] = {}

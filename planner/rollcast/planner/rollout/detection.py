@@ -17,7 +17,7 @@ from rollcast.planner.rollout.state_machine import arms_of, specs_of, stage_alph
 
 @dataclass(frozen=True, slots=True)
 class ArrivalRate:
-    """Traffic of one audience of a line.
+    """Traffic of one audience of a track.
 
     `users_per_s` counts, over a stretch as long as a stage, each user once; `users` is how many there are at all.
     """
@@ -44,7 +44,7 @@ class StagePower:
 def detect_by_stage(
     plan: Plan, arrivals: Mapping[tuple[str, str], ArrivalRate], baselines: Mapping[str, Baseline]
 ) -> tuple[StagePower, ...]:
-    """Every stage that compares two releases and whose (line, audience) has arrivals.
+    """Every stage that compares two releases and whose (track, audience) has arrivals.
 
     `baselines` says by metric what the release that serves now does; gates without one are left out.
     """

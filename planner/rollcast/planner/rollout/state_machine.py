@@ -88,7 +88,7 @@ class Position(Model):
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """Which requests a stage compares: same line, same audience, same time."""
+    """Which requests a stage compares: same track, same audience, same time."""
 
     line: str
     audience: str
@@ -96,9 +96,9 @@ class Arms:
     baseline: str | None
     split: float
 
-    def side(self, line: str, audience: str, release: str) -> bool | None:
+    def side(self, track: str, audience: str, release: str) -> bool | None:
         """True for the new release, False for the concurrent baseline, None for requests outside the comparison."""
-        if line != self.line or audience != self.audience:
+        if track != self.line or audience != self.audience:
             return None
         return True if release == self.candidate else False if release == self.baseline else None
 
@@ -168,7 +168,7 @@ class Rollout:
         return max(due, now_s)
 
     def _look_every_s(self, milestone: Milestone) -> float:
-        return min(self.plan.lines[line].rollout.look_every for line in milestone.lines)
+        return min(self.plan.lines[track].rollout.look_every for track in milestone.lines)
 
     # ---- reports of the driver ----------------------------------------------------------------
 
@@ -334,17 +334,17 @@ def arms_of(plan: Plan, index: int) -> Arms | None:
     milestone = plan.milestones[index]
     if milestone.audience is None or not milestone.lines:
         return None
-    line = milestone.lines[0]
-    shares = [share for share in milestone.serving.get(line, ()) if share.audience in (milestone.audience, EVERYONE)]
+    track = milestone.lines[0]
+    shares = [share for share in milestone.serving.get(track, ()) if share.audience in (milestone.audience, EVERYONE)]
     own = [share for share in shares if share.audience == milestone.audience] or shares
-    return _arms(line, milestone, own)
+    return _arms(track, milestone, own)
 
 
 def trials_of(plan: Plan) -> frozenset[int]:
     """Milestones in which a new release serves users to whom nothing has proved it yet.
 
     One that gives it the rest of an audience after a comparison in that audience is none; one that gives it a whole
-    audience at once is. Nor is the first release of a line: it takes nobody away from what was proved.
+    audience at once is. Nor is the first release of a track: it takes nobody away from what was proved.
     """
     compared: set[tuple[str, str, str]] = set()
     found: set[int] = set()
@@ -360,8 +360,8 @@ def trials_of(plan: Plan) -> frozenset[int]:
     return frozenset(found)
 
 
-def _arms(line: str, milestone: Milestone, own: list[Share]) -> Arms | None:
+def _arms(track: str, milestone: Milestone, own: list[Share]) -> Arms | None:
     if not own:
         return None
     baseline = own[1].release if len(own) > 1 else None
-    return Arms(line, own[0].audience, own[0].release, baseline, own[0].percent / 100)
+    return Arms(track, own[0].audience, own[0].release, baseline, own[0].percent / 100)

@@ -1,7 +1,7 @@
 """Who is served by what: shares as the flag that the data plane evaluates, and the same decision in Python.
 
 One flag for a whole pipeline configuration, never one per component. `flag_of` compiles the shares of a pipeline's
-lines to a flagd flag; `Router` decides exactly as that flag does, for one request or for many.
+tracks to a flagd flag; `Router` decides exactly as that flag does, for one request or for many.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from rollcast.planner.base.audiences import JsonLogic, Rule, matches, parse, targeting
 from rollcast.planner.base.buckets import BUCKETING, TOTAL_WEIGHT, bucket_of, weight_of
 from rollcast.planner.plan.models import EVERYONE, Serving, Share
-from rollcast.planner.releases.releases import Line, Release, canonical
+from rollcast.planner.releases.releases import Release, Track, canonical
 
 PAUSED = "paused"
 Audiences = Mapping[str, Mapping[str, Any]]
@@ -24,13 +24,13 @@ def flag_key(pipeline: str) -> str:
     return f"rollcast-{pipeline}"
 
 
-def salt_of(line: Line) -> str:
-    """What is put before the targeting key: buckets differ between lines, and change only when it changes."""
-    return f"{flag_key(line.pipeline)}/{line.channel}/{line.rollout.salt}:"
+def salt_of(track: Track) -> str:
+    """What is put before the targeting key: buckets differ between tracks, and change only when it changes."""
+    return f"{flag_key(track.pipeline)}/{track.channel}/{track.rollout.salt}:"
 
 
 class AudienceShares(NamedTuple):
-    """One audience of a line and its cumulative weights: ((release, upper bound), …)."""
+    """One audience of a track and its cumulative weights: ((release, upper bound), …)."""
 
     audience: str
     rule: Rule | None
@@ -62,56 +62,56 @@ class Routed:
 
 
 class Router:
-    """The decision of one pipeline's flag: line by route, release by audience and sticky bucket."""
+    """The decision of one pipeline's flag: track by route, release by audience and sticky bucket."""
 
-    def __init__(self, pipeline: str, lines: Mapping[str, Line], serving: Serving, audiences: Audiences) -> None:
-        own = [line for line in lines.values() if line.pipeline == pipeline]
-        self.lines = sorted(own, key=lambda line: line.turn)
+    def __init__(self, pipeline: str, tracks: Mapping[str, Track], serving: Serving, audiences: Audiences) -> None:
+        own = [track for track in tracks.values() if track.pipeline == pipeline]
+        self.lines = sorted(own, key=lambda track: track.turn)
         self.routes: list[Rule | None] = [None if ln.route is None else parse(ln.route) for ln in self.lines]
-        self.salts = [salt_of(line) for line in self.lines]
-        self.groups = [groups_of(serving.get(line.id, ()), audiences) for line in self.lines]
+        self.salts = [salt_of(track) for track in self.lines]
+        self.groups = [groups_of(serving.get(track.id, ()), audiences) for track in self.lines]
 
     def route(self, key: str, attributes: Mapping[str, Any]) -> Routed | None:
-        """The line, audience and release of a request; None during a maintenance pause."""
-        for line, route, salt, groups in zip(self.lines, self.routes, self.salts, self.groups, strict=True):
+        """The track, audience and release of a request; None during a maintenance pause."""
+        for track, route, salt, groups in zip(self.lines, self.routes, self.salts, self.groups, strict=True):
             if route is None or matches(route, attributes):
                 if not groups and route is not None:
-                    continue  # a line that is not released yet leaves its requests to the default channel
-                return self._release(line.id, salt, groups, key, attributes)
+                    continue  # a track that is not released yet leaves its requests to the default channel
+                return self._release(track.id, salt, groups, key, attributes)
         return None
 
     @staticmethod
     def _release(
-        line: str, salt: str, groups: tuple[AudienceShares, ...], key: str, attributes: Mapping[str, Any]
+        track: str, salt: str, groups: tuple[AudienceShares, ...], key: str, attributes: Mapping[str, Any]
     ) -> Routed | None:
         for group in groups:
             if group.rule is None or matches(group.rule, attributes):
                 bucket = bucket_of(salt, key)
                 release = next(name for name, bound in group.bounds if bucket < bound)
-                return Routed(line, group.audience, release)
+                return Routed(track, group.audience, release)
         return None
 
 
 def flag_of(
     pipeline: str,
-    lines: Mapping[str, Line],
+    tracks: Mapping[str, Track],
     serving: Serving,
     releases: Mapping[str, Release],
     audiences: Audiences,
     metadata: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The flagd flag of a pipeline: a variant per release and channel, and the targeting that chooses one."""
-    router = Router(pipeline, lines, serving, audiences)
+    router = Router(pipeline, tracks, serving, audiences)
     variants: dict[str, Any] = {PAUSED: {"release": None, "paused": True}}
     rule: JsonLogic | str = PAUSED
-    for line, route, salt, groups in reversed(
+    for track, route, salt, groups in reversed(
         list(zip(router.lines, router.routes, router.salts, router.groups, strict=True))
     ):
         if not groups and route is not None:
             continue
-        for release in sorted({share.release for share in serving.get(line.id, ())}):
-            variants[_variant(release, line)] = releases[release].variant(line.channel)
-        chosen = _chain(groups, salt, line)
+        for release in sorted({share.release for share in serving.get(track.id, ())}):
+            variants[_variant(release, track)] = releases[release].variant(track.channel)
+        chosen = _chain(groups, salt, track)
         rule = chosen if route is None else {"if": [targeting(route), chosen, rule]}
     shares = {ln.id: [s.model_dump(mode="json") for s in serving.get(ln.id, ())] for ln in router.lines}
     return {
@@ -128,23 +128,23 @@ def _compact(shares: Any) -> str:
     return canonical(shares)
 
 
-def _variant(release: str, line: Line) -> str:
-    return release if line.channel == "default" else f"{release}.{line.channel}"
+def _variant(release: str, track: Track) -> str:
+    return release if track.channel == "default" else f"{release}.{track.channel}"
 
 
-def _chain(groups: Sequence[AudienceShares], salt: str, line: Line) -> JsonLogic | str:
+def _chain(groups: Sequence[AudienceShares], salt: str, track: Track) -> JsonLogic | str:
     rule: JsonLogic | str = PAUSED
     for group in reversed(groups):
-        chosen = _fraction(group, salt, line)
+        chosen = _fraction(group, salt, track)
         rule = chosen if group.rule is None else {"if": [targeting(group.rule), chosen, rule]}
     return rule
 
 
-def _fraction(group: AudienceShares, salt: str, line: Line) -> JsonLogic | str:
+def _fraction(group: AudienceShares, salt: str, track: Track) -> JsonLogic | str:
     if len(group.bounds) == 1:
-        return _variant(group.bounds[0][0], line)
+        return _variant(group.bounds[0][0], track)
     weights, start = [], 0
     for release, bound in group.bounds:
-        weights.append([_variant(release, line), bound - start])
+        weights.append([_variant(release, track), bound - start])
         start = bound
     return {"fractional": [{"cat": [salt, {"var": "targetingKey"}]}, *weights]}

@@ -1,6 +1,6 @@
 """The world on its way through a plan: what serves, what exists, and what may have served requests in flight.
 
-For every release of a line the world keeps which contents of the slots that exist once may have served its requests.
+For every release of a track the world keeps which contents of the slots that exist once may have served its requests.
 Every change is in a journal, so that a rollback can be tried and taken back.
 """
 
@@ -34,27 +34,27 @@ class InvariantViolation:
 class ClusterState:
     """A state of the world, or, after a step that may be half done, the worst of several.
 
-    `routed`: line -> releases that it may send requests to. `instances`: folder -> what it may hold; of those in
-    `unsure` it is not sure that they exist. `hollow`: whether a line may serve nothing, so that others serve its
-    requests; of lines whose residency depends on it. `flying`: line -> release -> what its requests in flight may have
-    reached.
+    `routed`: track -> releases that it may send requests to. `instances`: folder -> what it may hold; of those in
+    `unsure` it is not sure that they exist. `hollow`: whether a track may serve nothing, so that others serve its
+    requests; of tracks whose residency depends on it. `flying`: track -> release -> what its requests in flight may
+    have reached.
     """
 
     def __init__(self, plan: Plan, compatibility: Compatibility) -> None:
         self.plan, self.compatibility = plan, compatibility
         self.routed: dict[str, frozenset[str]] = {
-            line: frozenset(share.release for share in shares) for line, shares in plan.start.items()
+            track: frozenset(share.release for share in shares) for track, shares in plan.start.items()
         }
         self.instances: dict[str, Contents] = {
             folder: frozenset([(owner, slot)]) for folder, (owner, slot) in plan.start_instances.items()
         }
         self.unsure: dict[str, bool] = {}
-        self.hollow: dict[str, bool] = {line: not plan.start.get(line) for line in compatibility.takers}
+        self.hollow: dict[str, bool] = {track: not plan.start.get(track) for track in compatibility.takers}
         self.limits = limits_of(plan.settings)
         held = [compatibility.content(one) for found in self.instances.values() for one in found] if self.limits else []
         self.need = need_of(held, plan.settings)
         self.flying: dict[str, dict[str, Reached]] = {
-            line: {release: self.enter(release, {}) for release in releases} for line, releases in self.routed.items()
+            track: {release: self.enter(release, {}) for release in releases} for track, releases in self.routed.items()
         }
         self._journal: list[tuple[dict[Any, Any], Any, Any]] = []
 

@@ -1,6 +1,6 @@
 """Which versions break each other on one request's path. Answers are remembered; plans ask often.
 
-Contracts are those between what a line comes from and what it goes to, so that an edge about which nothing is declared
+Contracts are those between what a track comes from and what it goes to, so that an edge about which nothing is declared
 binds the versions of one generation together.
 """
 
@@ -28,12 +28,12 @@ class Compatibility:
         self._flows: dict[str, set[Edge]] = {}
         self._once: dict[str, dict[str, str]] = {}
         self._lines: dict[str, list[str]] = {}
-        self.takers = {line: found for line, found in takers(plan.lines).items() if plan.lines[line].allowed_regions}
+        self.takers = {track: found for track, found in takers(plan.lines).items() if plan.lines[track].allowed_regions}
         self._live: dict[str, set[tuple[str, str]]] = {}
         self._within: dict[tuple[str, str], bool] = {}
         self._everywhere = list(dict.fromkeys([*plan.lines, *plan.start]))
-        for line in self._everywhere:
-            self._lines.setdefault(plan.pipeline_of[line], []).append(line)
+        for track in self._everywhere:
+            self._lines.setdefault(plan.pipeline_of[track], []).append(track)
 
     def content(self, content: Content) -> SlotVersion:
         """The version that a content stands for."""
@@ -46,28 +46,29 @@ class Compatibility:
             return release, content[1]
         return content
 
-    def takes_all(self, line: str, other: str) -> bool:
-        """Whether a line that serves takes every request that another one leaves."""
-        if (line, other) not in self._within:
-            self._within[line, other] = within(self.plan.lines[line], self.plan.lines[other])
-        return self._within[line, other]
+    def takes_all(self, track: str, other: str) -> bool:
+        """Whether a track that serves takes every request that another one leaves."""
+        if (track, other) not in self._within:
+            self._within[track, other] = within(self.plan.lines[track], self.plan.lines[other])
+        return self._within[track, other]
 
-    def outside(self, line: str, release: str) -> list[str]:
-        """Where a line's requests would leave the regions that it allows, in words, but for what they reach already."""
-        rules = self.plan.lines.get(line)
+    def outside(self, track: str, release: str) -> list[str]:
+        """Where a track's requests would leave the regions that it allows, but for what they reach already."""
+        rules = self.plan.lines.get(track)
         if rules is None or not rules.allowed_regions:
             return []
-        if line not in self._live:
-            own = self.plan.start.get(line, ())
-            shares = own or [s for other in self.takers.get(line, ()) for s in self.plan.start.get(other, ())]
+        if track not in self._live:
+            own = self.plan.start.get(track, ())
+            shares = own or [s for other in self.takers.get(track, ()) for s in self.plan.start.get(other, ())]
             found = {s.release for s in shares}
-            self._live[line] = {(n, v.instance_id) for r in found for n, v in self.plan.releases[r].slots.items()}
+            self._live[track] = {(n, v.instance_id) for r in found for n, v in self.plan.releases[r].slots.items()}
         everywhere = tuple(self.plan.settings.regions)
         may = ", ".join(sorted(rules.allowed_regions))
         return [
-            f"{slot} of {release} runs in {', '.join(runs_in(version, everywhere))}, outside {may}, which {line} allows"
+            f"{slot} of {release} runs in {', '.join(runs_in(version, everywhere))}, outside {may}, "
+            f"which {track} allows"
             for slot, version in outside(rules, self.plan.releases[release], everywhere)
-            if (slot, version.instance_id) not in self._live[line]
+            if (slot, version.instance_id) not in self._live[track]
         ]
 
     def is_all(self, held: Iterable[Content], release: str, slot: str) -> bool:
@@ -86,40 +87,40 @@ class Compatibility:
             self._once[release] = {f: n for n, f in self.folders(release).items() if slots[n].in_place}
         return self._once[release]
 
-    def lines_of(self, folder: str) -> list[str]:
-        """Lines whose requests may use an instance: those of its pipeline, or all when it is shared."""
+    def tracks_of(self, folder: str) -> list[str]:
+        """Tracks whose requests may use an instance: those of its pipeline, or all when it is shared."""
         owner = folder.split("/", 1)[0]
         return self._everywhere if owner == SHARED else self._lines.get(owner, [])
 
     def lines_serving(self, release: str) -> list[str]:
-        """Lines that may serve a release."""
+        """Tracks that may serve a release."""
         return self._lines.get(self.plan.releases[release].pipeline, [])
 
-    def graph(self, line: str) -> ContractGraph:
-        """Contracts between what a line comes from and goes to; another line takes over from one that goes."""
-        if line not in self._graph_of:
-            ids = [name for name in self.plan.ends_of(line) if name]
+    def graph(self, track: str) -> ContractGraph:
+        """Contracts between what a track comes from and goes to; another track takes over from one that goes."""
+        if track not in self._graph_of:
+            ids = [name for name in self.plan.ends_of(track) if name]
             ends = (ids[0], ids[-1])
             if ends not in self._graphs:
                 self._graphs[ends] = ContractGraph(*(self.plan.releases[name].slots for name in ends))
-            self._graph_of[line] = self._graphs[ends]
-        return self._graph_of[line]
+            self._graph_of[track] = self._graphs[ends]
+        return self._graph_of[track]
 
-    def whole(self, line: str, release: str) -> str:
-        """What is broken within a release that a line serves, or nothing."""
-        graph = self.graph(line)
+    def whole(self, track: str, release: str) -> str:
+        """What is broken within a release that a track serves, or nothing."""
+        graph = self.graph(track)
         key = (id(graph), release)
         if key not in self._whole:
             self._whole[key] = "; ".join(graph.unfit(self.plan.releases[release].slots))
         return self._whole[key]
 
-    def neighbours(self, line: str, slot: str) -> list[str]:
-        """Slots that constrain a slot in a line."""
-        return [v if u == slot else u for u, v in self.graph(line).edges_of([slot])]
+    def neighbours(self, track: str, slot: str) -> list[str]:
+        """Slots that constrain a slot in a track."""
+        return [v if u == slot else u for u, v in self.graph(track).edges_of([slot])]
 
-    def pair(self, line: str, release: str, slot: str, content: Content, other: str, its: Content | None) -> str:
+    def pair(self, track: str, release: str, slot: str, content: Content, other: str, its: Content | None) -> str:
         """Why these contents in these two slots (None: not there) may not serve a request of a release, or nothing."""
-        graph = self.graph(line)
+        graph = self.graph(track)
         if release not in self._flows:
             self._flows[release] = flow_of(self.plan.releases[release].slots)
         flow = self._flows[release]

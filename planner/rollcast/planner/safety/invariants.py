@@ -74,8 +74,8 @@ def _only_shifts(operations: Sequence[Operation]) -> bool:
 def _halfway(world: ClusterState, milestone: Milestone) -> dict[str, frozenset[str]]:
     """What may be served while a milestone that only shifts is under way: the stages of a canary are alike in that."""
     return {
-        line: world.routed.get(line, frozenset()) | {share.release for share in shares}
-        for line, shares in milestone.serving.items()
+        track: world.routed.get(track, frozenset()) | {share.release for share in shares}
+        for track, shares in milestone.serving.items()
     }
 
 
@@ -83,7 +83,7 @@ Changed = dict[str, Content | None]  # folder -> what it held before (None: it w
 
 
 class _Origin:
-    """Where the wave under way began: shares by line and what folders held, kept as differences from now."""
+    """Where the wave under way began: shares by track and what folders held, kept as differences from now."""
 
     def __init__(self, plan: Plan) -> None:
         self.now: Serving = dict(plan.start)
@@ -98,9 +98,9 @@ class _Origin:
             self.wave, self.before, self.changed = milestone.wave, {}, {}
 
     def pass_by(self, milestone: Milestone, operations: Sequence[Operation]) -> None:
-        for line, shares in milestone.serving.items():
-            self.before.setdefault(line, self.now.get(line, ()))
-            self.now[line] = shares
+        for track, shares in milestone.serving.items():
+            self.before.setdefault(track, self.now.get(track, ()))
+            self.now[track] = shares
         for operation in operations:
             folder = operation.instance
             if folder is None or operation.kind not in ("provision", "retire"):
@@ -116,8 +116,8 @@ class _Origin:
         own = [o.instance for o in operations if o.instance and o.kind in ("provision", "retire")]
         return {**{folder: self.held.get(folder) for folder in own}, **self.changed}
 
-    def shares(self, line: str) -> tuple[tuple[str, float, str], ...]:
-        return tuple((s.audience, s.percent, s.release) for s in self.before.get(line, self.now.get(line, ())))
+    def shares(self, track: str) -> tuple[tuple[str, float, str], ...]:
+        return tuple((s.audience, s.percent, s.release) for s in self.before.get(track, self.now.get(track, ())))
 
 
 def _back(world: ClusterState, origin: _Origin, milestone: Milestone, way: Rollback) -> Iterator[InvariantViolation]:
@@ -126,15 +126,15 @@ def _back(world: ClusterState, origin: _Origin, milestone: Milestone, way: Rollb
     operations = plan.operations_of(milestone.index)
     for _ in go(world, "", milestone, operations, halfway=True):
         pass  # judged on the way forward
-    shown = {line: origin.now.get(line, ()) for line in origin.before}
+    shown = {track: origin.now.get(track, ()) for track in origin.before}
     shown.update(milestone.serving)
     where = f"rollback from {milestone.title}"
     for step in way.milestones:
         yield from go(world, where, step, way.operations_of(step.index))
         shown.update(step.serving)
-    for line, shares in shown.items():
-        if tuple((s.audience, s.percent, s.release) for s in shares) != origin.shares(line):
-            yield InvariantViolation("reversible", milestone.title, f"the rollback leaves {line} with another serving")
+    for track, shares in shown.items():
+        if tuple((s.audience, s.percent, s.release) for s in shares) != origin.shares(track):
+            yield InvariantViolation("reversible", milestone.title, f"the rollback leaves {track} with another serving")
     odd = [folder for folder, was in origin.changed_by(operations).items() if not _restored(world, folder, was)]
     if odd:
         yield InvariantViolation(
@@ -199,37 +199,37 @@ def _twice(where: str, operations: Sequence[Operation]) -> Iterator[InvariantVio
 
 
 def _cadence(plan: Plan) -> Iterator[InvariantViolation]:
-    """One group at a time is under analysis: while it is, every other line is wholly on one release."""
+    """One group at a time is under analysis: while it is, every other track is wholly on one release."""
     split: dict[str, int] = {}
     serving = dict(plan.start)
-    for line, shares in plan.start.items():
-        _count(split, line, shares)
+    for track, shares in plan.start.items():
+        _count(split, track, shares)
     for milestone in plan.milestones:
-        for line, shares in milestone.serving.items():
-            serving[line] = shares
-            _count(split, line, shares)
+        for track, shares in milestone.serving.items():
+            serving[track] = shares
+            _count(split, track, shares)
             if len({share.release for share in shares}) > 2:
-                yield InvariantViolation("cadence", milestone.title, f"channel {line} serves more than two releases")
+                yield InvariantViolation("cadence", milestone.title, f"channel {track} serves more than two releases")
         if milestone.kind != "restore" and milestone.lines:
-            for line in split.keys() - set(milestone.lines):
+            for track in split.keys() - set(milestone.lines):
                 yield InvariantViolation(
-                    "cadence", milestone.title, f"channel {line} is split while {milestone.step} is analysed"
+                    "cadence", milestone.title, f"channel {track} is split while {milestone.step} is analysed"
                 )
 
 
-def _count(split: dict[str, int], line: str, shares: object) -> None:
+def _count(split: dict[str, int], track: str, shares: object) -> None:
     releases = {share.release for share in shares}  # type: ignore[attr-defined]
     if len(releases) > 1:
-        split[line] = len(releases)
+        split[track] = len(releases)
     else:
-        split.pop(line, None)
+        split.pop(track, None)
 
 
 def _minimal(plan: Plan) -> Iterator[InvariantViolation]:
     """Nothing is done where nothing changed."""
     if plan.changes or not plan.operations:
         return
-    removed = [line for line in plan.start if line not in plan.to_release]
+    removed = [track for track in plan.start if track not in plan.to_release]
     used = {
         instance_path(plan.releases[r].pipeline, s, v)
         for r in plan.to_release.values()
@@ -240,20 +240,20 @@ def _minimal(plan: Plan) -> Iterator[InvariantViolation]:
 
 
 def _wiring(plan: Plan) -> Iterator[InvariantViolation]:
-    """Whatever a line is served by has the slots and the upstreams of what it comes from, or of what it goes to."""
+    """Whatever a track is served by has the slots and the upstreams of what it comes from, or of what it goes to."""
     shapes = {name: wiring(release.slots) for name, release in plan.releases.items()}
     declared: dict[str, list[object]] = {}
-    for line in plan.pipeline_of:
-        ends = [*plan.ends_of(line)]
-        ends += [share.release for share in plan.start.get(line, ())]
-        declared[line] = [shapes[name] for name in ends if name]
+    for track in plan.pipeline_of:
+        ends = [*plan.ends_of(track)]
+        ends += [share.release for share in plan.start.get(track, ())]
+        declared[track] = [shapes[name] for name in ends if name]
     ways = {id(way.milestones): (f"back from {way.from_milestone}, ", way.milestones) for way in plan.rollback}
     for where, milestones in [("", plan.milestones), *ways.values()]:
         for milestone in milestones:
-            for line, shares in milestone.serving.items():
+            for track, shares in milestone.serving.items():
                 for release in dict.fromkeys(share.release for share in shares):
-                    if shapes[release] not in declared[line]:
-                        what = f"{line} is served by {release}, which is wired as nobody declared"
+                    if shapes[release] not in declared[track]:
+                        what = f"{track} is served by {release}, which is wired as nobody declared"
                         yield InvariantViolation("declared wiring", f"{where}{milestone.title}", what)
 
 

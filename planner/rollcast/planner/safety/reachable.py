@@ -48,7 +48,7 @@ class _Step:
         self.swaps = [
             o for o in provisions if o.instance in world.instances and not self._holds(_folder(o), _content(o))
         ]
-        self.to = {line: frozenset(s.release for s in shares) for line, shares in milestone.serving.items()}
+        self.to = {track: frozenset(s.release for s in shares) for track, shares in milestone.serving.items()}
 
     def _holds(self, folder: str, content: Content) -> bool:
         """Whether a folder surely holds this already."""
@@ -56,17 +56,17 @@ class _Step:
         return all(self.compatibility.content(one).identity == wanted for one in self.world.instances[folder])
 
     def judge(self) -> Iterator[InvariantViolation]:
-        for line in sorted(self.to):
-            if line not in self.shift_of:
-                yield self._broken("deterministic", f"channel {line} is served otherwise without a shift")
-            for release in sorted(self.to[line]):
-                yield from self._added(line, release)
+        for track in sorted(self.to):
+            if track not in self.shift_of:
+                yield self._broken("deterministic", f"channel {track} is served otherwise without a shift")
+            for release in sorted(self.to[track]):
+                yield from self._added(track, release)
         for swap in self.swaps:
             yield from self._swap(swap)
         for retire in self.retires:
             yield from self._retire(retire)
-        for line in self.compatibility.takers:
-            yield from self._taken(line)
+        for track in self.compatibility.takers:
+            yield from self._taken(track)
         yield from self._capacity()
 
     def _broken(self, invariant: str, what: str) -> InvariantViolation:
@@ -77,21 +77,21 @@ class _Step:
 
     # ---- releases that are served from now on ---------------------------------------------------
 
-    def _added(self, line: str, release: str) -> Iterator[InvariantViolation]:
-        if release in self.world.routed.get(line, ()) and not self.world.unsure:
+    def _added(self, track: str, release: str) -> Iterator[InvariantViolation]:
+        if release in self.world.routed.get(track, ()) and not self.world.unsure:
             return
-        broken = self.compatibility.whole(line, release)
+        broken = self.compatibility.whole(track, release)
         if broken:
             yield self._mixed(release, broken)
         for slot, folder in self.compatibility.folders(release).items():
-            yield from self._exists(line, release, slot, folder)
-        yield from self._residency(line, release)
-        reached = self._reached_on_entry(line, release)
+            yield from self._exists(track, release, slot, folder)
+        yield from self._residency(track, release)
+        reached = self._reached_on_entry(track, release)
         for folder, contents in reached.items():
             for content in sorted(contents):
-                yield from self._judge(line, release, folder, content, reached)
+                yield from self._judge(track, release, folder, content, reached)
 
-    def _exists(self, line: str, release: str, slot: str, folder: str) -> Iterator[InvariantViolation]:
+    def _exists(self, track: str, release: str, slot: str, folder: str) -> Iterator[InvariantViolation]:
         held = self.world.instances.get(folder)
         if held is not None and folder not in self.world.unsure:
             if folder not in self.compatibility.once(release) and not self.compatibility.is_all(held, release, slot):
@@ -100,14 +100,14 @@ class _Step:
         fresh = self.fresh.get(folder)
         if fresh is None:
             yield self._mixed(release, f"needs {folder}, which is not there")
-        elif line in self.shift_of and not self.order.before(fresh.id, self.shift_of[line].id):
+        elif track in self.shift_of and not self.order.before(fresh.id, self.shift_of[track].id):
             yield self._mixed(release, f"may be served before {folder} is ready")
 
-    def _reached_on_entry(self, line: str, release: str) -> Reached:
-        """Contents that a request may reach, which begins once the line is shifted."""
+    def _reached_on_entry(self, track: str, release: str) -> Reached:
+        """Contents that a request may reach, which begins once the track is shifted."""
         if not self.compatibility.once(release):
             return {}
-        shift = self.shift_of.get(line)
+        shift = self.shift_of.get(track)
         swapped: Reached = {folder: frozenset([_content(fresh)]) for folder, fresh in self.fresh.items()}
         for swap in self.swaps:
             folder, new = _folder(swap), frozenset([_content(swap)])
@@ -115,15 +115,15 @@ class _Step:
             swapped[folder] = new if done else self.world.instances[folder] | new
         return self.world.enter(release, swapped)
 
-    def _residency(self, line: str, release: str) -> Iterator[InvariantViolation]:
-        for what in self.compatibility.outside(line, release):
+    def _residency(self, track: str, release: str) -> Iterator[InvariantViolation]:
+        for what in self.compatibility.outside(track, release):
             yield self._broken("residency", what)
 
-    def _taken(self, line: str) -> Iterator[InvariantViolation]:
-        """What a line's requests reach on the lines that take them while it serves nothing."""
-        ends, begins = line in self.to and not self.to[line], bool(self.to.get(line))
-        mine, found = self.shift_of.get(line), set[str]()
-        for other in self.compatibility.takers[line] if ends or self.world.hollow[line] else ():
+    def _taken(self, track: str) -> Iterator[InvariantViolation]:
+        """What a track's requests reach on the tracks that take them while it serves nothing."""
+        ends, begins = track in self.to and not self.to[track], bool(self.to.get(track))
+        mine, found = self.shift_of.get(track), set[str]()
+        for other in self.compatibility.takers[track] if ends or self.world.hollow[track] else ():
             its = self.shift_of.get(other) if other in self.to else None
             before = self.world.routed.get(other, frozenset())
             in_order = mine is not None and its is not None
@@ -134,15 +134,15 @@ class _Step:
             elif other in self.to and not (begins and in_order and mine and its and self.order.before(mine.id, its.id)):
                 found |= self.to[other]
             serves = before and not self.world.hollow.get(other, True) and self.to.get(other, before)
-            if serves and self.compatibility.takes_all(line, other):
-                break  # the lines after it see none of them
+            if serves and self.compatibility.takes_all(track, other):
+                break  # the tracks after it see none of them
         for release in sorted(found):
-            yield from self._residency(line, release)
+            yield from self._residency(track, release)
 
     # ---- slots that exist once ------------------------------------------------------------------
 
     def _judge(
-        self, line: str, release: str, folder: str, content: Content, reached: Reached, swap: Operation | None = None
+        self, track: str, release: str, folder: str, content: Content, reached: Reached, swap: Operation | None = None
     ) -> Iterator[InvariantViolation]:
         """A content of one slot against the rest of the release, and against contents of other slots that exist once.
 
@@ -152,7 +152,7 @@ class _Step:
         once = self.compatibility.once(release)
         slot = once[folder]
         folders = self.compatibility.folders(release)
-        for other in self.compatibility.neighbours(line, slot):
+        for other in self.compatibility.neighbours(track, slot):
             place = folders.get(other)
             candidates: frozenset[Content | None] = frozenset([(release, other) if place else None])
             if place in once:
@@ -161,7 +161,7 @@ class _Step:
                     candidates |= reached.get(place, frozenset())
             for its in sorted(candidates, key=str):
                 seen = self.compatibility.seen(release, content), self.compatibility.seen(release, its) if its else None
-                why = self.compatibility.pair(line, release, slot, seen[0], other, seen[1])
+                why = self.compatibility.pair(track, release, slot, seen[0], other, seen[1])
                 if why:
                     yield self._mixed(release, why)
 
@@ -178,16 +178,16 @@ class _Step:
     def _swap(self, swap: Operation) -> Iterator[InvariantViolation]:
         """A new content is reached by everything in flight that no drain has emptied before it."""
         folder, content = _folder(swap), _content(swap)
-        for line in self.compatibility.lines_of(folder):
-            for release, reached in sorted(self.world.flying.get(line, {}).items()):
-                if folder in reached and not self._emptied(line, release, swap):
+        for track in self.compatibility.tracks_of(folder):
+            for release, reached in sorted(self.world.flying.get(track, {}).items()):
+                if folder in reached and not self._emptied(track, release, swap):
                     left = self._still(self._left(release, reached, swap), swap)
-                    yield from self._judge(line, release, folder, content, left, swap)
+                    yield from self._judge(track, release, folder, content, left, swap)
 
     def _left(self, release: str, reached: Reached, then: Operation | None = None) -> Reached:
         """What a release's requests may have reached, once every drain before `then` that names it is done.
 
-        They began after the drain did, where their line still goes to the release: they reached what was there since.
+        They began after the drain did, where their track still goes to the release: they reached what was there since.
         """
         for drain in self.drains:
             if release in drain.drained and (then is None or self.order.before(drain.id, then.id)):
@@ -212,31 +212,31 @@ class _Step:
                 seen[_folder(other)] |= {_content(other)}
         return seen
 
-    def _emptied(self, line: str, release: str, then: Operation) -> bool:
+    def _emptied(self, track: str, release: str, then: Operation) -> bool:
         """Whether a drain ends all requests of a release before an operation, and none begins again before it."""
-        begins = self.shift_of.get(line) if release in self.to.get(line, ()) else None
+        begins = self.shift_of.get(track) if release in self.to.get(track, ()) else None
         if begins is not None and not self.order.before(then.id, begins.id):
             return False
-        return any(self.order.before(d.id, then.id) and self._ends(line, release, d) for d in self.drains)
+        return any(self.order.before(d.id, then.id) and self._ends(track, release, d) for d in self.drains)
 
-    def _ends(self, line: str, release: str, drain: Operation) -> bool:
-        """Whether a drain ends the requests that a line sent to a release: it sends none once the drain begins."""
+    def _ends(self, track: str, release: str, drain: Operation) -> bool:
+        """Whether a drain ends the requests that a track sent to a release: it sends none once the drain begins."""
         if release not in drain.drained:
             return False
-        if release not in self.world.routed.get(line, ()):
+        if release not in self.world.routed.get(track, ()):
             return True
-        shift = self.shift_of.get(line)
-        leaves = shift is not None and line in self.to and release not in self.to[line]
+        shift = self.shift_of.get(track)
+        leaves = shift is not None and track in self.to and release not in self.to[track]
         return leaves and shift is not None and self.order.before(shift.id, drain.id)
 
     def _retire(self, retire: Operation) -> Iterator[InvariantViolation]:
         folder = retire.instance or ""
-        for line in self.compatibility.lines_of(folder):
-            kept = self.to.get(line, self.world.routed.get(line, frozenset()))
-            for release in sorted({*self.world.flying.get(line, ()), *kept}):
+        for track in self.compatibility.tracks_of(folder):
+            kept = self.to.get(track, self.world.routed.get(track, frozenset()))
+            for release in sorted({*self.world.flying.get(track, ()), *kept}):
                 if folder not in self.world.plan.releases[release].instances:
                     continue
-                if release in kept or not self._emptied(line, release, retire):
+                if release in kept or not self._emptied(track, release, retire):
                     yield self._mixed(release, f"{folder} is retired while requests may be on it")
 
     # ---- capacity -------------------------------------------------------------------------------
@@ -275,10 +275,10 @@ class _Step:
 
     def move(self, halfway: bool) -> None:
         world = self.world
-        for line in self._touched():
-            flying = self._flying_after(line, halfway)
-            if flying != world.flying.get(line, {}):
-                world.put(world.flying, line, flying)
+        for track in self._touched():
+            flying = self._flying_after(track, halfway)
+            if flying != world.flying.get(track, {}):
+                world.put(world.flying, track, flying)
         if world.limits:
             for resource, change in self._difference()[1].items():
                 world.put(world.need, resource, world.need[resource] + change)
@@ -291,36 +291,36 @@ class _Step:
             world.put(world.instances, _folder(swap), held | {_content(swap)})
         for retire in self.retires:
             world.remove(world.instances, retire.instance)
-        for line in world.hollow.keys() & self.to.keys():
-            world.put(world.hollow, line, not self.to[line] or (halfway and world.hollow[line]))
-        for line, releases in self.to.items():
-            before = world.routed.get(line, frozenset()) if halfway else frozenset()
-            world.put(world.routed, line, before | releases)
+        for track in world.hollow.keys() & self.to.keys():
+            world.put(world.hollow, track, not self.to[track] or (halfway and world.hollow[track]))
+        for track, releases in self.to.items():
+            before = world.routed.get(track, frozenset()) if halfway else frozenset()
+            world.put(world.routed, track, before | releases)
 
     def _touched(self) -> list[str]:
-        """Lines whose requests in flight this step may change."""
-        lines = dict.fromkeys(self.to)
+        """Tracks whose requests in flight this step may change."""
+        tracks = dict.fromkeys(self.to)
         for swap in self.swaps:
-            lines.update(dict.fromkeys(self.compatibility.lines_of(_folder(swap))))
+            tracks.update(dict.fromkeys(self.compatibility.tracks_of(_folder(swap))))
         for drain in self.drains:
             for release in drain.drained:
-                lines.update(dict.fromkeys(self.compatibility.lines_serving(release)))
-        return list(lines)
+                tracks.update(dict.fromkeys(self.compatibility.lines_serving(release)))
+        return list(tracks)
 
-    def _flying_after(self, line: str, halfway: bool) -> dict[str, Reached]:
+    def _flying_after(self, track: str, halfway: bool) -> dict[str, Reached]:
         flying: dict[str, Reached] = {}
         if not self.swaps and not self.drains:
-            flying.update(self.world.flying.get(line, {}))
-        for release, reached in () if flying else self.world.flying.get(line, {}).items():
-            if not halfway and any(self._ends(line, release, drain) for drain in self.drains):
+            flying.update(self.world.flying.get(track, {}))
+        for release, reached in () if flying else self.world.flying.get(track, {}).items():
+            if not halfway and any(self._ends(track, release, drain) for drain in self.drains):
                 continue
             seen = dict(reached if halfway else self._left(release, reached))
             for swap in self.swaps:
-                if _folder(swap) in seen and not self._emptied(line, release, swap):
+                if _folder(swap) in seen and not self._emptied(track, release, swap):
                     seen[_folder(swap)] |= {_content(swap)}
             flying[release] = seen
-        for release in self.to.get(line, ()):
-            entry = self._reached_on_entry(line, release)
+        for release in self.to.get(track, ()):
+            entry = self._reached_on_entry(track, release)
             before = flying.get(release, {})
             flying[release] = {folder: contents | before.get(folder, frozenset()) for folder, contents in entry.items()}
         return flying

@@ -25,13 +25,13 @@ def all_at_once(*, level: Level = "mandatory", name: str = "all-at-once") -> Pol
             return
         remedy = "Use 'canary' or 'staged', or mark the environment 'development: true'."
         reported: set[str] = set()
-        for milestone, line in _jumps(review.plan):
-            if line not in reported:
-                reported.add(line)
-                strategy = review.plan.lines[line].rollout.strategy
+        for milestone, track in _jumps(review.plan):
+            if track not in reported:
+                reported.add(track)
+                strategy = review.plan.lines[track].rollout.strategy
                 key = "strategy" if strategy is Strategy.ALL_AT_ONCE else "percent"
-                message = f"{milestone.step} serves all of channel {line} at once in '{review.plan.environment}'."
-                yield Violation(message, review.rollout_path(line, key), remedy)
+                message = f"{milestone.step} serves all of channel {track} at once in '{review.plan.environment}'."
+                yield Violation(message, review.rollout_path(track, key), remedy)
 
     return register(rule, name, level, "a step from nothing to everyone has no baseline to be judged against")
 
@@ -57,21 +57,21 @@ def moved_by_stages(*, level: Level = "mandatory", name: str = "moved-by-stages"
 
 
 def _jumps(plan: Plan) -> Iterator[tuple[Milestone, str]]:
-    """(milestone, line) that takes a line from none of a release to all of it, of its own free will."""
+    """(milestone, track) that takes a track from none of a release to all of it, of its own free will."""
     title = {milestone.index: milestone.step for milestone in plan.milestones}
     in_place = {title[operation.milestone] for operation in plan.operations if operation.in_place}
     seen: dict[tuple[str, str], set[str]] = {}
     for milestone in plan.milestones:
-        for line, shares in milestone.serving.items():
-            known = seen.setdefault((milestone.step, line), set())
+        for track, shares in milestone.serving.items():
+            known = seen.setdefault((milestone.step, track), set())
             new = {share.release for share in shares} - known
             known |= new
             if milestone.kind != "shift" or milestone.percent != 100.0 or milestone.audience != EVERYONE or not new:
                 continue
-            chosen = plan.lines[line].rollout.strategy if line in plan.lines else None
+            chosen = plan.lines[track].rollout.strategy if track in plan.lines else None
             free = chosen is not Strategy.BLUE_GREEN and milestone.step not in in_place
-            if free and plan.ends_of(line)[0] is not None:
-                yield milestone, line
+            if free and plan.ends_of(track)[0] is not None:
+                yield milestone, track
 
 
 def max_exposure(
@@ -117,13 +117,13 @@ def min_bake(seconds: float, *, level: Level = "mandatory", name: str = "min-bak
     def rule(review: Review) -> Iterator[Violation]:
         reported: set[str] = set()
         for milestone in review.plan.milestones:
-            for line in milestone.lines:
+            for track in milestone.lines:
                 short = milestone.kind == "shift" and milestone.gates and milestone.bake_min_s < seconds
-                if short and line not in reported:
-                    reported.add(line)
+                if short and track not in reported:
+                    reported.add(track)
                     message = f"'{milestone.title}' bakes for {milestone.bake_min_s:g} s; {seconds:g} s are required."
                     remedy = f"Declare 'bake: {{min: {seconds:g}s}}'."
-                    yield Violation(message, review.rollout_path(line, "bake"), remedy)
+                    yield Violation(message, review.rollout_path(track, "bake"), remedy)
 
     return register(rule, name, level, "slow harm needs time, whatever the sample")
 
@@ -152,7 +152,7 @@ def rollback_possible(*, level: Level = "mandatory", name: str = "rollback-possi
 
 
 def _pipelines(plan: Plan, milestone: Milestone) -> set[str]:
-    return {plan.lines[line].pipeline for line in milestone.lines if line in plan.lines}
+    return {plan.lines[track].pipeline for track in milestone.lines if track in plan.lines}
 
 
 def one_cadence(*, level: Level = "mandatory", name: str = "one-cadence") -> Policy:
@@ -167,9 +167,9 @@ def one_cadence(*, level: Level = "mandatory", name: str = "one-cadence") -> Pol
         for state in review.states:
             if state.back_from is not None:
                 continue
-            counts = {line: len({share.release for share in state.serving.get(line, ())}) for line in state.changed}
-            split = {line for line in {*split, *counts} if counts.get(line, 2) > 1}
-            crowded = {line for line, count in counts.items() if count > 2}
+            counts = {track: len({share.release for share in state.serving.get(track, ())}) for track in state.changed}
+            split = {track for track in {*split, *counts} if counts.get(track, 2) > 1}
+            crowded = {track for track, count in counts.items() if count > 2}
             if len(split) > 1 or crowded:
                 message = f"two changes are under analysis at once on {', '.join(sorted(split | crowded))}."
                 yield Violation(message, ("rollout",), "Release them one after another, or 'ship_together'.", state)

@@ -21,14 +21,16 @@ def index_with_its_embedder(*, level: Level = "mandatory", name: str = "index-wi
 
     def rule(review: Review) -> Iterator[Violation]:
         artifacts = {artifact.reference: artifact for artifact in review.declaration.artifacts}
-        for state, line, release in served(review):
+        for state, track, release in served(review):
             serving = [v for v in release.slots.values() if v.artifact.kind == ArtifactKind.EMBEDDING_MODEL]
             for slot, version in release.slots.items() if serving else ():
                 for maker in _strangers(version, serving, artifacts):
                     others = ", ".join(sorted({other.reference for other in serving}))
-                    message = f"{version.reference} was derived from {maker}, and {others} embeds on channel {line.id}."
+                    message = (
+                        f"{version.reference} was derived from {maker}, and {others} embeds on channel {track.id}."
+                    )
                     remedy = f"Build an index with {others}, or declare what both provide and the index requires."
-                    yield Violation(message, review.component_path(line.id, slot), remedy, state)
+                    yield Violation(message, review.component_path(track.id, slot), remedy, state)
 
     return register(rule, name, level, "two models embed into different vector spaces")
 

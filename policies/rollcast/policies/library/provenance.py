@@ -230,25 +230,25 @@ def owner_approval(
                     f"{artifact.reference} is approved by {artifact.approved_by}, who does not own {artifact.kind}."
                 )
                 yield Violation(message, path, f"Ask one of {', '.join(owners)}.")
-        for line, gone in _removed(review, kinds):
+        for track, gone in _removed(review, kinds):
             if gone.reference not in reported:
                 reported.add(gone.reference)
-                message = f"{gone.reference} is removed from channel {line}, a change of it that nobody approved."
+                message = f"{gone.reference} is removed from channel {track}, a change of it that nobody approved."
                 who = f"one of {', '.join(owners)}" if owners else "whoever decides on it"
                 remedy = f"Put it back, or let {who} override this guardrail with a reason."
-                yield Violation(message, review.channel_path(line), remedy)
+                yield Violation(message, review.channel_path(track), remedy)
 
     return register(rule, name, level, "a decision has somebody who made it")
 
 
 def _removed(review: Review, kinds: Sequence[ArtifactKind | str]) -> Iterator[tuple[str, SlotVersion]]:
-    """(line, version) of these kinds that serve and have no successor: no version of theirs, none in their slot.
+    """(track, version) of these kinds that serve and have no successor: no version of theirs, none in their slot.
 
-    The people of a line that is gone are served by another, so that what was there may be on any.
+    The people of a track that is gone are served by another, so that what was there may be on any.
     """
     plan = review.plan
-    for line in dict.fromkeys((*plan.from_release, *plan.start)):
-        source, own = plan.ends_of(line)
+    for track in dict.fromkeys((*plan.from_release, *plan.start)):
+        source, own = plan.ends_of(track)
         if source is None:
             continue
         after = [plan.releases[one] for one in ([own] if own is not None else plan.to_release.values())]
@@ -260,7 +260,7 @@ def _removed(review: Review, kinds: Sequence[ArtifactKind | str]) -> Iterator[tu
                 for place, other in release.slots.items()
             )
             if kind in kinds and after and not kept:
-                yield line, version
+                yield track, version
 
 
 __all__ = [

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rollcast.planner.base.audiences import Condition, Rule, parse, satisfiable
 from rollcast.planner.plan.models import Plan
-from rollcast.planner.releases.releases import Line, Release, SlotVersion
+from rollcast.planner.releases.releases import Release, SlotVersion, Track
 from rollcast.planner.routing.residency import runs_in
 from rollcast.policies.rules.review import Review
 from rollcast.policies.rules.rule import Level, Policy, Violation, register
@@ -14,24 +14,24 @@ from rollcast.policies.rules.states import State
 
 
 def residency(*, level: Level = "mandatory", name: str = "residency") -> Policy:
-    """Requests of a line with `allowed_regions` are only served by components that run in no other region.
+    """Requests of a track with `allowed_regions` are only served by components that run in no other region.
 
     Why: where data may be processed is law, not preference. Judged in every state that the plan leads to; a channel
     that is not released yet is judged by what serves its requests meanwhile. What the plan finds live is not its doing.
     """
 
     def rule(review: Review) -> Iterator[Violation]:
-        for state, line, release in served(review):
-            allowed = set(line.allowed_regions)
+        for state, track, release in served(review):
+            allowed = set(track.allowed_regions)
             for slot, version in release.slots.items():
                 regions = runs_in(version, review.environment.regions)
                 if allowed and not allowed.issuperset(regions):
                     message = (
-                        f"requests of channel {line.id} would be served by {slot} {version.reference} in "
+                        f"requests of channel {track.id} would be served by {slot} {version.reference} in "
                         f"{', '.join(regions)}, outside {', '.join(sorted(allowed))}."
                     )
                     remedy = "Run it in allowed regions only, or route these requests to a channel of their own."
-                    yield Violation(message, review.component_path(line.id, slot), remedy, state)
+                    yield Violation(message, review.component_path(track.id, slot), remedy, state)
 
     return register(rule, name, level, "where data may be processed is law, not preference")
 
@@ -47,31 +47,31 @@ def regulatory_domain(
     """Requests whose `attribute` is `value` only reach components whose regions all carry all of `labels`.
 
     Why: a residency rule on a channel holds for those whom its route takes; this rule holds for the requests
-    themselves, whichever line takes them, and so finds a route that forgets some.
+    themselves, whichever track takes them, and so finds a route that forgets some.
     """
 
     def rule(review: Review) -> Iterator[Violation]:
         fit = {n for n, region in review.environment.regions.items() if set(labels) <= set(region.labels)}
         wanted: Rule = ("is", attribute, Condition.model_validate({"in": (value,)}))
-        lines = _lines_that_take(review.plan, wanted)
-        for state, line, release in served(review):
-            if line.id not in lines:
+        tracks = _lines_that_take(review.plan, wanted)
+        for state, track, release in served(review):
+            if track.id not in tracks:
                 continue
             for slot, version in release.slots.items():
                 regions = runs_in(version, review.environment.regions)
                 if not regions or not fit.issuperset(regions):
-                    yield _outside(review, state, line, slot, version)
+                    yield _outside(review, state, track, slot, version)
 
-    def _outside(review: Review, state: State, line: Line, slot: str, version: SlotVersion) -> Violation:
+    def _outside(review: Review, state: State, track: Track, slot: str, version: SlotVersion) -> Violation:
         where = ", ".join(runs_in(version, review.environment.regions)) or "no declared region"
         message = (
-            f"requests with {attribute}={value} may reach channel {line.id}, where {slot} {version.reference} runs in "
+            f"requests with {attribute}={value} may reach channel {track.id}, where {slot} {version.reference} runs in "
             f"{where}; regions labelled {', '.join(labels)} are required."
         )
         remedy = f"Route {attribute}={value} to a channel that runs there, or label the regions that qualify."
-        return Violation(message, review.component_path(line.id, slot), remedy, state)
+        return Violation(message, review.component_path(track.id, slot), remedy, state)
 
-    reason = "the rule holds for the requests themselves, whichever line takes them"
+    reason = "the rule holds for the requests themselves, whichever channel takes them"
     return register(rule, name or f"regulatory-domain-{value}", level, reason)
 
 
@@ -85,45 +85,45 @@ def privacy_never_experimental(
     """
 
     def rule(review: Review) -> Iterator[Violation]:
-        for state, line, release in served(review):
+        for state, track, release in served(review):
             for slot, version in release.slots.items():
-                if line.channel in channels and version.artifact.experimental:
+                if track.channel in channels and version.artifact.experimental:
                     message = (
-                        f"requests of channel {line.channel} would reach {version.reference}, which is experimental."
+                        f"requests of channel {track.channel} would reach {version.reference}, which is experimental."
                     )
-                    remedy = f"Give '{slot}' of channel '{line.channel}' an artifact that is not experimental."
-                    yield Violation(message, review.component_path(line.id, slot), remedy, state)
+                    remedy = f"Give '{slot}' of channel '{track.channel}' an artifact that is not experimental."
+                    yield Violation(message, review.component_path(track.id, slot), remedy, state)
 
     return register(rule, name, level, "who asks for stricter handling has not agreed to be experimented on")
 
 
-def served(review: Review) -> Iterator[tuple[State, Line, Release]]:
-    """(state, line, release that may serve its requests), the first state for each pair; not what is live already."""
+def served(review: Review) -> Iterator[tuple[State, Track, Release]]:
+    """(state, track, release that may serve its requests), the first state for each pair; not what is live already."""
     start = State(review.plan, "the start", review.plan.start)
-    lines = review.plan.lines
-    reported = {(line, release) for line in lines for release in start.serves(line)}
+    tracks = review.plan.lines
+    reported = {(track, release) for track in tracks for release in start.serves(track)}
     siblings: dict[str, list[str]] = {}
-    for name, line in lines.items():
-        siblings.setdefault(line.pipeline, []).append(name)
+    for name, track in tracks.items():
+        siblings.setdefault(track.pipeline, []).append(name)
     for state in review.states:
-        pipelines = dict.fromkeys(lines[name].pipeline for name in state.changed if name in lines)
+        pipelines = dict.fromkeys(tracks[name].pipeline for name in state.changed if name in tracks)
         for name in (name for pipeline in pipelines for name in siblings[pipeline]):
             for release_id, release in state.serves(name).items():
                 if (name, release_id) not in reported:
                     reported.add((name, release_id))
-                    yield state, lines[name], release
+                    yield state, tracks[name], release
 
 
 def _lines_that_take(plan: Plan, wanted: Rule) -> set[str]:
-    """Lines that some request of this kind reaches: their route matches it, and no earlier route always takes it."""
+    """Tracks that some request of this kind reaches: their route matches it, and no earlier route always takes it."""
     found: set[str] = set()
-    for pipeline in dict.fromkeys(line.pipeline for line in plan.lines.values()):
+    for pipeline in dict.fromkeys(track.pipeline for track in plan.lines.values()):
         taken: list[tuple[Rule, bool]] = []
-        own = [line for line in plan.lines.values() if line.pipeline == pipeline]
-        for line in sorted(own, key=lambda line: line.turn):
-            route: Rule = ("all", (), None) if line.route is None else parse(line.route)
+        own = [track for track in plan.lines.values() if track.pipeline == pipeline]
+        for track in sorted(own, key=lambda track: track.turn):
+            route: Rule = ("all", (), None) if track.route is None else parse(track.route)
             if satisfiable([(wanted, True), (route, True), *taken]):
-                found.add(line.id)
+                found.add(track.id)
             taken.append((route, False))
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rollcast.planner.declaration.models import ArtifactKind
-from rollcast.planner.releases.releases import Line, Release
+from rollcast.planner.releases.releases import Release, Track
 from rollcast.planner.routing.residency import overlap
 from rollcast.policies.library.residency import served
 from rollcast.policies.rules.review import Review
@@ -19,19 +19,19 @@ def safety_policy_kept(*, level: Level = "mandatory", name: str = "safety-policy
     """Every release that takes the place of one with a safety policy has one, in every state of the plan.
 
     Why: a component that is renamed, merged or left out takes its policy with it, and nothing else fails when it does.
-    A line that nothing served is held against the lines whose requests it takes; and requests that go to another line
+    A track that nothing served is held against the tracks whose requests it takes; and requests that go to another
     are held against what serves them today.
     """
 
     def rule(review: Review) -> Iterator[Violation]:
         start = State(review.plan, "the start", review.plan.start)
         reported: set[str] = set()
-        for state, line, release in served(review):
-            lost = sorted({reference for one in _before(review, start, line) for reference in _policies(one)})
+        for state, track, release in served(review):
+            lost = sorted({reference for one in _before(review, start, track) for reference in _policies(one)})
             if lost and not _policies(release):
-                reported.add(line.id)
-                message = f"{release.id} would serve channel {line.id} without a safety policy; {_guards(lost)} it."
-                yield Violation(message, review.rollout_path(line.id), REMEDY, state)
+                reported.add(track.id)
+                message = f"{release.id} would serve channel {track.id} without a safety policy; {_guards(lost)} it."
+                yield Violation(message, review.rollout_path(track.id), REMEDY, state)
         for reroute in review.plan.reroutes:
             lost = _policies(review.plan.releases[reroute.from_release])
             if lost and not _policies(review.plan.releases[reroute.to_release]) and reroute.target not in reported:
@@ -53,15 +53,15 @@ def _policies(release: Release) -> list[str]:
     return [version.reference for version in release.slots.values() if version.artifact.kind == kind]
 
 
-def _before(review: Review, start: State, line: Line) -> list[Release]:
-    """What serves the requests of a line when the plan begins."""
-    own = list(start.serves(line.id).values())
+def _before(review: Review, start: State, track: Track) -> list[Release]:
+    """What serves the requests of a track when the plan begins."""
+    own = list(start.serves(track.id).values())
     if own:
         return own
-    taken = [reroute.from_release for reroute in review.plan.reroutes if line.id in (reroute.target, reroute.line)]
+    taken = [reroute.from_release for reroute in review.plan.reroutes if track.id in (reroute.target, reroute.line)]
     if taken:
         return [review.plan.releases[name] for name in taken]
-    others = (each for each in review.plan.lines.values() if each.pipeline == line.pipeline and overlap(each, line))
+    others = (each for each in review.plan.lines.values() if each.pipeline == track.pipeline and overlap(each, track))
     return [release for each in others for release in start.serves(each.id).values()]
 
 

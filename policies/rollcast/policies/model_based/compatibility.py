@@ -20,12 +20,12 @@ Slots = Mapping[str, SlotVersion]
 
 
 def mixed(plan: Plan) -> Iterator[str]:
-    """What does not fit together within some release that the plan brings to a line."""
+    """What does not fit together within some release that the plan brings to a track."""
     yield from _read_otherwise(plan)
     reported: set[str] = set()
     for milestone in plan.milestones:
-        for line, shares in milestone.serving.items():
-            source, target = plan.ends_of(line)
+        for track, shares in milestone.serving.items():
+            source, target = plan.ends_of(track)
             before = plan.releases[source].slots if source else {}
             after = plan.releases[target].slots if target else {}
             for share in shares:

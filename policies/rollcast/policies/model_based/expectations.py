@@ -13,7 +13,7 @@ import mmh3
 
 from rollcast.planner.base.audiences import matches, parse
 from rollcast.planner.plan.models import EVERYONE, Plan, Serving, Share
-from rollcast.planner.releases.releases import Line, instance_path
+from rollcast.planner.releases.releases import Track, instance_path
 from rollcast.planner.rollout.state_machine import Finished, Outcome, Reach, Rollout
 from rollcast.policies.model_based.model_state import ModelState
 from rollcast.policies.model_based.users import User
@@ -76,17 +76,17 @@ def _room(walk: Walked) -> Iterator[str]:
 
 
 def _inside_regions(walk: Walked) -> Iterator[str]:
-    """Nobody is served outside the regions that their line allows, by what the plan brings."""
-    for line, shares in walk.world.serving.items():
-        allowed = set(walk.plan.lines[line].allowed_regions) if line in walk.plan.lines else set()
+    """Nobody is served outside the regions that their track allows, by what the plan brings."""
+    for track, shares in walk.world.serving.items():
+        allowed = set(walk.plan.lines[track].allowed_regions) if track in walk.plan.lines else set()
         releases = walk.plan.releases
-        served = {share.release for share in walk.plan.start.get(line, ())}
+        served = {share.release for share in walk.plan.start.get(track, ())}
         served_by = {(slot, found.instance_id) for name in served for slot, found in releases[name].slots.items()}
         for share in shares if allowed else ():
             for slot, version in releases[share.release].slots.items():
                 regions = version.regions or tuple(walk.plan.settings.regions)
                 if (slot, version.instance_id) not in served_by and not allowed.issuperset(regions):
-                    yield f"channel {line} reaches {slot} {version.reference} outside {', '.join(sorted(allowed))}."
+                    yield f"channel {track} reaches {slot} {version.reference} outside {', '.join(sorted(allowed))}."
 
 
 def _routed(walk: Walked) -> Iterator[str]:
@@ -94,17 +94,17 @@ def _routed(walk: Walked) -> Iterator[str]:
     for user in walk.users:
         if walk.world.route(user.pipeline, user.key, user.attributes) is None and _was_served(walk.plan, user.pipeline):
             paused = [
-                line
-                for line in walk.plan.lines.values()
-                if line.pipeline == user.pipeline and not walk.world.serving.get(line.id)
+                track
+                for track in walk.plan.lines.values()
+                if track.pipeline == user.pipeline and not walk.world.serving.get(track.id)
             ]
-            if not any(line.rollout.maintenance_pause for line in paused):
+            if not any(track.rollout.maintenance_pause for track in paused):
                 yield f"{user.key} ({dict(user.attributes)}) is served by nothing."
 
 
 def _was_served(plan: Plan, pipeline: str) -> bool:
     return any(
-        plan.start.get(line.id) for line in plan.lines.values() if line.pipeline == pipeline and line.route is None
+        plan.start.get(track.id) for track in plan.lines.values() if track.pipeline == pipeline and track.route is None
     )
 
 
@@ -114,30 +114,30 @@ def _as_the_shares_say(walk: Walked) -> Iterator[str]:
         routed = walk.world.route(user.pipeline, user.key, user.attributes)
         if routed is None:
             continue
-        line, release = expected(walk.plan, walk.world.serving, user)
-        if (routed.line, routed.release) != (line, release):
-            shown = f"{routed.release} of channel {routed.line}, not {release} of channel {line}"
+        track, release = expected(walk.plan, walk.world.serving, user)
+        if (routed.line, routed.release) != (track, release):
+            shown = f"{routed.release} of channel {routed.line}, not {release} of channel {track}"
             yield f"{user.key} ({dict(user.attributes)}) is served by {shown}."
 
 
 def expected(plan: Plan, serving: Serving, user: User) -> tuple[str, str]:
-    """(line, release) of a user by the definition of shares."""
-    lines = [line for line in plan.lines.values() if line.pipeline == user.pipeline]
-    for line in sorted(lines, key=lambda line: line.turn):
-        shares = serving.get(line.id, ())
-        if line.route is not None and (not shares or not matches(parse(line.route), user.attributes)):
+    """(track, release) of a user by the definition of shares."""
+    tracks = [track for track in plan.lines.values() if track.pipeline == user.pipeline]
+    for track in sorted(tracks, key=lambda track: track.turn):
+        shares = serving.get(track.id, ())
+        if track.route is not None and (not shares or not matches(parse(track.route), user.attributes)):
             continue
         for audience in dict.fromkeys(share.audience for share in shares):
             if audience == EVERYONE or matches(parse(plan.audiences[audience]), user.attributes):
                 own = [share for share in shares if share.audience == audience]
-                return line.id, _bucketed(line, own, user.key)
+                return track.id, _bucketed(track, own, user.key)
         break
     return "", ""
 
 
-def _bucketed(line: Line, shares: list[Share], key: str) -> str:
+def _bucketed(track: Track, shares: list[Share], key: str) -> str:
     """The release of a bucket: murmur3-32 of salt and key, in thousandths of a percent (flagd's `fractional`)."""
-    salt = f"rollcast-{line.pipeline}/{line.channel}/{line.rollout.salt}:"
+    salt = f"rollcast-{track.pipeline}/{track.channel}/{track.rollout.salt}:"
     bucket = (mmh3.hash((salt + key).encode("utf-8", "surrogatepass"), signed=False) * 100_000) >> 32
     upto = 0
     for share in shares:
@@ -178,13 +178,13 @@ def _end(walk: Walked) -> Iterator[str]:
 
 def _promoted(walk: Walked) -> Iterator[str]:
     plan, needed = walk.plan, set[str]()
-    for line, target in plan.to_release.items():
-        if list(walk.state.serves(line)) != [target]:
-            yield f"the rollout is promoted, and requests of channel {line} are not all served by {target}."
+    for track, target in plan.to_release.items():
+        if list(walk.state.serves(track)) != [target]:
+            yield f"the rollout is promoted, and requests of channel {track} are not all served by {target}."
         needed |= _folders(plan, target)
-    for line in walk.world.serving:
-        if line not in plan.to_release and walk.world.serving[line]:
-            yield f"the rollout is promoted, and channel {line}, which is no longer declared, still serves."
+    for track in walk.world.serving:
+        if track not in plan.to_release and walk.world.serving[track]:
+            yield f"the rollout is promoted, and channel {track}, which is no longer declared, still serves."
     yield from _runs_exactly(walk.world.instances, needed, "the rollout is promoted")
 
 
@@ -220,8 +220,8 @@ def _back_where_it_began(walk: Walked) -> Iterator[str]:
 
 def _shown(serving: Serving) -> dict[str, list[tuple[str, float, str]]]:
     return {
-        line: [(share.audience, share.percent, share.release) for share in shares]
-        for line, shares in serving.items()
+        track: [(share.audience, share.percent, share.release) for share in shares]
+        for track, shares in serving.items()
         if shares
     }
 

@@ -1,6 +1,6 @@
 """What really serves and runs during a walk, half-done milestones included, and the requests that are in flight.
 
-Time decides when a request must be over: a line's declared `timeout` after it came in. A drain lets time pass. So a
+Time decides when a request must be over: a track's declared `timeout` after it came in. A drain lets time pass. So a
 drain that is missing, too short or too early shows in what serves a slow request, not in a comparison of lists.
 """
 
@@ -114,11 +114,11 @@ class ModelState:
                 why = "; ".join(reasons) or "no contract between them is declared, and they are of two releases"
                 yield f"{request} passes {other} {version.reference} and then {slot} {found.reference}: {why}."
 
-    def _graph(self, line: str, release: Release) -> ContractGraph:
-        """The contracts between what a line comes from and what it goes to."""
-        key = (line, release.id)
+    def _graph(self, track: str, release: Release) -> ContractGraph:
+        """The contracts between what a track comes from and what it goes to."""
+        key = (track, release.id)
         if key not in self._graphs:
-            source, target = self.plan.ends_of(line)
+            source, target = self.plan.ends_of(track)
             old = self.plan.releases[source].slots if source else release.slots
             new = self.plan.releases[target].slots if target else release.slots
             self._graphs[key] = ContractGraph(old, new)

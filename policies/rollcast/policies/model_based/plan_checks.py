@@ -60,42 +60,42 @@ def unplanned(review: Review) -> Iterator[str]:
 def _changes(plan: Plan) -> Iterator[str]:
     """Every slot and flag that differs is named as a change, and no other; without changes there is no plan."""
     expected = set()
-    ends = [(line, target, plan.from_release.get(line)) for line, target in plan.to_release.items()]
-    for line, shares in plan.start.items():
-        if shares and line not in plan.to_release:  # a line that ends goes to what its default channel will serve
-            expected.add((line, "route"))
-            source, heir = plan.ends_of(line)
-            ends += [(line, heir, source)] if heir else []
+    ends = [(track, target, plan.from_release.get(track)) for track, target in plan.to_release.items()]
+    for track, shares in plan.start.items():
+        if shares and track not in plan.to_release:  # a track that ends goes to what its default channel will serve
+            expected.add((track, "route"))
+            source, heir = plan.ends_of(track)
+            ends += [(track, heir, source)] if heir else []
     ends += [(r.line, r.to_release, r.from_release) for r in plan.reroutes if r.line and not plan.start.get(r.line)]
-    for line, target, source in ends:
+    for track, target, source in ends:
         after, before = plan.releases[target], plan.releases[source] if source else None
         for slot in {*after.slots, *(before.slots if before else ())}:
             old, new = before.slots.get(slot) if before else None, after.slots.get(slot)
             if (old and _made_of(old)) != (new and _made_of(new)):
-                expected.add((line, slot))
+                expected.add((track, slot))
         old_flags = before.flags if before else {}
         for flag in {*after.flags, *old_flags}:
             if (flag in after.flags, after.flags.get(flag)) != (flag in old_flags, old_flags.get(flag)):
-                expected.add((line, f"flag:{flag}"))
+                expected.add((track, f"flag:{flag}"))
         if (
             expected
             and before
             and before.id == after.id
-            and any(found[0] == line and found[1] != "route" for found in expected)
+            and any(found[0] == track and found[1] != "route" for found in expected)
         ):
-            yield f"channel {line} changes, and keeps its release id {after.id}."
-        begins = line in plan.to_release and not plan.start.get(line)
-        if begins and line != default_of(line) and plan.start.get(default_of(line)):
-            expected.add((line, "route"))
+            yield f"channel {track} changes, and keeps its release id {after.id}."
+        begins = track in plan.to_release and not plan.start.get(track)
+        if begins and track != default_of(track) and plan.start.get(default_of(track)):
+            expected.add((track, "route"))
     named = {
         (change.line, change.component)
         for change in plan.changes
         if (change.component, change.action) != ("route", "update") and not change.reason.startswith("contracts: ")
     }
-    for line, name in sorted(expected - named):
-        yield f"{name} of channel {line} differs from what is live, and is not named as a change."
-    for line, name in sorted(named - expected):
-        yield f"{name} of channel {line} is named as a change, and is as it was."
+    for track, name in sorted(expected - named):
+        yield f"{name} of channel {track} differs from what is live, and is not named as a change."
+    for track, name in sorted(named - expected):
+        yield f"{name} of channel {track} is named as a change, and is as it was."
 
 
 def _made_of(slot: object) -> str:
@@ -146,23 +146,23 @@ class _Step(NamedTuple):
 
 
 def _steps(plan: Plan) -> Iterator[str]:
-    """Each change of each line goes through exactly the declared steps, with the declared gates and bakes."""
+    """Each change of each track goes through exactly the declared steps, with the declared gates and bakes."""
     taken: dict[tuple[str, str], list[Milestone]] = {}
     for milestone in plan.milestones:
         if milestone.kind == "shift" and milestone.percent is not None and milestone.lines:
-            for line in milestone.lines:
-                taken.setdefault((line, milestone.step), []).append(milestone)
-    for (line, step), milestones in taken.items():
-        if plan.ends_of(line)[0] is None or _once(plan, step):
+            for track in milestone.lines:
+                taken.setdefault((track, milestone.step), []).append(milestone)
+    for (track, step), milestones in taken.items():
+        if plan.ends_of(track)[0] is None or _once(plan, step):
             continue
-        rule = plan.lines[line].rollout
+        rule = plan.lines[track].rollout
         declared = _declared(rule)
         if [(m.audience, m.percent) for m in milestones] != [(s.audience, s.percent) for s in declared]:
             shown = ", ".join(f"{m.percent:g} % of {m.audience}" for m in milestones)
-            yield f"{step} on channel {line} goes through {shown}, which is not what is declared."
+            yield f"{step} on channel {track} goes through {shown}, which is not what is declared."
             continue
         for milestone, stage in zip(milestones, declared, strict=True):
-            yield from _step(line, milestone, stage)
+            yield from _step(track, milestone, stage)
 
 
 def _once(plan: Plan, step: str) -> bool:
@@ -186,7 +186,7 @@ def _declared(rule: Rules) -> list[_Step]:
     return [step(stage.audience, percent, stage) for stage in rule.stages for percent in stage.percent]
 
 
-def _step(line: str, milestone: Milestone, stage: _Step) -> Iterator[str]:
+def _step(track: str, milestone: Milestone, stage: _Step) -> Iterator[str]:
     title = f"'{milestone.title}'"
     if milestone.gates != stage.gates:
         yield f"{title} has the gates {list(milestone.gates)}, which are not the declared ones."
@@ -196,7 +196,7 @@ def _step(line: str, milestone: Milestone, stage: _Step) -> Iterator[str]:
         yield f"{title} would {milestone.bake_then} when it is overdue; '{stage.bake_then}' is declared."
     if milestone.min_sample != stage.min_sample:
         yield f"{title} asks for {milestone.min_sample} requests; {stage.min_sample} are declared."
-    shares = [s for s in milestone.serving.get(line, ()) if s.audience in (stage.audience, EVERYONE)]
+    shares = [s for s in milestone.serving.get(track, ()) if s.audience in (stage.audience, EVERYONE)]
     own = [s for s in shares if s.audience == stage.audience] or shares
     if len({share.release for share in own}) < len(own):
         yield f"{title} serves all of {stage.audience} by one release."
@@ -262,12 +262,12 @@ def _ordered(graph: nx.DiGraph, flow: nx.DiGraph, found: dict[str, Operation], k
 
 def _evaluated(plan: Plan) -> Iterator[str]:
     """Every declared suite is run on each new release that can run beside the old one, before traffic reaches it."""
-    for line, name in plan.lines.items():
-        new = _first_served(plan, line)
+    for track, name in plan.lines.items():
+        new = _first_served(plan, track)
         for release_id, milestone in new.items():
             release = plan.releases[release_id]
             flags_only = any(release.slots == other.slots for other in plan.releases.values() if other.id != release_id)
-            begins = release_id == plan.ends_of(line)[0]  # a new channel, on what serves its requests already
+            begins = release_id == plan.ends_of(track)[0]  # a new channel, on what serves its requests already
             if flags_only or begins or any(slot.in_place for slot in release.slots.values()):
                 continue
             run = {
@@ -277,26 +277,26 @@ def _evaluated(plan: Plan) -> Iterator[str]:
             }
             for evaluate in name.rollout.evaluate:
                 if evaluate.suite not in run:
-                    yield f"{release_id} is served by channel {line} before {evaluate.suite} was run on it."
+                    yield f"{release_id} is served by channel {track} before {evaluate.suite} was run on it."
 
 
-def _first_served(plan: Plan, line: str) -> dict[str, int]:
-    """Releases that the plan brings to a line -> the milestone that serves them first."""
-    before = {share.release for share in plan.start.get(line, ())}
+def _first_served(plan: Plan, track: str) -> dict[str, int]:
+    """Releases that the plan brings to a track -> the milestone that serves them first."""
+    before = {share.release for share in plan.start.get(track, ())}
     found: dict[str, int] = {}
     for milestone in plan.milestones:
-        for share in milestone.serving.get(line, ()):
+        for share in milestone.serving.get(track, ()):
             if share.release not in before:
                 found.setdefault(share.release, milestone.index)
     return found
 
 
 def _drained(plan: Plan) -> Iterator[str]:
-    """A drain outlasts the longest request of all lines and components that it drains; retirement waits for one."""
+    """A drain outlasts the longest request of all tracks and components that it drains; retirement waits for one."""
     longest: dict[str, float] = {}
     for serving in (plan.start, *(milestone.serving for milestone in plan.milestones)):
-        for line, shares in serving.items():
-            timeout_s = plan.lines[line].rollout.timeout if line in plan.lines else 0.0
+        for track, shares in serving.items():
+            timeout_s = plan.lines[track].rollout.timeout if track in plan.lines else 0.0
             for share in shares:
                 said = [slot.timeout_s or 0.0 for slot in plan.releases[share.release].slots.values()]
                 longest[share.release] = max(longest.get(share.release, 0.0), timeout_s, *said)
@@ -318,9 +318,9 @@ def _drained(plan: Plan) -> Iterator[str]:
 def _overwritten(plan: Plan) -> Iterator[str]:
     """What exists once is overwritten while nobody is served, or after a drain of what was served before.
 
-    A release that another line is still served by is none of before: its requests reach what is overwritten anyway.
+    A release that another track is still served by is none of before: its requests reach what is overwritten anyway.
     """
-    left: dict[tuple[str, str], int] = {}  # (line, release that it has left) -> the milestone that took it away
+    left: dict[tuple[str, str], int] = {}  # (track, release that it has left) -> the milestone that took it away
     serving = dict(plan.start)
     for milestone in plan.milestones:
         served = {share.release for shares in serving.values() for share in shares}
@@ -329,17 +329,17 @@ def _overwritten(plan: Plan) -> Iterator[str]:
                 left = {key: index for key, index in left.items() if key[1] not in operation.drained}
             if not operation.in_place or operation.instance not in plan.start_instances:
                 continue
-            lines = [line for line in milestone.lines if serving.get(line)]
-            if milestone.kind == "pause" and lines:
-                yield f"{operation.id} is done while channel {lines[0]} still serves."
-            for (line, release), index in left.items():
-                if line in milestone.lines and release not in served:
+            tracks = [track for track in milestone.lines if serving.get(track)]
+            if milestone.kind == "pause" and tracks:
+                yield f"{operation.id} is done while channel {tracks[0]} still serves."
+            for (track, release), index in left.items():
+                if track in milestone.lines and release not in served:
                     yield f"{operation.id} may serve requests of before '{plan.milestones[index].title}'."
         ended = {r for o in plan.operations_of(milestone.index) for r in o.drained if milestone.kind == "pause"}
-        for line, shares in milestone.serving.items():
+        for track, shares in milestone.serving.items():
             kept = {share.release for share in shares} | ended
-            gone = [share.release for share in serving.get(line, ()) if share.release not in kept]
-            left.update({(line, release): milestone.index for release in gone})
+            gone = [share.release for share in serving.get(track, ()) if share.release not in kept]
+            left.update({(track, release): milestone.index for release in gone})
         serving.update(milestone.serving)
 
 
@@ -396,8 +396,8 @@ def _refused(stateless: Rollout) -> bool:
 
 def _served(state: WorldState) -> dict[str, list[tuple[str, float, str]]]:
     return {
-        line: [(share.audience, share.percent, share.release) for share in shares]
-        for line, shares in state.serving.items()
+        track: [(share.audience, share.percent, share.release) for share in shares]
+        for track, shares in state.serving.items()
         if shares
     }
 

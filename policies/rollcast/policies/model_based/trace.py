@@ -37,11 +37,11 @@ def _block(title: str, lines: Sequence[str]) -> list[str]:
 
 
 def serving_in_words(plan: Plan, serving: Serving) -> list[str]:
-    """Who is served by what, a line of text for each line of traffic."""
+    """Who is served by what, a line of text for each track."""
     found = []
-    for line, shares in serving.items():
+    for track, shares in serving.items():
         parts = [f"{share.percent:g} % of {share.audience} on {share.release}" for share in shares]
-        found.append(f"channel {line}: {', '.join(parts) or 'nothing is served'}")
+        found.append(f"channel {track}: {', '.join(parts) or 'nothing is served'}")
     return found or ["nothing is served"]
 
 

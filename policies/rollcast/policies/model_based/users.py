@@ -26,7 +26,7 @@ class User:
 def users_of(plan: Plan) -> tuple[User, ...]:
     """Users of every pipeline: each kind of attributes that routes and audiences speak of, with several keys each."""
     kinds = kinds_of(plan)
-    pipelines = dict.fromkeys(line.pipeline for line in plan.lines.values())
+    pipelines = dict.fromkeys(track.pipeline for track in plan.lines.values())
     return tuple(
         User(pipeline, f"user-{number}", kind)
         for pipeline in pipelines
@@ -37,7 +37,7 @@ def users_of(plan: Plan) -> tuple[User, ...]:
 def kinds_of(plan: Plan) -> list[Attributes]:
     """Combinations of attribute values that some route or audience of the plan asks for, plain ones first."""
     values: dict[str, list[str | int | float | bool]] = {}
-    rules = [line.route for line in plan.lines.values() if line.route is not None] + list(plan.audiences.values())
+    rules = [track.route for track in plan.lines.values() if track.route is not None] + list(plan.audiences.values())
     for source in rules:
         for attribute, value in _values(parse(source)):
             known = values.setdefault(attribute, [])

@@ -358,9 +358,9 @@ class Walk:
         for request in self.world.requests:
             yield f"in flight: {request}, on {request.routed.release}"
 
-    def _served_by(self, user: User, line: str) -> str | None:
+    def _served_by(self, user: User, track: str) -> str | None:
         routed = self.world.route(user.pipeline, user.key, user.attributes)
-        return routed.release if routed is not None and routed.line == line else None
+        return routed.release if routed is not None and routed.line == track else None
 
 
 def _operation_in_words(operation: Operation, reach: Reach) -> str:

@@ -6,20 +6,20 @@ from rollcast.planner.base.sources import Path
 from rollcast.planner.declaration.models import Declaration
 
 
-def base_of(declaration: Declaration, line: str) -> tuple[Path, str, str]:
-    """(path of the line's pipeline, name of the pipeline, channel)."""
-    if declaration.pipelines and "/" in line:
-        pipeline, channel = line.rsplit("/", 1)
+def base_of(declaration: Declaration, track: str) -> tuple[Path, str, str]:
+    """(path of the track's pipeline, name of the pipeline, channel)."""
+    if declaration.pipelines and "/" in track:
+        pipeline, channel = track.rsplit("/", 1)
         return ("pipelines", pipeline), pipeline, channel
-    return (), declaration.pipeline, line
+    return (), declaration.pipeline, track
 
 
-def component(declaration: Declaration, line: str, slot: str) -> Path:
-    """What fills a slot of a line: the channel's override where there is one, else the component.
+def component(declaration: Declaration, track: str, slot: str) -> Path:
+    """What fills a slot of a track: the channel's override where there is one, else the component.
 
     Attachments are slots named `generator.prompt`.
     """
-    base, pipeline, channel = base_of(declaration, line)
+    base, pipeline, channel = base_of(declaration, track)
     name, _, attachment = slot.partition(".")
     rules = declaration.each_pipeline().get(pipeline)
     if rules and channel in rules.channels:
@@ -29,18 +29,18 @@ def component(declaration: Declaration, line: str, slot: str) -> Path:
     return (*base, "components", name, attachment or "artifact")
 
 
-def rollout(declaration: Declaration, line: str) -> Path:
+def rollout(declaration: Declaration, track: str) -> Path:
     """The rollout rules of a line."""
-    base, pipeline, channel = base_of(declaration, line)
+    base, pipeline, channel = base_of(declaration, track)
     rules = declaration.each_pipeline().get(pipeline)
     if rules and channel in rules.channels and rules.channels[channel].rollout:
         return (*base, "channels", channel, "rollout")
     return (*base, "rollout") if rules and rules.rollout else ("rollout",)
 
 
-def channel(declaration: Declaration, line: str) -> Path:
-    """The channel of a line; the pipeline for its default channel."""
-    base, pipeline, name = base_of(declaration, line)
+def channel(declaration: Declaration, track: str) -> Path:
+    """The channel of a track; the pipeline for its default channel."""
+    base, pipeline, name = base_of(declaration, track)
     rules = declaration.each_pipeline().get(pipeline)
     return (*base, "channels", name) if rules and name in rules.channels else base
 

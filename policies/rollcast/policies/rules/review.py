@@ -71,36 +71,36 @@ class Review:
     def changes(self) -> tuple[SlotChange, ...]:
         """Every slot that the plan creates or changes, in the order of the declaration."""
         found = []
-        for line, target in self.plan.to_release.items():
-            source = self.plan.from_release.get(line)
+        for track, target in self.plan.to_release.items():
+            source = self.plan.from_release.get(track)
             before = self.plan.releases[source].slots if source else {}
             for slot, version in self.plan.releases[target].slots.items():
                 if slot not in before or before[slot].identity != version.identity:
-                    found.append(SlotChange(line, slot, before.get(slot), version))
+                    found.append(SlotChange(track, slot, before.get(slot), version))
         return tuple(found)
 
     def declared(self) -> Iterator[tuple[str, Release]]:
-        """(line, declared release) of every line."""
-        for line, release in self.plan.to_release.items():
-            yield line, self.plan.releases[release]
+        """(track, declared release) of every track."""
+        for track, release in self.plan.to_release.items():
+            yield track, self.plan.releases[release]
 
     # ---- where things stand in the declaration --------------------------------------------------
 
-    def component_path(self, line: str, slot: str) -> Path:
+    def component_path(self, track: str, slot: str) -> Path:
         """What fills a slot of a line."""
-        return paths.component(self.declaration, line, slot)
+        return paths.component(self.declaration, track, slot)
 
     def artifact_path(self, reference: str) -> Path:
         """The artifact that a reference names."""
         return paths.artifact(self.declaration, reference)
 
-    def rollout_path(self, line: str, *more: str | int) -> Path:
-        """The rollout rules of a line, or a key in them."""
-        return (*paths.rollout(self.declaration, line), *more)
+    def rollout_path(self, track: str, *more: str | int) -> Path:
+        """The rollout rules of a track, or a key in them."""
+        return (*paths.rollout(self.declaration, track), *more)
 
-    def channel_path(self, line: str) -> Path:
+    def channel_path(self, track: str) -> Path:
         """The channel of a line."""
-        return paths.channel(self.declaration, line)
+        return paths.channel(self.declaration, track)
 
     def place(self, path: Path) -> Place | None:
         """File, line and column of a path; None where the declaration was not read from a file."""

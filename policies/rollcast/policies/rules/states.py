@@ -15,7 +15,7 @@ from rollcast.planner.releases.releases import Release
 from rollcast.planner.routing.residency import overlap
 
 Instances = Mapping[str, tuple[str, str]]  # folder -> (release id, slot)
-Proofs = Mapping[tuple[str, str], int]  # (line, release id) -> the milestone that proves it
+Proofs = Mapping[tuple[str, str], int]  # (track, release id) -> the milestone that proves it
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class State:
 
     `milestone` is the index of the milestone reached last (-1: the start). `back_from` is the milestone that is being
     undone, with `back_step` steps of its rollback done; None on the way forward. `where` says all that in words.
-    `changed` names the lines that are served otherwise than in the state before, for rules that must be fast.
+    `changed` names the tracks that are served otherwise than in the state before, for rules that must be fast.
     """
 
     plan: Plan
@@ -50,7 +50,7 @@ class State:
 
     @property
     def shares(self) -> tuple[Share, ...]:
-        """Every share of every line: who is served by which release."""
+        """Every share of every track: who is served by which release."""
         return tuple(share for shares in self.serving.values() for share in shares)
 
     @property
@@ -58,22 +58,22 @@ class State:
         """The releases that serve somebody now, by id."""
         return {share.release: self.plan.releases[share.release] for share in self.shares}
 
-    def serves(self, line: str) -> dict[str, Release]:
-        """The releases that may serve requests of a line now, by id.
+    def serves(self, track: str) -> dict[str, Release]:
+        """The releases that may serve requests of a track now, by id.
 
-        Requests of a channel that is not released yet go on to the lines after it, as the flag does it: so a channel's
-        requests may be served by another line's release, and a rule about the channel must see that.
+        Requests of a channel that is not released yet go on to the tracks after it, as the flag does it: so a channel's
+        requests may be served by another track's release, and a rule about the channel must see that.
         """
         found: dict[str, Release] = {}
-        for other in self._tried(line):
+        for other in self._tried(track):
             found.update({share.release: self.plan.releases[share.release] for share in self.serving.get(other, ())})
         return found
 
-    def _tried(self, line: str) -> Iterator[str]:
-        """The line, and while nothing serves there, those that its requests go on to."""
-        own = self.plan.lines[line]
-        yield line
-        if self.serving.get(line) or own.route is None:
+    def _tried(self, track: str) -> Iterator[str]:
+        """The track, and while nothing serves there, those that its requests go on to."""
+        own = self.plan.lines[track]
+        yield track
+        if self.serving.get(track) or own.route is None:
             return
         siblings = [other for other in self.plan.lines.values() if other.pipeline == own.pipeline]
         after = sorted(siblings, key=lambda other: other.turn)
@@ -81,14 +81,14 @@ class State:
 
     @property
     def new_shares(self) -> tuple[Share, ...]:
-        """The shares of the lines that are served otherwise than in the state before."""
-        return tuple(share for line in self.changed for share in self.serving.get(line, ()))
+        """The shares of the tracks that are served otherwise than in the state before."""
+        return tuple(share for track in self.changed for share in self.serving.get(track, ()))
 
     def is_unproved(self, share: Share) -> bool:
         """Whether what a share serves has not yet passed a gated or baked milestone on its line.
 
         What served at the start is proved; so is everything during a rollback, which leads to what served before, and
-        the first release of a line, which takes nobody away from one that was proved.
+        the first release of a track, which takes nobody away from one that was proved.
         """
         if self.back_from is not None or self.plan.ends_of(share.line)[0] is None:
             return False
@@ -97,7 +97,7 @@ class State:
 
     @cached_property
     def unproved(self) -> frozenset[tuple[str, str]]:
-        """(line, release id) of everything unproved that serves: see `is_unproved`."""
+        """(track, release id) of everything unproved that serves: see `is_unproved`."""
         return frozenset((share.line, share.release) for share in self.shares if self.is_unproved(share))
 
     def affected(self, release: str) -> str:
@@ -111,10 +111,10 @@ class State:
 
 
 def proofs_of(plan: Plan) -> Proofs:
-    """(line, release) -> the milestone that proves it there; before all of them where it serves already."""
+    """(track, release) -> the milestone that proves it there; before all of them where it serves already."""
     found = {(share.line, share.release): -2 for shares in plan.before.values() for share in shares}
     # A new channel begins on what serves its requests already.
-    found.update({(line, release): -2 for line, release in plan.from_release.items() if release})
+    found.update({(track, release): -2 for track, release in plan.from_release.items() if release})
     for milestone in plan.milestones:
         if milestone.gates or milestone.bake_min_s:
             for shares in milestone.serving.values():

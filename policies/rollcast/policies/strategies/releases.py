@@ -19,7 +19,7 @@ def releases(draw: st.DrawFn, max_slots: int = 5) -> Release:
 
 @st.composite
 def live_states(draw: st.DrawFn, max_slots: int = 5) -> LiveState:
-    """Nothing, or every line of a valid declaration on its release."""
+    """Nothing, or every track of a valid declaration on its release."""
     if draw(st.booleans()):
         return LiveState()
     return live_as_declared(draw(declarations(max_slots=max_slots)))

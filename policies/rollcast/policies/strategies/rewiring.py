@@ -61,7 +61,7 @@ def rewirings(
 
     `in_place` lets some components exist once. `readable`: contracts are those of the artifact alone and bear the names
     of their ends (`c~PROVIDER~CONSUMER`), so that they can be read off a version; what exists once always is.
-    `residency` declares two regions: a line may be allowed one of them, and then all of it runs there.
+    `residency` declares two regions: a track may be allowed one of them, and then all of it runs there.
     """
     count = draw(st.integers(1, max_pipelines))
     one_switch = draw(_YES)

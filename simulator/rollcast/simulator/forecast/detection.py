@@ -47,8 +47,8 @@ def questions(stage: RunInputs) -> list[DetectionCase]:
     """Every regression that can be injected."""
     plan = stage.inputs.plan
     found: dict[tuple[str, float], DetectionCase] = {}
-    for line in plan.lines.values():
-        for gate in line.rollout.gates:
+    for track in plan.lines.values():
+        for gate in track.rollout.gates:
             component = _component(stage, gate)
             for size in _SIZES:
                 worse = gate.margin * size * (-1 if gate.better == "higher" and gate.kind is MetricKind.MEAN else 1)

@@ -21,7 +21,7 @@ BATCHES = 20
 
 def specs_of(plan: Plan, streams: bool) -> tuple[GateSpec, ...]:
     """What is measured: every gate of the plan first, then what is always shown."""
-    gates = {gate.metric: gate for line in plan.lines.values() for gate in line.rollout.gates}
+    gates = {gate.metric: gate for track in plan.lines.values() for gate in track.rollout.gates}
     shown = (*_ALWAYS, *(_STREAMED if streams else ()))
     more = [GateSpec(metric=name, margin=0.5) for name in shown if name not in gates]
     objective_s = timeout_s(plan)
@@ -31,13 +31,13 @@ def specs_of(plan: Plan, streams: bool) -> tuple[GateSpec, ...]:
 
 
 def timeout_s(plan: Plan) -> float:
-    """The longest that a request of any line may take, as declared: the objective where no gate has another."""
-    return max(line.rollout.timeout for line in plan.lines.values())
+    """The longest that a request of any track may take, as declared: the objective where no gate has another."""
+    return max(track.rollout.timeout for track in plan.lines.values())
 
 
 def guarded(plan: Plan) -> frozenset[str]:
     """Metrics that a gate watches."""
-    return frozenset(gate.metric for line in plan.lines.values() for gate in line.rollout.gates)
+    return frozenset(gate.metric for track in plan.lines.values() for gate in track.rollout.gates)
 
 
 def audiences_of(plan: Plan) -> tuple[str, ...]:

@@ -176,11 +176,11 @@ class Reason(Part):
 
 
 class Moved(Part):
-    """Recorded requests that another line takes after the plan, and by how many users."""
+    """Recorded requests that another track takes after the plan, and by how many users."""
 
     source: str
     target: str
-    line: str = Field("", description="the line that carries them across")
+    line: str = Field("", description="the track that carries them across")
     moves: str
     from_release: str
     to_release: str

@@ -12,7 +12,7 @@ from rollcast.simulator.replay.inputs import ReplayInputs
 
 
 def moved_of(inputs: ReplayInputs) -> Iterator[Moved]:
-    """Requests and users of the traffic that another line takes after the plan than before it."""
+    """Requests and users of the traffic that another track takes after the plan than before it."""
     traffic, routing = inputs.traffic, inputs.routing
     for reroute in inputs.plan.reroutes:
         rule = parse(reroute.where)

@@ -113,7 +113,7 @@ def stage_of(
     """What every run of a forecast shares, and what it assumes besides. Raises SimulatorError."""
     network = network_of(plan)
     name, why = choose(engine, network)
-    gates = [gate for line in plan.lines.values() for gate in line.rollout.gates]
+    gates = [gate for track in plan.lines.values() for gate in track.rollout.gates]
     metrics = drawn_metrics(gates)
     injections = tuple(parse_injection(text, plan, metrics) for text in inject)
     inputs = ReplayInputs(plan, network, traffic, metrics)

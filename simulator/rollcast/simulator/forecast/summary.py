@@ -290,6 +290,6 @@ def _in_place(plan: Plan) -> Iterable[str]:
     yield (
         f"{', '.join(slots)} changes in place: the old version answers until the new one is whole, and is then "
         "replaced at once, as the flagd target does it"
-        + ("; in a maintenance pause every request of its lines is refused" if paused else "")
+        + ("; in a maintenance pause every request of its channels is refused" if paused else "")
         + "; a data plane that stops an instance while it replaces it loses those requests besides"
     )

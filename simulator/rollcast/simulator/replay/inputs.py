@@ -28,7 +28,7 @@ class ReplayInputs:
         self.units = np.array([unit_of(key) for key in traffic.keys], np.uint64)
         self.delays = _delays(plan)
         self.trials = trials_of(plan)
-        self.timeout_s = {line.id: line.rollout.timeout for line in plan.lines.values()}
+        self.timeout_s = {track.id: track.rollout.timeout for track in plan.lines.values()}
         self.prices = _prices(network)
         self.segments = _segments(plan)
         self.segment = _segment_of_class(traffic, self.segments)[traffic.attributes]
@@ -51,8 +51,8 @@ class ReplayInputs:
 def _delays(plan: Plan) -> dict[str, float]:
     """How late each field that gates read becomes known."""
     delays: dict[str, float] = {}
-    for line in plan.lines.values():
-        for gate in line.rollout.gates:
+    for track in plan.lines.values():
+        for gate in track.rollout.gates:
             delays[gate.reads] = max(gate.label_delay_s, delays.get(gate.reads, 0.0))
     return delays
 

@@ -122,7 +122,7 @@ class RequestLog:
     def errors(self, requests: Ints) -> Floats:
         """1.0 where a request had no answer in time: it failed on its way, was late, or its error was drawn."""
         columns = self.columns
-        limits = np.array([self.inputs.timeout_s[line] for line, _ in self.places] + [np.inf])
+        limits = np.array([self.inputs.timeout_s[track] for track, _ in self.places] + [np.inf])
         late = self.latency_s(requests) > limits[columns.place[requests]]
         broken = columns.failed[requests] | late
         metric = self._metric("error")

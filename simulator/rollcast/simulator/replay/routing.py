@@ -1,6 +1,6 @@
 """The live split for a whole trace at once: `Router`'s decision for every row, as arrays.
 
-Lines, routes, audiences and buckets come from `rollcast.planner.routing.split.Router`; nothing is decided here, it is
+Tracks, routes, audiences and buckets come from `rollcast.planner.routing.split.Router`; nothing is decided here, it is
 only decided for each distinct set of attributes and each distinct key instead of each request.
 """
 
@@ -28,7 +28,7 @@ class RoutingTable:
 
     path: Ints
     place: Ints
-    places: tuple[tuple[str, str], ...]  # line, audience
+    places: tuple[tuple[str, str], ...]  # track, audience
 
     def same(self, other: RoutingTable) -> bool:
         """Whether everybody goes the same way."""
@@ -53,7 +53,7 @@ class Routing:
 
     def __init__(self, plan: Plan, network: Network, traffic: Traffic) -> None:
         self.plan, self.network, self.traffic = plan, network, traffic
-        self.pipelines = sorted({line.pipeline for line in plan.lines.values()})
+        self.pipelines = sorted({track.pipeline for track in plan.lines.values()})
         self.pipeline = self._pipelines()
         self._buckets: dict[str, Ints] = {}
 
@@ -81,11 +81,11 @@ class Routing:
                 found = _decide(router, attributes)
                 if found is not None:
                     decided.setdefault(found, []).append(c)
-            for (line, group), classes in decided.items():
+            for (track, group), classes in decided.items():
                 own = np.isin(self.traffic.attributes, classes) & (self.pipeline == p)
-                chosen = router.groups[line][group]
-                place[own] = places.setdefault((router.lines[line].id, chosen.audience), len(places))
-                path[own] = self._release(chosen, router.salts[line], own)
+                chosen = router.groups[track][group]
+                place[own] = places.setdefault((router.lines[track].id, chosen.audience), len(places))
+                path[own] = self._release(chosen, router.salts[track], own)
         return RoutingTable(path, place, tuple(places))
 
     def _release(self, group: AudienceShares, salt: str, own: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Ints:
@@ -97,7 +97,7 @@ class Routing:
 
 
 def _decide(router: Router, attributes: object) -> tuple[int, int] | None:
-    """Line and group of one attribute set: the part of `Router.route` that no key has a say in."""
+    """Track and group of one attribute set: the part of `Router.route` that no key has a say in."""
     assert isinstance(attributes, dict)
     for i, (route, groups) in enumerate(zip(router.routes, router.groups, strict=True)):
         if route is None or matches(route, attributes):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rollcast.planner.base.errors import did_you_mean
 from rollcast.planner.declaration.models import ArtifactKind, Declaration
-from rollcast.planner.releases.releases import lines_of, releases_of
+from rollcast.planner.releases.releases import releases_of, tracks_of
 from rollcast.stacks.artifacts.comparing import files_here
 from rollcast.stacks.artifacts.words import variables_of
 
@@ -23,9 +23,9 @@ def template_mistakes(
     pipelines = declaration.each_pipeline()
     if all(one.variables is None for pipeline in pipelines.values() for one in pipeline.components.values()):
         return
-    lines = lines_of(declaration)
-    for line, release in releases_of(declaration, digests).items():
-        name = lines[line].pipeline
+    tracks = tracks_of(declaration)
+    for track, release in releases_of(declaration, digests).items():
+        name = tracks[track].pipeline
         for slot, version in release.slots.items():
             own = slot.partition(".")[0]
             component = pipelines[name].components.get(own)

@@ -14,7 +14,7 @@ from typing import Any, assert_never
 
 from rollcast.planner.declaration.models import Environment
 from rollcast.planner.plan.models import Operation, WorldState
-from rollcast.planner.releases.releases import Line, Release, canonical, digest_of
+from rollcast.planner.releases.releases import Release, Track, canonical, digest_of
 from rollcast.planner.routing.split import flag_key
 from rollcast.stacks.artifacts.building import BUILD_TIMEOUT_S
 from rollcast.stacks.artifacts.recipes import Definitions, recipe_of
@@ -53,7 +53,7 @@ class DesiredState:
     state: WorldState
     operations: Sequence[Operation]
     releases: Mapping[str, Release]
-    lines: Mapping[str, Line]
+    lines: Mapping[str, Track]
     audiences: Audiences
     live_flags: Mapping[str, Mapping[str, Any]]
     definitions: Definitions
@@ -82,14 +82,16 @@ class _Builder:
         return list(self.nodes.values())
 
     def _pipelines(self) -> list[str]:
-        serving = {self.goal.lines[line].pipeline for line, shares in self.goal.state.serving.items() if shares}
+        serving = {self.goal.lines[track].pipeline for track, shares in self.goal.state.serving.items() if shares}
         return sorted({*serving, *self.goal.live_flags})
 
     def _gone(self, pipeline: str) -> bool:
-        """Whether nothing of a pipeline is left: no line serves and no instance exists. In a pause its instances do."""
+        """Whether nothing of a pipeline is left: no track serves and no instance exists. In a pause they do."""
         goal = self.goal
-        own = [line for line, rules in goal.lines.items() if rules.pipeline == pipeline and line in goal.state.serving]
-        if not own or any(goal.state.serving[line] for line in own):
+        own = [
+            track for track, rules in goal.lines.items() if rules.pipeline == pipeline and track in goal.state.serving
+        ]
+        if not own or any(goal.state.serving[track] for track in own):
             return False
         return all(goal.releases[release].pipeline != pipeline for release, _ in goal.state.instances.values())
 

@@ -72,7 +72,7 @@ class Audit:
         }
 
     def releases_at(self, time_s: float) -> tuple[RolloutContext, dict[str, Release]]:
-        """The rollout that a moment belongs to, and the releases that served then, by line. Raises StackError."""
+        """The rollout that a moment belongs to, and the releases that served then, by track. Raises StackError."""
         reached = [r for r in self._records if r.kind == "reached" and r.time_s <= time_s]
         if not reached:
             raise StackError("The ledger knows of nothing that served then. Ask for a later time.")
@@ -81,11 +81,11 @@ class Audit:
             served.setdefault(share["line"], set()).add(share["release"])
         if not served:
             raise StackError("Nothing was served then, so there is nothing to reproduce. Ask for another time.")
-        split = {line: ids for line, ids in served.items() if len(ids) > 1}
+        split = {track: ids for track, ids in served.items() if len(ids) > 1}
         if split:
-            shown = "; ".join(f"{line}: {', '.join(sorted(ids))}" for line, ids in split.items())
+            shown = "; ".join(f"{track}: {', '.join(sorted(ids))}" for track, ids in split.items())
             raise StackError(f"Traffic was split then ({shown}). Name one of these with --release.")
-        return self._work(reached[-1]), {line: self._release(min(ids)) for line, ids in served.items()}
+        return self._work(reached[-1]), {track: self._release(min(ids)) for track, ids in served.items()}
 
     def serving_at(self, time_s: float) -> dict[str, Release]:
         """Every release that served somebody at a moment, by id. Raises StackError where nothing did."""

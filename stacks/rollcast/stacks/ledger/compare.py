@@ -97,7 +97,7 @@ def _exposure(
 def _metrics(forecast: Forecast, context: RolloutContext, requests: list[RequestRecord]) -> Iterator[dict[str, Any]]:
     """Guarded metrics over everyone: releases on the way against the one that served before, in the same time."""
     old = {release for release in context.plan.from_release.values() if release}
-    specs = {gate.metric: gate for line in context.plan.lines.values() for gate in line.rollout.gates}
+    specs = {gate.metric: gate for track in context.plan.lines.values() for gate in track.rollout.gates}
     for expected in forecast.metrics:
         spec = specs.get(expected.name)
         if spec is None or expected.audience != "everyone":

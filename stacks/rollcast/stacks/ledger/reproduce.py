@@ -19,15 +19,15 @@ from rollcast.stacks.ledger.rollouts import RolloutContext
 
 
 def declaration_of(context: RolloutContext, releases: Mapping[str, Release]) -> str:
-    """YAML text of a declaration whose releases are these, by line. Raises StackError when it would not be exact."""
+    """YAML text of a declaration whose releases are these, by track. Raises StackError when it would not be exact."""
     data = context.declaration.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     data = {"schema": "rollcast/v1", **{k: v for k, v in data.items() if k not in ("schema", "include")}}
     data["artifacts"] = list(_artifacts(context, releases))
-    for line, release in releases.items():
-        _put(data, line, release)
+    for track, release in releases.items():
+        _put(data, track, release)
     made = Declaration.model_validate(data)
-    again = {line: release.id for line, release in releases_of(made, context.digests).items()}
-    wrong = [line for line, release in releases.items() if again.get(line) != release.id]
+    again = {track: release.id for track, release in releases_of(made, context.digests).items()}
+    wrong = [track for track, release in releases.items() if again.get(track) != release.id]
     if wrong:
         raise StackError(
             f"The declaration would not give back exactly what served {', '.join(wrong)}. "
@@ -38,9 +38,9 @@ def declaration_of(context: RolloutContext, releases: Mapping[str, Release]) -> 
     return text.getvalue()
 
 
-def _put(data: dict[str, Any], line: str, release: Release) -> None:
+def _put(data: dict[str, Any], track: str, release: Release) -> None:
     """Makes one line of a declaration that release."""
-    pipeline, _, channel = line.rpartition("/")
+    pipeline, _, channel = track.rpartition("/")
     home = data["pipelines"][pipeline] if pipeline else data
     components = {name: _component(release, name) for name in release.slots if "." not in name}
     if channel == "default":

@@ -8,7 +8,7 @@ from typing import Any
 
 from rollcast.planner.declaration.models import Declaration
 from rollcast.planner.plan.models import Plan
-from rollcast.planner.releases.releases import Line, digest_of
+from rollcast.planner.releases.releases import Track, digest_of
 from rollcast.stacks.artifacts.recipes import Definitions, definitions_of
 from rollcast.stacks.ledger.lease import Lease
 from rollcast.stacks.ledger.ledger import Ledger, existing_ledger, open_ledger
@@ -32,7 +32,7 @@ class RolloutContext:
     declaration: Declaration
     definitions: Definitions
     digests: Mapping[str, str]
-    lines: Mapping[str, Line]
+    lines: Mapping[str, Track]
     audiences: Audiences
     started_s: float
     owner: str
@@ -94,14 +94,14 @@ def load(ledger: Ledger, started: Record) -> RolloutContext:
     plan = stored(Plan, ledger.get(documents["plan"]), f"The plan of {started.rollout}")
     declaration = stored(Declaration, ledger.get(documents["declaration"]), f"The declaration of {started.rollout}")
     before = ledger.get(documents["before"])
-    lines = {key: stored(Line, line, f"Line '{key}'") for key, line in before["lines"].items()}
+    tracks = {key: stored(Track, track, f"Channel '{key}'") for key, track in before["lines"].items()}
     return RolloutContext(
         id=started.rollout,
         plan=plan,
         declaration=declaration,
         definitions=definitions_of(declaration),
         digests=ledger.get(documents["digests"]),
-        lines={**lines, **plan.lines},
+        lines={**tracks, **plan.lines},
         audiences={**before["audiences"], **plan.audiences},
         started_s=started.time_s,
         owner=ledger.lineage(),

@@ -44,11 +44,11 @@ class LiveBaseline:
     @property
     def baseline_flags(self) -> Mapping[str, dict[str, object]]:
         """The flags that need no repair, by pipeline."""
-        lines = {**(self.context.lines if self.context else {}), **self.live.lines}
+        tracks = {**(self.context.lines if self.context else {}), **self.live.lines}
         wrong = {
-            lines[line].pipeline
-            for line in {*self.state.serving, *self.live.state.serving}
-            if self.state.serving.get(line) != self.live.state.serving.get(line)
+            tracks[track].pipeline
+            for track in {*self.state.serving, *self.live.state.serving}
+            if self.state.serving.get(track) != self.live.state.serving.get(track)
         }
         return {name: flag for name, flag in self.live.flags.items() if name not in wrong}
 
@@ -89,9 +89,9 @@ def _context(project: Project, ledger: Ledger, started: Record) -> RolloutContex
 
 
 def _of(pipelines: set[str], state: WorldState, context: RolloutContext | None) -> WorldState:
-    """A state without the lines and the instances of pipelines that are declared no more."""
-    lines = context.lines if context else {}
-    serving = {key: s for key, s in state.serving.items() if key not in lines or lines[key].pipeline in pipelines}
+    """A state without the tracks and the instances of pipelines that are declared no more."""
+    tracks = context.lines if context else {}
+    serving = {key: s for key, s in state.serving.items() if key not in tracks or tracks[key].pipeline in pipelines}
     releases = context.plan.releases if context else {}
     instances = {
         folder: owner
@@ -112,15 +112,15 @@ def drift_of(project: Project) -> list[str]:
 def left_by(live: LiveState, expected: WorldState, context: RolloutContext) -> LiveState:
     """The live state as a rollout leaves it: what of it is otherwise counts for nothing."""
     known = {**context.plan.releases, **live.releases}
-    serving = {line: shares for line, shares in expected.serving.items() if shares}
+    serving = {track: shares for track, shares in expected.serving.items() if shares}
     owners = {release for release, _ in expected.instances.values()}
     served = {share.release for shares in serving.values() for share in shares}
-    lines = {**{key: line for key, line in context.lines.items() if key in serving}, **live.lines}
+    tracks = {**{key: track for key, track in context.lines.items() if key in serving}, **live.lines}
     return LiveState(
         serving=serving,
         releases={name: known[name] for name in sorted(owners | served) if name in known},
         instances=expected.instances,
-        lines=lines,
+        lines=tracks,
     )
 
 

@@ -237,7 +237,7 @@ class Driver:
         self.checkpoint.told_hold = None
         if not step.rollback or step.milestone.serving:
             self.observer.new_stage()
-        shares = [share.model_dump(mode="json") for line in serving.values() for share in line]
+        shares = [share.model_dump(mode="json") for track in serving.values() for share in track]
         self._save("reached", ReachedBody.model_validate({**step.to_json(), "serving": shares}).to_json())
         self.emit(Reached(**step.to_json(), serving=shares))
 

@@ -9,7 +9,7 @@ from functools import partial
 
 from rollcast.planner.declaration.models import Evaluate, Evaluator
 from rollcast.planner.plan.models import Operation, Plan, SuiteFinding
-from rollcast.planner.releases.releases import Release, lines_of, releases_of
+from rollcast.planner.releases.releases import Release, releases_of, tracks_of
 from rollcast.stacks.artifacts.building import Progress, materialize
 from rollcast.stacks.artifacts.recipes import definitions_of
 from rollcast.stacks.base.errors import StackError
@@ -56,8 +56,10 @@ def record_results(
 
 
 def findings_of(project: Project, plan: Plan) -> tuple[SuiteFinding, ...]:
-    """What the suites of a plan's lines found on its releases before, stale or not; nothing without a ledger."""
-    suites = {(one.suite, evaluator_digest(one)): one for line in plan.lines.values() for one in line.rollout.evaluate}
+    """What the suites of a plan's tracks found on its releases before, stale or not; nothing without a ledger."""
+    suites = {
+        (one.suite, evaluator_digest(one)): one for track in plan.lines.values() for one in track.rollout.evaluate
+    }
     wanted = [(evaluate, release) for evaluate in suites.values() for release in plan.releases]
     ledger = existing_of(project) if wanted else None
     results = results_of(ledger.records()) if ledger else []
@@ -103,14 +105,14 @@ def run_suites(
     release: the id of one; all where left out. suites: references or names; all where empty. again: pay for it twice.
     Raises StackError: there is none of these, or a suite can't be run.
     """
-    lines, declared = lines_of(project.declaration), releases_of(project.declaration, project.digests)
+    tracks, declared = tracks_of(project.declaration), releases_of(project.declaration, project.digests)
     if release is not None and release not in {one.id for one in declared.values()}:
         known_ids = ", ".join(sorted({one.id for one in declared.values()}))
         raise StackError(f"'{release}' is not what is declared now ({known_ids}). Check out its declaration first.")
     wanted = [
-        (line, one, evaluate)
-        for line, one in declared.items()
-        for evaluate in lines[line].rollout.evaluate
+        (track, one, evaluate)
+        for track, one in declared.items()
+        for evaluate in tracks[track].rollout.evaluate
         if release in (None, one.id) and (not suites or {evaluate.suite, evaluate.suite.partition("@")[0]} & {*suites})
     ]
     if not wanted:
@@ -118,11 +120,11 @@ def run_suites(
     ledger = ledger_of(project)
     results = results_of(ledger.records())
     done: dict[tuple[str, str, str], SuiteResult] = {}
-    for line, one, evaluate in wanted:
+    for track, one, evaluate in wanted:
         digest, key = project.digests[evaluate.suite], (one.id, evaluate.suite, evaluator_digest(evaluate))
         before = known(results, one.id, evaluate, digest, _made_from(project, evaluate))
         holds = before.body.result if before is not None and not before.stale and not again else done.get(key)
-        result = holds or _run(project, one, lines[line].channel, evaluate, progress, stopped)
+        result = holds or _run(project, one, tracks[track].channel, evaluate, progress, stopped)
         if holds is None:
             record(ledger, "", one.id, evaluate, digest, _made_from(project, evaluate), result)
             done[key] = result

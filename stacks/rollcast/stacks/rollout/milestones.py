@@ -86,7 +86,7 @@ class MilestoneRunner:
     def _read(self, context: RolloutContext, edited: EditedFlags = EditedFlags.LEFT_OUT) -> LiveReading:
         """The live state. Flags that were edited by hand are left out, because they will be written again."""
         return read(
-            target_at(self._root, context.plan.settings), {line.pipeline for line in context.lines.values()}, edited
+            target_at(self._root, context.plan.settings), {track.pipeline for track in context.lines.values()}, edited
         )
 
     def drift(self, stand: MilestoneState) -> list[str]:
@@ -131,7 +131,7 @@ class MilestoneRunner:
             state = self._read(context).state
         except StackError:
             return "what serves now can't be read"
-        shown = [f"{line}: {shares_in_words(shares)}" for line, shares in sorted(state.serving.items())]
+        shown = [f"{track}: {shares_in_words(shares)}" for track, shares in sorted(state.serving.items())]
         return "what serves now is " + ("; ".join(shown) or "nothing that rollcast wrote")
 
     def _adopt(self, stand: MilestoneState, action: Reach, progress: Progress) -> None:

@@ -108,7 +108,7 @@ class Observer:
             return Watch(None, {}, since_s)
         if self._routers is None or self._routers[0] != index:
             serving = plan.state_at(index).serving
-            pipelines = {line.pipeline for line in plan.lines.values()}
+            pipelines = {track.pipeline for track in plan.lines.values()}
             self._routers = index, {n: Router(n, plan.lines, serving, plan.audiences) for n in pipelines}
         return Watch(self._rollout.arms(), self._routers[1], since_s)
 

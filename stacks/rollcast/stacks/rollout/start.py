@@ -170,7 +170,7 @@ def _announce(project: Project, context: RolloutContext, ledger: Ledger, lease: 
     holding = Holding(
         lineage=context.owner, ledger=ledger.place, driver=str(lease.holder), rollout=context.id, since_s=time.time()
     )
-    pipelines = sorted({line.pipeline for line in context.lines.values()})
+    pipelines = sorted({track.pipeline for track in context.lines.values()})
     target_at(project.folder, context.plan.settings, ledger.scope).put_holding(lease.token, pipelines, holding)
 
 

@@ -93,10 +93,10 @@ def measured(tally: RequestCounts, desired: dict[str, float]) -> dict[str, Any]:
 
 def desired_of(serving: Serving) -> dict[str, float]:
     """The fraction desired of each release, where one audience of one line is all there is; else empty."""
-    lines = [shares for shares in serving.values() if shares]
-    if len(lines) != 1 or len({share.audience for share in lines[0]}) != 1:
+    tracks = [shares for shares in serving.values() if shares]
+    if len(tracks) != 1 or len({share.audience for share in tracks[0]}) != 1:
         return {}
-    return {share.release: share.percent / 100 for share in lines[0]}
+    return {share.release: share.percent / 100 for share in tracks[0]}
 
 
 def _rollout(

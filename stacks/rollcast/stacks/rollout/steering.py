@@ -129,7 +129,7 @@ def plan_rollback(project: Project, to: str | None) -> RollbackPlan:
     ledger = ledger_of(project)
     found = baseline_of(project)
     live = found.state
-    now = {line: {share.release for share in shares} for line, shares in live.serving.items()}
+    now = {track: {share.release for share in shares} for track, shares in live.serving.items()}
     started = _release_record(ledger, to, {name for names in now.values() for name in names})
     documents = started.read(StartedBody).documents
     declaration = stored(Declaration, ledger.get(documents["declaration"]), f"The declaration of {started.rollout}")

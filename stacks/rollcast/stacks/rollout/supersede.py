@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rollcast.planner.plan.models import Plan
-from rollcast.planner.releases.releases import lines_of
+from rollcast.planner.releases.releases import tracks_of
 from rollcast.planner.rollout.state_machine import Rollout
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.ledger.ledger import Ledger
@@ -79,7 +79,8 @@ def leads_to(project: Project, context: RolloutContext, declared: Plan) -> bool:
     plan, audiences = context.plan, {key: rule.root for key, rule in project.declaration.audiences.items()}
     return (
         plan.to_release == declared.to_release
-        and {key: line for key, line in plan.lines.items() if key in plan.to_release} == lines_of(project.declaration)
+        and {key: track for key, track in plan.lines.items() if key in plan.to_release}
+        == tracks_of(project.declaration)
         and all(plan.audiences.get(key) == rule for key, rule in audiences.items())
         and plan.settings.target == declared.settings.target
     )

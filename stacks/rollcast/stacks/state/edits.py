@@ -1,4 +1,4 @@
-"""A flag that was edited by hand, decoded: which line and audience, what rollcast wrote, and what is found.
+"""A flag that was edited by hand, decoded: which track and audience, what rollcast wrote, and what is found.
 
 It compares a flag with the one that rollcast wrote for the same shares, part by part, in the order in which an
 evaluator reads it. What was put there instead of a rule is shown as it stands, and is not guessed at.
@@ -54,53 +54,53 @@ def _changed(found: Any, written: Any, path: str) -> Iterator[str]:
 
 
 def _lines(found: Any, written: Any, router: Router) -> Iterator[str]:
-    """What differs in the rules: lines by their routes, in each of them audiences, in each of those the split."""
-    for line, route, groups in zip(router.lines, router.routes, router.groups, strict=True):
+    """What differs in the rules: tracks by their routes, in each of them audiences, in each of those the split."""
+    for track, route, groups in zip(router.lines, router.routes, router.groups, strict=True):
         if not groups and route is not None:
-            continue  # a line that is not released yet has no rule
+            continue  # a track that is not released yet has no rule
         if route is None:
-            yield from _audiences(line.id, groups, _bare(found), _bare(written))
+            yield from _audiences(track.id, groups, _bare(found), _bare(written))
             return
         links = _link(found)
         if links is None:
-            yield f"the rule that chooses channel {line.id} is {_short(found)}, not {_short(written)}"
+            yield f"the rule that chooses channel {track.id} is {_short(found)}, not {_short(written)}"
             return
         wanted = written["if"]
         if links[0] != wanted[0]:
-            yield f"channel {line.id} is chosen by {_short(links[0])}, not by {_short(wanted[0])}"
-        yield from _audiences(line.id, groups, links[1], wanted[1])
+            yield f"channel {track.id} is chosen by {_short(links[0])}, not by {_short(wanted[0])}"
+        yield from _audiences(track.id, groups, links[1], wanted[1])
         found, written = links[2], wanted[2]
     if found != written:
-        yield f"requests of no line are served by {_short(found)}, not {_short(written)}"
+        yield f"requests of no channel are served by {_short(found)}, not {_short(written)}"
 
 
-def _audiences(line: str, groups: tuple[AudienceShares, ...], found: Any, written: Any) -> Iterator[str]:
+def _audiences(track: str, groups: tuple[AudienceShares, ...], found: Any, written: Any) -> Iterator[str]:
     for group in groups:
         if group.rule is None:
-            yield from _split(line, group.audience, found, written)
+            yield from _split(track, group.audience, found, written)
             return
         links, wanted = _link(found), written["if"]
         if links is None:
-            yield f"the rule for {group.audience} of channel {line} is {_short(found)}, not {_short(written)}"
+            yield f"the rule for {group.audience} of channel {track} is {_short(found)}, not {_short(written)}"
             return
         if links[0] != wanted[0]:
-            yield f"{group.audience} of channel {line} is chosen by {_short(links[0])}, not by {_short(wanted[0])}"
-        yield from _split(line, group.audience, links[1], wanted[1])
+            yield f"{group.audience} of channel {track} is chosen by {_short(links[0])}, not by {_short(wanted[0])}"
+        yield from _split(track, group.audience, links[1], wanted[1])
         found, written = links[2], wanted[2]
     if found != written:
-        yield f"whoever is in no audience of channel {line} is served by {_short(found)}, not by {_short(written)}"
+        yield f"whoever is in no audience of channel {track} is served by {_short(found)}, not by {_short(written)}"
 
 
-def _split(line: str, audience: str, found: Any, written: Any) -> Iterator[str]:
+def _split(track: str, audience: str, found: Any, written: Any) -> Iterator[str]:
     if found == written:
         return
     now, expected = _shares(found), _shares(written)
     if now is None or expected is None:
-        yield f"channel {line} serves {audience} by {_short(found)}, not by {_short(written)}"
+        yield f"channel {track} serves {audience} by {_short(found)}, not by {_short(written)}"
     elif now != expected:
-        yield f"channel {line} serves {audience} with {_words(now)}, not with {_words(expected)}"
+        yield f"channel {track} serves {audience} with {_words(now)}, not with {_words(expected)}"
     else:
-        yield f"channel {line} divides {audience} by other buckets: {_short(found)}, not {_short(written)}"
+        yield f"channel {track} divides {audience} by other buckets: {_short(found)}, not {_short(written)}"
 
 
 def _shares(rule: Any) -> dict[str, float] | None:

@@ -16,7 +16,7 @@ from typing import Any
 from rollcast.planner.base.audiences import parse, targeting
 from rollcast.planner.declaration.models import Environment
 from rollcast.planner.plan.models import LiveState, Serving, Share, WorldState
-from rollcast.planner.releases.releases import Line, Release
+from rollcast.planner.releases.releases import Release, Track
 from rollcast.planner.routing.split import Router, flag_key
 from rollcast.stacks.base.errors import DriftError, StackError
 from rollcast.stacks.state.edits import edits_of
@@ -54,7 +54,7 @@ class LiveReading:
     state: LiveState
     flags: Mapping[str, dict[str, Any]]
     placed: Mapping[str, Placed]
-    lines: Mapping[str, Line]
+    lines: Mapping[str, Track]
     audiences: Mapping[str, Mapping[str, Any]]
     edits: Mapping[str, str]
     foreign: tuple[str, ...]
@@ -62,9 +62,9 @@ class LiveReading:
 
     @property
     def routing(self) -> dict[str, Any]:
-        """Lines and audiences as a document."""
+        """Tracks and audiences as a document."""
         return {
-            "lines": {key: line.model_dump(mode="json") for key, line in self.lines.items()},
+            "lines": {key: track.model_dump(mode="json") for key, track in self.lines.items()},
             "audiences": {name: dict(rule) for name, rule in self.audiences.items()},
         }
 
@@ -95,7 +95,7 @@ def read(target: Target, pipelines: Iterable[str], edited: EditedFlags = EditedF
             found.take(written)
     placed = _own(target, target.placed(), found, {*pipelines})
     state = LiveState(
-        serving={line: shares for line, shares in found.serving.items() if shares},
+        serving={track: shares for track, shares in found.serving.items() if shares},
         releases=found.releases,
         instances={folder: (item.release, item.slot) for folder, item in placed.items() if item.release},
         lines=found.lines,
@@ -132,7 +132,7 @@ class _Found:
     target: Target
     serving: Serving = field(default_factory=dict)
     releases: dict[str, Release] = field(default_factory=dict)
-    lines: dict[str, Line] = field(default_factory=dict)
+    lines: dict[str, Track] = field(default_factory=dict)
     audiences: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def written(self, flag: Mapping[str, Any]) -> _Found | None:
@@ -142,16 +142,18 @@ class _Found:
             return None
         own = _Found(self.target)
         try:
-            for line, shares in json.loads(metadata[SERVING]).items():
-                own.serving[line] = tuple(stored(Share, share, f"Line '{line}'") for share in shares)
+            for track, shares in json.loads(metadata[SERVING]).items():
+                own.serving[track] = tuple(stored(Share, share, f"Channel '{track}'") for share in shares)
             named = json.loads(metadata[RELEASES]).items()
         except (ValueError, AttributeError, TypeError):
             return None
         for release, digest in named:
             own.releases[release] = _release(self.target, release, digest)
         about = self.target.document(metadata[LINES])
-        lines = {key: stored(Line, line, f"Line '{key}'") for key, line in about["lines"].items()}
-        own.lines.update(lines if all("place" in line for line in about["lines"].values()) else as_tried(flag, lines))
+        tracks = {key: stored(Track, track, f"Channel '{key}'") for key, track in about["lines"].items()}
+        own.lines.update(
+            tracks if all("place" in track for track in about["lines"].values()) else as_tried(flag, tracks)
+        )
         own.audiences.update(about["audiences"])
         return own
 
@@ -162,16 +164,16 @@ class _Found:
         self.audiences.update(other.audiences)
 
 
-def as_tried(flag: Mapping[str, Any], lines: Mapping[str, Line]) -> dict[str, Line]:
-    """Lines that were stored without their places, with those that the rules of their flag have them in."""
+def as_tried(flag: Mapping[str, Any], tracks: Mapping[str, Track]) -> dict[str, Track]:
+    """Tracks that were stored without their places, with those that the rules of their flag have them in."""
     order: list[Any] = []
     rule = flag.get("targeting")
     while isinstance(rule, Mapping) and isinstance(links := rule.get("if"), list) and len(links) == 3:
         order.append(links[0])
         rule = links[2]
-    rules = {key: None if line.route is None else targeting(parse(line.route)) for key, line in lines.items()}
+    rules = {key: None if track.route is None else targeting(parse(track.route)) for key, track in tracks.items()}
     places = {key: order.index(rule) if rule in order else len(order) for key, rule in rules.items()}
-    return {key: line.model_copy(update={"place": places[key]}) for key, line in lines.items()}
+    return {key: track.model_copy(update={"place": places[key]}) for key, track in tracks.items()}
 
 
 def _edited(pipeline: str, flag: Mapping[str, Any], written: _Found | None) -> str:
@@ -203,11 +205,11 @@ def _release(target: Target, name: str, digest: str) -> Release:
 def moved(live: LiveState, *expected: WorldState) -> list[str]:
     """What of the live state is like none of the expected states: each a sentence. Empty where nothing moved."""
     found = []
-    for line in sorted({*live.serving, *(key for state in expected for key in state.serving)}):
-        now = live.serving.get(line, ())
-        if all(now != state.serving.get(line, ()) for state in expected):
-            wanted = shares_in_words(expected[-1].serving.get(line, ()))
-            found.append(f"{line} is served by {shares_in_words(now)}, not by {wanted}")
+    for track in sorted({*live.serving, *(key for state in expected for key in state.serving)}):
+        now = live.serving.get(track, ())
+        if all(now != state.serving.get(track, ()) for state in expected):
+            wanted = shares_in_words(expected[-1].serving.get(track, ()))
+            found.append(f"{track} is served by {shares_in_words(now)}, not by {wanted}")
     for folder in sorted({*live.instances, *(key for state in expected for key in state.instances)}):
         known = [state.instances.get(folder) for state in expected]
         if live.instances.get(folder) not in known:

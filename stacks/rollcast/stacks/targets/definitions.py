@@ -1,4 +1,4 @@
-"""What must be remembered to read a live state back: releases in full, and the lines that a flag was compiled from.
+"""What must be remembered to read a live state back: releases in full, and the tracks that a flag was compiled from.
 
 A release id says what serves; contracts, profiles and wiring beside it are needed to plan from it. Both are stored as
 canonical JSON under their digests.
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from rollcast.planner.plan.models import Serving
-from rollcast.planner.releases.releases import Line, Release, canonical, digest_of
+from rollcast.planner.releases.releases import Release, Track, canonical, digest_of
 from rollcast.planner.routing.split import flag_of
 from rollcast.stacks.base.errors import StackError, first_mistake
 
@@ -38,9 +38,9 @@ def document_of(release: Release) -> dict[str, Any]:
     return release.model_dump(mode="json")
 
 
-def lines_document(pipeline: str, lines: Mapping[str, Line], audiences: Audiences) -> dict[str, Any]:
-    """The lines and audiences of one pipeline."""
-    own = {key: line.model_dump(mode="json") for key, line in lines.items() if line.pipeline == pipeline}
+def lines_document(pipeline: str, tracks: Mapping[str, Track], audiences: Audiences) -> dict[str, Any]:
+    """The tracks and audiences of one pipeline."""
+    own = {key: track.model_dump(mode="json") for key, track in tracks.items() if track.pipeline == pipeline}
     return {"lines": own, "audiences": {name: dict(rule) for name, rule in audiences.items()}}
 
 
@@ -51,7 +51,7 @@ def content_digest(flag: Mapping[str, Any]) -> str:
 
 def compiled(
     pipeline: str,
-    lines: Mapping[str, Line],
+    tracks: Mapping[str, Track],
     serving: Serving,
     releases: Mapping[str, Release],
     audiences: Audiences,
@@ -62,15 +62,15 @@ def compiled(
     `owner`: the lineage of the ledger that writes it, by which no other project takes the flag for its own.
     """
     served = {
-        share.release for key, line in lines.items() if line.pipeline == pipeline for share in serving.get(key, ())
+        share.release for key, track in tracks.items() if track.pipeline == pipeline for share in serving.get(key, ())
     }
     documents = {name: document_of(releases[name]) for name in sorted(served)}
-    about = lines_document(pipeline, lines, audiences)
+    about = lines_document(pipeline, tracks, audiences)
     metadata = {
         RELEASES: canonical({name: digest_of(body) for name, body in documents.items()}),
         LINES: digest_of(about),
     }
-    flag = flag_of(pipeline, lines, serving, releases, audiences, metadata)
+    flag = flag_of(pipeline, tracks, serving, releases, audiences, metadata)
     flag["metadata"][CONTENT] = content_digest(flag)
     if owner:
         flag["metadata"][OWNER] = owner
