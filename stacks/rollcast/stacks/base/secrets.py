@@ -20,3 +20,17 @@ def filled(text: str) -> str:
         return found
 
     return _NAME.sub(value, text)
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be shown: without user and password, and without what may be one in a URL that is none."""
+    before, _, after = url.partition("://")
+    if after.startswith("/"):
+        return url
+    address, *rest = re.split(r"(?=[/?#])", after, maxsplit=1) if after else ("",)
+    if "@" in "".join(rest):  # a password with a slash in it: nothing says where it ends
+        return f"{before}://…@{after.rpartition('@')[2]}"
+    return url if "@" not in address else f"{before}://…@{address.rpartition('@')[2]}{''.join(rest)}"
+
+
+__all__ = ["filled", "without_password"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import netrc
 import os
 import ssl
@@ -19,6 +18,7 @@ import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.base.strict_json import strict_json
 from rollcast.stacks.registries.limits import ANSWER_BYTES, Limits, readable
 
 _ATTEMPTS = 3
@@ -37,7 +37,7 @@ class Answer:
     def json(self, what: str) -> Any:
         """Raises StackError: it is HTML, or cut short, or anything else that is no JSON."""
         try:
-            return json.loads(self.body)
+            return strict_json(self.body)
         except ValueError:
             kind = self.headers.get("content-type", "something").partition(";")[0]
             raise StackError(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
+from rollcast.stacks.base.strict_json import strict_json
 from rollcast.stacks.relay.access import Access
 from rollcast.stacks.relay.flags import RelayedFlags
 from rollcast.stacks.relay.replicas import RelayRefusal, Replicas
@@ -120,8 +121,8 @@ class RelayApp:
             return Reply.of(503, {"errorDetails": "There is no flag definition yet."})
         key = path[len(_OFREP) :].removeprefix("/")
         try:
-            request = json.loads(body or b"{}")
-        except (ValueError, RecursionError):
+            request = strict_json(body or b"{}")
+        except ValueError:
             wrong = {"errorCode": "PARSE_ERROR", "errorDetails": "The body is no JSON."}
             return Reply.of(400, {"key": key, **wrong} if key else wrong)
         if key:
@@ -134,8 +135,8 @@ class RelayApp:
 
     def _warm(self, body: bytes) -> Reply:
         try:
-            instance = json.loads(body)["instance"]
-        except (ValueError, KeyError, TypeError, RecursionError):
+            instance = strict_json(body)["instance"]
+        except (ValueError, KeyError, TypeError):
             instance = None
         if not isinstance(instance, str) or not 0 < len(instance) <= _LONGEST_NAME:
             raise RelayRefusal(400, 'The body must be {"instance": …}.')

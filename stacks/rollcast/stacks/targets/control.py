@@ -23,9 +23,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, field_validator
 
+from rollcast.stacks.base.bounded_http import bounded
 from rollcast.stacks.base.errors import StackError, first_mistake
+from rollcast.stacks.base.strict_json import strict_json
 
 Stopped = Callable[[], bool]
 Result = TypeVar("Result")
@@ -45,10 +47,10 @@ class ReplicaState(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    releases: dict[str, int] = Field(default_factory=dict)
+    releases: dict[str, NonNegativeInt] = Field(default_factory=dict)
     definitions: dict[str, str | None] | None = None
     replica: str | None = None
-    finished: dict[str, int] | None = None
+    finished: dict[str, NonNegativeInt] | None = None
     bucketing: str | None = None
     warm: list[str] | None = None
     kit: str | None = None
@@ -86,7 +88,7 @@ class Control:
         token = os.environ.get(token_of)
         headers = {"Connection": "close"} | ({"Authorization": f"Bearer {token}"} if token else {})
         self.address, self._token_of = address, token_of
-        self._client = httpx.Client(base_url=address, headers=headers, trust_env=False)
+        self._client = bounded(httpx.Client(base_url=address, headers=headers, trust_env=False))
 
     def warm(self, instance: str, timeout_s: float, stopped: Stopped) -> None:
         """Returns when the instance answers; asks again while the replica is not ready to. Raises StackError."""
@@ -121,7 +123,7 @@ class Control:
         """The JSON object that answers. Raises StackError; Unanswered where it may be otherwise in a moment."""
         try:
             reply = self._client.request(method, path, json=body, timeout=timeout_s)
-            data = None if reply.status_code in _BUSY else reply.json()
+            data = None if reply.status_code in _BUSY else strict_json(reply.content)
         except (httpx.HTTPError, ValueError) as error:
             if isinstance(error, ValueError) and reply.status_code == _UNKNOWN:
                 raise self._not_connected(path) from None

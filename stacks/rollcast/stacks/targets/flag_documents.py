@@ -5,8 +5,9 @@ The kits read theirs themselves, as services that stand alone do.
 
 from __future__ import annotations
 
-import json
 from typing import Any
+
+from rollcast.stacks.base.strict_json import strict_json
 
 MOST_BYTES = 8 * 1024 * 1024
 
@@ -17,17 +18,10 @@ def definition_of(text: str) -> dict[str, Any]:
         raise ValueError("it is empty")
     if len(text) > MOST_BYTES:
         raise ValueError(f"it has {len(text):,} characters, over {MOST_BYTES:,}")
-    try:
-        data = json.loads(text, parse_constant=_refuse)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+    data = strict_json(text)
     if not isinstance(data, dict) or not isinstance(data.get("flags"), dict):
         raise ValueError('it needs {"flags": {…}}')
     wrong = next((key for key, flag in data["flags"].items() if not isinstance(flag, dict)), None)
     if wrong is not None:
         raise ValueError(f"flag '{wrong}' is no object")
     return data
-
-
-def _refuse(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")

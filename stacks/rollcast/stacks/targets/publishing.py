@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from rollcast.stacks.base.databases import LEDGER_URL, first_line, ledger_file
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.base.secrets import filled
+from rollcast.stacks.base.secrets import filled, without_password
 from rollcast.stacks.targets.flag_documents import MOST_BYTES
 
 DEFINITIONS = Table(
@@ -59,7 +59,7 @@ def place_of(url: str, folder: Path) -> PublishedPlace:
     address, _, name = url.partition("#")
     if (address == "ledger" or scheme in _DATABASES) and name:
         return DatabaseRow(_address(address, folder), name)
-    raise StackError(f"'{_without_password(url)}' is no place for flags. Write {_FORMS}.")
+    raise StackError(f"'{without_password(url)}' is no place for flags. Write {_FORMS}.")
 
 
 def _address(address: str, folder: Path) -> str:
@@ -69,17 +69,12 @@ def _address(address: str, folder: Path) -> str:
     return f"sqlite:///{folder / path}" if path != address else filled(address)
 
 
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return url if "@" not in parts.netloc else url.replace(parts.netloc, f"…@{parts.netloc.rpartition('@')[2]}")
-
-
 class DatabaseRow:
     """A row of a table in SQLite or PostgreSQL."""
 
     def __init__(self, address: str, name: str) -> None:
         self._address, self._name = address, name
-        self.shown = f"{_without_password(address)}#{name}"
+        self.shown = f"{without_password(address)}#{name}"
         self._engine: Engine | None = None
 
     def put(self, text: str) -> None:

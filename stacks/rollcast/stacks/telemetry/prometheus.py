@@ -18,25 +18,48 @@ takes the counters from the cursor: a scrape that was under way then is not adde
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import httpx
-from pydantic import Field
+from pydantic import BaseModel, Field, ValidationError
 
 from rollcast.plugins.settings import Settings
-from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.base.secrets import filled
+from rollcast.stacks.base.bounded_http import bounded
+from rollcast.stacks.base.errors import StackError, first_mistake
+from rollcast.stacks.base.secrets import filled, without_password
+from rollcast.stacks.base.strict_json import strict_json
 from rollcast.stacks.telemetry import Cursor, RequestRecord, TelemetryBatch
 
 _TIMEOUT_S = 10.0
 _REQUESTS = "rollcast_requests_total"
 _MOST = 100_000
+_MOST_BYTES = 64 * 1024 * 1024
+_LARGEST = 1e15  # of a counter: what is larger, negative or NaN is none
 Series = tuple[tuple[str, str], ...]
+
+
+class _Sample(BaseModel):
+    """One series of an instant vector, with (the server's time, value)."""
+
+    metric: dict[str, str] = Field(default_factory=dict)
+    value: tuple[float, float]
+
+
+class _Result(BaseModel):
+    result: list[_Sample] = Field(default_factory=list)
+
+
+class _Answer(BaseModel):
+    """An answer of Prometheus' HTTP API, `/api/v1/query`."""
+
+    status: str
+    error: str = ""
+    data: _Result = _Result()
 
 
 class PrometheusSettings(Settings):
@@ -56,7 +79,8 @@ class Prometheus:
     def __init__(self, settings: PrometheusSettings, root: Path) -> None:
         self._url = filled(settings.url).rstrip("/")
         self._matchers = settings.path.strip("{} ") if settings.path.startswith("{") else ""
-        self._client = httpx.Client(timeout=_TIMEOUT_S, trust_env=False)
+        self._client = bounded(httpx.Client(timeout=_TIMEOUT_S, trust_env=False), _MOST_BYTES)
+        self._shown = without_password(self._url)
 
     def end(self) -> Cursor:
         series, at_s = self._series()
@@ -108,15 +132,26 @@ class Prometheus:
         query = "{" + ",".join(filter(None, [name, self._matchers])) + "}"
         try:
             reply = self._client.get(f"{self._url}/api/v1/query", params={"query": query, **when})
-            data: Any = reply.json()
+            data = strict_json(reply.content)
+        except httpx.InvalidURL:  # whose words may quote a password
+            raise StackError(f"'{self._shown}' is no address of a Prometheus server. Correct 'url'.") from None
         except (httpx.HTTPError, ValueError) as error:
             raise StackError(
-                f"Prometheus at {self._url} doesn't answer ({error or type(error).__name__}). Make it reachable."
+                f"Prometheus at {self._shown} doesn't answer ({error or type(error).__name__}). Make it reachable."
             ) from None
-        if data.get("status") != "success":
-            raise StackError(f"Prometheus refused the query ({data.get('error', reply.status_code)}). Correct 'path'.")
-        for item in data["data"]["result"]:
-            yield item["metric"], float(item["value"][1]), float(item["value"][0])
+        try:
+            answer = _Answer.model_validate(data)
+        except ValidationError as error:
+            place, said = first_mistake(error, "the answer")
+            raise StackError(
+                f"What answers at {self._shown} is no Prometheus server ('{place}': {said}). Correct 'url'."
+            ) from None
+        if answer.status != "success":
+            raise StackError(f"Prometheus refused the query ({answer.error or reply.status_code}). Correct 'path'.")
+        for item in answer.data.result:
+            at_s, value = item.value
+            if math.isfinite(at_s) and 0 <= value < _LARGEST and "__name__" in item.metric:
+                yield item.metric, value, at_s
 
 
 def _key(labels: Mapping[str, str]) -> str:
