@@ -27,15 +27,21 @@ def serve(
         list[str] | None,
         typer.Option("--forecast", metavar="[NAME=]FILE", help="A forecast of the plan, for its band; again for more."),
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", metavar="NAME", help="A name that it is also reached by; again for more."),
+    ] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Take no orders, whatever the token.")] = False,
 ) -> None:
     """Show the rollouts under way and past in the browser; pause, promote or abort with a token."""
     from rollcast.cli.commands.report import named_forecast
 
-    _listen(context, host, port, [named_forecast(text) for text in forecast or []], read_only)
+    _listen(context, host, port, [named_forecast(text) for text in forecast or []], read_only, allow_host or [])
 
 
-def _listen(context: typer.Context, host: str, port: int, forecasts: list[Named], read_only: bool) -> None:
+def _listen(
+    context: typer.Context, host: str, port: int, forecasts: list[Named], read_only: bool, names: list[str]
+) -> None:
     from rollcast.stacks.base.errors import StackError
 
     try:
@@ -48,10 +54,13 @@ def _listen(context: typer.Context, host: str, port: int, forecasts: list[Named]
     listening = _socket(host, port)
     chosen = listening.getsockname()[1]
     token = None if read_only else os.environ.get(TOKEN) or secrets.token_urlsafe(24)
-    hosts = ["localhost", "127.0.0.1", "[::1]", host]
+    everywhere = host in ("0.0.0.0", "::", "")
+    hosts = ["localhost", "127.0.0.1", "::1", host, *names]
+    if everywhere:
+        hosts += [socket.gethostname(), socket.getfqdn()]
     project = project_of(context)
     note_others(project)
-    app, site = application(LivePage(project, forecasts), token, hosts)
+    app, site = application(LivePage(project, forecasts), token, hosts, addresses=everywhere)
     shown = f"[{host}]" if ":" in host else host
     terminal.note(f"Live view: http://{shown}:{chosen}/  (Ctrl-C ends it)")
     if token is not None:

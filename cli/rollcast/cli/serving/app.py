@@ -10,15 +10,18 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rollcast.cli.reports.page import Page
 from rollcast.cli.reports.rendering import asset, html_of, rendered, source
@@ -62,24 +65,25 @@ class Site:
         """Parts of the page that changed, for as long as the reader stays."""
         if self._readers >= MOST_READERS:
             return Response("Too many readers.\n", 503, media_type="text/plain")
-        return StreamingResponse(self._changes(request), media_type="text/event-stream", headers=_HEADERS)
+        self._readers += 1  # here, and not once the stream begins: sixty that come at once are sixty
+
+        def left() -> None:
+            self._readers -= 1
+
+        return _Stream(self._changes(request), left)
 
     async def _changes(self, request: Request) -> AsyncIterator[str]:
-        self._readers += 1
         sent: dict[str, str] = {}
-        try:
-            while not self.closing and not await request.is_disconnected():
-                parts = await run_in_threadpool(self._parts)
-                changed = {name: html for name, html in parts.items() if sent.get(name) != html}
-                gone = [name for name in sent if name not in parts]
-                if changed or gone:
-                    yield f"event: parts\ndata: {json.dumps({'parts': changed, 'gone': gone})}\n\n"
-                    sent = parts
-                else:
-                    yield ": still here\n\n"
-                await asyncio.sleep(self._every_s)
-        finally:
-            self._readers -= 1
+        while not self.closing and not await request.is_disconnected():
+            parts = await run_in_threadpool(self._parts)
+            changed = {name: html for name, html in parts.items() if sent.get(name) != html}
+            gone = [name for name in sent if name not in parts]
+            if changed or gone:
+                yield f"event: parts\ndata: {json.dumps({'parts': changed, 'gone': gone})}\n\n"
+                sent = parts
+            else:
+                yield ": still here\n\n"
+            await asyncio.sleep(self._every_s)
 
     def _parts(self) -> dict[str, str]:
         page: Page = self._live.page()
@@ -96,7 +100,7 @@ class Site:
             return JSONResponse({"error": "The token is wrong. It was shown where 'rollcast serve' runs."}, 401)
         if order not in ORDERS:
             return JSONResponse({"error": f"There is no order '{order}'."}, 404)
-        reason = clean((await request.body())[:LONGEST_BODY].decode("utf-8", "replace"))[:300]
+        reason = clean((await _beginning(request)).decode("utf-8", "replace"))[:300]
         try:
             record = await run_in_threadpool(
                 lambda: give(self._live.project, Order(order), reason=reason or "ordered in the live view")
@@ -121,14 +125,63 @@ _POLICY = (
 )
 
 
+class _Stream(StreamingResponse):
+    """A stream of events; `left` is called once, however it ends, even before it began."""
+
+    def __init__(self, content: AsyncIterator[str], left: Callable[[], None]) -> None:
+        super().__init__(content, media_type="text/event-stream", headers=_HEADERS)
+        self._left = left
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._left()
+
+
+async def _beginning(request: Request) -> bytes:
+    """What a body begins with; the rest is not read."""
+    found = b""
+    async for piece in request.stream():
+        found += piece
+        if len(found) >= LONGEST_BODY:
+            break
+    return found[:LONGEST_BODY]
+
+
+class KnownHosts:
+    """Refuses requests whose `Host` is none of ours: a page elsewhere whose name was pointed here (DNS rebinding).
+
+    `addresses`: an address that is no name is let through, which no such page can have.
+    """
+
+    def __init__(self, app: ASGIApp, names: Sequence[str], addresses: bool) -> None:
+        self._app, self._addresses = app, addresses
+        self._names = {name.strip("[]").lower() for name in names}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._is_known(Headers(scope=scope).get("host", "")):
+            refusal = Response("No name of the live view: see --allow-host.\n", 400, media_type="text/plain")
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _is_known(self, given: str) -> bool:
+        try:
+            name = urlsplit(f"//{given}").hostname or ""
+            return name in self._names or (self._addresses and bool(ip_address(name)))
+        except ValueError:
+            return False
+
+
 def _html(text: str, policy: str = _POLICY) -> HTMLResponse:
     return HTMLResponse(text, headers={**_HEADERS, "content-security-policy": policy})
 
 
 def application(
-    live: LivePage, token: str | None, hosts: Sequence[str], every_s: float = 1.0
+    live: LivePage, token: str | None, hosts: Sequence[str], every_s: float = 1.0, *, addresses: bool = False
 ) -> tuple[Starlette, Site]:
-    """The application, and the site whose `closing` ends its open streams."""
+    """The application, and the site whose `closing` ends its open streams. hosts, addresses: see KnownHosts."""
     site = Site(live, token, every_s)
     routes = [
         Route("/", site.page),
@@ -137,5 +190,5 @@ def application(
         Route("/orders/{order}", site.order, methods=["POST"]),
         Route("/assets/{name}", site.asset),
     ]
-    middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)]
+    middleware = [Middleware(KnownHosts, names=hosts, addresses=addresses)]
     return Starlette(routes=routes, middleware=middleware), site

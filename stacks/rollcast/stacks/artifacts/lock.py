@@ -22,6 +22,7 @@ from rollcast.stacks.base import atomic_files
 from rollcast.stacks.base.errors import StackError
 
 NAME = "rollcast.lock"
+_REMEDY = "Restore it from version control. Without one delete it, and 'rollcast lock' pins everything as it is now."
 FORMAT_VERSION = "1.1"
 
 
@@ -71,7 +72,9 @@ def read(folder: Path) -> Lock | None:
     if not path.exists():
         return None
     try:
-        data = json.loads(path.read_text("utf-8"))
+        said = path.read_text("utf-8")
+        _refuse_conflict(path, said)
+        data = json.loads(said)
         major = str(data["format_version"]).split(".")[0]
         if major != FORMAT_VERSION.split(".")[0]:
             raise StackError(
@@ -82,10 +85,20 @@ def read(folder: Path) -> Lock | None:
         named = {str(name): str(source) for name, source in data.get("by_name", {}).items()}
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise StackError(f"{path} can't be read ({where}). Run 'rollcast lock' to write it again.") from None
+        raise StackError(f"{path} can't be read ({where}). {_REMEDY}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StackError(f"{path} can't be read ({error}). Run 'rollcast lock' to write it again.") from None
+        raise StackError(f"{path} can't be read ({error}). {_REMEDY}") from None
     return Lock(pinned, sources, named)
+
+
+def _refuse_conflict(path: Path, text: str) -> None:
+    """Two sides of a merge pin different content, and only a person knows which is meant."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith(("<<<<<<< ", "=======", ">>>>>>> ", "||||||| ")):
+            raise StackError(
+                f"{path}:{number} is a mark of a merge conflict. Take one side whole ('git checkout --ours {NAME}' or "
+                "'--theirs'), then run 'rollcast lock': it pins what that side lacks and moves nothing else."
+            )
 
 
 def write(folder: Path, lock: Lock) -> Path:

@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from rollcast.planner.releases.releases import canonical, digest_of
-from rollcast.stacks.base.databases import LEDGER_URL, first_line, ledger_file
+from rollcast.stacks.base.databases import LEDGER_URL, engine_at, first_line, ledger_file
 from rollcast.stacks.base.errors import LedgerError, LockedError
 from rollcast.stacks.base.failpoints import failpoint
 from rollcast.stacks.base.formats import require_readable
@@ -256,15 +256,19 @@ def open_ledger(folder: Path, scope: str) -> Ledger:
     try:
         if not url:
             read_only = _unwritable(ledger_file(folder))
-        engine = create_engine(url, pool_pre_ping=True) if url else _sqlite(ledger_file(folder), bool(read_only))
+        engine = engine_at(url, pool_pre_ping=True) if url else _sqlite(ledger_file(folder), bool(read_only))
         with engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('rollcast-migrations'))"))
             migrate(connection)
     except (SQLAlchemyError, OSError, ImportError) as error:
-        raise LedgerError(
-            f"The ledger can't be opened ({first_line(error)}). Correct {LEDGER_URL}, or make the database reachable."
-        ) from None
+        file = ledger_file(folder)
+        remedy = (
+            f"Correct {LEDGER_URL}, or make the database reachable."
+            if url
+            else f"Restore {file} from a backup: nothing else knows what was decided."
+        )
+        raise LedgerError(f"The ledger can't be opened ({first_line(error)}). {remedy}") from None
     return Ledger(engine, scope, read_only=read_only)
 
 

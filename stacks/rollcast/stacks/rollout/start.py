@@ -227,7 +227,7 @@ def refuse_second(started: Record | None) -> None:
 
 @contextlib.contextmanager
 def holding(ledger: Ledger, *, take_over: bool, above: int = 0) -> Iterator[Held]:
-    """Holds the lease and renews it. SIGINT or SIGTERM asks to stop at a safe state; a second one stops now."""
+    """Holds the lease and renews it. SIGINT, SIGTERM or SIGHUP asks to stop at a safe state; a second one stops now."""
     lease = ledger.acquire(take_over, above=above)
     over = threading.Event()
     stop = threading.Event()
@@ -265,11 +265,17 @@ def holding(ledger: Ledger, *, take_over: bool, above: int = 0) -> Iterator[Held
 
 @contextlib.contextmanager
 def _signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Handles SIGINT and SIGTERM; elsewhere than in the main thread nothing is handled."""
+    """Handles what asks a driver to end; elsewhere than in the main thread nothing is handled.
+
+    Under 'nohup' SIGHUP stays ignored: a rollout goes on when its terminal closes.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    handled = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        handled.append(signal.SIGHUP)
+    before = {number: signal.signal(number, handler) for number in handled}
     try:
         yield
     finally:

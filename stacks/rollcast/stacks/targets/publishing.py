@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from sqlalchemy import Column, Engine, Float, MetaData, String, Table, Text, create_engine, insert, select, update
+from sqlalchemy import Column, Engine, Float, MetaData, String, Table, Text, insert, select, update
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from rollcast.stacks.base.databases import LEDGER_URL, first_line, ledger_file
+from rollcast.stacks.base.databases import LEDGER_URL, engine_at, first_line, ledger_file
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.secrets import filled, without_password
 from rollcast.stacks.targets.flag_documents import MOST_BYTES
@@ -112,7 +112,7 @@ class DatabaseRow:
             words: dict[str, Any] = (
                 {"timeout": _TIMEOUT_S, "check_same_thread": False} if sqlite else {"connect_timeout": int(_TIMEOUT_S)}
             )
-            self._engine = create_engine(self._address, connect_args=words, pool_pre_ping=True)
+            self._engine = engine_at(self._address, connect_args=words, pool_pre_ping=True)
         return self._engine
 
     def _failed(self, what: str, error: Exception) -> StackError:

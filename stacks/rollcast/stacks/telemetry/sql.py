@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field
-from sqlalchemy import Column, Engine, MetaData, Table, create_engine, func, select
+from sqlalchemy import Column, Engine, MetaData, Table, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from rollcast.plugins.settings import Settings
+from rollcast.stacks.base.databases import engine_at, first_line
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.secrets import filled
 from rollcast.stacks.telemetry import Cursor, RequestRecord, TelemetryBatch
@@ -49,7 +50,7 @@ class Sql:
 
     def _open(self) -> tuple[Engine, Table]:
         if self._made is None:
-            engine = create_engine(self._url, pool_pre_ping=True)
+            engine = engine_at(self._url, pool_pre_ping=True)
             table = Table(self._name, MetaData(), autoload_with=engine)
             missing = [name for name in ("id", "time", "request", "release") if name not in table.c]
             if missing:
@@ -106,8 +107,10 @@ class Sql:
         return request_of(_record(dict(row))) if row else None
 
     def _unreachable(self, error: Exception) -> StackError:
-        text = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines()[0]
-        return StackError(f"Telemetry table {self._name} can't be read ({text}). Make the database reachable.")
+        return StackError(
+            f"Telemetry table {self._name} can't be read ({first_line(error)}). "
+            "Correct the telemetry's url, or make the database reachable."
+        )
 
 
 def _record(row: dict[str, Any]) -> dict[str, Any]:
