@@ -53,7 +53,7 @@ def _begin(request: httpx.Request) -> None:
 def _refuse(answer: httpx.Response, most_bytes: int) -> None:
     packed = answer.headers.get("content-encoding", "identity").strip().lower()
     if packed not in ("", "identity"):
-        raise httpx.RemoteProtocolError(f"it is compressed ({packed[:20]}), which was not asked for")
+        raise httpx.RemoteProtocolError(f"it is compressed ({packed[:20]}), which nobody wanted")
     if answer.headers.get("content-length", "").isdigit() and int(answer.headers["content-length"]) > most_bytes:
         raise httpx.RemoteProtocolError(f"it has {answer.headers['content-length']} bytes, over {most_bytes:,}")
     assert isinstance(answer.stream, httpx.SyncByteStream)
