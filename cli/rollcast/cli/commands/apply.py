@@ -221,7 +221,8 @@ def _show(made: _Judged, format_: Format, saved: bool) -> None:
     """A plan that was saved was read then: it is named here, and shown whole only where it is new."""
     from rollcast.cli.commands.plan import show_drift, show_superseded
     from rollcast.cli.output.forecast import text_of as forecast_text
-    from rollcast.cli.output.plan import brief_of, text_of
+    from rollcast.cli.output.plan import text_of
+    from rollcast.cli.output.plan_details import brief_of
 
     if format_ == "json":
         return

@@ -34,6 +34,9 @@ def plan(
         typer.Option("--traffic", metavar="FILE", help="Call out margins that stages can't detect with this traffic."),
     ] = None,
     scale: Annotated[float, typer.Option("--scale", metavar="X", help="Multiplies its arrival rate.")] = 1.0,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="As text: every milestone and operation, each reason.")
+    ] = False,
     refresh_only: Annotated[
         bool, typer.Option("--refresh-only", help="Only say what was changed by hand since the last rollout.")
     ] = False,
@@ -51,7 +54,7 @@ def plan(
     made, drift = found.plan, found.drift
     if out is not None:
         save_plan(made, out)
-    show(made, format_, _power(made, traffic, scale), drift, found.supersedes)
+    show(made, format_, _power(made, traffic, scale), drift, found.supersedes, verbose=verbose)
     if out is not None:
         terminal.note(f"Saved to {out}. Carry it out with: rollcast apply {out}")
     if saved is None:
@@ -101,6 +104,8 @@ def show(
     power: tuple[StagePower, ...] | None = None,
     drift: Sequence[str] = (),
     first: AfterSupersede | None = None,
+    *,
+    verbose: bool = False,
 ) -> None:
     """Writes a plan in one of its forms; as text and JSON with what its stages can detect, where that is known.
 
@@ -132,7 +137,7 @@ def show(
 
         show_superseded(first)
         show_drift(drift)
-        terminal.out(text_of(made))
+        terminal.out(text_of(made, verbose=verbose))
         for line in () if power is None else ("", *show_margins.lines_of(power)):
             terminal.out(line)
 

@@ -41,19 +41,29 @@ def judged_again(project: Project, plan: Plan, forecast: Forecast | None = None)
     return again
 
 
-def lines_of(plan: Plan) -> list[str]:
-    """What the guardrails say, as text: those that do not pass with their reason, the others counted."""
+def lines_of(plan: Plan, most_advice: int | None = None) -> list[str]:
+    """What the guardrails say, as text: those that do not pass with their reason, the others counted.
+
+    `most_advice`: advice beyond so many is counted, too; what blocks is always said.
+    """
     found = _judgements(plan)
     if not found:
         return []
     lines = [terminal.paint("Guardrails", bold=True)]
+    by_said: dict[tuple[str, str | None, str], list[str]] = {}
     for one in (one for one in found if not one.passed):
-        word, colour = _word(one)
         said = terminal.clean(one.message.removeprefix("not judged: "))
-        lines.append(f"  {terminal.paint(word, colour)} {terminal.paint(one.policy)}: {said}")
+        by_said.setdefault((*_word(one), said), []).append(one.policy)
+    advised = 0
+    for (word, colour, said), policies in by_said.items():
+        advised += word == "advises"
+        if word != "advises" or most_advice is None or advised <= most_advice:
+            lines.append(f"  {terminal.paint(word, colour)} {terminal.paint(', '.join(policies))}: {said}")
     passed = sum(one.passed for one in found)
     digest = plan.binding.policy_digest[:19]
-    lines.append(terminal.paint(f"  {passed} of {len(found)} pass, judged by policies {digest}", dim=True))
+    left = 0 if most_advice is None else max(0, advised - most_advice)
+    more = f"; {left} more advise" if left else ""
+    lines.append(terminal.paint(f"  {passed} of {len(found)} pass{more}, judged by policies {digest}", dim=True))
     return [*lines, ""]
 
 

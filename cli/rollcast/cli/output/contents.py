@@ -7,15 +7,33 @@ from collections.abc import Iterator, Sequence
 from rollcast.cli.terminal import coloured, paint
 from rollcast.planner.plan.models import ContentChange
 
+_LEAD, _ONE_LINE = 24, 100  # characters before a change, and of all changes, where they have one line
 _AROUND = 40  # characters of what stays that are shown on each side
 MOST_LINES = 40
 
 
+def in_one_line(change: ContentChange) -> str:
+    """The first words that change, with those before them; empty where no words do."""
+    found: list[str] = []
+    length, before = 0, ""
+    for sign, text in change.words:
+        if sign == "=":
+            before = " ".join(text.split())
+            continue
+        if length > _ONE_LINE:
+            return " ".join([*found, "…"])
+        lead = f"… {before[-_LEAD:]}" if len(before) > _LEAD else before
+        shown = _shown(sign, " ".join(text.split())[:_ONE_LINE], first=False, last=False)
+        found.append(f"{paint(lead, dim=True)} {shown}" if before else shown)
+        length, before = length + len(lead) + len(text), ""
+    return " ".join(found)
+
+
 def contents_of(changes: Sequence[ContentChange]) -> Iterator[str]:
-    """Every change with its heading."""
+    """Every change with its heading; once, where several tracks change alike."""
     if changes:
         yield paint("Content", bold=True)
-    for change in changes:
+    for change in dict.fromkeys(change.model_copy(update={"line": ""}) for change in changes):
         where = f"{change.slot}  " if change.slot else ""
         yield f"  {paint(where)}{paint(change.before, 'red')} -> {paint(change.after, 'green')}"
         yield from (f"    {paint(line)}" for line in _breaking(change))
@@ -57,4 +75,4 @@ def _middle_out(text: str, first: bool, last: bool) -> str:
     return text if len(text) <= len(head) + len(tail) + 3 else f"{head} … {tail}"
 
 
-__all__ = ["contents_of"]
+__all__ = ["contents_of", "in_one_line"]

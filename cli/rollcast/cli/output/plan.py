@@ -1,209 +1,135 @@
-"""A plan as text for a terminal: what changes, who switches with whom, the milestones in order, the rollback."""
+"""A plan on one screen: what changes, in which steps, how long they take, and what to look at, the gravest first.
+
+`plan_details` has every milestone and operation, for `--verbose`.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
 from rollcast.cli.inputs.guardrails import lines_of
-from rollcast.cli.output.contents import contents_of
+from rollcast.cli.output.contents import in_one_line
+from rollcast.cli.output.plan_details import changes_by_track, details_of, releases_of, summary_of
 from rollcast.cli.reports.amounts import duration
+from rollcast.cli.reports.risks import SAID_BY_RISKS, risks_of
+from rollcast.cli.reports.steps import Step, short_reasons, steps_of
 from rollcast.cli.terminal import paint
-from rollcast.planner.plan.models import Milestone, Operation, Plan
-from rollcast.planner.releases.changes import SYMBOLS, Action
+from rollcast.planner.plan.models import ContentChange, Plan
 
-_COLOURS = {"create": "green", "update": "yellow", "replace": "yellow", "flag": "yellow", "delete": "red"}
-_SIGNS = {"provision": "+", "warm": "·", "evaluate": "?", "shift": ">", "flag": ">", "drain": "·", "retire": "-"}
-_SIGN_COLOURS = {"+": "green", "±": "yellow", "-": "red", ">": "cyan", "?": "magenta"}
-_VERBS: dict[Action, str] = {
-    "create": "to add",
-    "update": "to update",
-    "replace": "to replace",
-    "delete": "to remove",
-    "flag": "to set by flag",
-}
+MOST_CHANGES, MOST_STEPS, MOST_RISKS, MOST_ADVICE = 30, 20, 8, 2
+_WIDTH, _BESIDE = 58, 90  # columns of a step's name; of who it moves with its gates in one line
+_IN_PLACE = re.compile(r" changes in place: ")  # a note that the step's own risk says
 
 
-def text_of(plan: Plan) -> str:
-    """The whole plan, coloured like a diff where standard output is a terminal."""
-    return "\n".join(_lines(plan))
+def text_of(plan: Plan, *, verbose: bool = False) -> str:
+    """The plan, coloured like a diff where standard output is a terminal."""
+    return "\n".join(details_of(plan) if verbose else _screen(plan))
 
 
-def brief_of(plan: Plan) -> str:
-    """A plan that was shown before, in a few lines: what changes and how much there is to do."""
-    if plan.empty:
-        return text_of(plan)
-    head = paint(f"{plan.pipeline} in {plan.environment}, as saved ({plan.digest[:19]})", bold=True)
-    return "\n".join([head, *_releases(plan), "", *_changes(plan), *lines_of(plan), summary_of(plan)])
-
-
-def summary_of(plan: Plan) -> str:
-    """One line: how much changes, in how many milestones and operations."""
-    if plan.empty:
-        return "No changes: what is live is what is declared."
-    counts = Counter(change.action for change in plan.changes)
-    shown = ", ".join(f"{counts[action]} {verb}" for action, verb in _VERBS.items() if counts[action])
-    return f"Plan: {shown or 'no component'}; {len(plan.milestones)} milestones, {len(plan.operations)} operations."
-
-
-def _lines(plan: Plan) -> Iterator[str]:
+def _screen(plan: Plan) -> Iterator[str]:
     yield paint(f"{plan.pipeline} in {plan.environment}", bold=True)
     if plan.empty:
-        yield ""
-        yield summary_of(plan)
+        yield from ("", summary_of(plan))
         return
-    yield from _releases(plan)
-    yield ""
+    yield from releases_of(plan)
+    yield from ("", paint("Changes", bold=True))
     yield from _changes(plan)
-    yield from contents_of(plan.contents)
-    yield from _groups(plan)
-    yield from _milestones(plan)
-    yield from _rollback_of(plan)
+    yield ""
+    steps = steps_of(plan)
+    yield from _steps(plan, steps)
+    yield from _look_at(plan, steps)
     for found in plan.evaluations:
         yield paint(f"Evaluated: {found}", "yellow" if found.stale else None)
     for note in plan.notes:
-        yield paint(f"Note: {note}", "yellow")
-    yield from lines_of(plan)
+        if not note.startswith(SAID_BY_RISKS) and not _IN_PLACE.search(note):
+            yield paint(f"Note: {note}", "yellow")
+    yield from lines_of(plan, MOST_ADVICE)
+    yield _in_all(plan, steps)
     yield summary_of(plan)
 
 
-def _releases(plan: Plan) -> Iterator[str]:
-    for track, target in plan.to_release.items():
-        yield f"  {track}: {plan.from_release.get(track) or 'nothing'} -> {paint(target, bold=True)}"
-    for track, shares in plan.start.items():
-        if track not in plan.to_release and shares:
-            yield f"  {track}: {shares[0].release} -> {paint('removed', bold=True)}"
-
-
 def _changes(plan: Plan) -> Iterator[str]:
-    yield paint("Changes", bold=True)
-    several = len({*plan.to_release, *(change.line for change in plan.changes)}) > 1
-    width = max((len(change.component) for change in plan.changes), default=0)
-    for change in plan.changes:
-        symbol = paint(SYMBOLS[change.action], _COLOURS[change.action])
-        where = f"  ({change.line})" if several else ""
-        yield f"  {symbol} {paint(change.component.ljust(width))}  {paint(change.reason)}{where}"
-    yield ""
+    """What changes, and below a text the first words that do."""
+    inside = {(change.slot, change.before, change.after): change for change in plan.contents}
+    rows = list(changes_by_track(plan))
+    for change, row in rows[:MOST_CHANGES]:
+        yield row
+        content = inside.get((change.component, change.from_ or "", change.to or ""))
+        if content is not None:
+            words = "" if _is_version(content) else in_one_line(content)
+            yield from (f"      {paint(f'breaks: {what}', 'red')}" for what in content.breaking)
+            yield from [f"      {words}"] if words else []
+    if len(rows) > MOST_CHANGES:
+        yield paint(f"  … and {len(rows) - MOST_CHANGES} more", dim=True)
 
 
-def reasons_of(plan: Plan) -> list[tuple[str, list[str]]]:
-    """Every group in order, by name, with the reasons why it is one and why it comes when it does."""
-    found: dict[tuple[str, str], list[str]] = {}
+def _is_version(change: ContentChange) -> bool:
+    """Whether nothing changes but the number that its reference has, too."""
+    put = {"-": change.before.rpartition("@")[2], "+": change.after.rpartition("@")[2]}
+    return all(sign == "=" or text.strip() == put[sign] for sign, text in change.words)
+
+
+def _steps(plan: Plan, steps: Sequence[Step]) -> Iterator[str]:
+    yield paint("Steps", bold=True)
+    new = sum(1 for operation in plan.operations if operation.kind == "provision" and not operation.in_place)
+    suites = sum(1 for operation in plan.operations if operation.kind == "evaluate")
+    if new:
+        then = f", then {suites} evaluation {'suite' if suites == 1 else 'suites'}" if suites else ""
+        yield f"  0  {new} new {'instance' if new == 1 else 'instances'} beside what serves now{then}"
     several = len(plan.lines) > 1
-    for milestone in plan.milestones:
-        if not milestone.step or milestone.kind not in ("shift", "pause"):
-            continue
-        name = f"{', '.join(milestone.lines)}: {milestone.step}" if several else milestone.step
-        for operation in plan.operations_of(milestone.index):
-            reasons = found.setdefault((name, milestone.step), [])
-            if not reasons and operation.why and operation.component == milestone.step:
-                reasons.extend(operation.why.split("; "))
-    return [(name, reasons) for (name, _), reasons in found.items()]
+    shown: dict[tuple[str, tuple[str, ...]], int] = {}
+    said: set[str] = set()
+    for step in steps[:MOST_STEPS]:
+        same = shown.setdefault((step.who, step.gates), step.number)
+        tracks = f" · {', '.join(step.tracks)}" if several and step.tracks else ""
+        head = f"  {step.number}  {step.name}{tracks}"
+        takes = _takes(step) + ("" if same == step.number else f", as step {same}")
+        yield f"{paint(head.ljust(_WIDTH), bold=True)}  {paint(takes, dim=True)}".rstrip()
+        if same == step.number:
+            gates = f"gates: {', '.join(step.gates)}" if step.gates else "no gate"
+            beside = len(step.who) + len(gates) < _BESIDE
+            yield f"     {step.who}" + (f"; {paint(gates, dim=True)}" if beside else "")
+            if not beside:
+                yield paint(f"     {gates}", dim=True)
+        for reason in short_reasons(step):
+            if reason not in said:
+                said.add(reason)
+                yield paint(f"     {reason}", dim=True)
+    if len(steps) > MOST_STEPS:
+        yield paint(f"  … and {len(steps) - MOST_STEPS} more steps", dim=True)
+    yield ""
 
 
-def shares_of(milestone: Milestone) -> str:
-    """Who is served by what once a milestone is reached, for the tracks that it changes."""
-    parts = []
-    for track, shares in milestone.serving.items():
-        what = ", ".join(f"{s.percent:g} % of {s.audience} by {s.release}" for s in shares) or "nothing"
-        parts.append(f"{track}: {what}" if len(milestone.serving) > 1 else what)
-    return "; ".join(parts)
+def _takes(step: Step) -> str:
+    if not step.most_s:
+        return "at once"
+    return between(step.least_s, step.most_s)
 
 
-def _groups(plan: Plan) -> Iterator[str]:
-    found = reasons_of(plan)
-    if not found:
+def between(least_s: float, most_s: float) -> str:
+    """A time that is known, or its bounds."""
+    return duration(least_s) if least_s == most_s else f"{duration(least_s)} to {duration(most_s)}"
+
+
+def _look_at(plan: Plan, steps: Sequence[Step]) -> Iterator[str]:
+    risks = risks_of(plan, steps)
+    if not risks:
         return
-    yield paint("Order", bold=True)
-    for number, (name, reasons) in enumerate(found, 1):
-        yield f"  {number}. {paint(name.replace('+', ' + '))}"
-        for reason in reasons:
-            yield paint(f"       {reason}", dim=True)
-    yield ""
+    yield paint("Look at", bold=True)
+    yield from (paint(f"  {risk}", "yellow") for risk in risks[:MOST_RISKS])
+    if len(risks) > MOST_RISKS:
+        yield paint(f"  … and {len(risks) - MOST_RISKS} more", dim=True)
 
 
-def _milestones(plan: Plan) -> Iterator[str]:
-    yield paint("Milestones", bold=True)
-    head = ""
-    gates: tuple[str, ...] = ()
-    for milestone in plan.milestones:
-        if milestone.point_of_no_return:
-            yield paint("  ---- point of no return: going back from here is a new plan ----", "red")
-        staged = milestone.kind == "shift" and milestone.audience is not None
-        name = f"{', '.join(milestone.lines)}: {milestone.step}" if len(plan.lines) > 1 else milestone.step
-        if staged and name != head:
-            yield f"      {paint(name.replace('+', ' + '), bold=True)}{_gates(milestone)}"
-            gates = milestone.gates
-        head = name if staged else ""
-        other = _gates(milestone) if staged and milestone.gates != gates else ""
-        yield f"  {milestone.index:>2}  {_stage(milestone) if staged else paint(milestone.title, bold=True)}{other}"
-        yield from (f"        {text}" for text in _operations(plan, milestone))
-    yield ""
-
-
-def _stage(milestone: Milestone) -> str:
-    where = "in place, everyone at once" if milestone.title.startswith("in place") else None
-    where = where or f"{milestone.percent:g} % of {milestone.audience}"
-    if not (milestone.gates or milestone.bake_min_s):
-        return paint(where)
-    bake = f"bake {duration(milestone.bake_min_s)} to {duration(milestone.bake_max_s)}, then {milestone.bake_then}"
-    return f"{paint(where.ljust(28))} {paint(bake, dim=True)}"
-
-
-def _gates(milestone: Milestone) -> str:
-    return paint(f"   gates: {', '.join(milestone.gates)}", dim=True) if milestone.gates else ""
-
-
-def _operations(plan: Plan, milestone: Milestone) -> Iterator[str]:
-    """What is done besides shifts; of two that read alike, which tracks each of them is for."""
-    shown = [o for o in plan.operations_of(milestone.index) if o.kind not in ("shift", "flag")]
-    texts = [_operation(plan, operation) for operation in shown]
-    counts = Counter(texts)
-    for operation, text in zip(shown, texts, strict=True):
-        users = ", ".join(_users(plan, operation.instance)) if counts[text] > 1 and operation.instance else ""
-        yield f"{text}{paint(f'  ({users})', dim=True) if users else ''}"
-
-
-def _users(plan: Plan, instance: str) -> list[str]:
-    """Tracks that serve what runs in an instance, before, while or after the plan is carried out."""
-    served = ((share.line, share.release) for shares in plan.start.values() for share in shares)
-    moved = ((s.line, s.release) for m in plan.milestones for shares in m.serving.values() for s in shares)
-    pairs = dict.fromkeys((*served, *moved))
-    return list(dict.fromkeys(track for track, release in pairs if instance in plan.releases[release].instances))
-
-
-def _operation(plan: Plan, operation: Operation) -> str:
-    sign = "±" if operation.in_place else _SIGNS[operation.kind]
-    what = operation.component or ""
-    if operation.evaluate is not None:
-        wanted = ", ".join(f"{metric} >= {least:g}" for metric, least in operation.evaluate.thresholds.items())
-        what = f"{operation.evaluate.suite} on {operation.release} ({wanted})"
-    elif operation.kind == "drain":
-        what = f"{operation.why} (wait at least {duration(operation.wait_s)})"
-    elif operation.artifact:
-        what = f"{operation.component} {operation.artifact}{_place(plan, operation)}"
-    kind = "overwrite" if operation.in_place else operation.kind
-    return f"{paint(sign, _SIGN_COLOURS.get(sign))} {kind} {paint(what)}"
-
-
-def _place(plan: Plan, operation: Operation) -> str:
-    """Where an instance runs, as far as that is declared."""
-    slots = plan.releases[operation.release].slots if operation.release else {}
-    version = slots.get(operation.component or "")
-    return f" in {', '.join(version.regions)}" if version and version.regions else ""
-
-
-def _rollback_of(plan: Plan) -> Iterator[str]:
-    if not plan.rollback:
-        return
-    yield paint("Rollback", bold=True)
-    waves: dict[int, list[int]] = {}
-    for milestone in plan.milestones:
-        if plan.rollback_of(milestone.index) is not None:
-            waves.setdefault(milestone.wave, []).append(milestone.index)
-    for reached in waves.values():
-        way = plan.rollback_of(reached[-1])
-        steps = ", then ".join(step.title for step in way.milestones) if way else ""
-        span = f"milestone {reached[0]}" if len(reached) == 1 else f"milestones {reached[0]} to {reached[-1]}"
-        yield f"  from {span}: {paint(steps)}"
-    yield ""
+def _in_all(plan: Plan, steps: Sequence[Step]) -> str:
+    """How long the whole takes, and until when one command undoes it."""
+    waits_s = sum(
+        o.wait_s for m in plan.milestones if m.kind not in ("shift", "pause") for o in plan.operations_of(m.index)
+    )
+    takes = between(waits_s + sum(s.least_s for s in steps), waits_s + sum(s.most_s for s in steps))
+    final = next((m.index for m in plan.milestones if m.point_of_no_return), None)
+    back = "" if not plan.rollback else "; one command undoes it: rollcast rollback"
+    if back and final is not None:
+        back = f"; before milestone {final} one command undoes it: rollcast rollback"
+    return f"In all {takes}, and what the new instances take to start{back}. Every milestone: rollcast plan --verbose."

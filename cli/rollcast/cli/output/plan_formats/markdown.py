@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rollcast.cli.output.plan import reasons_of, shares_of, summary_of
+from rollcast.cli.output.plan_details import reasons_of, shares_of, summary_of
 from rollcast.cli.reports.amounts import duration
 from rollcast.cli.reports.contents import in_markdown
 from rollcast.cli.reports.escaping import code, markdown

@@ -1,0 +1,110 @@
+"""A plan's steps as rows: who is moved by which stages, how long that takes, what must be proved, and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from rollcast.planner.plan.models import EVERYONE, Milestone, Plan
+
+_TOGETHER = re.compile(r"^(?:switch together: )?\S+ \S+ requires (\S+) \S.*, which \S+ \S+ does not provide")
+_USUAL = (
+    "upstream before downstream",
+    "one group under analysis at a time, so that a regression has one suspect",
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Stages of one group on the same tracks, one after the other. Bakes and drains: `least_s` to `most_s` seconds."""
+
+    number: int
+    group: str
+    tracks: tuple[str, ...]
+    stages: tuple[Milestone, ...]
+    gates: tuple[str, ...]
+    least_s: float
+    most_s: float
+    why: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The slots that switch."""
+        return self.group.replace("+", " + ")
+
+    @property
+    def in_place(self) -> bool:
+        """Whether some stage overwrites what serves, for everyone at once."""
+        return any(stage.title.startswith("in place") for stage in self.stages)
+
+    @property
+    def paused(self) -> bool:
+        """Whether requests are refused for a while."""
+        return any(stage.kind == "pause" for stage in self.stages)
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether any of its stages must prove something."""
+        return bool(self.gates)
+
+    @property
+    def who(self) -> str:
+        """Audiences in order, each with its percentages."""
+        if self.paused:
+            return "nobody is served, then everyone at once"
+        if self.in_place:
+            return "everyone at once, in place"
+        parts = []
+        for audience, stages in groupby(self.stages, key=lambda stage: stage.audience or EVERYONE):
+            percents = list(dict.fromkeys(f"{stage.percent or 0:g}" for stage in stages))
+            parts.append(f"{audience} {' → '.join(percents)} %")
+        return ", ".join(parts)
+
+
+def steps_of(plan: Plan) -> list[Step]:
+    """The steps in order. Stages that no group is named for (a routing change, an end) are steps of their own."""
+    found: list[Step] = []
+    moving = [milestone for milestone in plan.milestones if milestone.kind in ("shift", "pause")]
+    for (group, tracks), stages in groupby(moving, key=lambda one: (one.step or one.title, one.lines)):
+        listed = tuple(stages)
+        waits_s = sum(o.wait_s for stage in listed for o in plan.operations_of(stage.index))
+        found.append(
+            Step(
+                number=len(found) + 1,
+                group=group,
+                tracks=tracks,
+                stages=listed,
+                gates=tuple(dict.fromkeys(gate for stage in listed for gate in stage.gates)),
+                least_s=waits_s + sum(stage.bake_min_s for stage in listed),
+                most_s=waits_s + sum(max(stage.bake_min_s, stage.bake_max_s) for stage in listed),
+                why=_why(plan, listed),
+            )
+        )
+    return found
+
+
+def _why(plan: Plan, stages: Sequence[Milestone]) -> tuple[str, ...]:
+    for stage in stages:
+        for operation in plan.operations_of(stage.index):
+            if operation.why and operation.component == stage.step:
+                return tuple(operation.why.split("; "))
+    return ()
+
+
+def short_reasons(step: Step) -> Iterator[str]:
+    """Why it is a step and stands where it does, without the details of contracts, each thing once."""
+    contracts: list[str] = []
+    for reason in step.why:
+        match = _TOGETHER.match(reason)
+        if match:
+            contracts.append(match[1])
+        elif reason not in _USUAL and not reason.endswith(" can't run twice, so it is overwritten"):
+            yield reason
+    if contracts:
+        named = ", ".join(dict.fromkeys(contracts))
+        yield f"switch together: old and new do not fit each other in {named}"
+
+
+__all__ = ["Step", "short_reasons", "steps_of"]
