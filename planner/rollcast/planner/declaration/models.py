@@ -112,6 +112,18 @@ class SourcePin(Model):
     size: int | None = Field(None, ge=0, description="bytes of all files, where the registry says")
 
 
+class SignedBy(Model):
+    """Whose signature an artifact's content has."""
+
+    key: str = Field(min_length=1, description="a public key in PEM form, by its path in the project")
+    bundle: str | None = Field(
+        None,
+        min_length=1,
+        description="a signature of OpenSSF model-signing, by its path in the content, else in the project; of content "
+        "that is not in an OCI registry it is 'model.sig' in the content where left out",
+    )
+
+
 class Artifact(Model):
     """One immutable version of one thing, identified by kind, name, version and content digest."""
 
@@ -136,6 +148,9 @@ class Artifact(Model):
     approved_by: str | None = None
     license: str | None = Field(
         None, description="SPDX expression, e.g. Apache-2.0", exclude_if=lambda given: given is None
+    )
+    signature: SignedBy | None = Field(
+        None, description="whose signature its content must have", exclude_if=lambda given: given is None
     )
     experimental: bool = False
     pinned: SkipJsonSchema[SourcePin | None] = Field(

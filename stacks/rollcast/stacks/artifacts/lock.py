@@ -20,18 +20,25 @@ from rollcast.planner.releases.releases import digest_of
 from rollcast.stacks.artifacts.recipes import definitions_of, digests_of
 from rollcast.stacks.base import atomic_files
 from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.registries.sources import StoredSignature
 
 NAME = "rollcast.lock"
 FORMAT_VERSION = "1.1"
 
 
 class LockedSource(BaseModel):
-    """What a source stood for when it was locked, and what its registry says that it was made from."""
+    """What a source stood for when it was locked; what its registry says it was made from, and has signed of it."""
 
     model_config = ConfigDict(frozen=True)
     source: str
     pin: SourcePin
     lineage: tuple[str, ...] = ()
+    signatures: tuple[StoredSignature, ...] = ()
+
+    @property
+    def unsaid(self) -> set[str]:
+        """What a lock file leaves out, for there is none."""
+        return {name for name in ("lineage", "signatures") if not getattr(self, name)}
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,7 @@ def write(folder: Path, lock: Lock) -> Path:
     body: dict[str, object] = {"format_version": FORMAT_VERSION, "artifacts": dict(sorted(lock.artifacts.items()))}
     if lock.sources:
         body["sources"] = {
-            name: one.model_dump(mode="json", exclude_none=True, exclude={} if one.lineage else {"lineage"})
+            name: one.model_dump(mode="json", exclude_none=True, exclude=one.unsaid)
             for name, one in sorted(lock.sources.items())
         }
     if lock.by_name:
