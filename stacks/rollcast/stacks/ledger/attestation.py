@@ -17,7 +17,7 @@ from rollcast.planner.releases.releases import Release, canonical, digest_of
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.keys import dsse_encoded, is_signed, key_id, private_key, public_key, sign
 from rollcast.stacks.ledger.evaluations import results_of
-from rollcast.stacks.ledger.payloads import FinishedBody, JudgedBody, OrderedBody, StartedBody
+from rollcast.stacks.ledger.payloads import ROLLBACK, VERDICT, FinishedBody, JudgedBody, OrderedBody, StartedBody
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, RolloutContext
 from rollcast.stacks.targets.definitions import document_of
@@ -54,7 +54,7 @@ def statement_of(context: RolloutContext, records: Sequence[Record], tool_versio
              "made_from": one.body.made_from, "measured_s": one.time_s, **one.body.result.known}
             for one in suites
         ],
-        "gates": [record.read(JudgedBody).known for record in own if record.kind == "judged"],
+        "gates": [record.read(JudgedBody).known for record in own if record.kind in (VERDICT, ROLLBACK)],
         "orders": [record.read(OrderedBody).known for record in own if record.kind == "order"],
         "guardrails": list(context.plan.guardrails),
         "signatures": [one.model_dump(mode="json") for one in context.plan.signatures],
