@@ -283,6 +283,13 @@ class Evaluate(Model):
     )
 
 
+class OnOtherModel(StrEnum):
+    """What is done while answers name another hosted model than is declared."""
+
+    HOLD = "hold"
+    PROCEED = "proceed"
+
+
 class RolloutSettings(Model):
     """How a change reaches its users, and what it must prove on the way."""
 
@@ -301,6 +308,11 @@ class RolloutSettings(Model):
     ship_together: tuple[tuple[str, ...], ...] = Field((), description="components analysed as one change")
     maintenance_pause: bool = Field(False, description="a group that can't run twice may stop traffic for a moment")
     evaluate: tuple[Evaluate, ...] = ()
+    on_other_model: OnOtherModel = Field(
+        OnOtherModel.HOLD,
+        description="while answers of a hosted model name another one than is declared",
+        exclude_if=lambda given: given == OnOtherModel.HOLD,
+    )
 
 
 class Channel(Model):
