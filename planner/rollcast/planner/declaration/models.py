@@ -387,6 +387,16 @@ class Telemetry(KindSettings):
     url: str | None = None
 
 
+class Recording(Model):
+    """What `rollcast record` may keep of the texts of requests, and what they go through before."""
+
+    texts: tuple[Name, ...] = Field(min_length=1, description="fields of telemetry records, e.g. [question, answer]")
+    redact: Annotated[str, Field(pattern=r"^[^:]+:[A-Za-z_]\w*$")] | Annotated[tuple[str, ...], Field(min_length=1)] = (
+        Field(description="a function, FILE:NAME in the project, or a program and its arguments")
+    )
+    timeout: Seconds = Field(60.0, gt=0, description="the longest that it may take for all texts of a recording")
+
+
 class Propagation(Model):
     """How long a new split takes until a replica routes by it, over all replicas: what a forecast reckons with."""
 
@@ -408,6 +418,11 @@ class Environment(Model):
     development: bool = False
     target: TargetSettings = TargetSettings()
     telemetry: Telemetry = Telemetry()
+    recording: Recording | None = Field(
+        None,
+        description="texts that 'rollcast record --texts' may keep; none where left out",
+        exclude_if=lambda given: given is None,
+    )
     regions: dict[Name, Region] = Field(default_factory=dict)
     capacity: dict[str, float] = Field(default_factory=dict)
     prices_usd_per_hour: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(

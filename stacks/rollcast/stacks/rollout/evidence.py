@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,7 +110,7 @@ class Collector:
 
     def remember(self, requests: Iterable[RequestRecord]) -> None:
         """Requests that an earlier process has counted already."""
-        self._known.update({request.id: request for request in requests if not request.label})
+        self._known.update({request.id: replace(request, texts={}) for request in requests if not request.label})
 
     def new_stage(self) -> None:
         """A stage begins: its counts start at nothing."""
@@ -144,7 +144,7 @@ class Collector:
             self.tally.repeated += 1
             return None
         else:
-            self._known[request.id] = request
+            self._known[request.id] = replace(request, texts={})
             self._count(request, watch)
         if watch.arms is None or judged.release is None or judged.time_s < watch.since_s:
             return None

@@ -58,7 +58,12 @@ def _request(data: Mapping[str, Any]) -> RequestRecord | None:
         label=bool(label_for),
         replica=replica if isinstance(replica := data.get("replica"), str) else None,
         served_by=_served_by(data),
+        texts={name: text for name, text in data.items() if _is_text(name, text)},
     )
+
+
+def _is_text(name: str, value: Any) -> bool:
+    return name not in _ABOUT and isinstance(value, str) and well_formed(value) and well_formed(name)
 
 
 def _served_by(data: Mapping[str, Any]) -> dict[str, str]:
