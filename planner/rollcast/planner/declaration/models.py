@@ -153,6 +153,11 @@ class Artifact(Model):
         None, description="whose signature its content must have", exclude_if=lambda given: given is None
     )
     experimental: bool = False
+    pin: SourcePin | None = Field(
+        None,
+        description="what its source stands for, whatever rollcast.lock says; 'rollcast audit --reproduce' writes it",
+        exclude_if=lambda given: given is None,
+    )
     pinned: SkipJsonSchema[SourcePin | None] = Field(
         None, exclude_if=lambda pin: pin is None, description="read from the lock, never declared"
     )

@@ -13,9 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import networkx as nx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rollcast.planner.declaration.models import Declaration, SourcePin
+from rollcast.planner.releases.lineage import lineage_graph
 from rollcast.planner.releases.releases import digest_of
 from rollcast.stacks.artifacts.recipes import definitions_of, digests_of
 from rollcast.stacks.base import atomic_files
@@ -50,10 +52,15 @@ class Lock:
     by_name: dict[str, str] = field(default_factory=dict)
 
     def pins_of(self, declaration: Declaration) -> Declaration:
-        """The declaration with what is locked of each artifact's source, as long as that is the source still."""
+        """The declaration with what is locked of each artifact's source, as long as that is the source still.
+
+        A pin that is declared itself counts before that.
+        """
+        found = {name: one.pin for name, one in self.sources.items()}
+        said = {name: one.source for name, one in self.sources.items()}
         artifacts = tuple(
-            artifact.model_copy(update={"pinned": locked.pin})
-            if (locked := self.sources.get(artifact.reference)) is not None and locked.source == artifact.source
+            artifact.model_copy(update={"pinned": artifact.pin or found[artifact.reference]})
+            if artifact.pin or said.get(artifact.reference, "") == artifact.source
             else artifact
             for artifact in declaration.artifacts
         )
@@ -111,6 +118,13 @@ def write(folder: Path, lock: Lock) -> Path:
     except OSError as error:
         raise StackError(f"{path} can't be written ({error.strerror}). Make the folder writable.") from None
     return path
+
+
+def pinned_apart(declaration: Declaration) -> set[str]:
+    """The artifacts of which the lock says nothing: pinned in the declaration, or made from what is."""
+    graph = lineage_graph(declaration.artifacts)
+    own = {artifact.reference for artifact in declaration.artifacts if artifact.pin is not None}
+    return own.union(*(nx.descendants(graph, reference) for reference in own))
 
 
 def differences(pinned: Mapping[str, str], found: Mapping[str, str]) -> list[str]:

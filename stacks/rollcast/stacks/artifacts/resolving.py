@@ -60,14 +60,16 @@ def resolve(
     wanted: dict[str, str] = {}  # source -> the first artifact that has it
     for index, artifact in enumerate(declaration.artifacts):
         source = artifact.source or ""
-        if index not in refused and remote_of(source) and not _stays(artifact, locked, only, offline):
+        if artifact.pin is not None or index in refused or _stays(artifact, locked, only, offline):
+            continue
+        if remote_of(source):
             wanted.setdefault(source, artifact.reference)
     signed = {one.source or "" for one in declaration.artifacts if one.signature and not one.signature.bundle}
     answers = _ask(wanted, signed, project, locked, offline, progress)
     sources: dict[str, LockedSource] = {}
     moved: list[MovedSource] = []
     for index, artifact in enumerate(declaration.artifacts):
-        answer = answers.get(artifact.source or "")
+        answer = answers.get(artifact.source or "") if artifact.pin is None else None
         if isinstance(answer, StackError):
             mistakes.append((index, f"{artifact.reference}: source '{artifact.source}': {answer}"))
             continue
