@@ -36,7 +36,9 @@ def validate(
         return
     slots = sum(len(release.slots) for release in releases.values())
     file = options_of(context).file
-    terminal.out(f"{file} is valid: {len(releases)} channel(s), {slots} component(s), {len(project.digests)} artifact(s).")
+    terminal.out(
+        f"{file} is valid: {len(releases)} channel(s), {slots} component(s), {len(project.digests)} artifact(s)."
+    )
     for line, release in releases.items():
         terminal.out(f"  {line}: {release.id}")
 

@@ -198,8 +198,8 @@ class Rollout:
     def answered(self, models: Mapping[str, int]) -> None:
         """Requests of this stage that other hosted models served than are declared: in words -> how many more."""
         if self.gates is not None:
-            lines = self.plan.milestones[self.position.milestone].lines or self.plan.lines
-            holds = any(self.plan.lines[line].rollout.on_other_model is OnOtherModel.HOLD for line in lines)
+            tracks = self.plan.milestones[self.position.milestone].lines or self.plan.lines
+            holds = any(self.plan.lines[track].rollout.on_other_model is OnOtherModel.HOLD for track in tracks)
             self.gates.guards.answered(models, holds)
 
     @property
