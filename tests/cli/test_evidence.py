@@ -10,14 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+from google.protobuf.json_format import Parse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from in_toto_attestation.v1.statement import Statement
+from in_toto_attestation.v1.statement_pb2 import Statement as StatementMessage
+from securesystemslib.dsse import Envelope
+from securesystemslib.signer import SSlibKey
 
 from rollcast.cli.main import main
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.ledger.attestation import signed, verified
+from rollcast.stacks.ledger.attestation import signed, statement_of, verified
+from rollcast.stacks.ledger.payloads import ROLLBACK, VERDICT, JudgedBody
+from rollcast.stacks.ledger.rollouts import STARTED, ledger_of, load
+from rollcast.stacks.project import Project
 
 DECLARATION = """\
 schema: rollcast/v1
@@ -98,6 +107,28 @@ def test_an_attestation_is_verified_by_its_key_alone(
     statement = json.loads(base64.b64decode(json.loads(file.read_text("utf-8"))["payload"]))
     assert statement["predicate"]["artifacts"][0]["approved_by"] == "ada"
     assert len(statement["subject"][0]["digest"]["sha256"]) == 64
+    accepted_by_tools_of_others(json.loads(file.read_text("utf-8")), keys / f"{key}.pub")
+
+
+def accepted_by_tools_of_others(envelope: dict[str, Any], key: Path) -> None:
+    """in-toto's own library finds the statement valid, and its verifier of envelopes the signature right."""
+    statement = Parse(base64.b64decode(envelope["payload"]), StatementMessage())
+    Statement.copy_from_pb(statement).validate()
+    known = SSlibKey.from_crypto(load_pem_public_key(key.read_bytes()), keyid=envelope["signatures"][0]["keyid"])
+    assert Envelope.from_dict(copy.deepcopy(envelope)).verify([known], 1)
+
+
+@pytest.mark.engine
+def test_an_attestation_holds_every_verdict_of_a_gate(project: Path) -> None:
+    ledger = ledger_of(Project.open(project))
+    records = ledger.records()
+    [started] = [one for one in records if one.kind == STARTED]
+    judged = [
+        started.model_copy(update={"kind": kind, "body": JudgedBody(milestone=1, reason=kind).to_json()})
+        for kind in (VERDICT, ROLLBACK)
+    ]
+    predicate = statement_of(load(ledger, started), [*records, *judged], "0")["predicate"]
+    assert [one["reason"] for one in predicate["gates"]] == [VERDICT, ROLLBACK]
 
 
 @pytest.mark.engine

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollcast.cli.main import main
+from rollcast.planner.declaration.models import Recording
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.telemetry.jsonl import JsonLines, JsonLinesSettings
 from rollcast.stacks.telemetry.recording import record_requests
+from rollcast.stacks.telemetry.redaction import redacted
 
 SECRET = "a secret of the team's own"
 
@@ -90,3 +94,107 @@ def test_what_is_recorded_is_replayed(tmp_path: Path, capsys: pytest.CaptureFixt
     assert out.stat().st_mode & 0o077 == 0, "only its owner reads it"
     assert main(["-C", str(tmp_path), "simulate", "--traffic", str(out), "--runs", "1", "--format", "json"]) in (0, 3)
     assert json.loads(capsys.readouterr().out)["requests"] == 60
+
+
+def test_a_recording_calibrates_a_forecast(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = telemetry(tmp_path, [(f"user-{n}", "agent", "") for n in range(500)])
+    rows = record_requests(source, attributes=())
+    out = tmp_path / "production.jsonl"
+    out.write_text("".join(f"{json.dumps(row)}\n" for row in rows), "utf-8")
+    assert main(["-C", str(tmp_path), "calibrate", "--telemetry", str(out), "--station", "pool"]) == 0
+    assert "station: pool" in capsys.readouterr().out
+
+
+# ---- texts --------------------------------------------------------------------------------------
+
+TEXTS = st.lists(st.text(st.characters(codec="utf-8"), max_size=20), min_size=1, max_size=20)
+MASKING = """
+import re
+
+def mask(texts):
+    print("what it prints is no answer")
+    return {"question": re.sub("[^x]", "*", texts["question"])} if "question" in texts else None
+
+def leak(texts):
+    return {"key": "zoe"}
+
+def fail(texts):
+    raise ValueError(texts["question"])
+
+def sleep(texts):
+    import time
+    time.sleep(60)
+"""
+
+
+def talk(folder: Path, questions: list[str]) -> None:
+    rows = [
+        {"time": 1000.0 + n, "request": f"req-{n}", "key": "zoe", "release": "rel-1", "question": question,
+         "answer": "secret answer"}
+        for n, question in enumerate(questions)
+    ]  # fmt: skip
+    (folder / "t.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), "utf-8")
+    (folder / "redaction.py").write_text(MASKING, "utf-8")
+
+
+def recording(redact: Any, **more: Any) -> Recording:
+    return Recording.model_validate({"texts": ["question"], "redact": redact, **more})
+
+
+@given(TEXTS)
+@settings(max_examples=10, deadline=None)
+def test_texts_are_kept_as_their_redaction_gives_them_and_no_others(questions: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        talk(Path(folder), questions)
+        source = JsonLines(JsonLinesSettings(path="t.jsonl"), Path(folder))
+        redact = partial(redacted, recording=recording("redaction.py:mask"), project=Path(folder))
+        rows = record_requests(source, attributes=(), secret=SECRET, redact=redact)
+        bare = record_requests(source, attributes=(), secret=SECRET)
+    masked = [re.sub("[^x]", "*", question) for question in questions]
+    assert [row["texts"]["question"] for row in rows] == masked
+    assert [{k: v for k, v in row.items() if k != "texts"} for row in rows] == bare
+    assert "answer" not in json.dumps(rows)
+
+
+@pytest.mark.parametrize(
+    ("redact", "why"),
+    [
+        ("redaction.py:leak", "something else than declared texts in line 1"),
+        ("redaction.py:fail", "ended with 1"),
+        ("redaction.py:absent", "ended with 1"),
+        ("redaction.py:sleep", "took more than 1 s"),
+        ("../redaction.py:mask", "there is no"),
+        (["no-such-program"], "can't be run"),
+        (["echo", "{}"], "gave 1 lines for 2 requests"),
+        (["python", "-c", "print('no'); print('json')"], "gave no JSON in line 1"),
+    ],
+)
+def test_a_redaction_that_fails_leaves_nothing_and_repeats_no_text(tmp_path: Path, redact: Any, why: str) -> None:
+    talk(tmp_path, ["a secret question", "another"])
+    source = JsonLines(JsonLinesSettings(path="t.jsonl"), tmp_path)
+    with pytest.raises(StackError, match=re.escape(why)) as raised:
+        record_requests(
+            source, attributes=(), redact=partial(redacted, recording=recording(redact, timeout="1s"), project=tmp_path)
+        )
+    assert "secret" not in str(raised.value)
+
+
+def test_texts_are_recorded_only_where_it_is_declared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    talk(tmp_path, ["what is x", "x"])
+    declared = (
+        "schema: rollcast/v1\npipeline: p\nartifacts: [{kind: model-weights, name: b, version: '1'}]\n"
+        "components: {g: {artifact: b@1}}\nenvironments: {prod: {telemetry: {kind: jsonl, path: t.jsonl}RECORDING}}\n"
+    )
+    (tmp_path / "rollcast.yaml").write_text(declared.replace("RECORDING", ""), "utf-8")
+    out = tmp_path / "production.jsonl"
+    assert main(["-C", str(tmp_path), "record", "--texts", "--out", str(out)]) == 1
+    assert "'prod' allows no texts to be recorded" in capsys.readouterr().err
+    assert not out.exists()
+    program = ", recording: {texts: [question], redact: [python, redact.py]}"
+    (tmp_path / "rollcast.yaml").write_text(declared.replace("RECORDING", program), "utf-8")
+    (tmp_path / "redact.py").write_text("import sys\nfor line in sys.stdin: print(line.replace('what', '-').strip())\n")
+    assert main(["-C", str(tmp_path), "record", "--out", str(out)]) == 0
+    assert "what is" not in out.read_text("utf-8")
+    assert main(["-C", str(tmp_path), "record", "--texts", "--out", str(out)]) == 0
+    rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    assert [row["texts"]["question"] for row in rows] == ["- is x", "x"]

@@ -7,6 +7,7 @@ them again with `UPDATE_GOLDEN=1 pytest tests/planner/test_six_systems.py`, and 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,10 @@ from rollcast.planner.plan.models import Plan
 from rollcast.planner.planning.planner import live_as_declared, make_plan
 from rollcast.planner.safety.invariants import violations
 from rollcast.simulator.stations.profiles import profile_of
+from rollcast.stacks.artifacts.building import materialize
+from rollcast.stacks.artifacts.recipes import definitions_of
 from rollcast.stacks.project import Project
+from rollcast.stacks.registries.trees import files_below
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SYSTEMS = (
@@ -46,6 +50,24 @@ def test_the_plan_of_a_system_reads_as_it_did(system: str) -> None:
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_the_plan_of_a_system_breaks_no_invariant(system: str) -> None:
     assert list(violations(plan_of(system))) == []
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_system_is_locked_to_content_but_for_what_a_vendor_hosts(system: str, tmp_path: Path) -> None:
+    """Each content is there to be made, and holds more than its own name."""
+    folder = tmp_path / system
+    shutil.copytree(EXAMPLES / system, folder, ignore=shutil.ignore_patterns(".rollcast"))
+    project = Project.open(folder)
+    assert project.pinned == project.resolved(offline=True).lock.artifacts
+    definitions = definitions_of(project.declaration)
+    for artifact in project.declaration.artifacts:
+        if artifact.by_name or (system == "rag-search" and artifact.build):
+            continue  # the builds of this one need scikit-learn and some seconds; its own tests run them
+        made = materialize(artifact.reference, definitions, project.digests, folder)
+        content = {name: file.read_text("utf-8") for name, file in files_below(made) if name != "manifest.json"}
+        assert content or artifact.parameters.get("text"), f"{artifact.reference} is nothing"
+        for text in content.values():
+            assert not text.lstrip().startswith('{\n  "name"'), f"{artifact.reference} is no more than its name"
 
 
 @pytest.mark.parametrize("system", SYSTEMS)

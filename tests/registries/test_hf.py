@@ -132,6 +132,22 @@ def test_a_card_says_what_it_was_made_from(hub: Hub, project: Path) -> None:
     assert HfRegistry().resolve(f"{NAME}@main", project).lineage == ("hf:acme/base", "hf:datasets/acme/tickets")
 
 
+def test_what_a_card_names_without_a_revision_is_the_one_that_is_locked(
+    hub: Hub, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.repositories[NAME].card = {"base_model": "acme/base", "datasets": ["acme/tickets"]}
+    hub.commit("acme/base", {"weights.txt": b"a"})
+    hub.commit("datasets/acme/tickets", {"data.csv": b"a"}, "v1")
+    hub.commit("datasets/acme/tickets", {"data.csv": b"b"}, "v2")
+    tickets = "hf:datasets/acme/tickets"
+    declare(project, f"hf:{NAME}@main", "hf:acme/base@main", f"{tickets}@v1", f"{tickets}@v2")
+    assert run(project, "lock") == 0
+    capsys.readouterr()
+    assert run(project, "lineage", "a0", "--format", "json") == 0
+    nodes = {node["reference"] for node in json.loads(capsys.readouterr().out)["artifacts"]}
+    assert nodes == {"a0@1", "a1@1", tickets}, "of two revisions nobody knows which was meant"
+
+
 def test_a_large_file_goes_on_where_it_was_broken_off(hub: Hub, project: Path) -> None:
     body = bytes(range(256)) * 20_000
     hub.commit(NAME, {"weights.bin": body})

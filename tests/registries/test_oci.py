@@ -16,7 +16,7 @@ import zstandard
 from rollcast.planner.declaration.models import SourcePin
 from rollcast.stacks.artifacts import cache
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.registries.oci import OciRegistry, referrers
+from rollcast.stacks.registries.oci import OciRegistry
 from rollcast.stacks.registries.sources import Registry
 from rollcast.testing.registries import RegistryConformance
 from tests.registries.locking import content, declare, locked, run
@@ -261,21 +261,6 @@ def test_what_annotations_say_that_it_was_made_from_is_its_lineage(
     capsys.readouterr()
     assert run(project, "lineage", "a0") == 0
     assert "docs@2026-11" in capsys.readouterr().out
-
-
-def test_statements_about_a_manifest_are_found_by_the_tag_that_older_registries_have(
-    project: Path, server: OciServer, repository: str
-) -> None:
-    subject = push(server, f"{repository}:v1", project, "one")
-    source = f"oci://{server.host}/{repository}@{subject}"
-    assert referrers(source) == []
-    signature = server.artifact(repository, "", server.blob(repository, b"signed"))
-    about = {**signature, "artifactType": "application/vnd.dev.sigstore.bundle.v0.3+json"}
-    server.manifest(repository, subject.replace(":", "-"), {"mediaType": INDEX, "manifests": [about]})
-    [found] = referrers(source)
-    assert (found.digest, found.artifact_type) == (signature["digest"], about["artifactType"])
-    with pytest.raises(StackError, match="names no digest"):
-        referrers(f"oci://{server.host}/{repository}:v1")
 
 
 def test_a_pin_whose_two_digests_differ_is_refused(project: Path, server: OciServer, repository: str) -> None:

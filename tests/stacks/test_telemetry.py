@@ -25,9 +25,11 @@ from rollcast.planner.declaration.models import Telemetry
 from rollcast.planner.gates.outcomes import StageVerdict, Verdict
 from rollcast.planner.gates.spec import GateSpec, MetricKind
 from rollcast.planner.gates.stage import StageGates
+from rollcast.planner.loading.loader import load
 from rollcast.planner.plan.models import Share
-from rollcast.planner.releases.releases import Track
-from rollcast.planner.rollout.state_machine import Arms
+from rollcast.planner.planning.planner import live_as_declared, make_plan
+from rollcast.planner.releases.releases import Track, releases_of
+from rollcast.planner.rollout.state_machine import Arms, Reach, Rollout
 from rollcast.planner.routing.split import Router
 from rollcast.stacks.base.clock import Clock
 from rollcast.stacks.base.errors import StackError
@@ -539,3 +541,85 @@ def test_a_source_in_a_rollout_raises_nothing_but_its_own_error(
         Guarded(Telemetry(path="t.jsonl"), tmp_path).read({})
     with pytest.raises(StackError, match="no telemetry of kind 'otlp'"):
         Guarded(Telemetry(kind="otlp"), tmp_path).end()
+
+
+# ---- hosted models ------------------------------------------------------------------------------
+
+HOSTED = """
+schema: rollcast/v1
+pipeline: p
+artifacts:
+  - {kind: model-weights, name: bot, version: "1", source: "vendor:example/bot-2026-05-01"}
+  - {kind: model-weights, name: bot, version: "2", source: "vendor:example/bot-2026-06-01"}
+  - {kind: model-weights, name: judge, version: "1", source: "vendor:example/judge#alias"}
+  - {kind: prompt-template, name: own, version: "1"}
+components:
+  generator: {artifact: bot@1, prompt: own@1}
+  safety: {artifact: judge@1, upstream: [generator]}
+"""
+RIGHT = {"generator": "bot-2026-05-01", "safety": "example/judge-2026-03-01", "generator.prompt": "anything"}
+OTHER = {"generator": "bot-2026-06-01", "safety": "other-2026-05-01"}
+SLOTS = st.lists(st.tuples(st.sampled_from(["generator", "safety"]), st.booleans()), max_size=12)
+
+
+@given(answers=SLOTS)
+def test_a_stage_holds_exactly_where_an_answer_names_another_hosted_model(answers: list[tuple[str, bool]]) -> None:
+    [release] = releases_of(load(HOSTED)).values()
+    made, stage = Collector({"rel-new": release}, Clock()), _stage()
+    lines = [record(n, served_by={slot: (RIGHT if right else OTHER)[slot]}) for n, (slot, right) in enumerate(answers)]
+    lines += [record(n, "rel-elsewhere", served_by=OTHER) for n in range(100, 102)]
+    made.take(batch(*lines), watch())
+    stage.guards.answered(made.other_models, True)
+    wrong = sum(not right for _, right in answers)
+    assert sum(made.tally.other_models.values()) == wrong
+    again = StageGates.from_json(json.loads(json.dumps(stage.to_json())))
+    held = [guard for guard in again.look(10.0).guards if guard.name == "model" and not guard.ok]
+    assert bool(held) == bool(wrong)
+    stage.guards.answered({}, False)
+    assert all(guard.ok for guard in stage.look(10.0).guards if guard.name == "model"), "as declared: proceed"
+
+
+@pytest.mark.parametrize("then", ["hold", "proceed"])
+def test_a_rollout_holds_or_proceeds_as_declared(then: str) -> None:
+    gates = "gates: [{metric: error_rate, margin: 0.5}]"
+    declared = load(f"{HOSTED.replace('bot@1,', 'bot@2,')}rollout: {{on_other_model: {then}, {gates}}}\n")
+    rollout = Rollout(make_plan(declared, live_as_declared(load(HOSTED))))
+    while isinstance(rollout.next(0.0), Reach):
+        rollout.reached(0.0)
+    rollout.answered({"another": 1})
+    verdict = Rollout(rollout.plan, rollout.snapshot()).look(1.0)
+    assert verdict is not None
+    assert [guard.ok for guard in verdict.guards if guard.name == "model"] == [then == "proceed"]
+
+
+def _stage() -> StageGates:
+    return StageGates.start([GATE], alpha=0.05, split=0.5, started_s=-3600.0)
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [
+        ({"served_by": "bot-2026-05-01"}, False),
+        ({"served_by": "bot-2026-06-01"}, True),
+        ({"response_model": "bot-2026-06-01"}, True),
+        ({"gen_ai.response.model": "bot-2026-06-01"}, True),
+        ({"attributes": {"gen_ai.response.model": "bot-2026-06-01"}}, True),
+        ({"attributes": {"gen_ai.response.model": "judge-2026-06-01"}}, False),
+        ({"served_by": {"nothing": "x"}, "response_model": 3}, False),
+        ({"served_by": ["bot"]}, False),
+        ({}, False),
+    ],
+)
+def test_what_served_is_read_where_kits_and_spans_say_it(said: dict[str, Any], wrong: bool) -> None:
+    [release] = releases_of(load(HOSTED)).values()
+    made = Collector({"rel-new": release}, Clock())
+    made.take(batch(record(1, **said)), watch())
+    assert bool(made.tally.other_models) == wrong
+
+
+def test_many_names_are_counted_and_few_of_them_told_apart() -> None:
+    [release] = releases_of(load(HOSTED)).values()
+    made = Collector({"rel-new": release}, Clock())
+    made.take(batch(*(record(n, served_by={"generator": f"m{n}-2026-01-01"}) for n in range(100))), watch())
+    assert sum(made.tally.other_models.values()) == 100
+    assert len(made.tally.other_models) <= 21

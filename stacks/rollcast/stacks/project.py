@@ -104,7 +104,9 @@ class Project:
         """The digest of every declared artifact. Raises StackError when content is not as pinned."""
         self._refuse(hollow(self.declaration))
         found = lock.computed(self.declaration, self.folder)
-        changed = [s for s in lock.differences(self.pinned, found) if "pins" in s] if self.pinned is not None else []
+        apart = lock.pinned_apart(self.declaration)
+        held = {name: digest for name, digest in found.items() if name not in apart}
+        changed = [s for s in lock.differences(self.pinned, held) if "pins" in s] if self.pinned is not None else []
         if changed:
             remedy = "Give changed content a new version, or run 'rollcast lock' if nothing has served it yet."
             raise StackError(f"{'; '.join(changed)}. {remedy}")

@@ -84,6 +84,7 @@ def verify(
     """Check who signed an attestation, and say what it attests."""
     import json
 
+    from rollcast.planner.plan.models import SignatureFinding
     from rollcast.stacks.base.errors import StackError
     from rollcast.stacks.ledger.attestation import verified
     from rollcast.stacks.project import read_text
@@ -103,6 +104,8 @@ def verify(
         digest = part.get("pinned", {}).get("digest", part["recipe_digest"])
         by_name = " (by name, not by content)" if "by_name" in part else ""
         terminal.out(terminal.clean(f"  {part['slot']}: {part['artifact']} {digest[:19]}{by_name}"))
+    for one in predicate.get("signatures", ()):  # 0.1.0 wrote none
+        terminal.out(terminal.clean(f"  {SignatureFinding.model_validate(one)}"))
     for one in predicate["evaluations"]:
         terminal.out(terminal.clean(f"  evaluated on {one['suite']}: {one['cases']} cases"))
     terminal.out(f"  {len(predicate['gates'])} verdicts of gates, {len(predicate['orders'])} orders of people")

@@ -32,16 +32,29 @@ def record(
     since: Annotated[
         str | None, typer.Option("--since", metavar="TIME", help="ISO 8601, or seconds since 1970.")
     ] = None,
+    texts: Annotated[
+        bool, typer.Option("--texts", help="Keep the texts that the environment's 'recording' allows, redacted.")
+    ] = False,
     until: Annotated[
         str | None, typer.Option("--until", metavar="TIME", help="ISO 8601, or seconds since 1970.")
     ] = None,
 ) -> None:
-    """Write a sample of production telemetry as a replay file: keys hashed, no texts."""
+    """Write a sample of production telemetry as a replay file: keys hashed, no texts but those that are allowed."""
+    from functools import partial
+
     from rollcast.cli.inputs.times import seconds_of
+    from rollcast.stacks.base.errors import StackError
     from rollcast.stacks.telemetry import source_of
     from rollcast.stacks.telemetry.recording import record_requests
+    from rollcast.stacks.telemetry.redaction import redacted
 
     project = project_of(context)
+    allowed = project.environment.recording if texts else None
+    if texts and allowed is None:
+        raise StackError(
+            f"Environment '{project.environment_name}' allows no texts to be recorded. Declare them with what redacts "
+            "them, 'recording: {texts: [question], redact: redaction.py:redact}', or record without --texts."
+        )
     kept = {*attribute} if attribute is not None else {*_used(project.declaration), segment}
     rows = record_requests(
         source_of(project.environment.telemetry, project.folder),
@@ -51,6 +64,7 @@ def record(
         since_s=seconds_of(since) if since is not None else 0.0,
         until_s=seconds_of(until) if until is not None else float("inf"),
         secret=os.environ.get("ROLLCAST_RECORD_SECRET", ""),
+        redact=partial(redacted, recording=allowed, project=project.folder) if allowed is not None else None,
     )
     files.write(out, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows), "The recording", private=True)
     users = len({row["key"] for row in rows if row["key"]})

@@ -31,6 +31,7 @@ def plan_of(project: Project, from_: str | None = None) -> Planned:
     """
     from rollcast.cli.inputs.guardrails import judged
     from rollcast.planner.planning.planner import live_as_declared, make_plan
+    from rollcast.stacks.artifacts import signatures
     from rollcast.stacks.artifacts.comparing import changes_of
     from rollcast.stacks.rollout.drift import baseline_of
     from rollcast.stacks.rollout.evaluations import findings_of
@@ -49,7 +50,11 @@ def plan_of(project: Project, from_: str | None = None) -> Planned:
     project.refuse_templates()
     made = make_plan(project.declaration, live, project.environment_name, project.digests)
     made = made.model_copy(
-        update={"evaluations": findings_of(project, made), "contents": changes_of(made, project.folder)}
+        update={
+            "evaluations": findings_of(project, made),
+            "contents": changes_of(made, project.folder),
+            "signatures": signatures.findings_of(made, project.locked, project.folder),
+        }
     )
     _explain(made, drift)
     return Planned(judged(project, _bound(project, made, live.serial, digest, notes)), drift, first)

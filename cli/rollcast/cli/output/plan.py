@@ -41,6 +41,9 @@ def _screen(plan: Plan) -> Iterator[str]:
     yield from _look_at(plan, steps)
     for found in plan.evaluations:
         yield paint(f"Evaluated: {found}", "yellow" if found.stale else None)
+    for one in plan.signatures:
+        if not one.problem:  # what is wrong is said by a guardrail
+            yield f"Signed: {one}"
     for note in plan.notes:
         if not note.startswith(SAID_BY_RISKS) and not _IN_PLACE.search(note):
             yield paint(f"Note: {note}", "yellow")

@@ -16,6 +16,7 @@ from rollcast.stacks.base.events import (
     Failed,
     HeldBack,
     Looked,
+    ModelChanged,
     Ordered,
     Progressed,
     Reached,
@@ -87,6 +88,8 @@ def sentence(event: Event) -> str:
             return paint(f"  held: {event.reason}", "yellow")
         case Drifted():
             return paint(f"  drift: {'; '.join(event.moved)}", "yellow")
+        case ModelChanged():
+            return paint(f"  model changed: {clean(event.text)}", "yellow")
         case Restored():
             return paint("  put back: what serves is what the last rollout left", "green")
         case Failed():

@@ -47,6 +47,10 @@ def lineage_of(
     sources = locked.sources if locked else {}
     known = {said.pin.identity: reference for reference, said in sources.items()}
     known |= {said.source: reference for reference, said in sources.items()}
+    named: dict[str, set[str]] = {}  # a card of the Hub names no revision: the one that is locked, if it is one
+    for reference, said in sources.items():
+        named.setdefault(said.pin.identity.partition("@")[0], set()).add(reference)
+    known = {name: next(iter(found)) for name, found in named.items() if len(found) == 1} | known
     for reference, said in sources.items():
         if reference in artifacts:
             graph.add_edges_from((known.get(maker, maker), reference) for maker in said.lineage)

@@ -9,6 +9,7 @@ from typing import Any
 from rollcast.planner.plan.models import Plan
 from rollcast.policies import Judgement
 from rollcast.simulator.forecast.models import Forecast
+from rollcast.stacks.ledger.payloads import ROLLBACK, VERDICT
 from rollcast.stacks.ledger.records import Record
 
 
@@ -89,7 +90,7 @@ def reality_of(records: Iterable[Record], rollout: str) -> Reality | None:
     return Reality(
         rollout=rollout,
         reached=reached,
-        gates=[judged for r in own if r.kind in ("verdict", "rollback") for judged in _judged(r)],
+        gates=[judged for r in own if r.kind in (VERDICT, ROLLBACK) for judged in _judged(r)],
         outcome=str(finished.body["outcome"]) if finished else None,
         reason=str(finished.body["reason"]) if finished else "",
         seconds=finished.time_s - started.time_s if finished else None,

@@ -112,6 +112,18 @@ class SourcePin(Model):
     size: int | None = Field(None, ge=0, description="bytes of all files, where the registry says")
 
 
+class SignedBy(Model):
+    """Whose signature an artifact's content has."""
+
+    key: str = Field(min_length=1, description="a public key in PEM form, by its path in the project")
+    bundle: str | None = Field(
+        None,
+        min_length=1,
+        description="a signature of OpenSSF model-signing, by its path in the content, else in the project; of content "
+        "that is not in an OCI registry it is 'model.sig' in the content where left out",
+    )
+
+
 class Artifact(Model):
     """One immutable version of one thing, identified by kind, name, version and content digest."""
 
@@ -137,7 +149,15 @@ class Artifact(Model):
     license: str | None = Field(
         None, description="SPDX expression, e.g. Apache-2.0", exclude_if=lambda given: given is None
     )
+    signature: SignedBy | None = Field(
+        None, description="whose signature its content must have", exclude_if=lambda given: given is None
+    )
     experimental: bool = False
+    pin: SourcePin | None = Field(
+        None,
+        description="what its source stands for, whatever rollcast.lock says; 'rollcast audit --reproduce' writes it",
+        exclude_if=lambda given: given is None,
+    )
     pinned: SkipJsonSchema[SourcePin | None] = Field(
         None, exclude_if=lambda pin: pin is None, description="read from the lock, never declared"
     )
@@ -268,6 +288,13 @@ class Evaluate(Model):
     )
 
 
+class OnOtherModel(StrEnum):
+    """What is done while answers name another hosted model than is declared."""
+
+    HOLD = "hold"
+    PROCEED = "proceed"
+
+
 class RolloutSettings(Model):
     """How a change reaches its users, and what it must prove on the way."""
 
@@ -286,6 +313,11 @@ class RolloutSettings(Model):
     ship_together: tuple[tuple[str, ...], ...] = Field((), description="components analysed as one change")
     maintenance_pause: bool = Field(False, description="a group that can't run twice may stop traffic for a moment")
     evaluate: tuple[Evaluate, ...] = ()
+    on_other_model: OnOtherModel = Field(
+        OnOtherModel.HOLD,
+        description="while answers of a hosted model name another one than is declared",
+        exclude_if=lambda given: given == OnOtherModel.HOLD,
+    )
 
 
 class Channel(Model):
@@ -360,6 +392,16 @@ class Telemetry(KindSettings):
     url: str | None = None
 
 
+class Recording(Model):
+    """What `rollcast record` may keep of the texts of requests, and what they go through before."""
+
+    texts: tuple[Name, ...] = Field(min_length=1, description="fields of telemetry records, e.g. [question, answer]")
+    redact: Annotated[str, Field(pattern=r"^[^:]+:[A-Za-z_]\w*$")] | Annotated[tuple[str, ...], Field(min_length=1)] = (
+        Field(description="a function, FILE:NAME in the project, or a program and its arguments")
+    )
+    timeout: Seconds = Field(60.0, gt=0, description="the longest that it may take for all texts of a recording")
+
+
 class Propagation(Model):
     """How long a new split takes until a replica routes by it, over all replicas: what a forecast reckons with."""
 
@@ -381,6 +423,11 @@ class Environment(Model):
     development: bool = False
     target: TargetSettings = TargetSettings()
     telemetry: Telemetry = Telemetry()
+    recording: Recording | None = Field(
+        None,
+        description="texts that 'rollcast record --texts' may keep; none where left out",
+        exclude_if=lambda given: given is None,
+    )
     regions: dict[Name, Region] = Field(default_factory=dict)
     capacity: dict[str, float] = Field(default_factory=dict)
     prices_usd_per_hour: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(

@@ -7,7 +7,10 @@ left of that arm is then no fair sample. Each of these tests raises a false alar
 
 Evidence that is mostly somebody else's is none: where more than a fifth of a stage's requests carry no targeting key,
 or more than one in a hundred of its records had to be left out, nothing advances, and harm is still judged. The same
-holds where the data plane counts its requests and telemetry shows more than one in a hundred fewer, or more.
+holds where the data plane counts its requests and telemetry shows more than one in a hundred fewer, or more; and,
+unless it is declared to proceed, where answers of a hosted model name another one than is declared.
+
+Long because all that a stage's guards remember is kept, and restored, in one place.
 """
 
 from __future__ import annotations
@@ -56,6 +59,8 @@ class Guards:
         self.read = 0  # records of telemetry in this stage, of whatever track and audience
         self.dropped: dict[str, int] = {}  # why -> records that were left out
         self.finished: dict[str, Counted] = {}  # release -> see `counted`
+        self.models: dict[str, int] = {}  # see `answered`
+        self.models_hold = True
 
     def observe(self, outcomes: Outcomes, keys: Keys) -> None:
         """Count requests, users and known fields. A label is no request of its own."""
@@ -96,6 +101,12 @@ class Guards:
         """
         self.finished = dict(finished)
 
+    def answered(self, models: Mapping[str, int], holds: bool) -> None:
+        """Count requests that another hosted model served than is declared, in words -> how many more of them."""
+        self.models_hold = holds
+        for text, count in models.items():
+            self.models[text] = self.models.get(text, 0) + count
+
     @property
     def crowded(self) -> float:
         """The part of the table of users that is taken; 0 while it is less than half."""
@@ -117,6 +128,8 @@ class Guards:
             found.append(self._left_out())
         if self.finished:
             found.append(self._counters())
+        if self.models:
+            found.append(self._models())
         return tuple(found)
 
     def _keys(self) -> Guard:
@@ -132,6 +145,12 @@ class Guards:
         reasons = ", ".join(f"{count} {why}" for why, count in self.dropped.items())
         text = f"{count} of {self.read} records of telemetry in this stage are left out ({reasons})"
         return Guard("left_out", count <= _DROPPED * self.read, text)
+
+    def _models(self) -> Guard:
+        """What was proved of one model says nothing of another that its vendor put in its place."""
+        text = "; ".join(f"{text} ({count} requests of this stage)" for text, count in sorted(self.models.items()))
+        remedy = "" if not self.models_hold else "; declare what serves and evaluate it, or 'rollcast promote'"
+        return Guard("model", not self.models_hold, f"{text}{remedy}")
 
     def _counters(self) -> Guard:
         """Release by release: a loss of the new one alone would vanish in the sum."""
@@ -221,6 +240,7 @@ class Guards:
             "fields": {name: list(known) for name, known in self.fields.items()},
             "keyless": self.keyless, "read": self.read, "dropped": dict(self.dropped),
             "finished": {release: list(counted) for release, counted in self.finished.items()},
+            "models": dict(self.models), "models_hold": self.models_hold,
         }  # fmt: skip
 
     @classmethod
@@ -234,4 +254,5 @@ class Guards:
         guards.keyless, guards.read = data.get("keyless", 0), data.get("read", 0)
         guards.dropped = dict(data.get("dropped", {}))
         guards.finished = {release: tuple(counted) for release, counted in (data.get("finished") or {}).items()}
+        guards.models, guards.models_hold = dict(data.get("models", {})), data.get("models_hold", True)
         return guards

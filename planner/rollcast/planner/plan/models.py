@@ -155,6 +155,22 @@ class SuiteFinding(Model):
         return f"{self.suite} was run on {self.release} on {self.measured}: {', '.join(said)}{judge}; not run again"
 
 
+class SignatureFinding(Model):
+    """Whether an artifact's content has the signature that it declares. problem: why not; empty where it has it."""
+
+    artifact: str
+    key: str = Field(description="the file of the public key, as it is declared")
+    key_id: str = Field("", description="SHA-256 of the public key (DER of its SubjectPublicKeyInfo), in hex")
+    form: Literal["model-signing", "cosign", ""] = Field("", description="what kind of signature that is")
+    digest: str = Field("", description="what was found signed: the manifest in the registry, or the files")
+    problem: str = ""
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        """A sentence for people."""
+        return self.problem or f"{self.artifact} is signed by {self.key} ({self.form}, key {self.key_id[:12]})"
+
+
 class ContentChange(Model):
     """What changes inside an artifact: words of a text, or files; and what a caller of its tools can no longer do."""
 
@@ -189,6 +205,9 @@ class Plan(Model):
     evaluations: tuple[SuiteFinding, ...] = Field(
         (), description="what suites found on its releases before", exclude_if=lambda found: not found
     )
+    signatures: tuple[SignatureFinding, ...] = Field(
+        (), description="signatures of its content, verified when it was made", exclude_if=lambda found: not found
+    )
     contents: tuple[ContentChange, ...] = Field(
         (), description="what changes inside prompts, policies and tools", exclude_if=lambda found: not found
     )
@@ -211,7 +230,8 @@ class Plan(Model):
 
         What was added to plans since 0.1.0 counts where it says something: a plan of before has the digest that it had.
         """
-        done = self.model_dump(mode="json", by_alias=True, exclude={"binding", "contents", "evaluations", "guardrails"})
+        beside = {"binding", "contents", "evaluations", "guardrails", "signatures"}
+        done = self.model_dump(mode="json", by_alias=True, exclude=beside)
         if not self.reroutes:
             del done["reroutes"]
         for track in done["lines"].values():

@@ -17,7 +17,7 @@ from typing import Any, assert_never
 
 from pydantic import Field
 
-from rollcast.planner.declaration.models import Json, Model
+from rollcast.planner.declaration.models import Json, Model, OnOtherModel
 from rollcast.planner.gates.guards import Counted
 from rollcast.planner.gates.outcomes import Outcomes, StageVerdict, Verdict
 from rollcast.planner.gates.spec import GateSpec
@@ -194,6 +194,13 @@ class Rollout:
         """How many records of telemetry were read in this stage, and how many of them were left out, and why."""
         if self.gates is not None:
             self.gates.guards.received(records, dropped)
+
+    def answered(self, models: Mapping[str, int]) -> None:
+        """Requests of this stage that other hosted models served than are declared: in words -> how many more."""
+        if self.gates is not None:
+            tracks = self.plan.milestones[self.position.milestone].lines or self.plan.lines
+            holds = any(self.plan.lines[track].rollout.on_other_model is OnOtherModel.HOLD for track in tracks)
+            self.gates.guards.answered(models, holds)
 
     @property
     def crowded(self) -> float:

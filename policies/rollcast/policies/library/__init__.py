@@ -32,6 +32,7 @@ from rollcast.policies.library.provenance import (
 )
 from rollcast.policies.library.residency import privacy_never_experimental, regulatory_domain, residency
 from rollcast.policies.library.safety import safety_policy_kept
+from rollcast.policies.library.signed import signed
 from rollcast.policies.library.tools import tool_schema_break
 from rollcast.policies.rules.rule import Policy, collecting
 
@@ -48,6 +49,7 @@ def defaults() -> tuple[Policy, ...]:
         index_with_its_embedder()
         safety_policy_kept()
         tool_schema_break()
+        signed()
         one_cadence()
         privacy_never_experimental()
         rollback_possible(level="advisory")
@@ -87,5 +89,6 @@ __all__ = [
     "rollback_possible",
     "safety_before_capability",
     "safety_policy_kept",
+    "signed",
     "tool_schema_break",
 ]

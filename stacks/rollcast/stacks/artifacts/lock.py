@@ -13,13 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import networkx as nx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rollcast.planner.declaration.models import Declaration, SourcePin
+from rollcast.planner.releases.lineage import lineage_graph
 from rollcast.planner.releases.releases import digest_of
 from rollcast.stacks.artifacts.recipes import definitions_of, digests_of
 from rollcast.stacks.base import atomic_files
 from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.registries.sources import StoredSignature
 
 NAME = "rollcast.lock"
 _REMEDY = "Restore it from version control. Without one delete it, and 'rollcast lock' pins everything as it is now."
@@ -27,12 +30,18 @@ FORMAT_VERSION = "1.1"
 
 
 class LockedSource(BaseModel):
-    """What a source stood for when it was locked, and what its registry says that it was made from."""
+    """What a source stood for when it was locked; what its registry says it was made from, and has signed of it."""
 
     model_config = ConfigDict(frozen=True)
     source: str
     pin: SourcePin
     lineage: tuple[str, ...] = ()
+    signatures: tuple[StoredSignature, ...] = ()
+
+    @property
+    def unsaid(self) -> set[str]:
+        """What a lock file leaves out, for there is none."""
+        return {name for name in ("lineage", "signatures") if not getattr(self, name)}
 
 
 @dataclass(frozen=True)
@@ -44,10 +53,15 @@ class Lock:
     by_name: dict[str, str] = field(default_factory=dict)
 
     def pins_of(self, declaration: Declaration) -> Declaration:
-        """The declaration with what is locked of each artifact's source, as long as that is the source still."""
+        """The declaration with what is locked of each artifact's source, as long as that is the source still.
+
+        A pin that is declared itself counts before that.
+        """
+        found = {name: one.pin for name, one in self.sources.items()}
+        said = {name: one.source for name, one in self.sources.items()}
         artifacts = tuple(
-            artifact.model_copy(update={"pinned": locked.pin})
-            if (locked := self.sources.get(artifact.reference)) is not None and locked.source == artifact.source
+            artifact.model_copy(update={"pinned": artifact.pin or found[artifact.reference]})
+            if artifact.pin or said.get(artifact.reference, "") == artifact.source
             else artifact
             for artifact in declaration.artifacts
         )
@@ -107,7 +121,7 @@ def write(folder: Path, lock: Lock) -> Path:
     body: dict[str, object] = {"format_version": FORMAT_VERSION, "artifacts": dict(sorted(lock.artifacts.items()))}
     if lock.sources:
         body["sources"] = {
-            name: one.model_dump(mode="json", exclude_none=True, exclude={} if one.lineage else {"lineage"})
+            name: one.model_dump(mode="json", exclude_none=True, exclude=one.unsaid)
             for name, one in sorted(lock.sources.items())
         }
     if lock.by_name:
@@ -117,6 +131,13 @@ def write(folder: Path, lock: Lock) -> Path:
     except OSError as error:
         raise StackError(f"{path} can't be written ({error.strerror}). Make the folder writable.") from None
     return path
+
+
+def pinned_apart(declaration: Declaration) -> set[str]:
+    """The artifacts of which the lock says nothing: pinned in the declaration, or made from what is."""
+    graph = lineage_graph(declaration.artifacts)
+    own = {artifact.reference for artifact in declaration.artifacts if artifact.pin is not None}
+    return own.union(*(nx.descendants(graph, reference) for reference in own))
 
 
 def differences(pinned: Mapping[str, str], found: Mapping[str, str]) -> list[str]:

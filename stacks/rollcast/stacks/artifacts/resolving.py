@@ -16,7 +16,7 @@ from rollcast.stacks.artifacts import cache
 from rollcast.stacks.artifacts.lock import Lock, LockedSource, named_only
 from rollcast.stacks.artifacts.recipes import definitions_of, digests_of, files_of
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.registries.sources import Found, remote_of, source_mistake
+from rollcast.stacks.registries.sources import Found, SigningRegistry, remote_of, source_mistake
 
 _TOGETHER = 16  # sources that are looked up at once
 Progress = Callable[[str, int, int | None], None]  # artifact, bytes that are here, bytes in all
@@ -60,22 +60,27 @@ def resolve(
     wanted: dict[str, str] = {}  # source -> the first artifact that has it
     for index, artifact in enumerate(declaration.artifacts):
         source = artifact.source or ""
-        if index not in refused and remote_of(source) and not _stays(artifact, locked, only, offline):
+        if artifact.pin is not None or index in refused or _stays(artifact, locked, only, offline):
+            continue
+        if remote_of(source):
             wanted.setdefault(source, artifact.reference)
-    answers = _ask(wanted, project, locked, offline, progress)
+    signed = {one.source or "" for one in declaration.artifacts if one.signature and not one.signature.bundle}
+    answers = _ask(wanted, signed, project, locked, offline, progress)
     sources: dict[str, LockedSource] = {}
     moved: list[MovedSource] = []
     for index, artifact in enumerate(declaration.artifacts):
-        answer = answers.get(artifact.source or "")
+        answer = answers.get(artifact.source or "") if artifact.pin is None else None
         if isinstance(answer, StackError):
             mistakes.append((index, f"{artifact.reference}: source '{artifact.source}': {answer}"))
             continue
         before = _pin_in(locked, artifact)
-        kept = locked.sources[artifact.reference].lineage if before is not None else ()
-        pin, pushed_s, lineage = answer if answer is not None else (before, None, kept)
-        if pin is None:
+        if answer is not None:
+            said, pushed_s = answer
+        elif before is not None:
+            said, pushed_s = locked.sources[artifact.reference], None
+        else:
             continue
-        sources[artifact.reference] = LockedSource(source=artifact.source or "", pin=pin, lineage=lineage)
+        pin, sources[artifact.reference] = said.pin, said
         if before is not None and before.digest != pin.digest:
             moved.append(MovedSource(artifact.reference, before, pin, pushed_s))
     pinned = Lock({}, sources).pins_of(declaration)
@@ -105,12 +110,14 @@ def _stays(artifact: Artifact, locked: Lock, only: Collection[str] | None, offli
     return (offline or not named) and _pin_in(locked, artifact) is not None
 
 
-Answer = tuple[SourcePin, float | None, tuple[str, ...]]  # what is pinned, since when, and what it was made from
+Answer = tuple[LockedSource, float | None]  # what is locked, and since when it is that
 Answers = Mapping[str, Answer | StackError]
 
 
-def _ask(wanted: Mapping[str, str], project: Path, locked: Lock, offline: bool, progress: Progress) -> Answers:
-    """What each source stands for, or why that is not known."""
+def _ask(
+    wanted: Mapping[str, str], signed: Collection[str], project: Path, locked: Lock, offline: bool, progress: Progress
+) -> Answers:
+    """What each source stands for, or why that is not known; of those in `signed` with their signatures."""
     pins = {said.pin.identity: said.pin for said in locked.sources.values()}
 
     def one(source: str) -> Answer | StackError:
@@ -122,7 +129,10 @@ def _ask(wanted: Mapping[str, str], project: Path, locked: Lock, offline: bool, 
             assert remote is not None
             registry, rest = remote
             found = registry.resolve(rest, project)
-            return _pinned(found, reference, pins, progress), found.pushed_s, found.lineage
+            pin = _pinned(found, reference, pins, progress)
+            signing = registry if source in signed and isinstance(registry, SigningRegistry) else None
+            signatures = signing.signatures(found.identity.partition(":")[2]) if signing is not None else ()
+            return LockedSource(source=source, pin=pin, lineage=found.lineage, signatures=signatures), found.pushed_s
         except StackError as error:
             return error
 

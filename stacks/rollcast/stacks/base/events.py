@@ -96,6 +96,13 @@ class Drifted(Event):
     moved: Sequence[str]
 
 
+class ModelChanged(Event):
+    """Answers name another hosted model than is declared: its vendor changed it. Said once of each."""
+
+    event: Literal["model_changed"] = "model_changed"
+    text: str
+
+
 class Restored(Event):
     """What was changed by hand is put back."""
 
@@ -145,8 +152,8 @@ class CommandEnded(Event):
 
 
 AnyEvent = (
-    Started | Working | Reached | Evaluated | Looked | RollbackBegun | HeldBack | Drifted | Restored | Failed | Ordered
-    | Progressed | RolloutFinished | CommandEnded
+    Started | Working | Reached | Evaluated | Looked | RollbackBegun | HeldBack | Drifted | ModelChanged | Restored
+    | Failed | Ordered | Progressed | RolloutFinished | CommandEnded
 )  # fmt: skip
 Emit = Callable[[Event], None]
 _KNOWN: TypeAdapter[AnyEvent] = TypeAdapter(Annotated[AnyEvent, Field(discriminator="event")])

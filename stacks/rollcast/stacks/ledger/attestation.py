@@ -11,19 +11,16 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rollcast.planner.releases.releases import Release, canonical, digest_of
 from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.base.keys import dsse_encoded, is_signed, key_id, private_key, public_key, sign
 from rollcast.stacks.ledger.evaluations import results_of
-from rollcast.stacks.ledger.payloads import FinishedBody, JudgedBody, OrderedBody, StartedBody
+from rollcast.stacks.ledger.payloads import ROLLBACK, VERDICT, FinishedBody, JudgedBody, OrderedBody, StartedBody
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, RolloutContext
 from rollcast.stacks.targets.definitions import document_of
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "urn:rollcast:release:v1"
@@ -57,9 +54,10 @@ def statement_of(context: RolloutContext, records: Sequence[Record], tool_versio
              "made_from": one.body.made_from, "measured_s": one.time_s, **one.body.result.known}
             for one in suites
         ],
-        "gates": [record.read(JudgedBody).known for record in own if record.kind == "judged"],
+        "gates": [record.read(JudgedBody).known for record in own if record.kind in (VERDICT, ROLLBACK)],
         "orders": [record.read(OrderedBody).known for record in own if record.kind == "order"],
         "guardrails": list(context.plan.guardrails),
+        "signatures": [one.model_dump(mode="json") for one in context.plan.signatures],
         "outcome": finished[-1].outcome,
         "tally": finished[-1].tally,
         "ledger": {"scope": own[-1].scope, "record": own[-1].hash},
@@ -96,109 +94,33 @@ def _materials(release: Release) -> list[dict[str, Any]]:
 
 def signed(statement: Mapping[str, Any], key: Path, password: str | None = None) -> dict[str, Any]:
     """A DSSE envelope around a statement. Raises StackError: the key can't be used."""
-    private = _private_key(key, password)
+    private = private_key(key, password)
     payload = canonical(dict(statement)).encode()
-    signature = _sign(private, _encoded(payload))
+    signature = sign(private, dsse_encoded(payload, PAYLOAD))
     return {
         "payloadType": PAYLOAD,
         "payload": base64.b64encode(payload).decode(),
-        "signatures": [{"keyid": _key_id(private.public_key()), "sig": base64.b64encode(signature).decode()}],
+        "signatures": [{"keyid": key_id(private.public_key()), "sig": base64.b64encode(signature).decode()}],
     }
 
 
 def verified(envelope: Any, key: Path) -> dict[str, Any]:
     """The statement in an envelope that this key has signed. Raises StackError in every other case."""
-    from cryptography.exceptions import InvalidSignature
-
-    public = _public_key(key)
+    public = public_key(key)
     try:
         payload = base64.b64decode(envelope["payload"], validate=True)
         kind = str(envelope["payloadType"])
         signatures = [base64.b64decode(one["sig"], validate=True) for one in envelope["signatures"]]
+        encoded = dsse_encoded(payload, kind)
     except (KeyError, TypeError, ValueError):
         raise StackError("It is no signed attestation: no DSSE envelope. Name a file of 'rollcast attest'.") from None
-    for signature in signatures:
-        try:
-            _verify(public, signature, _encoded(payload, kind))
-        except InvalidSignature:
-            continue
-        statement = json.loads(payload)
-        if kind != PAYLOAD or statement.get("_type") != STATEMENT or statement.get("predicateType") != PREDICATE:
-            raise StackError("It is signed, and no attestation of a release. Name a file of 'rollcast attest'.")
-        return dict(statement)
-    raise StackError(f"It is not signed by {key}. Do not trust it: its content or its signature was changed.")
-
-
-def _encoded(payload: bytes, kind: str = PAYLOAD) -> bytes:
-    """DSSE's pre-authentication encoding: what is signed, so that the type can't be exchanged."""
-    return b"DSSEv1 %d %b %d %b" % (len(kind.encode()), kind.encode(), len(payload), payload)
-
-
-def _sign(key: Ed25519PrivateKey | EllipticCurvePrivateKey, data: bytes) -> bytes:
-    from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.hashes import SHA256
-
-    return key.sign(data) if isinstance(key, Ed25519PrivateKey) else key.sign(data, ECDSA(SHA256()))
-
-
-def _verify(key: Ed25519PublicKey | EllipticCurvePublicKey, signature: bytes, data: bytes) -> None:
-    from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-    from cryptography.hazmat.primitives.hashes import SHA256
-
-    if isinstance(key, Ed25519PublicKey):
-        key.verify(signature, data)
-    else:
-        key.verify(signature, data, ECDSA(SHA256()))
-
-
-def _private_key(path: Path, password: str | None) -> Ed25519PrivateKey | EllipticCurvePrivateKey:
-    try:
-        from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
-    except ImportError:
-        raise StackError("Signing needs the package 'cryptography': pip install 'rollcast[signing]'.") from None
-    try:
-        key = load_pem_private_key(path.read_bytes(), password.encode() if password else None)
-    except OSError as error:
-        raise StackError(f"{path} can't be read ({error.strerror}). Name a private key in PEM form.") from None
-    except (TypeError, ValueError):
-        raise StackError(
-            f"{path} is no private key that can be used, or ROLLCAST_KEY_PASSWORD is not its password. "
-            "Make one: openssl genpkey -algorithm ed25519 -out key.pem"
-        ) from None
-    if not isinstance(key, Ed25519PrivateKey | EllipticCurvePrivateKey):
-        raise StackError(f"{path} is a key of another kind. Use Ed25519 or ECDSA P-256.")
-    return key
-
-
-def _public_key(path: Path) -> Ed25519PublicKey | EllipticCurvePublicKey:
-    try:
-        from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-        from cryptography.hazmat.primitives.serialization import load_pem_public_key
-    except ImportError:
-        raise StackError("Verifying needs the package 'cryptography': pip install 'rollcast[signing]'.") from None
-    try:
-        key = load_pem_public_key(path.read_bytes())
-    except OSError as error:
-        raise StackError(f"{path} can't be read ({error.strerror}). Name a public key in PEM form.") from None
-    except ValueError:
-        raise StackError(f"{path} is no public key in PEM form. Export it: openssl pkey -in key.pem -pubout") from None
-    if not isinstance(key, Ed25519PublicKey | EllipticCurvePublicKey):
-        raise StackError(f"{path} is a key of another kind. Use Ed25519 or ECDSA P-256.")
-    return key
-
-
-def _key_id(key: Ed25519PublicKey | EllipticCurvePublicKey) -> str:
-    """The SHA-256 of the key itself, which distinguishes keys and proves nothing."""
-    from hashlib import sha256
-
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    return sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+    if not any(is_signed(public, signature, encoded) for signature in signatures):
+        raise StackError(f"It is not signed by {key}. Do not trust it: its content or its signature was changed.")
+    statement = json.loads(payload) if kind == PAYLOAD else None
+    named = statement if isinstance(statement, dict) else {}
+    if named.get("_type") != STATEMENT or named.get("predicateType") != PREDICATE:
+        raise StackError("It is signed, and no attestation of a release. Name a file of 'rollcast attest'.")
+    return named
 
 
 __all__ = ["PREDICATE", "STATEMENT", "signed", "statement_of", "verified"]

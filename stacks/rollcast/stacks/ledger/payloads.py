@@ -16,6 +16,8 @@ from rollcast.planner.rollout.state_machine import Outcome
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.formats import StoredModel
 
+VERDICT, ROLLBACK = "verdict", "rollback"  # the kinds of records whose body is a JudgedBody
+
 
 class Order(StrEnum):
     """What a person may order. The words are those of the ledger."""

@@ -1,7 +1,7 @@
 """A declaration that gives exactly the releases that served, lineage included.
 
 Its artifacts have the digests that served as long as their content is as it was: files of the project by themselves,
-sources in a registry by what the lock pins.
+sources in a registry by what they stood for then, wherever their names lead and whatever the lock says by now.
 """
 
 from __future__ import annotations
@@ -91,11 +91,13 @@ def _artifacts(context: RolloutContext, releases: Mapping[str, Release]) -> Iter
         seen.add(reference)
         slot = slots.get(reference)
         if slot is not None:
-            item = slot.artifact.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"pinned"})
+            item = slot.artifact.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         elif reference in context.definitions:
             full = context.definitions[reference]
-            item = {k: value for k, value in full.items() if k != "pinned" and value not in (None, [], {}, False)}
+            item = {k: value for k, value in full.items() if value not in (None, [], {}, False)}
         else:
             continue
+        if pinned := item.pop("pinned", None):
+            item["pin"] = {name: value for name, value in pinned.items() if value is not None}
         pending.extend(item.get("derived_from") or ())
         yield item

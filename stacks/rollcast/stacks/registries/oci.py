@@ -17,7 +17,8 @@ from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.registries.oci_distribution.manifests import Descriptor
 from rollcast.stacks.registries.oci_distribution.references import Reference, parse
 from rollcast.stacks.registries.oci_distribution.repository import opened
-from rollcast.stacks.registries.sources import Found
+from rollcast.stacks.registries.oci_distribution.signatures import signatures_of
+from rollcast.stacks.registries.sources import Found, StoredSignature
 from rollcast.stacks.registries.transfer import Transfer
 from rollcast.stacks.registries.unpacking import unpack
 
@@ -64,14 +65,12 @@ class OciRegistry:
                     path.unlink()
                     _refuse_whiteouts(into, transfer)
 
-
-def referrers(source: str) -> list[Descriptor]:
-    """What its registry knows about an `oci:` source with a digest: signatures, attestations. Raises StackError."""
-    reference = _reference(source.removeprefix("oci:"))
-    if not reference.digest:
-        raise StackError(f"'{source}' names no digest, and statements are about one. Use what the lock says of it.")
-    with opened(reference) as repository:
-        return repository.referrers(reference.digest)
+    def signatures(self, rest: str) -> tuple[StoredSignature, ...]:
+        reference = _reference(rest)
+        if not reference.digest:
+            raise StackError(f"'oci:{rest}' names no digest, and a signature is of one. Use what the lock says of it.")
+        with opened(reference) as repository:
+            return signatures_of(repository, reference.digest)
 
 
 def _reference(rest: str) -> Reference:
@@ -106,4 +105,4 @@ def _refuse_whiteouts(into: Path, transfer: Transfer) -> None:
         )
 
 
-__all__ = ["OciRegistry", "referrers"]
+__all__ = ["OciRegistry"]

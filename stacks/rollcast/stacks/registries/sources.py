@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from pydantic import Base64Bytes, BaseModel, ConfigDict
+
 from rollcast.planner.base.errors import KindError, did_you_mean
 from rollcast.planner.declaration.models import SourcePin
 from rollcast.plugins.finding import kinds, load
@@ -73,6 +75,26 @@ class RemoteRegistry(Registry, Protocol):
         """
 
 
+class StoredSignature(BaseModel):
+    """A signature that a registry keeps beside some content. payload, signature: base64 of what is signed, and of that.
+
+    payload_type: empty where the payload itself is signed (cosign's own form), else the type in DSSE's encoding.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    payload: Base64Bytes
+    signature: Base64Bytes
+    payload_type: str = ""
+
+
+@runtime_checkable
+class SigningRegistry(RemoteRegistry, Protocol):
+    """A registry that keeps signatures of its content."""
+
+    def signatures(self, rest: str) -> tuple[StoredSignature, ...]:
+        """All that is signed of the content with an identity; nothing is verified. Raises StackError."""
+
+
 def registry_of(source: str) -> tuple[Registry, str]:
     """The registry of a source, and what stands behind its scheme. Raises StackError."""
     scheme, _, rest = source.partition(":")
@@ -120,5 +142,6 @@ def source_mistake(source: str) -> str:
 
 
 __all__ = [
-    "Found", "LocalRegistry", "Registry", "RemoteRegistry", "is_known", "registry_of", "remote_of", "source_mistake",
+    "Found", "LocalRegistry", "Registry", "RemoteRegistry", "SigningRegistry", "StoredSignature", "is_known",
+    "registry_of", "remote_of", "source_mistake",
 ]  # fmt: skip

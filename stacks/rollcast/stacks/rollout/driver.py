@@ -42,6 +42,8 @@ from rollcast.stacks.evaluators.results import SuiteResult
 from rollcast.stacks.ledger.lease import Lease
 from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.payloads import (
+    ROLLBACK,
+    VERDICT,
     FailedBody,
     FinishedBody,
     HeldBody,
@@ -255,7 +257,7 @@ class Driver:
     def _refuse(self, reason: str) -> None:
         self.rollout.roll_back_unfinished(reason)
         self.checkpoint.intent = None
-        self._save("rollback", JudgedBody(reason=reason, milestone=self.rollout.position.rollback_from).to_json())
+        self._save(ROLLBACK, JudgedBody(reason=reason, milestone=self.rollout.position.rollback_from).to_json())
         self.emit(RollbackBegun(reason=reason))
 
     def _progress(self, text: str) -> None:
@@ -288,10 +290,10 @@ class Driver:
         self.emit(Looked(**body, cleared=position.cleared))
         self.checkpoint.verdict = body
         if position.rollback_from is not None:
-            self._save("rollback", JudgedBody.model_validate({**body, "reason": position.reason}).to_json())
+            self._save(ROLLBACK, JudgedBody.model_validate({**body, "reason": position.reason}).to_json())
             self.emit(RollbackBegun(reason=position.reason))
         elif position.cleared or verdict.verdict is Verdict.HOLD:
-            self._save("verdict", JudgedBody.model_validate(body).to_json())
+            self._save(VERDICT, JudgedBody.model_validate(body).to_json())
         else:
             self._save()
 

@@ -2,14 +2,15 @@
 
 A request belongs to a stage when it ended after the stage was in force. Each request counts once, however often its
 record comes. Where telemetry says which components served, every request is held against its release: one that is not
-exactly its release is mixed. What is left out is counted by its reason, and so are requests without a targeting key.
+exactly its release is mixed. Where hosted models' answers say what served them, that is held against what is declared.
+What is left out is counted by its reason, and so are requests without a targeting key.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,11 +23,14 @@ from rollcast.planner.rollout.state_machine import Arms
 from rollcast.planner.routing.split import Router
 from rollcast.stacks.base.clock import Clock
 from rollcast.stacks.base.formats import StoredModel, read_stored
+from rollcast.stacks.registries.vendor import is_served_by
 from rollcast.stacks.telemetry import RequestRecord, TelemetryBatch
 
 _FUTURE_S = 60.0
 _YEAR_5138_S = 1e11  # whoever counts milliseconds passed it in 1973
 _MOST_KNOWN = 500_000
+_MOST_MODELS = 20  # that are told apart
+_MORE_MODELS = "other models than are declared serve, too many to name"
 LEFT_OUT = {  # what a tally counts -> why such a record can't be used
     "unreadable": "unreadable",
     "absurd": "from the future",
@@ -41,6 +45,7 @@ class RequestCounts(StoredModel):
     ones, which were counted the first time. `keyless` requests carry no targeting key. `forgotten`: ids that are no
     longer known, so that a repeat of them would count again. `crowded`: the part of the stage's table of users that
     is taken, once it is half (a new user is then left out with that chance, by the hash of the key alone).
+    `other_models`: what was served by another hosted model than is declared, in words -> requests.
     """
 
     stage: dict[str, int] = Field(default_factory=dict)
@@ -55,6 +60,7 @@ class RequestCounts(StoredModel):
     keyless: int = 0
     forgotten: int = 0
     crowded: float = 0.0
+    other_models: dict[str, int] = Field(default_factory=dict)
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> RequestCounts:
@@ -96,13 +102,15 @@ class Collector:
     def __init__(self, releases: Mapping[str, Release], clock: Clock, tally: RequestCounts | None = None) -> None:
         self._expected = {name: {s: v.reference for s, v in r.slots.items()} for name, r in releases.items()}
         self._pipelines = {name: release.pipeline for name, release in releases.items()}
+        self._hosted = {name: hosted_in(release) for name, release in releases.items()}
         self._clock = clock
         self._known: dict[str, RequestRecord] = {}
         self.tally = tally or RequestCounts()
+        self.other_models: dict[str, int] = {}  # as in the tally, of the last batch and of the stage under way
 
     def remember(self, requests: Iterable[RequestRecord]) -> None:
         """Requests that an earlier process has counted already."""
-        self._known.update({request.id: request for request in requests if not request.label})
+        self._known.update({request.id: replace(request, texts={}) for request in requests if not request.label})
 
     def new_stage(self) -> None:
         """A stage begins: its counts start at nothing."""
@@ -110,6 +118,7 @@ class Collector:
 
     def take(self, batch: TelemetryBatch, watch: Watch) -> Outcomes | None:
         """The outcomes of the stage's two arms in a batch; None when there are none."""
+        self.other_models = {}
         self.tally.unreadable += batch.unreadable
         rows = [row for request in batch.requests if (row := self._row(request, watch)) is not None]
         if len(self._known) > _MOST_KNOWN:
@@ -135,7 +144,7 @@ class Collector:
             self.tally.repeated += 1
             return None
         else:
-            self._known[request.id] = request
+            self._known[request.id] = replace(request, texts={})
             self._count(request, watch)
         if watch.arms is None or judged.release is None or judged.time_s < watch.since_s:
             return None
@@ -161,10 +170,31 @@ class Collector:
         tally.total[request.release] = tally.total.get(request.release, 0) + 1
         if request.time_s >= watch.since_s:
             tally.stage[request.release] = tally.stage.get(request.release, 0) + 1
+        for text in _other_models(request, self._hosted.get(request.release, {})):
+            text = text if text in tally.other_models or len(tally.other_models) < _MOST_MODELS else _MORE_MODELS
+            tally.other_models[text] = tally.other_models.get(text, 0) + 1
+            if request.time_s >= watch.since_s:
+                self.other_models[text] = self.other_models.get(text, 0) + 1
         if request.components is None:
             tally.untagged += 1
         elif request.components != self._expected.get(request.release, request.components):
             tally.mixed += 1
+
+
+def hosted_in(release: Release) -> dict[str, str]:
+    """Slot -> source of every hosted model in a release."""
+    slots = release.slots.items()
+    return {slot: one.artifact.source for slot, one in slots if one.artifact.by_name and one.artifact.source}
+
+
+def _other_models(request: RequestRecord, hosted: Mapping[str, str]) -> Iterator[str]:
+    """What of a request was served by another hosted model than its release declares, a sentence each."""
+    for slot, answered in request.served_by.items():
+        wanted = hosted if not slot else {slot: hosted[slot]} if slot in hosted else {}
+        if wanted and not any(is_served_by(source, answered) for source in wanted.values()):
+            where = ", ".join(sorted(wanted))
+            declared = " or ".join(sorted(set(wanted.values())))
+            yield f"{where} of {request.release} is served by {answered}, and {declared} is declared"
 
 
 def _outcomes(rows: list[_Row]) -> Outcomes:

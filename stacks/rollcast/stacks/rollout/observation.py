@@ -12,7 +12,7 @@ from rollcast.planner.rollout.state_machine import Rollout
 from rollcast.planner.routing.split import Router
 from rollcast.stacks.base.clock import Clock
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.base.events import Emit, Progressed
+from rollcast.stacks.base.events import Emit, ModelChanged, Progressed
 from rollcast.stacks.rollout.checkpoint import Checkpoint
 from rollcast.stacks.rollout.counters import Counters
 from rollcast.stacks.rollout.evidence import Collector, RequestCounts, Watch
@@ -33,6 +33,7 @@ class Observer:
         self._collector = Collector(plan.releases, clock, checkpoint.tally)
         self._said_blind = ""
         self._said_skew = False
+        self._said_models = set(checkpoint.tally.other_models)
         self._counters = Counters(Fleet(plan.settings.target.endpoints), plan.releases, checkpoint.counters)
         self._newest_s = float("-inf")
         self._routers: tuple[int, Mapping[str, Router]] | None = None
@@ -73,6 +74,7 @@ class Observer:
             self._checkpoint.cursor, more = batch.cursor, batch.more
             if outcomes is not None:
                 self._rollout.observe(outcomes)
+            self._say_models()
             dropped = {why: count - before[why] for why, count in self._checkpoint.tally.left_out.items()}
             self._rollout.received(len(batch.requests) + batch.unreadable, dropped)
             self._newest_s = max([self._newest_s, *(request.time_s for request in batch.requests if not request.label)])
@@ -82,6 +84,15 @@ class Observer:
         self._checkpoint.tally.crowded = self._rollout.crowded
         self._rollout.counted(self._counters.compared(min(self._newest_s, wall_s)))
         return self._checkpoint.tally
+
+    def _say_models(self) -> None:
+        """A vendor serves another model than is declared: said once, and the stage's guard knows."""
+        for text in self._collector.tally.other_models:
+            if text not in self._said_models:
+                self._said_models.add(text)
+                self._emit(ModelChanged(text=text))
+        if self._collector.other_models:
+            self._rollout.answered(self._collector.other_models)
 
     def _say_skew(self) -> None:
         """A clock that is wrong is put right here, and said once: sessions and logs still go by it."""

@@ -48,6 +48,7 @@ def status(project: Project) -> dict[str, Any]:
     rollout, tally, desired = _rollout(ledger, live, notes)
     if (rollout is None or rollout["outcome"]) and (rejected := rejected_of(ledger, project)):
         notes.append(f"{rejected}. {REJECTED_REMEDY}")
+    notes.extend(f"{text}: {count} requests" for text, count in sorted(tally.other_models.items()))
     fleet = _fleet(project, target, pipelines)
     served = {share.release for shares in live.state.serving.values() for share in shares}
     return {

@@ -26,6 +26,8 @@ class RequestRecord:
 
     time_s: when it ended, seconds since 1970 by the data plane's clock. values: outcome fields as numbers.
     components: slot -> name@version of what served it; None where telemetry does not say. replica: whose clock that is.
+    texts: other fields that are text, which may be a user's own: never written down but by 'rollcast record'.
+    served_by: slot -> what a hosted model's answer named itself; the slot is empty where telemetry names none.
     """
 
     id: str
@@ -38,6 +40,8 @@ class RequestRecord:
     values: Mapping[str, float]
     label: bool = False
     replica: str | None = None
+    served_by: Mapping[str, str] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass

@@ -2,7 +2,8 @@
 
 A user's key becomes an HMAC of it, so that one user stays one user and nobody can be found again without the secret.
 With no secret given, one is made and forgotten: keys of two recordings can't be joined then. Attributes are left out
-but for those that are named. Texts of requests are no part of telemetry, so there are none to leave out.
+but for those that are named. Texts of requests are left out but for those that a declaration allows, and these go
+through the project's own redaction first.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import heapq
 import hmac
 import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from rollcast.stacks.base.errors import StackError
@@ -29,11 +30,13 @@ def record_requests(
     since_s: float = 0.0,
     until_s: float = float("inf"),
     secret: str = "",
+    redact: Callable[[Sequence[Mapping[str, str]]], Sequence[Mapping[str, str]]] | None = None,
 ) -> list[dict[str, Any]]:
     """Telemetry records of a sample, in order of time, delayed judgements joined to their requests.
 
     per_segment: the most of each value of the attribute `segment`; each request is as likely as any other of it, and
-    the same secret draws the same ones. Raises StackError: there is none, or a secret too short to hide a key.
+    the same secret draws the same ones. redact: what may be kept of the texts of each; None for none. Raises
+    StackError: there is none, or a secret too short to hide a key.
     """
     if secret and len(secret.encode()) < _SECRET_BYTES:
         raise StackError(f"ROLLCAST_RECORD_SECRET has less than {_SECRET_BYTES} bytes. Make it longer.")
@@ -67,6 +70,8 @@ def record_requests(
         for drawn in chosen.values()
         for _, name in (drawn if per_segment is None else heapq.nsmallest(per_segment, drawn))
     }
+    kept = {name: found[name].texts for name in sorted(names)}
+    texts = dict(zip(kept, redact(list(kept.values())), strict=True)) if redact is not None else {}
     rows = [
         {
             "time": one.time_s,
@@ -77,6 +82,7 @@ def record_requests(
             "attributes": {k: v for k, v in one.attributes.items() if k in attributes},
             **one.values,
             **late.get(name, {}),
+            **({"texts": dict(texts[name])} if texts.get(name) else {}),
         }
         for name, one in found.items()
         if name in names

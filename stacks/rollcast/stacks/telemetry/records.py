@@ -17,6 +17,7 @@ from rollcast.planner.base.keys import key_of, well_formed
 from rollcast.stacks.telemetry import RequestRecord
 
 _ABOUT = {"time", "request", "key", "channel", "release", "components", "attributes", "label", "label_for", "replica"}
+_MODEL = "gen_ai.response.model"  # of OpenTelemetry's semantic conventions for generative AI
 _LARGEST = 1e12
 _written_out = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
@@ -56,7 +57,26 @@ def _request(data: Mapping[str, Any]) -> RequestRecord | None:
         values={name: number for name, value in data.items() if (number := _number(name, value)) is not None},
         label=bool(label_for),
         replica=replica if isinstance(replica := data.get("replica"), str) else None,
+        served_by=_served_by(data),
+        texts={name: text for name, text in data.items() if _is_text(name, text)},
     )
+
+
+def _is_text(name: str, value: Any) -> bool:
+    return name not in _ABOUT and isinstance(value, str) and well_formed(value) and well_formed(name)
+
+
+def _served_by(data: Mapping[str, Any]) -> dict[str, str]:
+    """What hosted models' answers named themselves: by slot under `served_by`, else one for the whole request."""
+    said = data.get("served_by")
+    if isinstance(said, Mapping):
+        return {str(slot): model for slot, model in said.items() if isinstance(model, str) and model}
+    attributes = data.get("attributes")
+    spans = attributes if isinstance(attributes, Mapping) else {}
+    for one in (said, data.get("response_model"), data.get(_MODEL), spans.get(_MODEL)):
+        if isinstance(one, str) and one:
+            return {"": one}
+    return {}
 
 
 def _number(name: str, value: Any) -> float | None:
@@ -81,6 +101,6 @@ def _time(value: Any) -> float | None:
 def _written(request: RequestRecord) -> bool:
     """Whether all text of a request can be written down again: in the ledger, in a report, on a terminal."""
     plain: Iterable[str] = (request.id, request.key, request.channel, request.release or "", *request.values)
-    nested = [part for part in (request.components, request.attributes) if part]
+    nested = [part for part in (request.components, request.attributes, request.served_by) if part]
     text = "".join(plain) + (_written_out(nested) if nested else "")
     return text.isascii() or well_formed(text)

@@ -48,6 +48,26 @@ class Repository:
     def blob_url(self, digest: str) -> str:
         return f"{self.reference.url}/blobs/{digest}"
 
+    def blob(self, said: Descriptor, most: int) -> bytes:
+        """A small content of this repository, held against its digest. Raises StackError."""
+        what = f"{self.reference.at(said.digest)}"
+        if said.size > most:
+            raise StackError(f"{what} has {said.size:,} bytes, more than {most:,} for what it is. Push it again.")
+        answer = self._get(self.blob_url(said.digest), "*/*")
+        self._require(answer, what)
+        if f"sha256:{hashlib.sha256(answer.body).hexdigest()}" != said.digest:
+            raise StackError(f"{self.reference.host} gave other content for {what}. See what stands between.")
+        return answer.body
+
+    def tagged(self, tag: str) -> Manifest | None:
+        """The manifest of a tag of this repository; None where there is none. Raises StackError."""
+        answer = self._get(f"{self.reference.url}/manifests/{tag}", ACCEPTED)
+        if answer.status == 404:
+            return None
+        self._require(answer, f"{self.reference.name}:{tag}")
+        found = read(answer.json(self.reference.host), f"{self.reference.name}:{tag}")
+        return found if isinstance(found, Manifest) else None
+
     def referrers(self, digest: str) -> list[Descriptor]:
         """All that says something about a manifest, such as its signatures. Raises StackError.
 
