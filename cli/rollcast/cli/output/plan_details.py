@@ -57,6 +57,9 @@ def details_of(plan: Plan) -> Iterator[str]:
     yield from _rollback_of(plan)
     for found in plan.evaluations:
         yield paint(f"Evaluated: {found}", "yellow" if found.stale else None)
+    for one in plan.signatures:
+        if not one.problem:  # what is wrong is said by a guardrail
+            yield f"Signed: {one}"
     for note in plan.notes:
         yield paint(f"Note: {note}", "yellow")
     yield from lines_of(plan)
