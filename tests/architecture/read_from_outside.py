@@ -21,8 +21,8 @@ folded, searchable, drawing, subtitle, tiles, foot
 __getattr__, preprocess_fields, _ok, obj, isolation_level  # Python, numba, simpy, click, sqlite3
 sync_auth_flow, artifact_type  # httpx; what refers to an OCI manifest, by which its signatures are told from the rest
 on_output, on_error, info, show_secrets, delete, formatTime, datefmt  # Pulumi, logging
-run_tests, FlagdTarget, JsonLines, Prometheus, Sql  # typer, and kinds that are entry points of pyproject.toml
-DataPlaneEvaluator, FileRegistry, VendorRegistry, Llm, Pool, Remote
+run_tests, FlagdFlags, JsonLines, Prometheus, Sql  # typer, and kinds that are entry points of pyproject.toml
+DataPlaneEvaluator, FolderInstances, ProcessInstances, FileRegistry, VendorRegistry, Llm, Pool, Remote
 ProcessStation, traffics, networks, arrive_s, install, BACKOFF  # stations and tests of a project; a number never reused
 
 # ---- the kit, which services and their libraries call ---------------------------------------------
@@ -34,4 +34,11 @@ do_GET, do_PUT, log_message, intercept_unary_stream, intercept_stream_unary, int
 FetchAllFlags, SyncFlags, GetMetadata, kit
 
 # ---- conformance suites, which a plugin's own tests subclass ------------------------------------------
-RegistryConformance, TargetConformance, TelemetryConformance, EvaluatorConformance, StationConformance
+(
+    RegistryConformance,
+    FlagsConformance,
+    InstancesConformance,
+    TelemetryConformance,
+    EvaluatorConformance,
+    StationConformance,
+)

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from rollcast.planner.releases.releases import Release, canonical, digest_of
 from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.flags.definitions import document_of
 from rollcast.stacks.ledger.evaluations import results_of
 from rollcast.stacks.ledger.payloads import FinishedBody, JudgedBody, OrderedBody, StartedBody
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, RolloutContext
-from rollcast.stacks.targets.definitions import document_of
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey

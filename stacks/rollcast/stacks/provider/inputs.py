@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from rollcast.planner.declaration.models import TargetSettings
+from rollcast.planner.declaration.models import FlagsSettings, InstancesSettings, TargetSettings
 
 _DIGEST = r"^sha256:[0-9a-f]{64}$"
 _FOLDER = r"^[A-Za-z0-9][A-Za-z0-9._+@/-]*$"
@@ -45,7 +45,7 @@ class Inputs(BaseModel):
 
 
 class TargetInputs(BaseModel):
-    """Where to write; relative paths are below the project folder. `settings`: what else the target's kind takes."""
+    """Where to write, in the short form; paths are below the project folder. `settings`: what else it takes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     kind: str = Field(min_length=1)
@@ -59,10 +59,26 @@ class TargetInputs(BaseModel):
         return TargetSettings.model_validate({**json.loads(self.settings), **shared})
 
 
-class InstanceInputs(Inputs):
-    """An instance: an artifact's content in a folder of the target."""
+class SplitInputs(BaseModel):
+    """Where to write, with flags and instances each by itself, as they are declared. No secret is in it."""
 
-    target: TargetInputs
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    flags: JsonText
+    instances: JsonText
+
+    def to_settings(self) -> tuple[FlagsSettings, InstancesSettings]:
+        """As they stand in a declaration."""
+        return FlagsSettings.model_validate_json(self.flags), InstancesSettings.model_validate_json(self.instances)
+
+
+AnyTarget = TargetInputs | SplitInputs
+TARGET: TypeAdapter[AnyTarget] = TypeAdapter(AnyTarget)
+
+
+class InstanceInputs(Inputs):
+    """An instance: an artifact's content, and what it runs as."""
+
+    target: AnyTarget
     folder: Folder
     reference: str = Field(min_length=1)
     digest: str = Field(pattern=_DIGEST)
@@ -73,12 +89,13 @@ class InstanceInputs(Inputs):
     pipeline: str = Field("", description="the pipeline that it was made for")
     documents: JsonText = Field("{}", description="definitions to store: digest -> canonical JSON")
     recipe: JsonText = Field(description="artifact definitions and digests: all that the content is made from")
+    spec: JsonText = Field("{}", description="the slot as it is declared, for kinds that build from more than content")
 
 
 class FlagInputs(Inputs):
     """A flag: what the data plane evaluates for one pipeline."""
 
-    target: TargetInputs
+    target: AnyTarget
     key: str = Field(min_length=1)
     flag: JsonText
     content: str = Field(pattern=_DIGEST, description="what the data plane says it evaluates, once it does")
@@ -105,6 +122,7 @@ class EvaluateInputs(Inputs):
     recipe: JsonText
     thresholds: dict[str, float]
     instances: str = Field("", description="the target's folder of instances, for suites that run beside them")
+    target: SplitInputs | None = Field(None, description="in place of `instances`, where flags have their own")
     known: JsonText = Field("", description="its result, where it was run before; it is not run again")
 
 

@@ -11,6 +11,8 @@ from rollcast.planner.plan.models import Plan, Serving
 from rollcast.planner.releases.releases import Release
 from rollcast.planner.rollout.state_machine import Position
 from rollcast.planner.routing.split import flag_key
+from rollcast.stacks.flags.definitions import content_digest
+from rollcast.stacks.fleet.inspection import SeenFleet, inspect
 from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.payloads import FinishedBody, Order, OrderedBody, StartedBody
 from rollcast.stacks.ledger.records import Record
@@ -22,9 +24,7 @@ from rollcast.stacks.rollout.checkpoint import Checkpoint
 from rollcast.stacks.rollout.elsewhere import held_elsewhere
 from rollcast.stacks.rollout.evidence import RequestCounts
 from rollcast.stacks.state.live import REMEDY, EditedFlags, LiveReading, moved, read, target_at
-from rollcast.stacks.targets import Target
-from rollcast.stacks.targets.definitions import content_digest
-from rollcast.stacks.targets.inspection import SeenFleet, inspect
+from rollcast.stacks.targets.target import Target
 
 FORMAT_VERSION = "1.0"
 FLEET_S = 2.0  # for all replicas to answer: a report is of what is seen, not of what might still come
@@ -68,7 +68,7 @@ def _fleet(project: Project, target: Target, pipelines: Collection[str]) -> Seen
     """Every replica of the data plane, beside what the target's flags of these pipelines hold."""
     flags = target.flags()
     wanted = {key: content_digest(flags[key]) for key in map(flag_key, pipelines) if isinstance(flags.get(key), dict)}
-    return inspect(project.environment.target.endpoints, wanted, FLEET_S)
+    return inspect(project.environment.endpoints, wanted, FLEET_S)
 
 
 def components(release: Release) -> dict[str, str]:

@@ -19,9 +19,7 @@ from rollcast.planner.plan.models import LiveState, Serving, Share, WorldState
 from rollcast.planner.releases.releases import Release, Track
 from rollcast.planner.routing.split import Router, flag_key
 from rollcast.stacks.base.errors import DriftError, StackError
-from rollcast.stacks.state.edits import edits_of
-from rollcast.stacks.targets import Placed, Target, target_of
-from rollcast.stacks.targets.definitions import (
+from rollcast.stacks.flags.definitions import (
     CONTENT,
     LINES,
     RELEASES,
@@ -30,6 +28,11 @@ from rollcast.stacks.targets.definitions import (
     content_digest,
     stored,
 )
+from rollcast.stacks.instances import Placed
+from rollcast.stacks.state.edits import edits_of
+from rollcast.stacks.targets.addresses import addressed_flag
+from rollcast.stacks.targets.opening import target_of
+from rollcast.stacks.targets.target import Target
 
 REMEDY = "Put it back with 'rollcast apply', or, while a rollout is under way, roll back with 'rollcast abort'."
 
@@ -71,7 +74,7 @@ class LiveReading:
 
 def target_at(folder: Path, settings: Environment, scope: str = "") -> Target:
     """The target of an environment; `scope`: the ledger's, where it is to be written."""
-    return target_of(settings.target, folder.resolve(), scope)
+    return target_of(settings, folder.resolve(), scope)
 
 
 def read(target: Target, pipelines: Iterable[str], edited: EditedFlags = EditedFlags.REFUSED) -> LiveReading:
@@ -190,7 +193,8 @@ def _differences(pipeline: str, flag: Mapping[str, Any], written: _Found) -> lis
     served = {share.release for shares in written.serving.values() for share in shares}
     if not served <= set(written.releases):
         return unknown
-    wanted, _ = compiled(pipeline, written.lines, written.serving, written.releases, written.audiences)
+    plain, _ = compiled(pipeline, written.lines, written.serving, written.releases, written.audiences)
+    wanted = addressed_flag(plain, written.target, strict=False)
     router = Router(pipeline, written.lines, written.serving, written.audiences)
     return edits_of(flag, wanted, router) or unknown
 

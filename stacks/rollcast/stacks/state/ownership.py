@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 
 from rollcast.planner.routing.split import flag_key
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.targets import Holding, Target
-from rollcast.stacks.targets.definitions import OWNER
+from rollcast.stacks.flags import Holding
+from rollcast.stacks.flags.definitions import OWNER
+from rollcast.stacks.targets.target import Target
 
 
 def others_of(target: Target, pipelines: Collection[str], mine: str, folders: Collection[str] = ()) -> list[str]:
