@@ -20,7 +20,7 @@ from rollcast.stacks.instances import InstanceSpec, Placed, Watch
 from rollcast.stacks.instances.folder import FolderInstances, FolderSettings
 from rollcast.stacks.ledger.ledger import open_ledger
 from rollcast.stacks.provider.resources import is_placed
-from rollcast.stacks.state.ownership import others_of, refuse_others
+from rollcast.stacks.state.ownership import foreign_at, others_of, refuse_others
 from rollcast.stacks.targets.opening import short_target
 from rollcast.stacks.targets.target import Target
 
@@ -103,6 +103,23 @@ def test_who_reaches_another_ledger_learns_where_to_go(tmp_path: Path, said: boo
     assert "ROLLCAST_LEDGER_URL" in note
     assert ("/a/ledger.db on host" in note and "process 7 of ana" in note and "1970-01-01" in note) == said
     assert others_of(target, {"p"}, OWNERS[0]) == []
+
+
+@given(writes, st.lists(st.tuples(st.sampled_from([*OWNERS, ""]), st.sampled_from("pq")), max_size=4))
+def test_what_is_foreign_is_what_another_owner_or_another_pipeline_has(
+    steps: list[tuple[str, str, int]], flags: list[tuple[str, str]]
+) -> None:
+    with TemporaryDirectory() as folder:
+        root, owners = Path(folder), dict[str, str]()
+        target = _target(root)
+        for _, owner, number in steps:
+            _put(target, root, f"=/slot/{number}", owners.setdefault(f"=/slot/{number}", owner))
+        for owner, pipeline in flags:
+            owners[f"rollcast-{pipeline}"] = owner
+            target.put_flag(1, f"rollcast-{pipeline}", {"variants": {}, "metadata": {OWNER: owner} if owner else {}})
+        found = {item.name: item.owner for item in foreign_at(target, {"p"}, OWNERS[0])}
+        mine = {name for name, owner in owners.items() if owner == OWNERS[0] or (not owner and name == "rollcast-p")}
+        assert found == {name: owner for name, owner in owners.items() if name not in mine}
 
 
 claims = st.lists(st.tuples(st.sampled_from(["a/dev", "b/dev"]), st.integers(1, 4)), max_size=10)

@@ -21,9 +21,11 @@ from rollcast.stacks.ledger.rejections import rejected_of
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, ledger_of, load
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.checkpoint import Checkpoint
+from rollcast.stacks.rollout.drift import lineage_of
 from rollcast.stacks.rollout.elsewhere import held_elsewhere
 from rollcast.stacks.rollout.evidence import RequestCounts
 from rollcast.stacks.state.live import REMEDY, EditedFlags, LiveReading, moved, read, target_at
+from rollcast.stacks.state.ownership import foreign_at
 from rollcast.stacks.targets.target import Target
 
 FORMAT_VERSION = "1.0"
@@ -34,8 +36,11 @@ UNCOUNTED = (
 )
 
 
-def status(project: Project) -> dict[str, Any]:
-    """The report, as `status --format json` prints it. Nothing is changed."""
+def status(project: Project, foreign: bool = False) -> dict[str, Any]:
+    """The report, as `status --format json` prints it. Nothing is changed.
+
+    foreign: whether to list what is at the target that is not ours.
+    """
     notes: list[str] = []
     target = target_at(project.folder, project.environment)
     pipelines = list(project.declaration.each_pipeline())
@@ -61,7 +66,12 @@ def status(project: Project) -> dict[str, Any]:
         "measured": measured(tally, desired),
         "fleet": fleet.model_dump(mode="json") if fleet else None,
         "notes": notes,
+        **({"foreign": _foreign(project, target, pipelines)} if foreign else {}),
     }
+
+
+def _foreign(project: Project, target: Target, pipelines: Collection[str]) -> list[dict[str, Any]]:
+    return [item.model_dump() for item in foreign_at(target, pipelines, lineage_of(project))]
 
 
 def _fleet(project: Project, target: Target, pipelines: Collection[str]) -> SeenFleet | None:
