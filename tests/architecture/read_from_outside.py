@@ -6,7 +6,7 @@ A name that is read by nobody at all does not belong here: take it out of the co
 # ruff: noqa: B018, F821
 
 # ---- keys of a declaration and of files that people and other tools read -------------------------
-tools, memory, adapter, schema_, include  # a declaration
+tools, memory, adapter, schema_, include, tcp  # a declaration
 margin_users, seconds_interval, exposed_interval, headroom, utilization_interval, queue_interval  # JSON of a forecast
 serial_number  # of a bill of materials
 usd_interval, duration_interval_s, requests_replayed, rate_per_s, untagged  # of a forecast, a calibration, a rollout

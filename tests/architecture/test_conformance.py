@@ -26,9 +26,9 @@ from rollcast.simulator.stations.profiles import Profile
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.evaluators import SuiteRunner
 from rollcast.stacks.evaluators.dataplane import DataPlaneEvaluator, DataPlaneSettings
-from rollcast.stacks.flags import Flags
+from rollcast.stacks.flags import FlagStore
 from rollcast.stacks.flags.flagd import FlagdFlags, FlagdSettings
-from rollcast.stacks.instances import Instances, InstanceSpec, Placed, Watch
+from rollcast.stacks.instances import Instances, InstanceSpec, Placed, Provisioning
 from rollcast.stacks.instances.folder import FolderInstances, FolderSettings
 from rollcast.stacks.registries.file import FileRegistry
 from rollcast.stacks.registries.sources import Registry
@@ -79,7 +79,7 @@ class TestVendor(RegistryConformance):
 
 
 class TestFlagd(FlagsConformance):
-    def make(self, tmp_path: Path, scope: str = "") -> Flags:
+    def make(self, tmp_path: Path, scope: str = "") -> FlagStore:
         return FlagdFlags(FlagdSettings(), tmp_path, scope)
 
 
@@ -277,7 +277,9 @@ def test_a_registry_that_gives_something_else_each_time_fails(tmp_path: Path) ->
 
 def test_instances_that_forget_their_owner_fail(tmp_path: Path) -> None:
     class Forgetful(FolderInstances):
-        def put_instance(self, fence: int, placed: Placed, content: Path, spec: InstanceSpec, watch: Watch) -> None:
+        def put_instance(
+            self, fence: int, placed: Placed, content: Path, spec: InstanceSpec, watch: Provisioning
+        ) -> None:
             super().put_instance(fence, placed.model_copy(update={"owner": ""}), content, spec, watch)
 
     class Suite(TestFolder):
@@ -294,7 +296,7 @@ def test_flags_that_ignore_tokens_fail(tmp_path: Path) -> None:
             super().put_flag(max(fence, self.newest()), key, flag)
 
     class Suite(TestFlagd):
-        def make(self, tmp_path: Path, scope: str = "") -> Flags:
+        def make(self, tmp_path: Path, scope: str = "") -> FlagStore:
             return Late(FlagdSettings(), tmp_path, scope)
 
     assert failed(Suite(), tmp_path, "test_a_flag_is_read_back_as_it_was_written") == set()

@@ -15,7 +15,7 @@ import pytest
 
 from rollcast.planner.declaration.models import TargetSettings
 from rollcast.stacks.base.errors import FenceError
-from rollcast.stacks.instances import InstanceSpec, Placed, Watch
+from rollcast.stacks.instances import InstanceSpec, Placed, Provisioning
 from rollcast.stacks.ledger.ledger import open_ledger
 from rollcast.stacks.ledger.records import verify
 from rollcast.stacks.ledger.rollouts import STARTED
@@ -103,7 +103,7 @@ def _await_stopped(pid: int) -> None:
 def test_a_late_write_is_refused_by_the_target_itself(tmp_path: Path) -> None:
     target = short_target(TargetSettings(definition="live/flags.json", instances="live/instances"), tmp_path)
     (instances,) = target.instances
-    spec, watch = InstanceSpec(), Watch()
+    spec, watch = InstanceSpec(), Provisioning()
     target.put_flag(1, "f", {"state": "ENABLED"})
     target.claim(2)
     content = tmp_path / "content"

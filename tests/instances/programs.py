@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rollcast.stacks.base import processes
-from rollcast.stacks.instances import InstanceSpec, Placed, Watch
+from rollcast.stacks.instances import InstanceSpec, Placed, Provisioning
 from rollcast.stacks.instances.process import ProcessInstances
 from rollcast.stacks.instances.process_settings import ProcessSettings
 
@@ -91,7 +91,7 @@ def placed(says: str, number: int = 1, **given: Any) -> Placed:
 def put(made: ProcessInstances, root: Path, wanted: Placed, fence: int = 1, **files: str) -> str:
     """Its address, once it is ready."""
     says = wanted.digest.removeprefix("sha256:")
-    made.put_instance(fence, wanted, content(root, says, **files), InstanceSpec(reference="bot@1"), Watch(30.0))
+    made.put_instance(fence, wanted, content(root, says, **files), InstanceSpec(reference="bot@1"), Provisioning(30.0))
     return made.placed()[wanted.folder].address
 
 

@@ -16,7 +16,7 @@ from rollcast.planner.releases.releases import digest_of
 from rollcast.stacks.base.errors import FenceError, StackError
 from rollcast.stacks.flags import Holding
 from rollcast.stacks.flags.definitions import OWNER
-from rollcast.stacks.instances import InstanceSpec, Placed, Watch
+from rollcast.stacks.instances import InstanceSpec, Placed, Provisioning
 from rollcast.stacks.instances.folder import FolderInstances, FolderSettings
 from rollcast.stacks.ledger.ledger import open_ledger
 from rollcast.stacks.provider.resources import is_placed
@@ -44,7 +44,7 @@ def _put(target: Target, root: Path, folder: str, owner: str) -> None:
     content = root / "content"
     content.mkdir(exist_ok=True)
     (content / "manifest.json").write_text(json.dumps({"digest": digest_of("content")}))
-    target.instances[0].put_instance(1, _placed(folder, owner), content, InstanceSpec(), Watch())
+    target.instances[0].put_instance(1, _placed(folder, owner), content, InstanceSpec(), Provisioning())
 
 
 @given(writes)

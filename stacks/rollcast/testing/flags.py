@@ -1,7 +1,7 @@
 """What flags must answer: a class at the entry point `rollcast.flags`.
 
 class TestDrawer(FlagsConformance):
-    def make(self, tmp_path: Path, scope: str = "") -> Flags:
+    def make(self, tmp_path: Path, scope: str = "") -> FlagStore:
         return Drawer(DrawerSettings(file="drawer.sqlite"), tmp_path, scope)
 """
 
@@ -17,7 +17,7 @@ import pytest
 
 from rollcast.planner.releases.releases import canonical, digest_of
 from rollcast.stacks.base.errors import FenceError, StackError
-from rollcast.stacks.flags import Flags, Holding
+from rollcast.stacks.flags import FlagStore, Holding
 from rollcast.testing.settings import check_settings
 
 FLAG = {
@@ -34,7 +34,7 @@ TEXT = canonical({"name": "größe"})
 class FlagsConformance:
     """Subclass it; give `make`."""
 
-    def make(self, tmp_path: Path, scope: str = "") -> Flags:
+    def make(self, tmp_path: Path, scope: str = "") -> FlagStore:
         """The flags of a place: a new object at each call, as every process has its own; one place for one path."""
         raise NotImplementedError
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from rollcast.stacks.base.errors import FenceError, StackError
-from rollcast.stacks.instances import Instances, InstanceSpec, Placed, Watch
+from rollcast.stacks.instances import Instances, InstanceSpec, Placed, Provisioning
 from rollcast.testing.settings import check_settings
 
 ONE = Placed(
@@ -26,9 +26,9 @@ SPEC = InstanceSpec(reference="bot@1", kind="model-weights", parameters={"temper
 
 
 class InstancesConformance:
-    """Subclass it; give `make`. What runs must be able to start within the time of a `Watch`."""
+    """Subclass it; give `make`. What runs must be able to start within the time of a `Provisioning`."""
 
-    watch = Watch(60.0)
+    watch = Provisioning(60.0)
 
     def make(self, tmp_path: Path, scope: str = "") -> Instances:
         """The instances of a place: a new object at each call, as every process has its own; one place for one path."""

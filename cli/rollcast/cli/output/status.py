@@ -61,7 +61,7 @@ def _rollout(report: Report) -> Iterator[str]:
 
 
 def _foreign(report: Report) -> Iterator[str]:
-    """What is at the target that is not ours, where that was asked for."""
+    """What is at the target that is not ours, in a report that lists it."""
     if "foreign" not in report:
         return
     if not report["foreign"]:

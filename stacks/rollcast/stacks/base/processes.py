@@ -101,7 +101,7 @@ class Supervisor:
         self.stopping = True
 
     def run(self) -> None:
-        """Returns once the program has ended because that was asked for."""
+        """Returns once the program has ended on request."""
         self._take_over()
         pause_s = first_s = float(self.spec["restart_s"])
         while not self.stopping:
@@ -125,7 +125,7 @@ class Supervisor:
             if self.program is not None:
                 self.program.wait()
             self.child = None
-        self._note("ended, as was asked for")
+        self._note("ended, on request")
         self._save()
 
     def _take_over(self) -> None:

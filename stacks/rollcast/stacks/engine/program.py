@@ -3,6 +3,8 @@
 What exists at a milestone is declared in full: instances, flags and the steps of its own operations. What the milestone
 retires is left out, so the engine deletes it, and it does that last: after the flag has moved and the drain is over.
 `depends_on` is the operations' `after`. A pipeline's flag waits for whatever its shifts wait for.
+
+Long because all resources of a milestone wait for one another.
 """
 
 from __future__ import annotations

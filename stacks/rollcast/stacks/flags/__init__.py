@@ -28,7 +28,7 @@ class Holding(BaseModel):
     since_s: float
 
 
-class Flags(Protocol):
+class FlagStore(Protocol):
     """What rollcast asks of a place where flags are kept, with the definitions that they name."""
 
     @property

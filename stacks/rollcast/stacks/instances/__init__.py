@@ -20,7 +20,7 @@ class Placed(BaseModel):
     """An instance that exists: what it holds, and the release and slot that it was provisioned for.
 
     `owner` is the lineage of the ledger that made it, for `pipeline`; empty where an older version made it. `address`:
-    where it answers, for kinds that run; it is found, never asked for.
+    where it answers, for kinds that run; it is found there, never given.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -35,7 +35,7 @@ class Placed(BaseModel):
 
     @property
     def unaddressed(self) -> Placed:
-        """What was asked for: two are the same instance where this is equal."""
+        """Without what was only found: two are the same instance where this is equal."""
         return self.model_copy(update={"address": ""}) if self.address else self
 
 
@@ -55,7 +55,7 @@ class InstanceSpec(BaseModel):
 
 
 @dataclass(frozen=True)
-class Watch:
+class Provisioning:
     """How long a provisioning may wait, in seconds; how to notice that it is cancelled, and how to say how it goes."""
 
     timeout_s: float = 600.0
@@ -83,7 +83,7 @@ class Instances(Protocol):
     def placed(self) -> dict[str, Placed]:
         """The instances that exist and are kept up, by folder, whoever made them."""
 
-    def put_instance(self, fence: int, placed: Placed, content: Path, spec: InstanceSpec, watch: Watch) -> None:
+    def put_instance(self, fence: int, placed: Placed, content: Path, spec: InstanceSpec, watch: Provisioning) -> None:
         """Makes an instance from a folder's content, in the place of none but its owner's; returns once it can serve.
 
         Whole or not at all. Where the content is there already, only what is said of it changes, and nothing restarts.

@@ -16,7 +16,7 @@ from rollcast.plugins.settings import Settings
 from rollcast.stacks.base import atomic_files
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.fences import FolderFence
-from rollcast.stacks.instances import InstanceSpec, Placed, Watch, owned_by_another, refusal
+from rollcast.stacks.instances import InstanceSpec, Placed, Provisioning, owned_by_another, refusal
 
 _DEEPEST = 3  # pipeline / slot / instance
 _MANIFEST = "manifest.json"
@@ -108,7 +108,7 @@ class FolderInstances:
             raise StackError(f"Instance '{name}' is not below {self.instances}. Correct the plan.")
         return folder
 
-    def put_instance(self, fence: int, placed: Placed, content: Path, spec: InstanceSpec, watch: Watch) -> None:
+    def put_instance(self, fence: int, placed: Placed, content: Path, spec: InstanceSpec, watch: Provisioning) -> None:
         folder = self._folder(placed.folder)
         self._refuse_nested(placed.folder)
         staged = self._staging(fence, placed.folder)

@@ -30,7 +30,7 @@ from rollcast.stacks.base.failpoints import failpoint
 from rollcast.stacks.base.fences import FolderFence
 from rollcast.stacks.base.programs import with_this_python
 from rollcast.stacks.base.secrets import filled
-from rollcast.stacks.instances import InstanceSpec, Placed, Watch, owned_by_another, refusal
+from rollcast.stacks.instances import InstanceSpec, Placed, Provisioning, owned_by_another, refusal
 from rollcast.stacks.instances.process_settings import ProcessSettings, filled_template
 from rollcast.stacks.instances.readiness import Probed, last_lines_of, state_of, wait_until_ready
 
@@ -100,7 +100,7 @@ class ProcessInstances:
 
     # ---- to make ------------------------------------------------------------------------------
 
-    def put_instance(self, fence: int, placed: Placed, content: Path, spec: InstanceSpec, watch: Watch) -> None:
+    def put_instance(self, fence: int, placed: Placed, content: Path, spec: InstanceSpec, watch: Provisioning) -> None:
         folder, environment = self._below(placed.folder), self._environment()
         self._refuse_unknown_program(environment)
         self._secrets()
@@ -166,7 +166,7 @@ class ProcessInstances:
         finally:
             shutil.rmtree(staged, ignore_errors=True)
 
-    def _run(self, folder: Path, values: dict[str, str], environment: dict[str, str], watch: Watch) -> None:
+    def _run(self, folder: Path, values: dict[str, str], environment: dict[str, str], watch: Provisioning) -> None:
         """Returns once the supervisor's program is ready. Raises StackError."""
         spec, own = self._spec_at(folder), {**environment, **self._declared(values)}
         Path(spec["log"]).parent.mkdir(parents=True, exist_ok=True)
@@ -201,7 +201,7 @@ class ProcessInstances:
         if back is not None and back.placed is not None:
             values = self._values(back.placed, InstanceSpec(), folder, back.spec["port"])
             with suppress(StackError, OSError):  # the first error is what is said
-                self._run(folder, values, environment, Watch())
+                self._run(folder, values, environment, Provisioning())
 
     # ---- to end -------------------------------------------------------------------------------
 

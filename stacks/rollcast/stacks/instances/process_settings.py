@@ -80,7 +80,7 @@ class ProcessSettings(Settings):
         if any(_SECRET.search(word) for word in (*self.command, *(self.ready.command or ()))):
             raise ValueError("a command can be read by every user of the machine: give secrets under 'environment'")
         if not any("{port}" in text for text in (*self.command, *self.environment.values())):
-            raise ValueError("nothing tells it its port: write '{port}' in the command, or as a variable")
+            raise ValueError("it has no way to know its port: write '{port}' in the command, or as a variable")
         return self
 
     @property

@@ -20,7 +20,7 @@ import httpx
 
 from rollcast.stacks.base import processes
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.instances import Watch
+from rollcast.stacks.instances import Provisioning
 from rollcast.stacks.instances.process_settings import Ready
 
 _LAST_LINES, _MOST_CHARACTERS = 5, 600
@@ -40,7 +40,7 @@ class Probed:
     command: tuple[str, ...] = ()
 
 
-def wait_until_ready(folder: Path, probed: Probed, watch: Watch) -> None:
+def wait_until_ready(folder: Path, probed: Probed, watch: Provisioning) -> None:
     """Returns once the process that a folder's supervisor runs can serve. Raises StackError, which says why not."""
     began_s, timeout_s = time.monotonic(), min(probed.ready.timeout, watch.timeout_s)
     seen, before = "", int(state_of(folder).get("restarts", 0))

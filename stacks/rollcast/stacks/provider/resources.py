@@ -1,4 +1,7 @@
-"""What each resource type does: plain functions of inputs, a context, and the world."""
+"""What each resource type does: plain functions of inputs, a context, and the world.
+
+Long because it is one short class for each resource type.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from rollcast.stacks.flags.definitions import content_digest
 from rollcast.stacks.fleet.control import pause
 from rollcast.stacks.fleet.fleet import CONFIRM_S, Fleet
-from rollcast.stacks.instances import Instances, InstanceSpec, Placed, Watch
+from rollcast.stacks.instances import Instances, InstanceSpec, Placed, Provisioning
 from rollcast.stacks.provider.inputs import (
     TARGET,
     AnyTarget,
@@ -94,7 +97,7 @@ class InstanceResource:
                 wanted.reference, recipe["definitions"], recipe["digests"], context.root,
                 progress=context.progress, stopped=context.stopped, timeout_s=wanted.timeout_s,
             )  # fmt: skip
-            watch = Watch(wanted.timeout_s, context.stopped, context.progress)
+            watch = Provisioning(wanted.timeout_s, context.stopped, context.progress)
             spec = InstanceSpec.model_validate({"reference": wanted.reference, **json.loads(wanted.spec)})
             instances.put_instance(context.fence, _placed(wanted), content, spec, watch)
         return inputs

@@ -105,8 +105,8 @@ def _foreign(
     what: Literal["flag", "instance"], name: str, pipeline: str, owner: str, holdings: Mapping[str, Holding]
 ) -> ForeignItem:
     held = holdings.get(pipeline)
-    told = held if held is not None and held.lineage == owner else None
+    known = held if held is not None and held.lineage == owner else None
     return ForeignItem(
-        what=what, name=name, pipeline=pipeline, owner=owner, ledger=told.ledger if told else "",
-        driver=told.driver if told else "",
+        what=what, name=name, pipeline=pipeline, owner=owner, ledger=known.ledger if known else "",
+        driver=known.driver if known else "",
     )  # fmt: skip

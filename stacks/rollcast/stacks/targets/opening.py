@@ -15,7 +15,7 @@ from rollcast.planner.declaration.models import (
 )
 from rollcast.plugins.settings import opened
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.flags import Flags
+from rollcast.stacks.flags import FlagStore
 from rollcast.stacks.instances import Instances
 from rollcast.stacks.targets.target import Target
 
@@ -34,7 +34,7 @@ def target_of(environment: Environment, root: Path, scope: str = "") -> Target:
 
 def split_target(settings: FlagsSettings, instances: InstancesSettings, root: Path, scope: str = "") -> Target:
     """The target of flags and instances that are declared each by itself. Raises StackError."""
-    flags: Flags = _made("flags", settings, root, scope)
+    flags: FlagStore = _made("flags", settings, root, scope)
     by_text: dict[str, Instances] = {}
     for _, each in instances.each():
         key = each.model_dump_json()

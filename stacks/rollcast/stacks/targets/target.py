@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rollcast.stacks.flags import Flags, Holding
+from rollcast.stacks.flags import FlagStore, Holding
 from rollcast.stacks.instances import Instances, Placed
 
 Chooser = Callable[[str, str, str], Instances]
@@ -19,7 +19,7 @@ class Target:
     A folder that two kinds know is that of the kind that is declared for its component now: the other is about to go.
     """
 
-    def __init__(self, flags: Flags, instances: Sequence[Instances], chosen: Chooser) -> None:
+    def __init__(self, flags: FlagStore, instances: Sequence[Instances], chosen: Chooser) -> None:
         """`instances`: where several write to one place, the first of them is enough to read it and to claim it."""
         places = {each.place: each for each in reversed(instances)}
         self._flags, self.instances, self.instances_of = flags, tuple(reversed(places.values())), chosen

@@ -13,7 +13,7 @@ from typing import Any
 from rollcast.plugins.settings import Settings
 from rollcast.stacks.base.errors import FenceError, StackError
 from rollcast.stacks.flags import Holding
-from rollcast.stacks.instances import InstanceSpec, Placed, Watch
+from rollcast.stacks.instances import InstanceSpec, Placed, Provisioning
 
 TABLES = ("fence", "flags", "placed", "holdings", "documents")
 
@@ -95,7 +95,7 @@ class Drawer:
     def content(self, folder: str) -> Path | None:
         return None
 
-    def put_instance(self, fence: int, placed: Placed, content: Path, spec: InstanceSpec, watch: Watch) -> None:
+    def put_instance(self, fence: int, placed: Placed, content: Path, spec: InstanceSpec, watch: Provisioning) -> None:
         if not content.is_dir():
             raise StackError(f"{content} is no folder.")
         with self._write(fence) as database:

@@ -15,7 +15,7 @@ from acme_rollcast.target import Drawer, DrawerSettings
 from acme_rollcast.telemetry import COLUMNS, Csv, CsvSettings
 
 from rollcast.stacks.evaluators import SuiteRunner
-from rollcast.stacks.flags import Flags
+from rollcast.stacks.flags import FlagStore
 from rollcast.stacks.instances import Instances
 from rollcast.stacks.registries.sources import Registry
 from rollcast.stacks.telemetry import TelemetrySource
@@ -48,7 +48,7 @@ class TestShelf(RegistryConformance):
 class TestDrawer(FlagsConformance):
     kind = Drawer
 
-    def make(self, tmp_path: Path, scope: str = "") -> Flags:
+    def make(self, tmp_path: Path, scope: str = "") -> FlagStore:
         return Drawer(DrawerSettings(file="drawer.sqlite"), tmp_path, scope)
 
 
