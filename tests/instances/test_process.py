@@ -8,12 +8,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from rollcast.stacks.base import processes
+from rollcast.stacks.base import failpoints, processes
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.instances import Instances
 from rollcast.stacks.instances.process import ProcessInstances
@@ -211,3 +212,72 @@ def test_what_a_dead_driver_left_unready_is_ended_by_the_next_one(root: Path) ->
     with pytest.raises(OSError, match="refused"):
         ask(address)
     assert not list((root / ".rollcast/live/processes").glob("chat*"))
+
+
+# ---- killed in the middle -----------------------------------------------------------------------
+
+
+class _Killed(BaseException):
+    """The driver ends here."""
+
+
+def _running(root: Path) -> list[str]:
+    """The content that each of the servers below a folder was started with."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (entry / "cmdline").read_bytes().decode().split("\0")
+            if len(words) > 3 and words[1] == "server.py" and words[2].startswith(str(root)):
+                found.append(Path(words[2]).parent.name)
+    return found
+
+
+@pytest.mark.parametrize("what", ["make", "replace", "remove"])
+def test_a_kill_between_any_two_steps_leaves_what_the_next_driver_completes(root: Path, what: str) -> None:
+    """At each failpoint in turn; afterwards all is as after a call that was never killed, and nothing runs besides."""
+    own, passed = settings(root, ready={"http": "/", "timeout": "20s", "every": "5ms"}), 0
+    for killed_at in range(30):
+        made, fence = ProcessInstances(own, root, "s"), 1 + 2 * killed_at
+        made.claim(fence)
+        if what != "make":
+            put(made, root, placed("old"), fence)
+
+        def change(fence: int) -> None:
+            instances = ProcessInstances(own, root, "s")
+            if what == "remove":
+                instances.remove_instance(fence, "chat/bot/1", "mine")
+            else:
+                put(instances, root, placed("new"), fence)
+
+        whole = _killed(lambda: change(fence), killed_at)  # noqa: B023
+        made.claim(fence + 1)
+        change(fence + 1)
+        wanted = [] if what == "remove" else ["1"]
+        assert _running(root) == wanted, f"killed at failpoint {killed_at}"
+        found = made.placed()
+        assert [item.digest for item in found.values()] == ["sha256:new"] * len(wanted)
+        assert [ask(item.address)["says"] for item in found.values()] == ["new"] * len(wanted)
+        assert not list((root / ".rollcast/live/processes").glob(".staging*")), "something half made is left"
+        made.remove_instance(fence + 1, "chat/bot/1", "mine")
+        if whole:
+            break
+        passed += 1
+    assert passed > 2, "no failpoint was passed"
+
+
+def _killed(call: Callable[[], None], at: int) -> bool:
+    """Whether a call that is killed at this failpoint came to its end before."""
+    left = iter(range(at, -1, -1))
+
+    def hook(name: str) -> None:
+        if next(left, None) == 0:
+            raise _Killed
+
+    failpoints.install(hook)
+    try:
+        call()
+    except _Killed:
+        return False
+    finally:
+        failpoints._installed.remove(hook)
+    return True
