@@ -84,10 +84,11 @@ def test_a_killed_supervisor_is_replaced_and_the_process_never_stopped(root: Pat
     address = put(made, root, placed("one"))
     before = ask(address)["pid"]
     os.kill(state(root, "chat/bot/1")["supervisor"]["pid"], signal.SIGKILL)
-    eventually(lambda: made.placed() == {})  # nobody keeps it up, so that the next apply puts it back
+    eventually(lambda: made.down() == {"chat/bot/1": "it runs on without a supervisor"})
+    assert list(made.placed()) == ["chat/bot/1"], "it serves, and is no hindrance to a rollback"
     assert ask(address)["pid"] == before
     assert put(made, root, placed("one")) == address
-    assert ask(address)["pid"] == before, "it was started again"
+    assert (ask(address)["pid"], made.down()) == (before, {}), "it was started again"
     os.kill(before, signal.SIGKILL)
     eventually(lambda: ask(address)["pid"] != before)
     made.remove_instance(1, "chat/bot/1", "mine")

@@ -67,6 +67,12 @@ class InstancesConformance:
             made.remove_instance(1, ONE.folder, "mine")
         self._same(self.make(tmp_path), TWO)
 
+    def test_what_was_made_is_kept_up(self, tmp_path: Path) -> None:
+        """Else each plan would find it to be mended."""
+        made = self.make(tmp_path)
+        self.put(made, tmp_path, ONE)
+        assert self.make(tmp_path).down() == {}, f"down is {made.down()}"
+
     def test_an_address_stays_and_belongs_to_one_instance(self, tmp_path: Path) -> None:
         """Flags carry it: what is said of an instance may change, and who calls it finds it where it was."""
         made = self.make(tmp_path)

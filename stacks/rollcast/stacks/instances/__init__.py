@@ -81,7 +81,10 @@ class Instances(Protocol):
         """The newest token that was claimed here; 0 before there was any."""
 
     def placed(self) -> dict[str, Placed]:
-        """The instances that exist and are kept up, by folder, whoever made them."""
+        """The instances that exist, by folder, whoever made them. Each was ready once; it may be down now."""
+
+    def down(self) -> dict[str, str]:
+        """Which of them nobody keeps up, and why: what is to be mended by making it again as it is."""
 
     def put_instance(self, fence: int, placed: Placed, content: Path, spec: InstanceSpec, watch: Provisioning) -> None:
         """Makes an instance from a folder's content, in the place of none but its owner's; returns once it can serve.

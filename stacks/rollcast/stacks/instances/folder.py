@@ -73,6 +73,9 @@ class FolderInstances:
                 found[folder] = item
         return dict(sorted(found.items()))
 
+    def down(self) -> dict[str, str]:
+        return {}
+
     def _placed_at(self, folder: str) -> Placed | None:
         manifest = self.instances / folder / _MANIFEST
         try:

@@ -1,8 +1,8 @@
 """`process`: an instance is a local process with an address, kept running by a supervisor that outlives the driver.
 
 A folder for each instance holds its content, how it is run (`spec.json`), what runs (`state.json`) and, once it was
-ready, whose it is (`placed.json`). An instance whose supervisor is gone does not count as there, so the next `apply`
-starts another, which takes over a process that still runs. Secrets are in the environment of the process alone.
+ready, whose it is (`placed.json`). An instance whose supervisor is gone is down, so the next `apply` starts another,
+which takes over a process that still runs. Secrets are in the environment of the process alone.
 
 Long because making, replacing and ending an instance are one order of steps, in which a kill may fall anywhere.
 """
@@ -88,11 +88,16 @@ class ProcessInstances:
         return self._fence.newest()
 
     def placed(self) -> dict[str, Placed]:
+        found = {each.placed.folder: each.placed for each in self._all() if each.placed is not None}
+        return dict(sorted(found.items()))
+
+    def down(self) -> dict[str, str]:
         found = {}
         for each in self._all():
-            if each.placed is not None and each.is_kept_up:
-                found[each.placed.folder] = each.placed
-        return dict(sorted(found.items()))
+            if each.placed is not None and not each.is_kept_up:
+                runs = processes.is_alive(state_of(each.folder).get("child"))
+                found[each.placed.folder] = "it runs on without a supervisor" if runs else "it does not run"
+        return found
 
     def content(self, folder: str) -> Path | None:
         found = self._folder / folder / _CONTENT

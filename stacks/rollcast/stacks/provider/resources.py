@@ -81,7 +81,7 @@ class InstanceResource:
 
     def is_current(self, inputs: Plain, old: Plain, context: Context) -> bool:
         wanted = InstanceInputs.model_validate(inputs)
-        return is_placed(context.instances(wanted).placed().get(wanted.folder), _placed(wanted))
+        return _stands(context.instances(wanted), _placed(wanted))
 
     def make(self, inputs: Plain, context: Context) -> Plain:
         from rollcast.stacks.artifacts.building import materialize
@@ -91,7 +91,7 @@ class InstanceResource:
         for digest, body in json.loads(wanted.documents).items():
             target.put_document(context.fence, digest, body)
         instances = context.instances(wanted)
-        if not is_placed(instances.placed().get(wanted.folder), _placed(wanted)):
+        if not _stands(instances, _placed(wanted)):
             recipe = json.loads(wanted.recipe)
             content = materialize(
                 wanted.reference, recipe["definitions"], recipe["digests"], context.root,
@@ -127,6 +127,11 @@ def is_placed(found: Placed | None, wanted: Placed) -> bool:
         return found is not None and found.unaddressed == wanted
     unmarked = {"owner": "", "pipeline": "", "address": ""}
     return found.model_copy(update=unmarked) == wanted.model_copy(update=unmarked)
+
+
+def _stands(instances: Instances, wanted: Placed) -> bool:
+    """Whether an instance is what is wanted, and kept up."""
+    return is_placed(instances.placed().get(wanted.folder), wanted) and wanted.folder not in instances.down()
 
 
 def _placed(inputs: InstanceInputs) -> Placed:

@@ -74,7 +74,7 @@ def baseline_of(project: Project) -> LiveBaseline:
     nearest = min(expected, key=lambda state: len(moved(live.state, state)), default=None)
     state = left_by(live.state, nearest, context) if gone and nearest and context else live.state
     serial = {"serial": serial_of(ledger) if ledger else 0}
-    return LiveBaseline(state.model_copy(update=serial), (*live.edits.values(), *gone), live, context)
+    return LiveBaseline(state.model_copy(update=serial), (*live.edits.values(), *gone, *live.down), live, context)
 
 
 def _context(project: Project, ledger: Ledger, started: Record) -> RolloutContext | None:

@@ -46,6 +46,7 @@ def status(project: Project, foreign: bool = False) -> dict[str, Any]:
     pipelines = list(project.declaration.each_pipeline())
     live = read(target, pipelines, edited=EditedFlags.LEFT_OUT)
     notes.extend(f"drift: {text}. {REMEDY}" for text in live.edits.values())
+    notes.extend(f"{text}. Put it back with 'rollcast apply'" for text in live.down)
     notes.extend(held_elsewhere(project))
     if live.others:
         notes.append(f"other projects serve {some_of(list(live.others), 6)} at this target; none of it is touched")

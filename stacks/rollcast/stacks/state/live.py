@@ -51,7 +51,7 @@ class LiveReading:
 
     `flags` holds those that are as rollcast wrote them; `edits` says by pipeline what of the others is not, and
     `foreign` names those of them that say nothing of rollcast; `others` are the pipelines of other projects that the
-    target serves.
+    target serves. `down` says which instances nobody keeps up.
     """
 
     state: LiveState
@@ -62,6 +62,7 @@ class LiveReading:
     edits: Mapping[str, str]
     foreign: tuple[str, ...]
     others: tuple[str, ...] = ()
+    down: tuple[str, ...] = ()
 
     @property
     def routing(self) -> dict[str, Any]:
@@ -109,6 +110,7 @@ def read(target: Target, pipelines: Iterable[str], edited: EditedFlags = EditedF
     return LiveReading(
         state, whole, placed, found.lines, found.audiences, edits, tuple(foreign),
         tuple(name for name in others if name not in pipelines),
+        tuple(f"instance {folder} is down: {why}" for folder, why in target.down().items() if folder in placed),
     )  # fmt: skip
 
 

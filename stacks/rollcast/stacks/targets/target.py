@@ -85,6 +85,10 @@ class Target:
                     found[folder] = item
         return dict(sorted(found.items()))
 
+    def down(self) -> dict[str, str]:
+        """The instances that nobody keeps up, and why."""
+        return {folder: why for each in self.instances for folder, why in each.down().items()}
+
     def content(self, folder: str) -> Path | None:
         """The content of an instance as a folder of this machine, where it is one."""
         return next((found for each in self.instances if (found := each.content(folder)) is not None), None)

@@ -92,6 +92,9 @@ class Drawer:
     def placed(self) -> dict[str, Placed]:
         return {name: Placed.model_validate_json(body) for name, body in self._all("placed").items()}
 
+    def down(self) -> dict[str, str]:
+        return {}
+
     def content(self, folder: str) -> Path | None:
         return None
 
