@@ -68,7 +68,7 @@ class InstancesConformance:
         self._same(self.make(tmp_path), TWO)
 
     def test_what_was_made_is_kept_up(self, tmp_path: Path) -> None:
-        """Else each plan would find it to be mended."""
+        """Else each plan would find something to put right."""
         made = self.make(tmp_path)
         self.put(made, tmp_path, ONE)
         assert self.make(tmp_path).down() == {}, f"down is {made.down()}"

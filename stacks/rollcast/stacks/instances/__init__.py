@@ -84,7 +84,7 @@ class Instances(Protocol):
         """The instances that exist, by folder, whoever made them. Each was ready once; it may be down now."""
 
     def down(self) -> dict[str, str]:
-        """Which of them nobody keeps up, and why: what is to be mended by making it again as it is."""
+        """Which of them nobody keeps up, and why: which making it again as it is puts right."""
 
     def put_instance(self, fence: int, placed: Placed, content: Path, spec: InstanceSpec, watch: Provisioning) -> None:
         """Makes an instance from a folder's content, in the place of none but its owner's; returns once it can serve.
