@@ -10,7 +10,16 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+)
 
 from rollcast.planner.declaration.models import FlagsSettings, InstancesSettings, TargetSettings
 
@@ -71,7 +80,15 @@ class SplitInputs(BaseModel):
         return FlagsSettings.model_validate_json(self.flags), InstancesSettings.model_validate_json(self.instances)
 
 
-AnyTarget = TargetInputs | SplitInputs
+_SHORT, _SPLIT = "(short)", "(split)"  # which form of a target is meant; no part of a property's path
+
+
+def _form(given: Any) -> str:
+    split = isinstance(given, SplitInputs) or (isinstance(given, dict) and "flags" in given)
+    return _SPLIT if split else _SHORT
+
+
+AnyTarget = Annotated[Annotated[TargetInputs, Tag(_SHORT)] | Annotated[SplitInputs, Tag(_SPLIT)], Discriminator(_form)]
 TARGET: TypeAdapter[AnyTarget] = TypeAdapter(AnyTarget)
 
 
@@ -161,5 +178,7 @@ def failures(kind: str, values: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _path(location: tuple[str | int, ...]) -> str:
     text = ""
     for part in location:
+        if part in (_SHORT, _SPLIT):
+            continue
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
