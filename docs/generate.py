@@ -49,7 +49,11 @@ def declaration() -> str:
             schema = settings.model_json_schema(by_alias=True)
             lines += [f"### {key}: `kind: {kind}` {{: #declaration-{key}-{kind} }}", ""]
             lines += [_first_paragraph(schema.get("description", "")), ""]
-            lines += [*_fields(schema, {}, "declaration"), ""] if schema.get("properties") else []
+            own, nested = f"declaration-{key}-{kind}", schema.get("$defs", {})
+            lines += [*_fields(schema, nested, own), ""] if schema.get("properties") else []
+            for name, body in nested.items():
+                lines += [f"#### {_readable(name)} {{: #{_anchor(own, name)} }}", ""]
+                lines += [_first_paragraph(body.get("description", "")), "", *_fields(body, nested, own), ""]
     return "\n".join(lines) + "\n"
 
 

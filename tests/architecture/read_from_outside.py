@@ -6,7 +6,7 @@ A name that is read by nobody at all does not belong here: take it out of the co
 # ruff: noqa: B018, F821
 
 # ---- keys of a declaration and of files that people and other tools read -------------------------
-tools, memory, adapter, schema_, include  # a declaration
+tools, memory, adapter, schema_, include, tcp  # a declaration
 margin_users, seconds_interval, exposed_interval, headroom, utilization_interval, queue_interval  # JSON of a forecast
 serial_number  # of a bill of materials
 usd_interval, duration_interval_s, requests_replayed, rate_per_s, untagged  # of a forecast, a calibration, a rollout
@@ -21,8 +21,8 @@ folded, searchable, drawing, subtitle, tiles, foot
 __getattr__, preprocess_fields, _ok, obj, isolation_level  # Python, numba, simpy, click, sqlite3
 sync_auth_flow, artifact_type  # httpx; what refers to an OCI manifest, by which its signatures are told from the rest
 on_output, on_error, info, show_secrets, delete, formatTime, datefmt  # Pulumi, logging
-run_tests, FlagdTarget, JsonLines, Prometheus, Sql  # typer, and kinds that are entry points of pyproject.toml
-DataPlaneEvaluator, FileRegistry, VendorRegistry, Llm, Pool, Remote
+run_tests, FlagdFlags, JsonLines, Prometheus, Sql  # typer, and kinds that are entry points of pyproject.toml
+DataPlaneEvaluator, FolderInstances, ProcessInstances, FileRegistry, VendorRegistry, Llm, Pool, Remote
 ProcessStation, traffics, networks, arrive_s, install, BACKOFF  # stations and tests of a project; a number never reused
 
 # ---- the kit, which services and their libraries call ---------------------------------------------
@@ -33,5 +33,15 @@ do_GET, do_PUT, log_message, intercept_unary_stream, intercept_stream_unary, int
 # ---- the relay: what gRPC calls, and what a replica says that only the driver reads ---------------
 FetchAllFlags, SyncFlags, GetMetadata, kit
 
+# ---- httpx's connection pools, which call the backend that is put into them ------------------------
+_network_backend
+
 # ---- conformance suites, which a plugin's own tests subclass ------------------------------------------
-RegistryConformance, TargetConformance, TelemetryConformance, EvaluatorConformance, StationConformance
+(
+    RegistryConformance,
+    FlagsConformance,
+    InstancesConformance,
+    TelemetryConformance,
+    EvaluatorConformance,
+    StationConformance,
+)

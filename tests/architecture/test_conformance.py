@@ -26,24 +26,30 @@ from rollcast.simulator.stations.profiles import Profile
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.evaluators import SuiteRunner
 from rollcast.stacks.evaluators.dataplane import DataPlaneEvaluator, DataPlaneSettings
+from rollcast.stacks.flags import FlagStore
+from rollcast.stacks.flags.flagd import FlagdFlags, FlagdSettings
+from rollcast.stacks.instances import Instances, InstanceSpec, Placed, Provisioning
+from rollcast.stacks.instances.folder import FolderInstances, FolderSettings
 from rollcast.stacks.registries.file import FileRegistry
 from rollcast.stacks.registries.sources import Registry
 from rollcast.stacks.registries.vendor import VendorRegistry
-from rollcast.stacks.targets import Placed, Target
-from rollcast.stacks.targets.flagd import FlagdSettings, FlagdTarget
 from rollcast.stacks.telemetry import Cursor, TelemetryBatch, TelemetrySource
 from rollcast.stacks.telemetry.jsonl import JsonLines, JsonLinesSettings
 from rollcast.stacks.telemetry.prometheus import Prometheus, PrometheusSettings
 from rollcast.stacks.telemetry.sql import Sql, SqlSettings
 from rollcast.testing.evaluators import EvaluatorConformance
+from rollcast.testing.flags import FlagsConformance
+from rollcast.testing.instances import InstancesConformance
 from rollcast.testing.registries import RegistryConformance
 from rollcast.testing.stations import StationConformance
-from rollcast.testing.targets import TargetConformance
 from rollcast.testing.telemetry import TelemetryConformance
 from tests.stacks.servers import prometheus
 from tests.stacks.test_fleet import listening
 from tests.stacks.test_telemetry import Exporter
 
+SUITES = {
+    "registries": "RegistryConformance", "evaluators": "EvaluatorConformance", "instances": "InstancesConformance",
+}  # fmt: skip
 TESTS = Path(__file__).parents[1]
 
 # ---- our own ------------------------------------------------------------------------------------
@@ -72,9 +78,14 @@ class TestVendor(RegistryConformance):
         return "example/model-2026-05-01"
 
 
-class TestFlagd(TargetConformance):
-    def make(self, tmp_path: Path, scope: str = "") -> Target:
-        return FlagdTarget(FlagdSettings(), tmp_path, scope)
+class TestFlagd(FlagsConformance):
+    def make(self, tmp_path: Path, scope: str = "") -> FlagStore:
+        return FlagdFlags(FlagdSettings(), tmp_path, scope)
+
+
+class TestFolder(InstancesConformance):
+    def make(self, tmp_path: Path, scope: str = "") -> Instances:
+        return FolderInstances(FolderSettings(), tmp_path, scope)
 
 
 class TestJsonLines(TelemetryConformance):
@@ -214,13 +225,13 @@ class TestLlm(StationConformance):
 
 
 def test_every_kind_of_ours_is_held_to_its_suite() -> None:
-    held = {FileRegistry, VendorRegistry, FlagdTarget, JsonLines, Sql, Prometheus, DataPlaneEvaluator}
+    held = {FileRegistry, VendorRegistry, FlagdFlags, FolderInstances, JsonLines, Sql, Prometheus, DataPlaneEvaluator}
     ours = {load(seam, kind) for seam in Seam if seam is not Seam.STATIONS for kind in kinds(seam)}
     missing = {kind for kind in ours if kind.__module__.startswith("rollcast.")} - held
     for kind in sorted(missing, key=lambda kind: str(kind.__name__)):  # those whose servers or programs need room
         room, _, module = kind.__module__.removeprefix("rollcast.stacks.").rpartition(".")
         text = (TESTS / room / f"test_{module}.py").read_text("utf-8")
-        assert {"registries": "(RegistryConformance)", "evaluators": "(EvaluatorConformance)"}[room] in text, kind
+        assert f"({SUITES[room]})" in text, kind
     suites = [each for name, each in vars(sys.modules[__name__]).items() if name.startswith("Test")]
     profiles = {each().make()["station"] for each in suites if issubclass(each, StationConformance)}
     assert {kind for kind in kinds(Seam.STATIONS) if load(Seam.STATIONS, kind).__module__.startswith("rollcast.")} == (
@@ -264,20 +275,31 @@ def test_a_registry_that_gives_something_else_each_time_fails(tmp_path: Path) ->
         getattr(Suite(), absent)(tmp_path)
 
 
-def test_a_target_that_ignores_tokens_fails(tmp_path: Path) -> None:
-    class Late(FlagdTarget):
+def test_instances_that_forget_their_owner_fail(tmp_path: Path) -> None:
+    class Forgetful(FolderInstances):
+        def put_instance(
+            self, fence: int, placed: Placed, content: Path, spec: InstanceSpec, watch: Provisioning
+        ) -> None:
+            super().put_instance(fence, placed.model_copy(update={"owner": ""}), content, spec, watch)
+
+    class Suite(TestFolder):
+        def make(self, tmp_path: Path, scope: str = "") -> Instances:
+            return Forgetful(FolderSettings(), tmp_path, scope)
+
+    good, owner = "test_a_place_that_nobody_has_used_is_empty", "test_another_owners_instance_stays"
+    assert failed(Suite(), tmp_path, good, owner) == {owner}
+
+
+def test_flags_that_ignore_tokens_fail(tmp_path: Path) -> None:
+    class Late(FlagdFlags):
         def put_flag(self, fence: int, key: str, flag: Mapping[str, Any] | None) -> None:
             super().put_flag(max(fence, self.newest()), key, flag)
 
-        def put_instance(self, fence: int, placed: Placed, content: Path) -> None:
-            super().put_instance(fence, placed.model_copy(update={"owner": ""}), content)
-
     class Suite(TestFlagd):
-        def make(self, tmp_path: Path, scope: str = "") -> Target:
+        def make(self, tmp_path: Path, scope: str = "") -> FlagStore:
             return Late(FlagdSettings(), tmp_path, scope)
 
-    good, owner = "test_a_flag_is_read_back_as_it_was_written", "test_another_owners_instance_stays"
-    assert failed(Suite(), tmp_path, good, owner) == {owner}
+    assert failed(Suite(), tmp_path, "test_a_flag_is_read_back_as_it_was_written") == set()
     (tmp_path / "late").mkdir()
     with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
         Suite().test_a_late_write_changes_nothing(tmp_path / "late", "put_flag")

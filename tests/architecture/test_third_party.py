@@ -20,9 +20,10 @@ import pytest
 from rollcast.planner.loading.loader import read_yaml
 from rollcast.stacks.base import atomic_files
 from rollcast.testing.evaluators import EvaluatorConformance
+from rollcast.testing.flags import FlagsConformance
+from rollcast.testing.instances import InstancesConformance
 from rollcast.testing.registries import RegistryConformance
 from rollcast.testing.stations import StationConformance
-from rollcast.testing.targets import TargetConformance
 from rollcast.testing.telemetry import TelemetryConformance
 
 HERE = Path(__file__).parent / "third_party"
@@ -82,6 +83,7 @@ def place(tmp_path: Path, installed: Path) -> Place:
 def test_it_is_used_from_a_declaration_and_the_schema_knows_it(place: Place) -> None:
     assert "is valid" in place.run("validate")
     schema = json.loads(place.run("schema"))
+    assert {"flags-drawer", "instances-drawer"} <= set(schema["$defs"])
     assert {"target-drawer", "telemetry-csv", "evaluator-answers", "profile-dice"} <= set(schema["$defs"])
     validator = jsonschema.Draft202012Validator(schema)
     data = read_yaml(place.declaration.read_text("utf-8"), "rollcast.yaml").data
@@ -109,8 +111,8 @@ def test_its_own_tests_hold_each_of_its_kinds_to_the_suite_of_its_seam(tmp_path:
 
 
 SUITES = {
-    "TestShelf": RegistryConformance, "TestDrawer": TargetConformance, "TestCsv": TelemetryConformance,
-    "TestAnswers": EvaluatorConformance, "TestDice": StationConformance,
+    "TestShelf": RegistryConformance, "TestDrawer": FlagsConformance, "TestCsv": TelemetryConformance,
+    "TestDrawerOfInstances": InstancesConformance, "TestAnswers": EvaluatorConformance, "TestDice": StationConformance,
 }  # fmt: skip
 NEEDLESS = {"TestAnswers": 2, "TestShelf": 2}  # no suite of its takes long; its content is on this machine
 SETTINGS = {

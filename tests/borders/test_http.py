@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from rollcast.stacks.base.bounded_http import bounded
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.secrets import without_password
-from rollcast.stacks.targets.control import Control
+from rollcast.stacks.fleet.control import Control
 from rollcast.stacks.telemetry.prometheus import Prometheus, PrometheusSettings
 from tests.borders.hostile import answering, reply
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from rollcast.stacks.targets.definitions import CONTENT
+from rollcast.stacks.flags.definitions import CONTENT
 from tests.dataplane.releasing import FLAG, NEW, OLD, both, text_of
 from tests.dataplane.running import Running, until
 from tests.spec.test_schemas import validator

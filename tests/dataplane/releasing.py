@@ -10,7 +10,7 @@ from typing import Any
 from rollcast.planner.declaration.models import Artifact, ArtifactKind
 from rollcast.planner.plan.models import Share
 from rollcast.planner.releases.releases import Release, SlotVersion, Track
-from rollcast.stacks.targets.definitions import compiled
+from rollcast.stacks.flags.definitions import compiled
 
 PIPELINE = "help-desk"
 FLAG = f"rollcast-{PIPELINE}"
@@ -47,7 +47,7 @@ def both(percent: float, new: Release = NEW, old: Release = OLD) -> dict[str, An
     """The same with both releases among the variants, whatever the share: as while one of them is drained."""
     made = flag(percent, new, old)
     made["variants"] |= {new.id: new.variant("default"), old.id: old.variant("default")}
-    from rollcast.stacks.targets.definitions import CONTENT, content_digest
+    from rollcast.stacks.flags.definitions import CONTENT, content_digest
 
     made["metadata"][CONTENT] = content_digest(made)
     return made

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rollcast.planner.base.buckets import BUCKETING
-from rollcast.stacks.targets.definitions import content_digest
+from rollcast.stacks.flags.definitions import content_digest
 from tests.dataplane.probing import probe_in
 from tests.dataplane.releasing import FLAG, both, put
 from tests.dataplane.running import Running, running, until

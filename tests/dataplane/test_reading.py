@@ -18,8 +18,8 @@ from rollcast.planner.base import buckets, keys
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.routing.split import Router, flag_key
 from rollcast.policies.strategies import plans
-from rollcast.stacks.targets import definitions
-from rollcast.stacks.targets.definitions import compiled
+from rollcast.stacks.flags import definitions
+from rollcast.stacks.flags.definitions import compiled
 from rollcast_dataplane.definitions import BUCKETING, Definition, content_digest
 from rollcast_dataplane.errors import BadDefinition, NoRelease, RefusedKey, UnknownRelease
 from rollcast_dataplane.keys import chosen, key_of

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from rollcast.planner.routing.split import Router
-from rollcast.stacks.targets.definitions import CONTENT
+from rollcast.stacks.flags.definitions import CONTENT
 from rollcast.stacks.telemetry.records import request_of
 from tests.dataplane.releasing import FLAG, LINE, NEW, OLD, PIPELINE, Share, both, flag, put
 from tests.dataplane.running import KINDS, Running, asked_while_the_flag_flips, running, until

@@ -17,8 +17,8 @@ from rollcast.planner.base.audiences import matches, parse, targeting
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.routing.split import Router, flag_key
 from rollcast.policies.strategies import plans
-from rollcast.stacks.targets import definitions
-from rollcast.stacks.targets.definitions import compiled, content_digest
+from rollcast.stacks.flags import definitions
+from rollcast.stacks.flags.definitions import compiled, content_digest
 from tests.dataplane.releasing import FLAG, NEW, NO_DEFINITIONS, OLD, PIPELINE, flag, text_of
 from tests.planner.test_split import ATTRIBUTES, predicates
 

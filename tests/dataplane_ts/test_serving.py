@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rollcast.stacks.targets.definitions import CONTENT
+from rollcast.stacks.flags.definitions import CONTENT
 from rollcast_dataplane import SignedPins
 from tests.dataplane.releasing import FLAG, NEW, OLD, both, flag, put
 from tests.dataplane.running import Running, asked_while_the_flag_flips, until

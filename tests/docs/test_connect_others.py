@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rollcast.stacks.targets.definitions import content_digest
+from rollcast.stacks.flags.definitions import content_digest
 from tests.dataplane.releasing import FLAG, NEW, OLD, both, put, release
 from tests.dataplane.running import until
 from tests.relay.relays import relaying

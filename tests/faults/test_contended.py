@@ -13,12 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from rollcast.planner.declaration.models import TargetSettings
 from rollcast.stacks.base.errors import FenceError
+from rollcast.stacks.instances import InstanceSpec, Placed, Provisioning
 from rollcast.stacks.ledger.ledger import open_ledger
 from rollcast.stacks.ledger.records import verify
 from rollcast.stacks.ledger.rollouts import STARTED
-from rollcast.stacks.targets import Placed
-from rollcast.stacks.targets.flagd import FlagdSettings, FlagdTarget
+from rollcast.stacks.targets.opening import short_target
 from tests.faults.figures import survived, tried
 from tests.faults.surviving import assert_whole, meaning
 from tests.stacks.servers import postgres
@@ -100,7 +101,9 @@ def _await_stopped(pid: int) -> None:
 
 
 def test_a_late_write_is_refused_by_the_target_itself(tmp_path: Path) -> None:
-    target = FlagdTarget(FlagdSettings(definition="live/flags.json", instances="live/instances"), tmp_path)
+    target = short_target(TargetSettings(definition="live/flags.json", instances="live/instances"), tmp_path)
+    (instances,) = target.instances
+    spec, watch = InstanceSpec(), Provisioning()
     target.put_flag(1, "f", {"state": "ENABLED"})
     target.claim(2)
     content = tmp_path / "content"
@@ -108,8 +111,8 @@ def test_a_late_write_is_refused_by_the_target_itself(tmp_path: Path) -> None:
     (content / "manifest.json").write_text('{"digest": "sha256:x", "kind": "reranker"}')
     late = (
         lambda: target.put_flag(1, "f", None),
-        lambda: target.put_instance(1, Placed(folder="p/s/i", digest="sha256:x"), content),
-        lambda: target.remove_instance(1, "p/s/i"),
+        lambda: instances.put_instance(1, Placed(folder="p/s/i", digest="sha256:x"), content, spec, watch),
+        lambda: instances.remove_instance(1, "p/s/i"),
         lambda: target.put_document(1, "sha256:" + "0" * 64, "{}"),
         lambda: target.claim(1),
     )

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.targets.definitions import CONTENT
-from rollcast.stacks.targets.fleet import Fleet
+from rollcast.stacks.flags.definitions import CONTENT
+from rollcast.stacks.fleet.fleet import Fleet
 from tests.dataplane.releasing import FLAG, NEW, OLD, both, put, text_of
 from tests.dataplane.running import Running, until
 from tests.faults.clocks import MachineClock

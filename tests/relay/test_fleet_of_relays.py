@@ -15,9 +15,9 @@ from rollcast.cli.failures import exit_code
 from rollcast.planner.base.buckets import BUCKETING
 from rollcast.planner.declaration.models import OnMissing, TargetSettings
 from rollcast.stacks.base.errors import HeldError, StackError
-from rollcast.stacks.targets import relays
-from rollcast.stacks.targets.fleet import Fleet
-from rollcast.stacks.targets.relays import HeardReplica, MissingReplica, RelayKnowledge, together
+from rollcast.stacks.fleet import relays
+from rollcast.stacks.fleet.fleet import Fleet
+from rollcast.stacks.fleet.relays import HeardReplica, MissingReplica, RelayKnowledge, together
 from tests.dataplane.releasing import both, put
 from tests.relay.relays import RunningRelay, relaying
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcast.cli.output.status import text_of
-from rollcast.stacks.targets.definitions import content_digest
-from rollcast.stacks.targets.inspection import inspect
+from rollcast.stacks.flags.definitions import content_digest
+from rollcast.stacks.fleet.inspection import inspect
 from tests.dataplane.releasing import FLAG, OLD, both, flag
 from tests.dataplane.running import running, until
 from tests.relay.relays import relaying

@@ -17,10 +17,10 @@ from sqlalchemy import create_engine, text
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.conformance import subject
 from rollcast.stacks.conformance.probe import Probe, ProbeRequest
+from rollcast.stacks.flags.flag_documents import definition_of
+from rollcast.stacks.flags.flagd import FlagdFlags, FlagdSettings
+from rollcast.stacks.flags.publishing import place_of
 from rollcast.stacks.relay.source import DefinitionFile, SourceFault
-from rollcast.stacks.targets.flag_documents import definition_of
-from rollcast.stacks.targets.flagd import FlagdSettings, FlagdTarget
-from rollcast.stacks.targets.publishing import place_of
 from tests.dataplane.releasing import FLAG, both
 from tests.relay.relays import relaying, until
 from tests.stacks.servers import postgres
@@ -99,7 +99,7 @@ def _made(client: object) -> bool:
 
 def test_what_a_target_publishes_a_relay_elsewhere_serves(kept: Kept, tmp_path: Path) -> None:
     """A change within 2 s; what is spoiled is said once, and the last good definition goes on being served."""
-    target = FlagdTarget(FlagdSettings(publish=(kept.url,)), tmp_path)
+    target = FlagdFlags(FlagdSettings(publish=(kept.url,)), tmp_path)
     target.put_flag(1, FLAG, both(0))
     with relaying(kept.url, **kept.environment) as relay:  # type: ignore[arg-type]
         served = relay.ask("GET", "/rollcast/v1/flags")
@@ -122,13 +122,13 @@ def test_a_relay_that_starts_before_there_is_anything_serves_it_once_there_is(ke
     with relaying(url, **kept.environment) as relay:  # type: ignore[arg-type]
         assert "there is nothing to serve yet" in relay.all_said()
         assert relay.ask("GET", "/rollcast/v1/flags").status_code == 503
-        FlagdTarget(FlagdSettings(publish=(url,)), tmp_path).put_flag(1, FLAG, both(0))
+        FlagdFlags(FlagdSettings(publish=(url,)), tmp_path).put_flag(1, FLAG, both(0))
         until(lambda: relay.ask("GET", "/rollcast/v1/flags").status_code == 200, 5)
 
 
 def test_what_is_not_published_is_not_written_either(tmp_path: Path) -> None:
     """Else the driver would take for true what no relay has."""
-    target = FlagdTarget(FlagdSettings(publish=(f"sqlite:///{tmp_path}/no/such/folder.db#prod",)), tmp_path)
+    target = FlagdFlags(FlagdSettings(publish=(f"sqlite:///{tmp_path}/no/such/folder.db#prod",)), tmp_path)
     with pytest.raises(StackError, match=r"folder\.db#prod can't be written"):
         target.put_flag(1, FLAG, both(0))
     assert target.flags() == {}
@@ -141,7 +141,7 @@ def test_the_ledgers_database_is_a_place_and_holds_it_beside_the_ledger(
 
     monkeypatch.delenv("ROLLCAST_LEDGER_URL", raising=False)
     ledger = open_ledger(tmp_path, "p/prod")
-    FlagdTarget(FlagdSettings(publish=("ledger#prod",)), tmp_path).put_flag(1, FLAG, both(0))
+    FlagdFlags(FlagdSettings(publish=("ledger#prod",)), tmp_path).put_flag(1, FLAG, both(0))
     found = place_of("ledger#prod", tmp_path).get()
     assert found is not None
     assert definition_of(found[1]) == {"flags": {FLAG: both(0)}}
@@ -179,10 +179,10 @@ def test_all_that_read_a_definition_refuse_the_same(garbage: str, tmp_path: Path
     path = tmp_path / "flags.json"
     path.write_text(garbage, "utf-8")
     with pytest.raises(StackError, match="no flag definition"):
-        FlagdTarget(FlagdSettings(definition="flags.json"), tmp_path).flags()
+        FlagdFlags(FlagdSettings(definition="flags.json"), tmp_path).flags()
     with pytest.raises(SourceFault, match="no flag definition"):
         DefinitionFile(path).read()
     with pytest.raises(StackError, match="can't be read as a flag definition"):
         subject.TestedService([], Probe(pipeline="p", definition=path, request=ProbeRequest(path="/")))
     path.write_text(json.dumps({"flags": {"a": {}}}), "utf-8")
-    assert FlagdTarget(FlagdSettings(definition="flags.json"), tmp_path).flags() == {"a": {}}
+    assert FlagdFlags(FlagdSettings(definition="flags.json"), tmp_path).flags() == {"a": {}}

@@ -15,7 +15,7 @@ from referencing import Registry, Resource
 
 from rollcast.planner.plan.models import Plan
 from rollcast.policies.strategies import plans
-from rollcast.stacks.targets.definitions import compiled
+from rollcast.stacks.flags.definitions import compiled
 
 SPEC = Path(__file__).parents[2] / "spec"
 SCHEMAS = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted((SPEC / "schemas").glob("*.json"))}

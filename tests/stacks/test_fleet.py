@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from rollcast.planner.declaration.models import TargetSettings
 from rollcast.planner.gates.stage import StageGates
 from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.fleet import fleet as fleets
+from rollcast.stacks.fleet.control import Control, ReplicaState, Unanswered
+from rollcast.stacks.fleet.fleet import Fleet, KnownStates
 from rollcast.stacks.rollout import counters
 from rollcast.stacks.rollout.counters import MARGIN_S, Counters
-from rollcast.stacks.targets import fleet as fleets
-from rollcast.stacks.targets.control import Control, ReplicaState, Unanswered
-from rollcast.stacks.targets.fleet import Fleet, KnownStates
 from tests.stacks.site import Site, first_released, free_port
 
 Answer = Callable[[str], tuple[int, Any]]

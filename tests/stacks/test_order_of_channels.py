@@ -13,8 +13,8 @@ from rollcast.planner.plan.models import Plan
 from rollcast.planner.planning.planner import live_as_declared, make_plan
 from rollcast.planner.releases.releases import Track, canonical
 from rollcast.planner.routing.split import Router
+from rollcast.stacks.flags.definitions import compiled, lines_document
 from rollcast.stacks.state.live import as_tried
-from rollcast.stacks.targets.definitions import compiled, lines_document
 
 ROUTES = {"a": "{region: eu}", "b": "{segment: internal}", "c": "{tier: paid}", "d": "{region: [us, asia]}"}
 REQUESTS = [

@@ -11,22 +11,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rollcast.planner.declaration.models import TargetSettings
 from rollcast.planner.releases.releases import digest_of
 from rollcast.stacks.base.errors import FenceError, StackError
+from rollcast.stacks.flags import Holding
+from rollcast.stacks.flags.definitions import OWNER
+from rollcast.stacks.instances import InstanceSpec, Placed, Provisioning
+from rollcast.stacks.instances.folder import FolderInstances, FolderSettings
 from rollcast.stacks.ledger.ledger import open_ledger
 from rollcast.stacks.provider.resources import is_placed
-from rollcast.stacks.state.ownership import others_of, refuse_others
-from rollcast.stacks.targets import Holding, Placed
-from rollcast.stacks.targets.definitions import OWNER
-from rollcast.stacks.targets.flagd import FlagdSettings, FlagdTarget
+from rollcast.stacks.state.ownership import foreign_at, others_of, refuse_others
+from rollcast.stacks.targets.opening import short_target
+from rollcast.stacks.targets.target import Target
 
-SETTINGS = FlagdSettings(definition="flags.json", instances="instances")
+SETTINGS = TargetSettings(definition="flags.json", instances="instances")
 OWNERS = ("sha256:one", "sha256:two")
 writes = st.lists(st.tuples(st.sampled_from(["put", "remove"]), st.sampled_from(OWNERS), st.integers(0, 2)), max_size=8)
 
 
-def _target(root: Path) -> FlagdTarget:
-    return FlagdTarget(SETTINGS, root)
+def _target(root: Path) -> Target:
+    return short_target(SETTINGS, root)
 
 
 def _placed(folder: str, owner: str) -> Placed:
@@ -36,11 +40,11 @@ def _placed(folder: str, owner: str) -> Placed:
     )  # fmt: skip
 
 
-def _put(target: FlagdTarget, root: Path, folder: str, owner: str) -> None:
+def _put(target: Target, root: Path, folder: str, owner: str) -> None:
     content = root / "content"
     content.mkdir(exist_ok=True)
     (content / "manifest.json").write_text(json.dumps({"digest": digest_of("content")}))
-    target.put_instance(1, _placed(folder, owner), content)
+    target.instances[0].put_instance(1, _placed(folder, owner), content, InstanceSpec(), Provisioning())
 
 
 @given(writes)
@@ -51,7 +55,7 @@ def test_what_an_owner_put_there_goes_by_its_own_hand_alone(steps: list[tuple[st
         for what, owner, number in steps:
             name = f"=/slot/{number}"
             if what == "remove":
-                target.remove_instance(1, name, owner)
+                target.instances[0].remove_instance(1, name, owner)
                 if there.get(name) == owner:
                     del there[name]
             elif there.get(name, owner) == owner:
@@ -70,7 +74,7 @@ def test_an_instance_without_a_mark_stays_its_pipelines(tmp_path: Path) -> None:
         "nothing is made again for a mark"
     )
     assert others_of(target, {"p"}, OWNERS[0], {"p/slot/one"}) == []
-    target.remove_instance(1, "p/slot/one", OWNERS[0])
+    target.instances[0].remove_instance(1, "p/slot/one", OWNERS[0])
     assert target.placed() == {}
 
 
@@ -101,6 +105,23 @@ def test_who_reaches_another_ledger_learns_where_to_go(tmp_path: Path, said: boo
     assert others_of(target, {"p"}, OWNERS[0]) == []
 
 
+@given(writes, st.lists(st.tuples(st.sampled_from([*OWNERS, ""]), st.sampled_from("pq")), max_size=4))
+def test_what_is_foreign_is_what_another_owner_or_another_pipeline_has(
+    steps: list[tuple[str, str, int]], flags: list[tuple[str, str]]
+) -> None:
+    with TemporaryDirectory() as folder:
+        root, owners = Path(folder), dict[str, str]()
+        target = _target(root)
+        for _, owner, number in steps:
+            _put(target, root, f"=/slot/{number}", owners.setdefault(f"=/slot/{number}", owner))
+        for owner, pipeline in flags:
+            owners[f"rollcast-{pipeline}"] = owner
+            target.put_flag(1, f"rollcast-{pipeline}", {"variants": {}, "metadata": {OWNER: owner} if owner else {}})
+        found = {item.name: item.owner for item in foreign_at(target, {"p"}, OWNERS[0])}
+        mine = {name for name, owner in owners.items() if owner == OWNERS[0] or (not owner and name == "rollcast-p")}
+        assert found == {name: owner for name, owner in owners.items() if name not in mine}
+
+
 claims = st.lists(st.tuples(st.sampled_from(["a/dev", "b/dev"]), st.integers(1, 4)), max_size=10)
 
 
@@ -112,7 +133,7 @@ def test_tokens_are_compared_within_a_scope_and_never_across(legacy: int, claime
             _target(root).claim(legacy)
         newest: dict[str, int] = {}
         for scope, token in claimed:
-            target = FlagdTarget(SETTINGS, root, scope)
+            target = short_target(SETTINGS, root, scope)
             assert target.newest() == max(legacy, newest.get(scope, 0))
             if token < target.newest():
                 with pytest.raises(FenceError, match=f"fencing token {token}"):
@@ -124,7 +145,7 @@ def test_tokens_are_compared_within_a_scope_and_never_across(legacy: int, claime
 
 
 def test_a_project_sweeps_up_after_itself_alone(tmp_path: Path) -> None:
-    mine, other = (FlagdTarget(SETTINGS, tmp_path, scope) for scope in ("a/dev", "b/dev"))
+    mine, other = (FolderInstances(FolderSettings(path="instances"), tmp_path, scope) for scope in ("a/dev", "b/dev"))
     for target in (mine, other):
         target._staging(1, "p/s/i").mkdir(parents=True)
     mine.claim(5)

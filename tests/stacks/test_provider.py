@@ -21,19 +21,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pulumi.provider.experimental import provider as api
 
+from rollcast.planner.declaration.models import TargetSettings
 from rollcast.planner.releases.releases import canonical, digest_of
 from rollcast.stacks.base.errors import FenceError, StackError
 from rollcast.stacks.engine.program import ResourceNode, program_of
 from rollcast.stacks.engine.update import EngineStack
+from rollcast.stacks.flags.definitions import content_digest
 from rollcast.stacks.provider.inputs import failures
 from rollcast.stacks.provider.plugin import RollcastProvider
 from rollcast.stacks.provider.values import plain, properties
-from rollcast.stacks.targets.definitions import content_digest
-from rollcast.stacks.targets.flagd import FlagdSettings, FlagdTarget
+from rollcast.stacks.targets.opening import short_target
 from tests.stacks.servers import postgres
 
 TARGET = {"kind": "flagd", "definition": "live/flags.json", "instances": "live/instances"}
-SETTINGS = FlagdSettings(definition="live/flags.json", instances="live/instances")
+SETTINGS = TargetSettings(definition="live/flags.json", instances="live/instances")
 DIGEST = digest_of("content")
 
 
@@ -115,7 +116,7 @@ def test_making_the_same_thing_twice_changes_nothing_more(tmp_path: Path) -> Non
         once = files(tmp_path)
         create(made, kind, inputs)
         assert files(tmp_path) == once
-    placed = FlagdTarget(SETTINGS, tmp_path).placed()["p/reranker/one"]
+    placed = short_target(SETTINGS, tmp_path).placed()["p/reranker/one"]
     assert (placed.digest, placed.release, placed.slot) == (DIGEST, "rel-1", "reranker")
 
 
@@ -125,7 +126,7 @@ def test_deleting_what_is_gone_already_is_done(tmp_path: Path) -> None:
     delete(made, "Instance", state)
     delete(made, "Instance", state)
     delete(made, "Flag", flag_inputs())
-    assert FlagdTarget(SETTINGS, tmp_path).placed() == {}
+    assert short_target(SETTINGS, tmp_path).placed() == {}
 
 
 @pytest.mark.parametrize(("first", "second"), [("one/a", "one"), ("one", "one/a")])
@@ -134,7 +135,7 @@ def test_an_instance_is_never_put_into_another(tmp_path: Path, first: str, secon
     create(made, "Instance", {**instance_inputs(tmp_path), "folder": f"p/{first}"})
     with pytest.raises(StackError, match="in_place"):
         create(made, "Instance", {**instance_inputs(tmp_path), "folder": f"p/{second}"})
-    assert list(FlagdTarget(SETTINGS, tmp_path).placed()) == [f"p/{first}"]
+    assert list(short_target(SETTINGS, tmp_path).placed()) == [f"p/{first}"]
 
 
 def test_a_preview_has_no_effect(tmp_path: Path) -> None:
@@ -201,7 +202,7 @@ def test_an_operation_that_takes_too_long_fails(tmp_path: Path) -> None:
     slow = instance_inputs(tmp_path, build=[sys.executable, "-c", "import time; time.sleep(60)"])
     with pytest.raises(StackError, match="took more than"):
         create(provider(tmp_path), "Instance", {**slow, "timeout_s": 0.5})
-    assert FlagdTarget(SETTINGS, tmp_path).placed() == {}
+    assert short_target(SETTINGS, tmp_path).placed() == {}
 
 
 def test_a_declaration_reaches_no_shell(tmp_path: Path) -> None:
@@ -266,15 +267,15 @@ def test_an_instance_a_flag_and_their_order_through_the_engine(world: EngineStac
     assert not (tmp_path / "live").exists(), "a preview has no effect"
     world.up(program, reported.append)
     assert "building r@1" in reported, "long work reports that it is under way"
-    assert list(FlagdTarget(SETTINGS, tmp_path).placed()) == ["p/reranker/one"]
+    assert list(short_target(SETTINGS, tmp_path).placed()) == ["p/reranker/one"]
     without = [ResourceNode("Drain", "drain:1", drain_inputs(0.0)), program[2]]
     world.up(without, reported.append)
-    assert FlagdTarget(SETTINGS, tmp_path).placed() == {}
+    assert short_target(SETTINGS, tmp_path).placed() == {}
 
     bad = ResourceNode("Instance", "instance:two", {**instance_inputs(tmp_path, "two"), "folder": "../two"})
     with pytest.raises(StackError, match="folder"):
         world.up([*without, bad], reported.append)
-    assert FlagdTarget(SETTINGS, tmp_path).flag("rollcast-p") is not None
+    assert short_target(SETTINGS, tmp_path).flag("rollcast-p") is not None
 
 
 @pytest.mark.engine
@@ -295,7 +296,7 @@ def test_the_stack_state_is_kept_where_it_is_declared_and_recovered_there(
         again = EngineStack(tmp_path, "p", "test", fence=2)
         again.recover()
         again.up([], lambda text: None)
-    assert FlagdTarget(SETTINGS, tmp_path).placed() == {}, "the second process knew what the first had made"
+    assert short_target(SETTINGS, tmp_path).placed() == {}, "the second process knew what the first had made"
     assert not list((tmp_path / ".rollcast/pulumi/state").iterdir()), "nothing is kept at the default place"
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rollcast.stacks.fleet.control import ReplicaState
 from rollcast.stacks.rollout.skews import LEAST_S, Skews
-from rollcast.stacks.targets.control import ReplicaState
 from rollcast.stacks.telemetry import RequestRecord
 from rollcast.stacks.telemetry.records import request_of
 

@@ -46,6 +46,17 @@ class ServingRelease:
         """Where the component of a slot runs: a folder below the target's instances, or what the target names."""
         return str(self.component(slot).get("instance", ""))
 
+    def address(self, slot: str) -> str:
+        """What the instance of a slot is called by. Raises NoRelease where it is one without an address."""
+        found = self.component(slot).get("address")
+        if not isinstance(found, str) or not found:
+            raise NoRelease(
+                f"Component '{slot}' of release {self.id} runs at no address. Declare what it runs as, under the "
+                "environment's 'instances'.",
+                self.id,
+            )
+        return found
+
     def digest(self, slot: str) -> str:
         """Digest of the content of the artifact in a slot."""
         return str(self.component(slot).get("digest", ""))

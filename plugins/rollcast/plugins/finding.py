@@ -28,26 +28,31 @@ def brought_by(seam: Seam, kind: str) -> str:
     return " and ".join(_name_of(entry) for entry in _offers(seam).get(kind, ()))
 
 
-def load(seam: Seam, kind: str) -> Any:
-    """The class of a kind. Raises KindError: nobody offers it, two do, or it can't be imported."""
-    offers = _offers(seam).get(kind, ())
+def load(seam: Seam, kind: str, noun: str = "") -> Any:
+    """The class of a kind. Raises KindError: nobody offers it, two do, or it can't be imported.
+
+    noun: what a message calls it, where that is not the seam's own word.
+    """
+    offers, noun = _offers(seam).get(kind, ()), noun or seam.noun
     if not offers:
-        raise unknown(seam, kind, kinds(seam))
+        raise unknown(seam, kind, kinds(seam), noun)
     if len(offers) > 1:
         names = " and ".join(_name_of(entry) for entry in offers)
-        raise KindError(f"{seam.noun} '{kind}' is offered by {names}.", "Uninstall one of them.")
+        raise KindError(f"{noun} '{kind}' is offered by {names}.", "Uninstall one of them.")
     try:
         return offers[0].load()
     except (Exception, SystemExit) as error:
         why = f"{type(error).__name__}: {error}".rstrip(": ")[:200]
-        what = f"{seam.noun} '{kind}' of {_name_of(offers[0])} can't be imported ({why})."
+        what = f"{noun} '{kind}' of {_name_of(offers[0])} can't be imported ({why})."
         raise KindError(what, _remedy(offers[0].dist, error)) from error
 
 
-def unknown(seam: Seam, kind: str, known: Iterable[str]) -> KindError:
+def unknown(seam: Seam, kind: str, known: Iterable[str], noun: str = "") -> KindError:
     """The refusal of a kind that nothing offers."""
     remedy = f"{did_you_mean(kind, known)} Else install the package that brings it, as '{kind}' in '{seam}'."
-    return KindError(f"there is no {seam.noun} of kind '{kind}'.", remedy.strip())
+    noun = noun or seam.noun
+    verb = "are" if noun.endswith("s") else "is"
+    return KindError(f"there {verb} no {noun} of kind '{kind}'.", remedy.strip())
 
 
 @lru_cache(maxsize=16)

@@ -26,8 +26,8 @@ class Seam(StrEnum):
 
 _NOUNS = {
     Seam.REGISTRIES: "registry",
-    Seam.FLAGS: "target",
-    Seam.INSTANCES: "target",
+    Seam.FLAGS: "flags",
+    Seam.INSTANCES: "instances",
     Seam.TELEMETRY: "telemetry",
     Seam.EVALUATORS: "evaluator",
     Seam.STATIONS: "station",

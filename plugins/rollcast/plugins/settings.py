@@ -15,10 +15,12 @@ from rollcast.plugins.seams import Seam
 
 SEAMS: Mapping[str, tuple[Seam, ...]] = {
     "target": (Seam.FLAGS, Seam.INSTANCES),
+    "flags": (Seam.FLAGS,),
+    "instances": (Seam.INSTANCES,),
     "telemetry": (Seam.TELEMETRY,),
     "evaluator": (Seam.EVALUATORS,),
 }
-"""Key of the declaration -> the seams whose kinds may stand there. A target keeps flags and instances alike."""
+"""Key of the declaration -> the seams whose kinds may stand there. A target is short for flags and instances."""
 
 
 class Settings(Model):
@@ -32,16 +34,30 @@ def settings_of(key: str, kind: str) -> type[BaseModel]:
     """
     if key == "profile":
         return shared_words(key, kind)
-    return model_of(class_of(key, kind), kind)
+    return _model_at(key, class_of(key, kind), kind)
 
 
 def class_of(key: str, kind: str) -> Any:
-    """The class of the kind that stands at a key of the declaration. Raises KindError."""
-    found = [load(seam, kind) for seam in SEAMS[key]]
+    """The class of the kind that stands at a key of the declaration. Raises KindError.
+
+    A target's kind of flags says by its `short_form` which instances go with it; else one class is both.
+    """
+    first = load(SEAMS[key][0], kind, key)
+    if key == "target" and getattr(first, "short_form", None) is not None:
+        return first
+    found = [first, *(load(seam, kind, key) for seam in SEAMS[key][1:])]
     if any(each is not found[0] for each in found):
         names = " and ".join(f"'{seam}'" for seam in SEAMS[key])
-        raise KindError(f"{key} of kind '{kind}' is one thing in {names} and another.", "Register one class in both.")
+        raise KindError(
+            f"{key} of kind '{kind}' is one thing in {names} and another.",
+            "Name each by itself, under 'flags' and 'instances'; or register one class in both.",
+        )
     return found[0]
+
+
+def _model_at(key: str, found: Any, kind: str) -> type[BaseModel]:
+    short: type[BaseModel] | None = getattr(found, "short_form", None) if key == "target" else None
+    return short or model_of(found, kind)
 
 
 def model_of(found: Any, kind: str) -> type[BaseModel]:
@@ -56,7 +72,7 @@ def model_of(found: Any, kind: str) -> type[BaseModel]:
 def opened(key: str, settings: KindSettings) -> tuple[Any, BaseModel]:
     """The class of a kind and its checked settings. Raises KindError."""
     found = class_of(key, settings.kind)
-    model = model_of(found, settings.kind)
+    model = _model_at(key, found, settings.kind)
     try:
         return found, model.model_validate(settings.own(model))
     except ValidationError as error:

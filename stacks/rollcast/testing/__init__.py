@@ -2,5 +2,5 @@
 
 Subclass the suite of a seam in your own tests, and give it the few things that only you can make: each says which. Our
 own kinds pass the same suites. They need pytest (`pip install 'rollcast[policies]'`). Read `settings`, then the one
-that you need of `registries`, `targets`, `telemetry`, `evaluators` and `stations`.
+that you need of `registries`, `flags`, `instances`, `telemetry`, `evaluators` and `stations`.
 """

@@ -62,9 +62,9 @@ def forget(
     One that lives is known again with its next acknowledgement. The token comes from ROLLCAST_RELAY_DRIVER_TOKEN.
     """
     from rollcast.stacks.base.errors import StackError
-    from rollcast.stacks.targets.fleet import Fleet
+    from rollcast.stacks.fleet.fleet import Fleet
 
-    fleet = Fleet(project_of(context).environment.target.endpoints)
+    fleet = Fleet(project_of(context).environment.endpoints)
     unknown = []
     for replica in replicas:
         if fleet.forget(replica):

@@ -68,13 +68,15 @@ def relay(
 
 def _declared(context: typer.Context) -> Path:
     """The definition file of the declared target. Raises StackError where its kind has none."""
+    from rollcast.plugins.settings import opened
     from rollcast.stacks.base.errors import StackError
 
     project = project_of(context)
-    target = project.environment.target
-    if target.kind != "flagd":
-        raise StackError(f"A target of kind '{target.kind}' keeps its flags in no file. Name one with --definition.")
-    return project.folder / target.definition
+    flags = project.environment.flag_settings
+    if flags.kind != "flagd":
+        raise StackError(f"A target of kind '{flags.kind}' keeps its flags in no file. Name one with --definition.")
+    key = "flags" if project.environment.is_split else "target"
+    return project.folder / str(getattr(opened(key, flags)[1], "definition"))  # noqa: B009
 
 
 def register(app: typer.Typer) -> None:

@@ -18,6 +18,9 @@ def status(
     watch: Annotated[
         bool, typer.Option("--watch", help="Show it again every two seconds until the rollout ends.")
     ] = False,
+    foreign: Annotated[
+        bool, typer.Option("--foreign", help="List what is at the target that belongs to nobody here, and whose it is.")
+    ] = False,
     format_: Annotated[Literal["text", "json"], typer.Option("--format", help="How to write it.")] = "text",
 ) -> None:
     """Show what serves whom now, the rollout under way, and the last verdict of each gate."""
@@ -27,16 +30,16 @@ def status(
 
     project = project_of(context)
     if watch:
-        _watch(project, format_)
+        _watch(project, format_, foreign)
         return
-    report = read_status(project)
+    report = read_status(project, foreign)
     if format_ == "json":
         terminal.out_json(finite(report))
     else:
         terminal.out(text_of(report))
 
 
-def _watch(project: Project, format_: str) -> None:
+def _watch(project: Project, format_: str, foreign: bool) -> None:
     """Until the rollout is over: drawn in place on a terminal, else one report after another."""
     import sys
     import time
@@ -46,7 +49,7 @@ def _watch(project: Project, format_: str) -> None:
     from rollcast.stacks.rollout.status import status as read_status
 
     while True:
-        report = read_status(project)
+        report = read_status(project, foreign)
         if format_ == "json":
             terminal.out_json(finite(report), indent=None)
         else:

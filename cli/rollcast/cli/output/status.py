@@ -30,6 +30,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _components(report)
     yield from _fleet(report)
     yield from _rollout(report)
+    yield from _foreign(report)
     if report["measured"]["requests"]:
         yield measured(report["measured"])
     else:
@@ -57,6 +58,22 @@ def _rollout(report: Report) -> Iterator[str]:
     for guard in rollout["guards"]:
         if not guard["ok"]:
             yield paint(f"    {guard['sentence']}", "yellow")
+
+
+def _foreign(report: Report) -> Iterator[str]:
+    """What is at the target that is not ours, in a report that lists it."""
+    if "foreign" not in report:
+        return
+    if not report["foreign"]:
+        yield "  everything at this target is of this project"
+    for item in report["foreign"]:
+        owner = f"lineage {item['owner'].removeprefix('sha256:')[:12]}" if item["owner"] else "nobody says whose"
+        parts = [owner]
+        parts += [f"pipeline {clean(item['pipeline'])}"] if item["pipeline"] else []
+        parts += (
+            [f"its ledger is {clean(item['ledger'])}, last driven by {clean(item['driver'])}"] if item["ledger"] else []
+        )
+        yield f"  foreign {item['what']} {clean(item['name'])}: {'; '.join(parts)}"
 
 
 def _fleet(report: Report) -> Iterator[str]:

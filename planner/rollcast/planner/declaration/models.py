@@ -8,7 +8,7 @@ Long because it is the whole of what a user may write, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -20,6 +20,7 @@ from rollcast.planner.base.values import Number, Seconds, VersionText
 from rollcast.planner.gates.spec import GateSpec
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+SlotName = Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,99}/)?[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 Address = Annotated[str, Field(pattern=r"^https?://")]
 Reference = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*@[A-Za-z0-9][A-Za-z0-9._+-]*$")]
 Json = Any
@@ -345,13 +346,11 @@ class OnMissing(StrEnum):
     PROCEED = "proceed"
 
 
-class TargetSettings(KindSettings):
-    """Where a release is put: the flag definition that the data plane reads, its instances, its endpoint."""
+class FlagsSettings(KindSettings):
+    """Where flags are kept that the data plane evaluates, and at which addresses it says what it evaluates."""
 
     outside: ClassVar[tuple[str, ...]] = ("kind", "endpoint", "relay", "on_missing_replica")
     kind: Name = "flagd"
-    definition: str = ".rollcast/live/flags.json"
-    instances: str = ".rollcast/live/instances"
     endpoint: Address | Annotated[tuple[Address, ...], Field(min_length=1)] | None = Field(
         None, description="the data plane's control endpoint, or a list with that of each replica"
     )
@@ -382,6 +381,45 @@ class TargetSettings(KindSettings):
         own = (self.endpoint,) if isinstance(self.endpoint, str) else self.endpoint or ()
         relays = (self.relay,) if isinstance(self.relay, str) else self.relay or ()
         return (*own, *(f"relay+{url}#{self.on_missing_replica}" for url in relays))
+
+
+class TargetSettings(FlagsSettings):
+    """The short form of `flags` and `instances`: the flag definition that the data plane reads, its instances."""
+
+    definition: str = ".rollcast/live/flags.json"
+    instances: str = ".rollcast/live/instances"
+
+
+class InstanceSettings(KindSettings):
+    """What a component runs as: a folder of content, unless another kind is named."""
+
+    kind: Name = "folder"
+
+
+class InstancesSettings(Model):
+    """What components run as: one kind for each component, for each kind of artifact, and for all others."""
+
+    default: InstanceSettings = InstanceSettings()
+    components: dict[SlotName, InstanceSettings] = Field(
+        default_factory=dict,
+        description="by component, or 'pipeline/component'; 'chat.prompt' is the prompt of one",
+    )
+    kinds: dict[ArtifactKind, InstanceSettings] = Field(
+        default_factory=dict, description="by kind of artifact, where its component is not named"
+    )
+
+    def of(self, pipeline: str, component: str, kind: str) -> InstanceSettings:
+        """The settings for a component of a pipeline that holds an artifact of this kind."""
+        named = self.components.get(f"{pipeline}/{component}") or self.components.get(component)
+        return named or next((own for each, own in self.kinds.items() if each.value == kind), self.default)
+
+    def each(self) -> Iterator[tuple[tuple[str, ...], InstanceSettings]]:
+        """(path, settings) of all that is declared, the default first."""
+        yield ("default",), self.default
+        for component, settings in self.components.items():
+            yield ("components", component), settings
+        for kind, settings in self.kinds.items():
+            yield ("kinds", kind.value), settings
 
 
 class Telemetry(KindSettings):
@@ -439,6 +477,51 @@ class Environment(Model):
         description="how late replicas follow a change of split; left out, a forecast takes them to follow at once",
         exclude_if=lambda given: given is None,
     )
+    flags: FlagsSettings | None = Field(
+        None, description="where flags are kept; in place of `target`", exclude_if=lambda given: given is None
+    )
+    instances: InstancesSettings | None = Field(
+        None, description="what components run as; in place of `target`", exclude_if=lambda given: given is None
+    )
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Environment:
+        if self.is_split and self.target != TargetSettings():
+            raise ValueError(
+                "'target' is the short form of 'flags' and 'instances': give either, and write under 'flags' what "
+                "'target' says of definition, endpoint and relay"
+            )
+        return self
+
+    @property
+    def is_split(self) -> bool:
+        """Whether flags and instances are declared each by itself."""
+        return self.flags is not None or self.instances is not None
+
+    @property
+    def flag_settings(self) -> FlagsSettings:
+        """Where flags are kept, in the form that is declared."""
+        return (self.flags or FlagsSettings()) if self.is_split else self.target
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """Every address of the data plane to ask: of replicas, and `relay+URL#on-missing` of relays."""
+        return self.flag_settings.endpoints
+
+    @property
+    def where(self) -> tuple[Model, ...]:
+        """All that says where releases are put: two environments with the same are in one place."""
+        return (
+            (self.flags or FlagsSettings(), self.instances or InstancesSettings()) if self.is_split else (self.target,)
+        )
+
+    def reached_as(self, other: Environment) -> Environment:
+        """This place, with the data plane's addresses as another declaration has them."""
+        given = other.flag_settings
+        own = {"endpoint": given.endpoint, "relay": given.relay, "on_missing_replica": given.on_missing_replica}
+        return self.model_copy(
+            update={"flags" if self.is_split else "target": self.flag_settings.model_copy(update=own)}
+        )
 
 
 class Flag(Model):

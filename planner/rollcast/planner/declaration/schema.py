@@ -6,12 +6,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from rollcast.planner.base.audiences import Condition, Predicate
-from rollcast.planner.declaration.models import Declaration, Evaluator, KindSettings, TargetSettings, Telemetry
+from rollcast.planner.declaration.models import (
+    Declaration,
+    Evaluator,
+    FlagsSettings,
+    InstanceSettings,
+    KindSettings,
+    TargetSettings,
+    Telemetry,
+)
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-_SETTINGS: Mapping[str, type[KindSettings]] = {"target": TargetSettings, "telemetry": Telemetry, "evaluator": Evaluator}
+_SETTINGS: Mapping[str, type[KindSettings]] = {
+    "target": TargetSettings,
+    "flags": FlagsSettings,
+    "instances": InstanceSettings,
+    "telemetry": Telemetry,
+    "evaluator": Evaluator,
+}
 Schemas = Mapping[str, Mapping[str, Any]]
 
 
@@ -20,8 +34,8 @@ def declaration_schema(
 ) -> dict[str, Any]:
     """The schema, with what plugins bring.
 
-    profiles: JSON Schemas of performance profiles by station. settings: by key (target, telemetry, evaluator), the
-    JSON Schemas of the settings of each kind that may stand there.
+    profiles: JSON Schemas of performance profiles by station. settings: by key (target, flags, instances, telemetry,
+    evaluator), the JSON Schemas of the settings of each kind that may stand there.
     """
     found = Declaration.model_json_schema(by_alias=True)
     definitions = found["$defs"]

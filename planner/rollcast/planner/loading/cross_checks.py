@@ -25,6 +25,7 @@ from rollcast.planner.declaration.models import (
     Component,
     ComponentOverride,
     Declaration,
+    Environment,
     Pipeline,
     RolloutSettings,
     Telemetry,
@@ -358,10 +359,23 @@ def _environments(declaration: Declaration) -> Iterator[Mistake]:
     for name, environment in declaration.environments.items():
         target, telemetry = environment.target, environment.telemetry
         paths = {("target", "definition"): target.definition, ("target", "instances"): target.instances}
+        paths = {} if environment.is_split else paths
         for place, text in {**paths, ("telemetry", "path"): telemetry.path}.items():
             if "://" in text:
                 remedy = "Write the path of a file or folder that this machine can reach."
                 yield Mistake(("environments", name, *place), f"'{place[1]}' is a path, not an address.", remedy)
+        yield from _run_as(declaration, name, environment)
+
+
+def _run_as(declaration: Declaration, name: str, environment: Environment) -> Iterator[Mistake]:
+    """Components that instances are declared for are there."""
+    given = environment.instances.components if environment.instances is not None else {}
+    slots = {slot for release in releases_of(declaration).values() for slot in release.slots} if given else set()
+    slots |= {f"{r.pipeline}/{slot}" for r in releases_of(declaration).values() for slot in r.slots} if given else set()
+    for component in given:
+        if component not in slots:
+            path: Path = ("environments", name, "instances", "components", component)
+            yield Mistake(path, f"there is no component '{component}'.", did_you_mean(component, slots))
 
 
 def _releases(declaration: Declaration) -> Iterator[Mistake]:

@@ -28,7 +28,8 @@ from rollcast.planner.loading.wording import Mistake, mistake_of, nearest
 SettingsOf = Callable[[str, str], type[BaseModel]]
 """(key, kind) -> the model of its settings. Raises KindError.
 
-key: "target", "telemetry", "evaluator", or "profile" for an artifact's performance, whose kind is its station.
+key: "target", "flags", "instances", "telemetry", "evaluator", or "profile" for an artifact's performance, whose kind
+is its station.
 """
 
 
@@ -39,15 +40,17 @@ def _shared(settings: type[KindSettings]) -> type[BaseModel]:
     return create_model(settings.__name__, __base__=Model, **fields)
 
 
-class AnyProfile(BaseModel):
-    """A profile that nobody looks into: stations are the simulator's to know."""
+class AnySettings(BaseModel):
+    """What nobody looks into here: profiles are the simulator's to know, flags and instances have no shared words."""
 
     model_config = ConfigDict(extra="allow")
 
 
 _SHARED: dict[str, type[BaseModel]] = {
-    "profile": AnyProfile,
+    "profile": AnySettings,
     "target": _shared(TargetSettings),
+    "flags": AnySettings,
+    "instances": AnySettings,
     "telemetry": _shared(Telemetry),
     "evaluator": _shared(Evaluator),
 }
@@ -61,12 +64,18 @@ def shared_words(key: str, _kind: str) -> type[BaseModel]:
 def given_settings(declaration: Declaration) -> Iterator[tuple[Path, str, KindSettings]]:
     """(path, key, settings) of everything in a declaration that is of a kind."""
     for name, environment in declaration.environments.items():
-        yield ("environments", name, "target"), "target", environment.target
+        here: Path = ("environments", name)
+        if not environment.is_split:
+            yield (*here, "target"), "target", environment.target
+        if environment.flags is not None:
+            yield (*here, "flags"), "flags", environment.flags
+        for path, settings in environment.instances.each() if environment.instances is not None else ():
+            yield (*here, "instances", *path), "instances", settings
         yield ("environments", name, "telemetry"), "telemetry", environment.telemetry
-    for path, rollout in _rollouts(declaration):
+    for at, rollout in _rollouts(declaration):
         for index, evaluate in enumerate(rollout.evaluate):
             if evaluate.evaluator is not None:
-                yield (*path, "evaluate", index, "evaluator"), "evaluator", evaluate.evaluator
+                yield (*at, "evaluate", index, "evaluator"), "evaluator", evaluate.evaluator
 
 
 def settings_mistakes(declaration: Declaration, settings_of: SettingsOf) -> Iterator[Mistake]:
@@ -112,6 +121,8 @@ def with_defaults(declaration: Declaration, settings_of: SettingsOf) -> Declarat
 
 
 def _complete(environment: Environment, settings_of: SettingsOf) -> Environment:
+    if environment.is_split:
+        return environment
     target = environment.target
     model = settings_of("target", target.kind)
     own = target.own(model)

@@ -61,7 +61,7 @@ def _provisions(builder: PlanBuilder, step: Step, release: Release, made: Made, 
         operations.append(operation)
         made[folder] = (name,)
         above[name] = frozenset().union(waits, *(above[earlier] for earlier in waits))
-        if builder.environment.target.endpoints:
+        if builder.environment.endpoints:
             warm = builder.id(name.replace("provision/", "warm/", 1), folder)
             text = f"{slot} {version.reference} answers its first request warm"
             operations.append(operation.model_copy(update={"id": warm, "kind": "warm", "after": (name,), "why": text}))

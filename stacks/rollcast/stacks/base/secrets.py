@@ -16,7 +16,9 @@ def filled(text: str) -> str:
     def value(match: re.Match[str]) -> str:
         found = os.environ.get(match.group(1))
         if found is None:
-            raise StackError(f"The environment variable {match.group(1)} isn't set. Set it, or take it out of the url.")
+            raise StackError(
+                f"The environment variable {match.group(1)} isn't set. Set it, or take it out of the declaration."
+            )
         return found
 
     return _NAME.sub(value, text)

@@ -20,13 +20,14 @@ from rollcast.stacks.conformance.checking import points
 from rollcast.stacks.conformance.points import PointVerdict, judged
 from rollcast.stacks.conformance.probe import Probe, ProbeRequest
 from rollcast.stacks.conformance.subject import TestedService
+from rollcast.stacks.flags.definitions import content_digest
+from rollcast.stacks.fleet.control import ENDPOINT_TOKEN, has_token
+from rollcast.stacks.fleet.inspection import SeenFleet, SeenReplica, inspect
+from rollcast.stacks.fleet.relays import DRIVER_TOKEN
 from rollcast.stacks.project import Project
 from rollcast.stacks.relay.access import is_loopback
-from rollcast.stacks.targets import Target, target_of
-from rollcast.stacks.targets.control import ENDPOINT_TOKEN, has_token
-from rollcast.stacks.targets.definitions import content_digest
-from rollcast.stacks.targets.inspection import SeenFleet, SeenReplica, inspect
-from rollcast.stacks.targets.relays import DRIVER_TOKEN
+from rollcast.stacks.targets.opening import target_of
+from rollcast.stacks.targets.target import Target
 from rollcast.stacks.telemetry.guarded import Guarded
 
 OF_ITSELF = ("A1", "A4", "A5", "A6")  # points that only the control endpoint is asked for
@@ -54,7 +55,7 @@ class Diagnosis:
 
 def diagnose(project: Project, probe: Probe | None = None) -> Iterator[Diagnosis]:
     """Every check of a project's connected service, in order. `probe`: how to ask it one request. Never raises."""
-    settings = project.environment.target
+    settings = project.environment
     try:
         target = target_of(settings, project.folder)
         wanted = {

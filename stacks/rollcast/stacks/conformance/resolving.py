@@ -148,7 +148,7 @@ def unknown_fields(subject: TestedService) -> str:
     flag = subject.flag(0)
     flag["variants"][subject.ours] = {**flag["variants"][subject.ours], "of_the_future": {"a": [1]}}
     flag["metadata"]["rollcast_of_the_future"] = "1"
-    from rollcast.stacks.targets.definitions import CONTENT, content_digest
+    from rollcast.stacks.flags.definitions import CONTENT, content_digest
 
     flag["metadata"][CONTENT] = content_digest(flag)
     subject.put(flag)

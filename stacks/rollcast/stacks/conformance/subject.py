@@ -26,8 +26,8 @@ from rollcast.planner.routing.split import PAUSED, flag_key
 from rollcast.stacks.base import atomic_files
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.conformance.probe import Probe, ProbeRequest, filled, pointed
-from rollcast.stacks.targets.definitions import CONTENT, content_digest
-from rollcast.stacks.targets.flag_documents import definition_of
+from rollcast.stacks.flags.definitions import CONTENT, content_digest
+from rollcast.stacks.flags.flag_documents import definition_of
 
 TWIN = "rel-conformance2"
 _SALT = "rollcast-conformance/:"

@@ -3,6 +3,8 @@
 What exists at a milestone is declared in full: instances, flags and the steps of its own operations. What the milestone
 retires is left out, so the engine deletes it, and it does that last: after the flag has moved and the drain is over.
 `depends_on` is the operations' `after`. A pipeline's flag waits for whatever its shifts wait for.
+
+Long because all resources of a milestone wait for one another.
 """
 
 from __future__ import annotations
@@ -12,13 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
-from rollcast.planner.declaration.models import Environment
+from rollcast.planner.declaration.models import Environment, InstancesSettings
 from rollcast.planner.plan.models import Operation, WorldState
-from rollcast.planner.releases.releases import Release, Track, canonical, digest_of
+from rollcast.planner.releases.releases import Release, SlotVersion, Track, canonical, digest_of
 from rollcast.planner.routing.split import flag_key
 from rollcast.stacks.artifacts.building import BUILD_TIMEOUT_S
 from rollcast.stacks.artifacts.recipes import Definitions, recipe_of
-from rollcast.stacks.targets.definitions import Audiences, compiled, content_digest, document_of
+from rollcast.stacks.flags.definitions import Audiences, compiled, content_digest, document_of
+from rollcast.stacks.instances import InstanceSpec
 
 _WRITE_S = 60.0
 _WARM_S = 600.0
@@ -101,10 +104,20 @@ class _Builder:
         return name
 
     def _target(self) -> dict[str, str]:
+        if self.goal.settings.is_split:
+            return self._split()
         target = self.goal.settings.target
         own = target.model_extra or {}
         shared: dict[str, str] = target.model_dump(include={"kind", "definition", "instances"})
         return {**shared, **({"settings": canonical(own)} if own else {})}
+
+    def _split(self) -> dict[str, str]:
+        """Flags and instances as they are declared; addresses of replicas go with each operation."""
+        settings = self.goal.settings
+        flags = settings.flag_settings
+        instances = settings.instances or InstancesSettings()
+        own = flags.model_dump(mode="json", exclude={*flags.outside} - {"kind"})
+        return {"flags": canonical(own), "instances": canonical(instances.model_dump(mode="json"))}
 
     # ---- operations ---------------------------------------------------------------------------
 
@@ -139,7 +152,7 @@ class _Builder:
         if name in self.nodes:
             return name
         inputs = inputs_of(operation)
-        run = {"run": f"{self.goal.rollout}/{operation.id}", "endpoints": list(self.goal.settings.target.endpoints)}
+        run = {"run": f"{self.goal.rollout}/{operation.id}", "endpoints": list(self.goal.settings.endpoints)}
         return self._add(operation.kind.capitalize(), name, {**run, **inputs}, self._waits([operation]))
 
     def _pipeline_of(self, operation: Operation) -> str:
@@ -157,7 +170,11 @@ class _Builder:
             "release": canonical(self.goal.releases[operation.release or ""].variant(channel)),
             "suite": operation.evaluate.suite,
             "thresholds": operation.evaluate.thresholds,
-            "instances": self.goal.settings.target.instances,
+            **(
+                {"target": self._split()}
+                if self.goal.settings.is_split
+                else {"instances": self.goal.settings.target.instances}
+            ),
             **({"known": canonical(known)} if (known := self.goal.results.get(operation.id)) is not None else {}),
             "recipe": canonical(recipe_of([operation.evaluate.suite], self.goal.definitions, self.goal.digests)),
             "timeout_s": EVALUATE_S,
@@ -191,6 +208,7 @@ class _Builder:
             "pipeline": self.goal.releases[release].pipeline,
             "documents": canonical({digest_of(document): canonical(document)}),
             "recipe": canonical(self._recipe(version.reference, release)),
+            **({"spec": canonical(_spec(version))} if self.goal.settings.is_split else {}),
             "timeout_s": float(BUILD_TIMEOUT_S),
         }
         makes = [op for op in self.goal.operations if op.kind == "provision" and op.instance == folder]
@@ -205,6 +223,20 @@ class _Builder:
         definition = wanted.artifact.model_dump(mode="json", by_alias=True)
         return {"definitions": {reference: definition}, "digests": {reference: wanted.digest}}
 
+    def _named(self, pipeline: str) -> list[str]:
+        """The instances that a flag names and that no operation makes: what is put back runs before it is named."""
+        if not self.goal.settings.is_split:
+            return []
+        made = {operation.instance for operation in self.goal.operations if operation.kind == "provision"}
+        served = {
+            share.release
+            for line, shares in self.goal.state.serving.items()
+            if self.goal.lines[line].pipeline == pipeline
+            for share in shares
+        }
+        folders = [folder for name in sorted(served) for folder in self.goal.releases[name].folders.values()]
+        return [self._instance(each) for each in folders if each in self.goal.state.instances and each not in made]
+
     def _flag(self, pipeline: str) -> str:
         name = f"flag:{pipeline}"
         if name in self.nodes:
@@ -214,7 +246,7 @@ class _Builder:
         ]
         if self._gone(pipeline):
             return ""  # its flag is no part of the program, so the engine deletes it
-        waits = self._waits(shifts)
+        waits = [*self._waits(shifts), *self._named(pipeline)]
         if shifts or pipeline not in self.goal.live_flags:
             goal = self.goal
             flag, documents = compiled(
@@ -227,11 +259,20 @@ class _Builder:
             "key": flag_key(pipeline),
             "flag": canonical(flag),
             "content": content_digest(flag),
-            "endpoints": list(self.goal.settings.target.endpoints),
+            "endpoints": list(self.goal.settings.endpoints),
             "documents": canonical(documents),
             "timeout_s": _WRITE_S,
         }
         return self._add("Flag", name, inputs, waits)
+
+
+def _spec(version: SlotVersion) -> dict[str, Any]:
+    """What kinds of instances may build from, beside content."""
+    own = InstanceSpec(
+        reference=version.reference, kind=version.artifact.kind.value, parameters=version.parameters,
+        replicas=version.replicas, needs=version.needs, regions=version.regions,
+    )  # fmt: skip
+    return own.model_dump(mode="json")
 
 
 def program_of(nodes: Sequence[ResourceNode]) -> Callable[[], None]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from rollcast.plugins.settings import Settings
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.targets.control import POLL_S, nap
-from rollcast.stacks.targets.fleet import Fleet
+from rollcast.stacks.fleet.control import POLL_S, nap
+from rollcast.stacks.fleet.fleet import Fleet
 
 
 class DataPlaneSettings(Settings):

@@ -16,11 +16,11 @@ from typing import Any
 from rollcast.planner.releases.releases import Release, canonical, digest_of
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.keys import dsse_encoded, is_signed, key_id, private_key, public_key, sign
+from rollcast.stacks.flags.definitions import document_of
 from rollcast.stacks.ledger.evaluations import results_of
 from rollcast.stacks.ledger.payloads import ROLLBACK, VERDICT, FinishedBody, JudgedBody, OrderedBody, StartedBody
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, RolloutContext
-from rollcast.stacks.targets.definitions import document_of
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "urn:rollcast:release:v1"

@@ -11,12 +11,12 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict
 
 from rollcast.stacks.base.formats import StoredModel, read_stored
+from rollcast.stacks.base.processes import began, boot_of, identity_of
 
 TTL_S = float(os.environ.get("ROLLCAST_LEASE_S", "30"))
 
@@ -35,8 +35,8 @@ class Holder(StoredModel):
     def this(cls) -> Holder:
         """The process that runs."""
         user = os.environ.get("USER") or str(os.getuid())
-        began = _began(os.getpid()) or ""
-        return cls(host=socket.gethostname(), boot=_boot(), pid=os.getpid(), began=began, user=user)
+        this = identity_of(os.getpid())
+        return cls(host=socket.gethostname(), user=user, **this)
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Holder:
@@ -48,7 +48,7 @@ class Holder(StoredModel):
         """Whether this is certain to be dead: it ran on this machine, and is not there any more."""
         if self.host != socket.gethostname():
             return False
-        return self.boot != _boot() or _began(self.pid) != self.began
+        return self.boot != boot_of() or began(self.pid) != self.began
 
     def __str__(self) -> str:
         return f"process {self.pid} of {self.user} on {self.host}"
@@ -61,19 +61,3 @@ class Lease:
     scope: str
     token: int
     holder: Holder
-
-
-def _boot() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:
-        return ""
-
-
-def _began(pid: int) -> str | None:
-    """When a process began, in clock ticks since boot; None when there is none, or only its remains."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in ("Z", "X") else fields[19]

@@ -10,12 +10,12 @@ from rollcast.planner.declaration.models import Declaration
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.releases.releases import Track, digest_of
 from rollcast.stacks.artifacts.recipes import Definitions, definitions_of
+from rollcast.stacks.flags.definitions import Audiences, stored
 from rollcast.stacks.ledger.lease import Lease
 from rollcast.stacks.ledger.ledger import Ledger, existing_ledger, open_ledger
 from rollcast.stacks.ledger.payloads import StartedBody
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.project import Project
-from rollcast.stacks.targets.definitions import Audiences, stored
 
 STARTED, FINISHED = "started", "finished"
 

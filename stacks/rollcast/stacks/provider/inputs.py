@@ -10,9 +10,18 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+)
 
-from rollcast.planner.declaration.models import TargetSettings
+from rollcast.planner.declaration.models import FlagsSettings, InstancesSettings, TargetSettings
 
 _DIGEST = r"^sha256:[0-9a-f]{64}$"
 _FOLDER = r"^[A-Za-z0-9][A-Za-z0-9._+@/-]*$"
@@ -45,7 +54,7 @@ class Inputs(BaseModel):
 
 
 class TargetInputs(BaseModel):
-    """Where to write; relative paths are below the project folder. `settings`: what else the target's kind takes."""
+    """Where to write, in the short form; paths are below the project folder. `settings`: what else it takes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     kind: str = Field(min_length=1)
@@ -59,10 +68,34 @@ class TargetInputs(BaseModel):
         return TargetSettings.model_validate({**json.loads(self.settings), **shared})
 
 
-class InstanceInputs(Inputs):
-    """An instance: an artifact's content in a folder of the target."""
+class SplitInputs(BaseModel):
+    """Where to write, with flags and instances each by itself, as they are declared. No secret is in it."""
 
-    target: TargetInputs
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    flags: JsonText
+    instances: JsonText
+
+    def to_settings(self) -> tuple[FlagsSettings, InstancesSettings]:
+        """As they stand in a declaration."""
+        return FlagsSettings.model_validate_json(self.flags), InstancesSettings.model_validate_json(self.instances)
+
+
+_SHORT, _SPLIT = "(short)", "(split)"  # which form of a target is meant; no part of a property's path
+
+
+def _form(given: Any) -> str:
+    split = isinstance(given, SplitInputs) or (isinstance(given, dict) and "flags" in given)
+    return _SPLIT if split else _SHORT
+
+
+AnyTarget = Annotated[Annotated[TargetInputs, Tag(_SHORT)] | Annotated[SplitInputs, Tag(_SPLIT)], Discriminator(_form)]
+TARGET: TypeAdapter[AnyTarget] = TypeAdapter(AnyTarget)
+
+
+class InstanceInputs(Inputs):
+    """An instance: an artifact's content, and what it runs as."""
+
+    target: AnyTarget
     folder: Folder
     reference: str = Field(min_length=1)
     digest: str = Field(pattern=_DIGEST)
@@ -73,12 +106,13 @@ class InstanceInputs(Inputs):
     pipeline: str = Field("", description="the pipeline that it was made for")
     documents: JsonText = Field("{}", description="definitions to store: digest -> canonical JSON")
     recipe: JsonText = Field(description="artifact definitions and digests: all that the content is made from")
+    spec: JsonText = Field("{}", description="the slot as it is declared, for kinds that build from more than content")
 
 
 class FlagInputs(Inputs):
     """A flag: what the data plane evaluates for one pipeline."""
 
-    target: TargetInputs
+    target: AnyTarget
     key: str = Field(min_length=1)
     flag: JsonText
     content: str = Field(pattern=_DIGEST, description="what the data plane says it evaluates, once it does")
@@ -105,6 +139,7 @@ class EvaluateInputs(Inputs):
     recipe: JsonText
     thresholds: dict[str, float]
     instances: str = Field("", description="the target's folder of instances, for suites that run beside them")
+    target: SplitInputs | None = Field(None, description="in place of `instances`, where flags have their own")
     known: JsonText = Field("", description="its result, where it was run before; it is not run again")
 
 
@@ -143,5 +178,7 @@ def failures(kind: str, values: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _path(location: tuple[str | int, ...]) -> str:
     text = ""
     for part in location:
+        if part in (_SHORT, _SPLIT):
+            continue
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text

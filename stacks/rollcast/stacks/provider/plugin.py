@@ -62,6 +62,8 @@ class RollcastProvider(api.Provider):
     async def diff(self, request: api.DiffRequest) -> api.DiffResponse:
         old, new = plain(request.old_state), plain(request.new_inputs)
         moved: list[str] = [n for n in ("target", "folder", "key") if n in old and old[n] != new.get(n)]
+        if moved == ["target"] and await asyncio.to_thread(self._is_in_place, request, old, new):
+            moved = []  # it is said otherwise, and is the same place
         if moved:
             kind = api.PropertyDiffKind.UPDATE_REPLACE
             detail = {name: api.PropertyDiff(kind, input_diff=True) for name in moved}
@@ -72,6 +74,14 @@ class RollcastProvider(api.Provider):
         names = [name for name in new if old.get(name) != new[name]] or ["live"]
         detail = {name: api.PropertyDiff(api.PropertyDiffKind.UPDATE, input_diff=name != "live") for name in names}
         return api.DiffResponse(changes=True, diffs=names, detailed_diff=detail)
+
+    def _is_in_place(self, request: api.DiffRequest, old: Plain, new: Plain) -> bool:
+        """Whether two targets are one place for a resource. One that can't be opened any more is another."""
+        resource, context = RESOURCES[_kind(request)], self._context(request.urn)
+        try:
+            return resource.place(old, context) == resource.place(new, context)
+        except (StackError, ValueError):
+            return False
 
     async def create(self, request: api.CreateRequest) -> api.CreateResponse:
         if request.preview:

@@ -1,4 +1,7 @@
-"""What each resource type does: plain functions of inputs, a context, and the world."""
+"""What each resource type does: plain functions of inputs, a context, and the world.
+
+Long because it is one short class for each resource type.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from rollcast.stacks.flags.definitions import content_digest
+from rollcast.stacks.fleet.control import pause
+from rollcast.stacks.fleet.fleet import CONFIRM_S, Fleet
+from rollcast.stacks.instances import Instances, InstanceSpec, Placed, Provisioning
 from rollcast.stacks.provider.inputs import (
+    TARGET,
+    AnyTarget,
     DrainInputs,
     EvaluateInputs,
     FlagInputs,
     InstanceInputs,
-    TargetInputs,
+    SplitInputs,
     WarmInputs,
 )
-from rollcast.stacks.targets import Placed, Target, target_of
-from rollcast.stacks.targets.control import pause
-from rollcast.stacks.targets.fleet import CONFIRM_S, Fleet
+from rollcast.stacks.targets.addresses import addressed_flag, addressed_variant
+from rollcast.stacks.targets.opening import short_target, split_target
+from rollcast.stacks.targets.target import Target
 
 if TYPE_CHECKING:
     from rollcast.stacks.evaluators.results import SuiteResult
@@ -36,8 +45,16 @@ class Context:
     stopped: Callable[[], bool]
     scope: str = ""
 
-    def target(self, inputs: TargetInputs) -> Target:
-        return target_of(inputs.to_settings(), self.root, self.scope)
+    def target(self, inputs: AnyTarget) -> Target:
+        if isinstance(inputs, SplitInputs):
+            flags, instances = inputs.to_settings()
+            return split_target(flags, instances, self.root, self.scope)
+        return short_target(inputs.to_settings(), self.root, self.scope)
+
+    def instances(self, inputs: InstanceInputs) -> Instances:
+        """Those of the kind that an instance is of."""
+        kind = json.loads(inputs.spec).get("kind", "")
+        return self.target(inputs.target).instances_of(inputs.folder, inputs.slot, kind)
 
 
 class Resource(Protocol):
@@ -55,13 +72,16 @@ class Resource(Protocol):
     def read(self, state: Plain, context: Context) -> Plain | None:
         """The state as the world has it; None when it isn't there."""
 
+    def place(self, inputs: Plain, context: Context) -> str:
+        """Names where it is: what moves to another place is made there before it is taken away here."""
+
 
 class InstanceResource:
-    """Content in a folder."""
+    """What a component runs as."""
 
     def is_current(self, inputs: Plain, old: Plain, context: Context) -> bool:
         wanted = InstanceInputs.model_validate(inputs)
-        return is_placed(context.target(wanted.target).placed().get(wanted.folder), _placed(wanted))
+        return _stands(context.instances(wanted), _placed(wanted))
 
     def make(self, inputs: Plain, context: Context) -> Plain:
         from rollcast.stacks.artifacts.building import materialize
@@ -70,33 +90,48 @@ class InstanceResource:
         target = context.target(wanted.target)
         for digest, body in json.loads(wanted.documents).items():
             target.put_document(context.fence, digest, body)
-        if not is_placed(target.placed().get(wanted.folder), _placed(wanted)):
+        instances = context.instances(wanted)
+        if not _stands(instances, _placed(wanted)):
             recipe = json.loads(wanted.recipe)
             content = materialize(
                 wanted.reference, recipe["definitions"], recipe["digests"], context.root,
                 progress=context.progress, stopped=context.stopped, timeout_s=wanted.timeout_s,
             )  # fmt: skip
-            target.put_instance(context.fence, _placed(wanted), content)
+            watch = Provisioning(wanted.timeout_s, context.stopped, context.progress)
+            spec = InstanceSpec.model_validate({"reference": wanted.reference, **json.loads(wanted.spec)})
+            instances.put_instance(context.fence, _placed(wanted), content, spec, watch)
         return inputs
 
     def remove(self, state: Plain, context: Context) -> None:
-        target = TargetInputs.model_validate(state["target"])
-        context.target(target).remove_instance(context.fence, state["folder"], state.get("owner", ""))
+        self._of(state, context).remove_instance(context.fence, state["folder"], state.get("owner", ""))
 
     def read(self, state: Plain, context: Context) -> Plain | None:
-        target = TargetInputs.model_validate(state["target"])
-        found = context.target(target).placed().get(state["folder"])
+        found = self._of(state, context).placed().get(state["folder"])
         if found is None:
             return None
-        return {**state, **found.model_dump(exclude={"folder"})}
+        return {**state, **found.model_dump(exclude={"folder", "address"})}
+
+    def place(self, inputs: Plain, context: Context) -> str:
+        return f"{self._of(inputs, context).place}/{inputs['folder']}"
+
+    @staticmethod
+    def _of(state: Plain, context: Context) -> Instances:
+        """The instances that what Pulumi remembers is one of; what an older version remembered lacks newer inputs."""
+        known = {name: value for name, value in state.items() if name in InstanceInputs.model_fields}
+        return context.instances(InstanceInputs.model_validate(known))
 
 
 def is_placed(found: Placed | None, wanted: Placed) -> bool:
     """Whether an instance is what is wanted. One that says no owner was made by an older version, and stays."""
     if found is None or (found.owner and wanted.owner):
-        return found == wanted
-    unmarked = {"owner": "", "pipeline": ""}
+        return found is not None and found.unaddressed == wanted
+    unmarked = {"owner": "", "pipeline": "", "address": ""}
     return found.model_copy(update=unmarked) == wanted.model_copy(update=unmarked)
+
+
+def _stands(instances: Instances, wanted: Placed) -> bool:
+    """Whether an instance is what is wanted, and kept up."""
+    return is_placed(instances.placed().get(wanted.folder), wanted) and wanted.folder not in instances.down()
 
 
 def _placed(inputs: InstanceInputs) -> Placed:
@@ -116,24 +151,27 @@ class FlagResource:
 
     def is_current(self, inputs: Plain, old: Plain, context: Context) -> bool:
         wanted = FlagInputs.model_validate(inputs)
-        if context.target(wanted.target).flag(wanted.key) != json.loads(wanted.flag):
+        target = context.target(wanted.target)
+        flag = addressed_flag(json.loads(wanted.flag), target, strict=False)
+        if target.flag(wanted.key) != flag:
             return False
-        return Fleet(wanted.endpoints).confirmed(wanted.key, wanted.content)
+        return Fleet(wanted.endpoints).confirmed(wanted.key, content_digest(flag))
 
     def make(self, inputs: Plain, context: Context) -> Plain:
         wanted = FlagInputs.model_validate(inputs)
         target = context.target(wanted.target)
         for digest, body in json.loads(wanted.documents).items():
             target.put_document(context.fence, digest, body)
-        target.put_flag(context.fence, wanted.key, json.loads(wanted.flag))
-        self._await(wanted, context)
+        flag = addressed_flag(json.loads(wanted.flag), target)
+        target.put_flag(context.fence, wanted.key, flag)
+        self._await(wanted, content_digest(flag), context)
         return inputs
 
     @staticmethod
-    def _await(wanted: FlagInputs, context: Context) -> None:
+    def _await(wanted: FlagInputs, content: str, context: Context) -> None:
         """A shift is done when the data plane evaluates it: the drain and the stage that follow begin then."""
         most_s = min(CONFIRM_S, wanted.timeout_s / 2)  # what is late is said by name before the operation's own limit
-        silent = Fleet(wanted.endpoints).confirm(wanted.key, wanted.content, context.stopped, most_s)
+        silent = Fleet(wanted.endpoints).confirm(wanted.key, content, context.stopped, most_s)
         if silent:
             context.progress(
                 f"the data plane at {', '.join(silent)} does not report which definition it evaluates; it is "
@@ -141,13 +179,14 @@ class FlagResource:
             )
 
     def remove(self, state: Plain, context: Context) -> None:
-        target = TargetInputs.model_validate(state["target"])
-        context.target(target).put_flag(context.fence, state["key"], None)
+        context.target(TARGET.validate_python(state["target"])).put_flag(context.fence, state["key"], None)
 
     def read(self, state: Plain, context: Context) -> Plain | None:
-        target = TargetInputs.model_validate(state["target"])
-        found = context.target(target).flag(state["key"])
+        found = context.target(TARGET.validate_python(state["target"])).flag(state["key"])
         return None if found is None else {**state, "flag": json.dumps(found, sort_keys=True, separators=(",", ":"))}
+
+    def place(self, inputs: Plain, context: Context) -> str:
+        return f"{context.target(TARGET.validate_python(inputs['target'])).places[0]}/{inputs['key']}"
 
 
 class _Step:
@@ -161,6 +200,9 @@ class _Step:
 
     def read(self, state: Plain, context: Context) -> Plain | None:
         return state
+
+    def place(self, inputs: Plain, context: Context) -> str:
+        return ""
 
 
 class WarmResource(_Step):
@@ -197,13 +239,25 @@ class EvaluateResource(_Step):
         )  # fmt: skip
         context.progress(f"evaluating on {wanted.suite}")
         release = json.loads(wanted.release)
-        for component in release["components"].values() if wanted.instances else ():
-            folder = context.root / wanted.instances / component["instance"]
-            if folder.is_dir():
-                component["content"] = str(folder.resolve())
+        release = _with_content(release, wanted, context)
         runner = evaluator_of(Evaluator.model_validate(json.loads(wanted.evaluator)), context.root)
         found = runner.evaluate(release, suite, wanted.endpoints, wanted.timeout_s, context.stopped)
         return result_of(found, wanted.suite)
+
+
+def _with_content(release: Plain, wanted: EvaluateInputs, context: Context) -> Plain:
+    """A release with where each component's content is on this machine, and the address that it answers at."""
+    target = context.target(wanted.target) if wanted.target is not None else None
+    found = addressed_variant(release, target) if target is not None else release
+    for component in found["components"].values():
+        if target is not None:
+            folder = target.content(component["instance"])
+        else:
+            beside = context.root / wanted.instances / component["instance"]
+            folder = beside.resolve() if wanted.instances and beside.is_dir() else None
+        if folder is not None:
+            component["content"] = str(folder)
+    return found
 
 
 class DrainResource(_Step):

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from openfeature.contrib.tools.flagd.core import FlagdCore
 from openfeature.exception import OpenFeatureError
 
+from rollcast.stacks.flags.flag_documents import definition_of
 from rollcast.stacks.relay.evaluation import OfrepEvaluation
 from rollcast.stacks.relay.source import FlagSource, SourceFault
-from rollcast.stacks.targets.flag_documents import definition_of
 
 
 class RelayedFlags:

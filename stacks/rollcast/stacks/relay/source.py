@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Protocol
 
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.targets.flag_documents import MOST_BYTES, definition_of
-from rollcast.stacks.targets.publishing import PublishedPlace, place_of
+from rollcast.stacks.flags.flag_documents import MOST_BYTES, definition_of
+from rollcast.stacks.flags.publishing import PublishedPlace, place_of
 
 LOOK_S = 0.1
 POLL_S = 0.5

@@ -1,6 +1,6 @@
 """The data plane's own counters against telemetry: requests that are not seen can't be judged.
 
-Every replica counts the requests that it finished on each release (`targets.control`). Their growth since a stage
+Every replica counts the requests that it finished on each release (`fleet.control`). Their growth since a stage
 began is held against what telemetry brought of the same releases since then. Both are compared at moments that
 telemetry has passed: at the time of its newest record, less `MARGIN_S` for clocks that differ. So what is only late is
 not missed, and no clock of a replica has to agree with this one by more than that.
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rollcast.planner.gates.guards import Counted
+from rollcast.stacks.fleet.control import ReplicaState
+from rollcast.stacks.fleet.fleet import Fleet, KnownStates
 from rollcast.stacks.rollout.skews import Skews
-from rollcast.stacks.targets.control import ReplicaState
-from rollcast.stacks.targets.fleet import Fleet, KnownStates
 
 MARGIN_S = 1.0
 _EVERY_S = 0.5

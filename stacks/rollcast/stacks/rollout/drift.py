@@ -22,6 +22,7 @@ from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, RolloutContext, e
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.checkpoint import Checkpoint
 from rollcast.stacks.state.live import EditedFlags, LiveReading, moved, read, target_at
+from rollcast.stacks.targets.opening import is_same_place
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def baseline_of(project: Project) -> LiveBaseline:
     nearest = min(expected, key=lambda state: len(moved(live.state, state)), default=None)
     state = left_by(live.state, nearest, context) if gone and nearest and context else live.state
     serial = {"serial": serial_of(ledger) if ledger else 0}
-    return LiveBaseline(state.model_copy(update=serial), (*live.edits.values(), *gone), live, context)
+    return LiveBaseline(state.model_copy(update=serial), (*live.edits.values(), *gone, *live.down), live, context)
 
 
 def _context(project: Project, ledger: Ledger, started: Record) -> RolloutContext | None:
@@ -84,8 +85,7 @@ def _context(project: Project, ledger: Ledger, started: Record) -> RolloutContex
         raise
     except StackError:
         return None
-    then, now = context.plan.settings.target, project.environment.target
-    return context if then.model_copy(update={"endpoint": now.endpoint}) == now else None
+    return context if is_same_place(context.plan.settings, project.environment, project.folder) else None
 
 
 def _of(pipelines: set[str], state: WorldState, context: RolloutContext | None) -> WorldState:

@@ -166,7 +166,7 @@ def _run(
             variant["components"][slot]["content"] = str(content.resolve())
     progress(f"evaluating {release.id} on {evaluate.suite}")
     runner = evaluator_of(evaluate.evaluator or Evaluator(), project.folder)
-    endpoints = project.environment.target.endpoints
+    endpoints = project.environment.endpoints
     return result_of(runner.evaluate(variant, suite, endpoints, EVALUATE_S, stopped), evaluate.suite)
 
 

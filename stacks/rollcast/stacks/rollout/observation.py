@@ -13,10 +13,10 @@ from rollcast.planner.routing.split import Router
 from rollcast.stacks.base.clock import Clock
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.events import Emit, ModelChanged, Progressed
+from rollcast.stacks.fleet.fleet import Fleet
 from rollcast.stacks.rollout.checkpoint import Checkpoint
 from rollcast.stacks.rollout.counters import Counters
 from rollcast.stacks.rollout.evidence import Collector, RequestCounts, Watch
-from rollcast.stacks.targets.fleet import Fleet
 from rollcast.stacks.telemetry import TelemetrySource
 
 _SKEW_SAID_S = 30.0
@@ -34,7 +34,7 @@ class Observer:
         self._said_blind = ""
         self._said_skew = False
         self._said_models = set(checkpoint.tally.other_models)
-        self._counters = Counters(Fleet(plan.settings.target.endpoints), plan.releases, checkpoint.counters)
+        self._counters = Counters(Fleet(plan.settings.endpoints), plan.releases, checkpoint.counters)
         self._newest_s = float("-inf")
         self._routers: tuple[int, Mapping[str, Router]] | None = None
         try:

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from rollcast.stacks.targets.control import ReplicaState
+from rollcast.stacks.fleet.control import ReplicaState
 from rollcast.stacks.telemetry import RequestRecord
 
 LEAST_S = 2.0

@@ -24,6 +24,9 @@ from rollcast.stacks import engine
 from rollcast.stacks.base.errors import LedgerError, LockedError, StackError
 from rollcast.stacks.base.events import Emit, Started
 from rollcast.stacks.engine.update import EngineStack
+from rollcast.stacks.flags import Holding
+from rollcast.stacks.fleet.control import Unanswered
+from rollcast.stacks.fleet.fleet import Fleet
 from rollcast.stacks.ledger.lease import TTL_S, Lease
 from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.payloads import OrderedBody
@@ -40,9 +43,8 @@ from rollcast.stacks.rollout.restore import put_back
 from rollcast.stacks.rollout.stale_plan import refuse_stale
 from rollcast.stacks.state.live import read, target_at
 from rollcast.stacks.state.ownership import refuse_others
-from rollcast.stacks.targets import Holding, Target
-from rollcast.stacks.targets.control import Unanswered
-from rollcast.stacks.targets.fleet import Fleet
+from rollcast.stacks.targets.opening import is_same_place
+from rollcast.stacks.targets.target import Target
 from rollcast.stacks.telemetry.guarded import Guarded
 
 _ASKS = {"warm", "evaluate", "drain"}  # operations that can't do without the data plane's answer
@@ -189,7 +191,7 @@ def _open_once(project: Project, plan: Plan, target: Target, lease: Lease, evide
         if evidence and serves:
             source.end()
         if evidence and any(operation.kind in _ASKS for operation in plan.operations):
-            fleet = Fleet(plan.settings.target.endpoints)
+            fleet = Fleet(plan.settings.endpoints)
             try:
                 fleet.refuse_proxies()
                 list(fleet.states())
@@ -202,12 +204,9 @@ def _open_once(project: Project, plan: Plan, target: Target, lease: Lease, evide
 
 def _where_things_are(project: Project, context: RolloutContext) -> RolloutContext:
     """The rollout with the endpoint as it is declared now, where it is about this target."""
-    then, now = context.plan.settings.target, project.environment.target
-    address = {"endpoint": now.endpoint, "relay": now.relay, "on_missing_replica": now.on_missing_replica}
-    place = then.model_copy(update=address)
-    if place != now:
+    if not is_same_place(context.plan.settings, project.environment, project.folder):
         return context
-    settings = context.plan.settings.model_copy(update={"target": place})
+    settings = context.plan.settings.reached_as(project.environment)
     return replace(context, plan=context.plan.model_copy(update={"settings": settings}))
 
 

@@ -11,6 +11,8 @@ from rollcast.planner.plan.models import Plan, Serving
 from rollcast.planner.releases.releases import Release
 from rollcast.planner.rollout.state_machine import Position
 from rollcast.planner.routing.split import flag_key
+from rollcast.stacks.flags.definitions import content_digest
+from rollcast.stacks.fleet.inspection import SeenFleet, inspect
 from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.payloads import FinishedBody, Order, OrderedBody, StartedBody
 from rollcast.stacks.ledger.records import Record
@@ -19,12 +21,12 @@ from rollcast.stacks.ledger.rejections import rejected_of
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, ledger_of, load
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.checkpoint import Checkpoint
+from rollcast.stacks.rollout.drift import lineage_of
 from rollcast.stacks.rollout.elsewhere import held_elsewhere
 from rollcast.stacks.rollout.evidence import RequestCounts
 from rollcast.stacks.state.live import REMEDY, EditedFlags, LiveReading, moved, read, target_at
-from rollcast.stacks.targets import Target
-from rollcast.stacks.targets.definitions import content_digest
-from rollcast.stacks.targets.inspection import SeenFleet, inspect
+from rollcast.stacks.state.ownership import foreign_at
+from rollcast.stacks.targets.target import Target
 
 FORMAT_VERSION = "1.0"
 FLEET_S = 2.0  # for all replicas to answer: a report is of what is seen, not of what might still come
@@ -34,13 +36,17 @@ UNCOUNTED = (
 )
 
 
-def status(project: Project) -> dict[str, Any]:
-    """The report, as `status --format json` prints it. Nothing is changed."""
+def status(project: Project, foreign: bool = False) -> dict[str, Any]:
+    """The report, as `status --format json` prints it. Nothing is changed.
+
+    foreign: whether to list what is at the target that is not ours.
+    """
     notes: list[str] = []
     target = target_at(project.folder, project.environment)
     pipelines = list(project.declaration.each_pipeline())
     live = read(target, pipelines, edited=EditedFlags.LEFT_OUT)
     notes.extend(f"drift: {text}. {REMEDY}" for text in live.edits.values())
+    notes.extend(f"{text}. Put it back with 'rollcast apply'" for text in live.down)
     notes.extend(held_elsewhere(project))
     if live.others:
         notes.append(f"other projects serve {some_of(list(live.others), 6)} at this target; none of it is touched")
@@ -62,14 +68,19 @@ def status(project: Project) -> dict[str, Any]:
         "measured": measured(tally, desired),
         "fleet": fleet.model_dump(mode="json") if fleet else None,
         "notes": notes,
+        **({"foreign": _foreign(project, target, pipelines)} if foreign else {}),
     }
+
+
+def _foreign(project: Project, target: Target, pipelines: Collection[str]) -> list[dict[str, Any]]:
+    return [item.model_dump() for item in foreign_at(target, pipelines, lineage_of(project))]
 
 
 def _fleet(project: Project, target: Target, pipelines: Collection[str]) -> SeenFleet | None:
     """Every replica of the data plane, beside what the target's flags of these pipelines hold."""
     flags = target.flags()
     wanted = {key: content_digest(flags[key]) for key in map(flag_key, pipelines) if isinstance(flags.get(key), dict)}
-    return inspect(project.environment.target.endpoints, wanted, FLEET_S)
+    return inspect(project.environment.endpoints, wanted, FLEET_S)
 
 
 def components(release: Release) -> dict[str, str]:

@@ -15,6 +15,7 @@ from rollcast.planner.planning.planner import make_plan
 from rollcast.planner.rollout.state_machine import Outcome
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.events import Emit, Progressed, event_of
+from rollcast.stacks.flags.definitions import stored
 from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.payloads import FinishedBody, Order, OrderedBody, StartedBody
 from rollcast.stacks.ledger.records import Record
@@ -26,7 +27,6 @@ from rollcast.stacks.rollout.driver import Ended, exit_of
 from rollcast.stacks.rollout.elsewhere import refuse_foreign
 from rollcast.stacks.rollout.evidence import RequestCounts
 from rollcast.stacks.rollout.start import UnderWay, resume
-from rollcast.stacks.targets.definitions import stored
 
 _POLL_S = 0.2
 _RELEASE_S = 30.0

@@ -55,7 +55,7 @@ def after_supersede(project: Project) -> AfterSupersede | None:
     live = read(
         target_at(project.folder, project.environment), project.declaration.each_pipeline(), EditedFlags.AS_WRITTEN
     )
-    same = context.plan.settings.target == project.environment.target
+    same = context.plan.settings.where == project.environment.where
     left = left_by(live.state, state, context) if same else live.state
     serial = {"serial": serial_of(ledger)}
     baseline_of = LiveBaseline(left.model_copy(update=serial), (), live, context)
@@ -82,5 +82,5 @@ def leads_to(project: Project, context: RolloutContext, declared: Plan) -> bool:
         and {key: track for key, track in plan.lines.items() if key in plan.to_release}
         == tracks_of(project.declaration)
         and all(plan.audiences.get(key) == rule for key, rule in audiences.items())
-        and plan.settings.target == declared.settings.target
+        and plan.settings.where == declared.settings.where
     )

@@ -19,9 +19,7 @@ from rollcast.planner.plan.models import LiveState, Serving, Share, WorldState
 from rollcast.planner.releases.releases import Release, Track
 from rollcast.planner.routing.split import Router, flag_key
 from rollcast.stacks.base.errors import DriftError, StackError
-from rollcast.stacks.state.edits import edits_of
-from rollcast.stacks.targets import Placed, Target, target_of
-from rollcast.stacks.targets.definitions import (
+from rollcast.stacks.flags.definitions import (
     CONTENT,
     LINES,
     RELEASES,
@@ -30,6 +28,11 @@ from rollcast.stacks.targets.definitions import (
     content_digest,
     stored,
 )
+from rollcast.stacks.instances import Placed
+from rollcast.stacks.state.edits import edits_of
+from rollcast.stacks.targets.addresses import addressed_flag
+from rollcast.stacks.targets.opening import target_of
+from rollcast.stacks.targets.target import Target
 
 REMEDY = "Put it back with 'rollcast apply', or, while a rollout is under way, roll back with 'rollcast abort'."
 
@@ -48,7 +51,7 @@ class LiveReading:
 
     `flags` holds those that are as rollcast wrote them; `edits` says by pipeline what of the others is not, and
     `foreign` names those of them that say nothing of rollcast; `others` are the pipelines of other projects that the
-    target serves.
+    target serves. `down` says which instances nobody keeps up.
     """
 
     state: LiveState
@@ -59,6 +62,7 @@ class LiveReading:
     edits: Mapping[str, str]
     foreign: tuple[str, ...]
     others: tuple[str, ...] = ()
+    down: tuple[str, ...] = ()
 
     @property
     def routing(self) -> dict[str, Any]:
@@ -71,7 +75,7 @@ class LiveReading:
 
 def target_at(folder: Path, settings: Environment, scope: str = "") -> Target:
     """The target of an environment; `scope`: the ledger's, where it is to be written."""
-    return target_of(settings.target, folder.resolve(), scope)
+    return target_of(settings, folder.resolve(), scope)
 
 
 def read(target: Target, pipelines: Iterable[str], edited: EditedFlags = EditedFlags.REFUSED) -> LiveReading:
@@ -106,6 +110,7 @@ def read(target: Target, pipelines: Iterable[str], edited: EditedFlags = EditedF
     return LiveReading(
         state, whole, placed, found.lines, found.audiences, edits, tuple(foreign),
         tuple(name for name in others if name not in pipelines),
+        tuple(f"instance {folder} is down: {why}" for folder, why in target.down().items() if folder in placed),
     )  # fmt: skip
 
 
@@ -190,7 +195,8 @@ def _differences(pipeline: str, flag: Mapping[str, Any], written: _Found) -> lis
     served = {share.release for shares in written.serving.values() for share in shares}
     if not served <= set(written.releases):
         return unknown
-    wanted, _ = compiled(pipeline, written.lines, written.serving, written.releases, written.audiences)
+    plain, _ = compiled(pipeline, written.lines, written.serving, written.releases, written.audiences)
+    wanted = addressed_flag(plain, written.target, strict=False)
     router = Router(pipeline, written.lines, written.serving, written.audiences)
     return edits_of(flag, wanted, router) or unknown
 

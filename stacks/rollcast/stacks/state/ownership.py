@@ -6,13 +6,18 @@ pipeline that they were made for.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
+from typing import Literal
 
+from pydantic import BaseModel, ConfigDict
+
+from rollcast.planner.releases.releases import SHARED
 from rollcast.planner.routing.split import flag_key
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.targets import Holding, Target
-from rollcast.stacks.targets.definitions import OWNER
+from rollcast.stacks.flags import Holding
+from rollcast.stacks.flags.definitions import OWNER
+from rollcast.stacks.targets.target import Target
 
 
 def others_of(target: Target, pipelines: Collection[str], mine: str, folders: Collection[str] = ()) -> list[str]:
@@ -59,3 +64,49 @@ def _held(owner: str, holding: Holding | None) -> str:
         f"{lineage}; its ledger is {holding.ledger}; rollout {holding.rollout} was last driven by {holding.driver}, "
         f"since {since:%Y-%m-%d %H:%M:%SZ}"
     )
+
+
+class ForeignItem(BaseModel):
+    """What is at a target and not ours: a flag or an instance, and who holds it as far as that is said there.
+
+    `owner`: the lineage of a ledger; empty where nothing of rollcast is said. `ledger` and `driver`: where to go.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    what: Literal["flag", "instance"]
+    name: str
+    pipeline: str = ""
+    owner: str = ""
+    ledger: str = ""
+    driver: str = ""
+
+
+def foreign_at(target: Target, pipelines: Collection[str], mine: str) -> list[ForeignItem]:
+    """What a target holds that is not ours, flags first. `mine` as for `others_of`. Raises StackError.
+
+    What says no owner is ours where it is of one of our pipelines.
+    """
+    holdings, found = target.holdings(), []
+    for key, flag in sorted(target.flags().items()):
+        metadata = flag.get("metadata") if isinstance(flag, dict) else None
+        owner = str(metadata.get(OWNER) or "") if isinstance(metadata, dict) else ""
+        ours = flag_key("")
+        pipeline = key.removeprefix(ours) if key.startswith(ours) else ""
+        if owner != mine if owner else pipeline not in pipelines:
+            found.append(_foreign("flag", key, pipeline, owner, holdings))
+    for folder, item in target.placed().items():
+        pipeline = item.pipeline or folder.partition("/")[0]
+        if item.owner != mine if item.owner else pipeline not in {*pipelines, SHARED}:
+            found.append(_foreign("instance", folder, pipeline, item.owner, holdings))
+    return found
+
+
+def _foreign(
+    what: Literal["flag", "instance"], name: str, pipeline: str, owner: str, holdings: Mapping[str, Holding]
+) -> ForeignItem:
+    held = holdings.get(pipeline)
+    known = held if held is not None and held.lineage == owner else None
+    return ForeignItem(
+        what=what, name=name, pipeline=pipeline, owner=owner, ledger=known.ledger if known else "",
+        driver=known.driver if known else "",
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""`kind: drawer`: flags, instances and definitions in one SQLite file, each write one transaction under its fence."""
+"""`kind: drawer`: flags and instances in one class, in one SQLite file; each write one transaction under its fence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 
 from rollcast.plugins.settings import Settings
 from rollcast.stacks.base.errors import FenceError, StackError
-from rollcast.stacks.targets import Holding, Placed
+from rollcast.stacks.flags import Holding
+from rollcast.stacks.instances import InstanceSpec, Placed, Provisioning
 
 TABLES = ("fence", "flags", "placed", "holdings", "documents")
 
@@ -28,6 +29,7 @@ class Drawer:
     """A SQLite file as a target."""
 
     settings_model = DrawerSettings
+    addressed = False
 
     def __init__(self, settings: DrawerSettings, root: Path, scope: str = "") -> None:
         self._path, self._wait_s, self._scope = root / settings.file, settings.wait_s, scope
@@ -35,6 +37,10 @@ class Drawer:
         with self._open() as database:
             for table in TABLES:
                 database.execute(f"create table if not exists {table} (name text primary key, body text not null)")
+
+    @property
+    def place(self) -> str:
+        return f"drawer:{self._path}"
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -86,7 +92,13 @@ class Drawer:
     def placed(self) -> dict[str, Placed]:
         return {name: Placed.model_validate_json(body) for name, body in self._all("placed").items()}
 
-    def put_instance(self, fence: int, placed: Placed, content: Path) -> None:
+    def down(self) -> dict[str, str]:
+        return {}
+
+    def content(self, folder: str) -> Path | None:
+        return None
+
+    def put_instance(self, fence: int, placed: Placed, content: Path, spec: InstanceSpec, watch: Provisioning) -> None:
         if not content.is_dir():
             raise StackError(f"{content} is no folder.")
         with self._write(fence) as database:

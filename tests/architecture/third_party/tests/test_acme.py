@@ -15,13 +15,15 @@ from acme_rollcast.target import Drawer, DrawerSettings
 from acme_rollcast.telemetry import COLUMNS, Csv, CsvSettings
 
 from rollcast.stacks.evaluators import SuiteRunner
+from rollcast.stacks.flags import FlagStore
+from rollcast.stacks.instances import Instances
 from rollcast.stacks.registries.sources import Registry
-from rollcast.stacks.targets import Target
 from rollcast.stacks.telemetry import TelemetrySource
 from rollcast.testing.evaluators import EvaluatorConformance
+from rollcast.testing.flags import FlagsConformance
+from rollcast.testing.instances import InstancesConformance
 from rollcast.testing.registries import RegistryConformance
 from rollcast.testing.stations import StationConformance
-from rollcast.testing.targets import TargetConformance
 from rollcast.testing.telemetry import TelemetryConformance
 
 
@@ -43,10 +45,17 @@ class TestShelf(RegistryConformance):
         return "bot"
 
 
-class TestDrawer(TargetConformance):
+class TestDrawer(FlagsConformance):
     kind = Drawer
 
-    def make(self, tmp_path: Path, scope: str = "") -> Target:
+    def make(self, tmp_path: Path, scope: str = "") -> FlagStore:
+        return Drawer(DrawerSettings(file="drawer.sqlite"), tmp_path, scope)
+
+
+class TestDrawerOfInstances(InstancesConformance):
+    kind = Drawer
+
+    def make(self, tmp_path: Path, scope: str = "") -> Instances:
         return Drawer(DrawerSettings(file="drawer.sqlite"), tmp_path, scope)
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rollcast.planner.declaration.models import OnMissing
 from rollcast.stacks.base.errors import HeldError, StackError, first_mistake
-from rollcast.stacks.targets.control import Control, ReplicaState, Result, Unanswered, at_once
+from rollcast.stacks.fleet.control import Control, ReplicaState, Result, Unanswered, at_once
 
 YOUNG = "began less than a lease ago, and does not know its fleet yet"
 RELAY = "relay+"  # how the address of a relay differs from that of a replica

@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from rollcast.stacks.base.databases import LEDGER_URL, engine_at, first_line, ledger_file
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.secrets import filled, without_password
-from rollcast.stacks.targets.flag_documents import MOST_BYTES
+from rollcast.stacks.flags.flag_documents import MOST_BYTES
 
 DEFINITIONS = Table(
     "rollcast_definitions",

@@ -1,7 +1,7 @@
-"""What a target must answer: one class at the entry points `rollcast.flags` and `rollcast.instances`.
+"""What flags must answer: a class at the entry point `rollcast.flags`.
 
-class TestDrawer(TargetConformance):
-    def make(self, tmp_path: Path, scope: str = "") -> Target:
+class TestDrawer(FlagsConformance):
+    def make(self, tmp_path: Path, scope: str = "") -> FlagStore:
         return Drawer(DrawerSettings(file="drawer.sqlite"), tmp_path, scope)
 """
 
@@ -17,7 +17,7 @@ import pytest
 
 from rollcast.planner.releases.releases import canonical, digest_of
 from rollcast.stacks.base.errors import FenceError, StackError
-from rollcast.stacks.targets import Holding, Placed, Target
+from rollcast.stacks.flags import FlagStore, Holding
 from rollcast.testing.settings import check_settings
 
 FLAG = {
@@ -28,16 +28,14 @@ FLAG = {
     "metadata": {"rollcast_content": "sha256:0"},
 }
 HOLDING = Holding(lineage="l1", ledger="sqlite", driver="host:1", rollout="r1", since_s=1.0)
-ONE = Placed(folder="chat/generator/bot-1", digest="sha256:1", release="rel-1", slot="generator", owner="mine")
-TWO = ONE.model_copy(update={"folder": "chat/generator/bot-2", "digest": "sha256:2"})
 TEXT = canonical({"name": "größe"})
 
 
-class TargetConformance:
+class FlagsConformance:
     """Subclass it; give `make`."""
 
-    def make(self, tmp_path: Path, scope: str = "") -> Target:
-        """The target of a place: a new object at each call, as every process has its own; one place for one path."""
+    def make(self, tmp_path: Path, scope: str = "") -> FlagStore:
+        """The flags of a place: a new object at each call, as every process has its own; one place for one path."""
         raise NotImplementedError
 
     def test_its_settings_know_their_keys(self, tmp_path: Path) -> None:
@@ -49,8 +47,13 @@ class TargetConformance:
     def test_a_place_that_nobody_has_used_is_empty(self, tmp_path: Path) -> None:
         """A first release finds nothing, and no error."""
         made = self.make(tmp_path)
-        found = (made.newest(), made.flag("chat"), made.flags(), made.placed(), made.holdings())
-        assert found == (0, None, {}, {}, {}), f"an unused target holds {found}"
+        found = (made.newest(), made.flag("chat"), made.flags(), made.holdings())
+        assert found == (0, None, {}, {}), f"unused flags hold {found}"
+
+    def test_one_place_has_one_name(self, tmp_path: Path) -> None:
+        """By which a declaration that says the same otherwise is known to mean the same place."""
+        assert self.make(tmp_path).place == self.make(tmp_path, "other").place
+        assert self.make(tmp_path).place != self.make(tmp_path / "elsewhere").place
 
     def test_a_flag_is_read_back_as_it_was_written(self, tmp_path: Path) -> None:
         """By any process; else every plan would find a drift."""
@@ -70,38 +73,6 @@ class TargetConformance:
         made.put_flag(1, "chat", None)  # a step that is done again after a kill
         assert (made.flag("chat"), made.flags()) == (None, {"other": FLAG}), "a flag that was taken away is still there"
 
-    def test_an_instance_is_made_replaced_and_removed(self, tmp_path: Path) -> None:
-        """Each step may be done again after a kill."""
-        made = self.make(tmp_path)
-        for placed in (ONE, ONE, TWO):
-            made.put_instance(1, placed, _content(tmp_path, placed))
-        _same_placed(self.make(tmp_path), ONE, TWO)
-        newer = ONE.model_copy(update={"digest": "sha256:3", "release": "rel-2"})
-        made.put_instance(1, newer, _content(tmp_path, newer))
-        _same_placed(self.make(tmp_path), newer, TWO)
-        for _ in range(2):
-            made.remove_instance(1, ONE.folder, "mine")
-        _same_placed(self.make(tmp_path), TWO)
-
-    def test_an_instance_is_whole_or_not_there(self, tmp_path: Path) -> None:
-        """Content that can't be read makes no instance, and breaks none."""
-        made = self.make(tmp_path)
-        made.put_instance(1, ONE, _content(tmp_path, ONE))
-        for placed in (ONE.model_copy(update={"digest": "sha256:3"}), TWO):
-            with pytest.raises(StackError):
-                made.put_instance(1, placed, tmp_path / "not-there")
-        _same_placed(made, ONE)
-
-    def test_another_owners_instance_stays(self, tmp_path: Path) -> None:
-        """Projects that share a target do not overwrite or remove what the other one serves."""
-        made = self.make(tmp_path)
-        made.put_instance(1, ONE, _content(tmp_path, ONE))
-        theirs = ONE.model_copy(update={"digest": "sha256:4", "owner": "theirs"})
-        with pytest.raises(StackError):
-            made.put_instance(1, theirs, _content(tmp_path, theirs))
-        made.remove_instance(1, ONE.folder, "theirs")
-        _same_placed(made, ONE)
-
     def test_it_says_which_ledger_holds_a_pipeline(self, tmp_path: Path) -> None:
         """A clone with another ledger is sent there."""
         made, newer = self.make(tmp_path), HOLDING.model_copy(update={"rollout": "r2"})
@@ -111,7 +82,7 @@ class TargetConformance:
         assert found == {"chat": newer, "search": HOLDING}, f"holdings became {found}"
 
     def test_a_definition_is_read_back_by_its_digest(self, tmp_path: Path) -> None:
-        """A live state can be planned from, anywhere that the target can be read."""
+        """A live state can be planned from, anywhere that the flags can be read."""
         digest = digest_of(json.loads(TEXT))
         for _ in range(2):
             self.make(tmp_path).put_document(1, digest, TEXT)
@@ -133,33 +104,27 @@ class TargetConformance:
         assert self.make(tmp_path).newest() == 5, f"the newest token is {self.make(tmp_path).newest()}, not 5"
         made.claim(5)  # its holder goes on with the same one
 
-    @pytest.mark.parametrize(
-        "write", ["claim", "put_flag", "remove_flag", "put_instance", "remove_instance", "put_holding", "put_document"]
-    )
+    @pytest.mark.parametrize("write", ["claim", "put_flag", "remove_flag", "put_holding", "put_document"])
     def test_a_late_write_changes_nothing(self, tmp_path: Path, write: str) -> None:
         """A process that lost its lease and wakes up later can't undo what its successor did."""
         made, late = self.make(tmp_path), self.make(tmp_path)
         made.put_flag(4, "chat", FLAG)
-        made.put_instance(4, ONE, _content(tmp_path, ONE))
         made.claim(5)
         digest = digest_of(json.loads(TEXT))
         writes: dict[str, Callable[[], Any]] = {
             "claim": lambda: late.claim(4),
             "put_flag": lambda: late.put_flag(4, "chat", {"state": "DISABLED"}),
             "remove_flag": lambda: late.put_flag(4, "chat", None),
-            "put_instance": lambda: late.put_instance(4, TWO, _content(tmp_path, TWO)),
-            "remove_instance": lambda: late.remove_instance(4, ONE.folder, "mine"),
             "put_holding": lambda: late.put_holding(4, ["chat"], HOLDING),
             "put_document": lambda: late.put_document(4, digest, TEXT),
         }
         with pytest.raises(FenceError):
             writes[write]()
-        _same_placed(made, ONE)
         found = (made.newest(), made.flags(), made.holdings())
         assert found == (5, {"chat": FLAG}, {}), f"a late {write} left {found}"
 
     def test_tokens_of_another_scope_stop_nobody(self, tmp_path: Path) -> None:
-        """Projects that share a target count their tokens each for itself."""
+        """Projects that share flags count their tokens each for itself."""
         self.make(tmp_path, "one").claim(9)
         other = self.make(tmp_path, "other")
         other.put_flag(1, "chat", FLAG)
@@ -175,18 +140,4 @@ class TargetConformance:
         assert not missing, f"flags {sorted(missing)} were lost"
 
 
-def _content(tmp_path: Path, placed: Placed) -> Path:
-    """A folder as `apply` hands it over: content, and its manifest."""
-    folder = tmp_path / "content" / placed.digest.removeprefix("sha256:")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "prompt.txt").write_text(placed.digest, "utf-8")
-    (folder / "manifest.json").write_text(json.dumps({"digest": placed.digest}), "utf-8")
-    return folder
-
-
-def _same_placed(target: Target, *wanted: Placed) -> None:
-    found = target.placed()
-    assert found == {placed.folder: placed for placed in wanted}, f"instances became {found}"
-
-
-__all__ = ["TargetConformance"]
+__all__ = ["FlagsConformance"]

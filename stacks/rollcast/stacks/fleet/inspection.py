@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pydantic import BaseModel, ConfigDict, Field
 
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.targets.control import ASK_S, ReplicaState, at_once
-from rollcast.stacks.targets.fleet import Fleet
-from rollcast.stacks.targets.relays import YOUNG, HeardReplica, RelayKnowledge, together
+from rollcast.stacks.fleet.control import ASK_S, ReplicaState, at_once
+from rollcast.stacks.fleet.fleet import Fleet
+from rollcast.stacks.fleet.relays import YOUNG, HeardReplica, RelayKnowledge, together
 
 
 class SeenReplica(BaseModel):

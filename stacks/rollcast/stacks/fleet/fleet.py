@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from rollcast.planner.base.buckets import BUCKETING
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.targets.control import (
+from rollcast.stacks.fleet.control import (
     ASK_S,
     POLL_S,
     Control,
@@ -28,7 +28,7 @@ from rollcast.stacks.targets.control import (
     nap,
     pause,
 )
-from rollcast.stacks.targets.relays import RELAY, Look, MissingReplica, Relays
+from rollcast.stacks.fleet.relays import RELAY, Look, MissingReplica, Relays
 
 CONFIRM_S = 15.0
 _PROBES = 6  # of an address: with two replicas in turn the first comes again at the third, at random in 15 of 16
