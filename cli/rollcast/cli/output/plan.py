@@ -13,11 +13,11 @@ from rollcast.cli.output.contents import in_one_line
 from rollcast.cli.output.plan_details import changes_by_track, details_of, releases_of, summary_of
 from rollcast.cli.reports.amounts import duration
 from rollcast.cli.reports.risks import SAID_BY_RISKS, risks_of
-from rollcast.cli.reports.steps import Step, short_reasons, steps_of
+from rollcast.cli.reports.steps import PlanStep, short_reasons, steps_of
 from rollcast.cli.terminal import paint
 from rollcast.planner.plan.models import ContentChange, Plan
 
-MOST_CHANGES, MOST_STEPS, MOST_RISKS, MOST_ADVICE = 30, 20, 8, 2
+MOST_TRACKS, MOST_CHANGES, MOST_STEPS, MOST_RISKS, MOST_ADVICE = 12, 30, 20, 8, 2
 _WIDTH, _BESIDE = 58, 90  # columns of a step's name; of who it moves with its gates in one line
 _IN_PLACE = re.compile(r" changes in place: ")  # a note that the step's own risk says
 
@@ -32,7 +32,7 @@ def _screen(plan: Plan) -> Iterator[str]:
     if plan.empty:
         yield from ("", summary_of(plan))
         return
-    yield from releases_of(plan)
+    yield from _capped(list(releases_of(plan)), MOST_TRACKS)
     yield from ("", paint("Changes", bold=True))
     yield from _changes(plan)
     yield ""
@@ -73,7 +73,7 @@ def _is_version(change: ContentChange) -> bool:
     return all(sign == "=" or text.strip() == put[sign] for sign, text in change.words)
 
 
-def _steps(plan: Plan, steps: Sequence[Step]) -> Iterator[str]:
+def _steps(plan: Plan, steps: Sequence[PlanStep]) -> Iterator[str]:
     yield paint("Steps", bold=True)
     new = sum(1 for operation in plan.operations if operation.kind == "provision" and not operation.in_place)
     suites = sum(1 for operation in plan.operations if operation.kind == "evaluate")
@@ -104,7 +104,7 @@ def _steps(plan: Plan, steps: Sequence[Step]) -> Iterator[str]:
     yield ""
 
 
-def _takes(step: Step) -> str:
+def _takes(step: PlanStep) -> str:
     if not step.most_s:
         return "at once"
     return between(step.least_s, step.most_s)
@@ -115,17 +115,22 @@ def between(least_s: float, most_s: float) -> str:
     return duration(least_s) if least_s == most_s else f"{duration(least_s)} to {duration(most_s)}"
 
 
-def _look_at(plan: Plan, steps: Sequence[Step]) -> Iterator[str]:
+def _look_at(plan: Plan, steps: Sequence[PlanStep]) -> Iterator[str]:
     risks = risks_of(plan, steps)
     if not risks:
         return
     yield paint("Look at", bold=True)
-    yield from (paint(f"  {risk}", "yellow") for risk in risks[:MOST_RISKS])
-    if len(risks) > MOST_RISKS:
-        yield paint(f"  … and {len(risks) - MOST_RISKS} more", dim=True)
+    yield from _capped([paint(f"  {risk}", "yellow") for risk in risks], MOST_RISKS)
 
 
-def _in_all(plan: Plan, steps: Sequence[Step]) -> str:
+def _capped(rows: Sequence[str], most: int) -> Iterator[str]:
+    """The first rows, and how many more there are."""
+    yield from rows[:most]
+    if len(rows) > most:
+        yield paint(f"  … and {len(rows) - most} more", dim=True)
+
+
+def _in_all(plan: Plan, steps: Sequence[PlanStep]) -> str:
     """How long the whole takes, and until when one command undoes it."""
     waits_s = sum(
         o.wait_s for m in plan.milestones if m.kind not in ("shift", "pause") for o in plan.operations_of(m.index)

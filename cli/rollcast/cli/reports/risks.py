@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rollcast.cli.reports.amounts import duration
-from rollcast.cli.reports.steps import Step
+from rollcast.cli.reports.steps import PlanStep
 from rollcast.planner.plan.models import Milestone, Plan
 
 SAID_BY_RISKS = "After a rollback: "  # how a plan's note begins that is one of its risks
 
 
-def risks_of(plan: Plan, steps: Sequence[Step]) -> list[str]:
+def risks_of(plan: Plan, steps: Sequence[PlanStep]) -> list[str]:
     """Requests refused, everyone at once, harm that no gate sees, what can't be taken back."""
     return [*_refused(steps), *_at_once(plan, steps), *_unseen(plan, steps), *_lost(plan), *_no_return(plan, steps)]
 
 
-def _refused(steps: Sequence[Step]) -> Iterator[str]:
+def _refused(steps: Sequence[PlanStep]) -> Iterator[str]:
     for step in steps:
         if step.paused:
             yield f"{_named(step)} refuses every request while it lasts: a maintenance pause."
 
 
-def _at_once(plan: Plan, steps: Sequence[Step]) -> Iterator[str]:
+def _at_once(plan: Plan, steps: Sequence[PlanStep]) -> Iterator[str]:
     for step in steps:
         if step.paused or _is_first(plan, step):
             continue
@@ -34,7 +34,7 @@ def _at_once(plan: Plan, steps: Sequence[Step]) -> Iterator[str]:
             yield f"{_named(step)} has no gate: it goes on {how}, whatever happens to its users."
 
 
-def _unseen(plan: Plan, steps: Sequence[Step]) -> Iterator[str]:
+def _unseen(plan: Plan, steps: Sequence[PlanStep]) -> Iterator[str]:
     """A metric that other steps of its pipeline are judged by, and this one is not."""
     blind: dict[tuple[str, ...], list[int]] = {}
     for step in steps:
@@ -52,7 +52,7 @@ def _lost(plan: Plan) -> Iterator[str]:
     yield from dict.fromkeys(note for note in plan.notes if note.startswith(SAID_BY_RISKS))
 
 
-def _no_return(plan: Plan, steps: Sequence[Step]) -> Iterator[str]:
+def _no_return(plan: Plan, steps: Sequence[PlanStep]) -> Iterator[str]:
     after: dict[int, Milestone] = {}
     for milestone in plan.milestones:
         if milestone.point_of_no_return:
@@ -71,16 +71,16 @@ def _listed(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers[:-1])) + (" and " if len(numbers) > 1 else "") + str(numbers[-1])
 
 
-def _pipelines(plan: Plan, step: Step) -> set[str]:
+def _pipelines(plan: Plan, step: PlanStep) -> set[str]:
     return {plan.pipeline_of.get(track, "") for track in step.tracks}
 
 
-def _is_first(plan: Plan, step: Step) -> bool:
+def _is_first(plan: Plan, step: PlanStep) -> bool:
     """Whether nothing was served before, so that there is nobody to be moved and nothing to compare."""
     return all(not plan.start.get(track) for track in step.tracks)
 
 
-def _named(step: Step) -> str:
+def _named(step: PlanStep) -> str:
     return f"Step {step.number} ({step.name})"
 
 

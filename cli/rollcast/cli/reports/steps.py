@@ -17,7 +17,7 @@ _USUAL = (
 
 
 @dataclass(frozen=True)
-class Step:
+class PlanStep:
     """Stages of one group on the same tracks, one after the other. Bakes and drains: `least_s` to `most_s` seconds."""
 
     number: int
@@ -63,15 +63,15 @@ class Step:
         return ", ".join(parts)
 
 
-def steps_of(plan: Plan) -> list[Step]:
+def steps_of(plan: Plan) -> list[PlanStep]:
     """The steps in order. Stages that no group is named for (a routing change, an end) are steps of their own."""
-    found: list[Step] = []
+    found: list[PlanStep] = []
     moving = [milestone for milestone in plan.milestones if milestone.kind in ("shift", "pause")]
     for (group, tracks), stages in groupby(moving, key=lambda one: (one.step or one.title, one.lines)):
         listed = tuple(stages)
         waits_s = sum(o.wait_s for stage in listed for o in plan.operations_of(stage.index))
         found.append(
-            Step(
+            PlanStep(
                 number=len(found) + 1,
                 group=group,
                 tracks=tracks,
@@ -93,7 +93,7 @@ def _why(plan: Plan, stages: Sequence[Milestone]) -> tuple[str, ...]:
     return ()
 
 
-def short_reasons(step: Step) -> Iterator[str]:
+def short_reasons(step: PlanStep) -> Iterator[str]:
     """Why it is a step and stands where it does, without the details of contracts, each thing once."""
     contracts: list[str] = []
     for reason in step.why:
@@ -107,4 +107,4 @@ def short_reasons(step: Step) -> Iterator[str]:
         yield f"switch together: old and new do not fit each other in {named}"
 
 
-__all__ = ["Step", "short_reasons", "steps_of"]
+__all__ = ["PlanStep", "short_reasons", "steps_of"]
