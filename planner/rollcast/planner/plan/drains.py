@@ -1,4 +1,7 @@
-"""How long a drain must wait: as long as one request may last on what is drained, by all that is declared of it."""
+"""How long a drain must wait: as long as one request may last on what is drained, by all that is declared of it.
+
+The plan takes the greater of what is declared now and what was declared of what serves: `planning.builder`.
+"""
 
 from __future__ import annotations
 

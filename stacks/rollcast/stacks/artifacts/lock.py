@@ -3,7 +3,8 @@
 A digest is computed from the artifact's recipe (see `recipes`), so that a lock can be checked without building or
 fetching anything. An artifact never changes: content that differs from its pinned digest is refused, and the remedy is
 a new version. What a source in a registry stood for stands in `sources`; what is used is that, wherever its name leads
-by now. A hosted model has no content here: `by_name` says which digests are only of a name.
+by now. A hosted model has no content here: `by_name` says which digests are only of a name. Content that differs is
+refused where it is read: recipes and files by `stacks.project`, what was fetched by `cache`.
 """
 
 from __future__ import annotations
