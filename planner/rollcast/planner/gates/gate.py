@@ -14,10 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from rollcast.planner.gates.dispersion import Clusters, Dispersion
 from rollcast.planner.gates.outcomes import Bools, Evidence, Floats, Outcomes, Verdict
 from rollcast.planner.gates.spec import GateSpec
 from rollcast.planner.gates.units import FirstOfUser, Keys
 from rollcast.planner.gates.wording import sentence
+
+_MATTERS = 1.0  # nats of evidence from which it is asked whether outcomes hang together
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +46,11 @@ class Gate:
         self.harm_limit, self.advance_limit = -math.log(alpha), -math.log(advance_alpha)
         self.users = FirstOfUser()
         self.n = [0, 0]  # candidate, baseline
+        self.dispersion = Dispersion(spec.cluster)
         self.proved_no_worse = False
 
-    def observe(self, outcomes: Outcomes, keys: Keys | None = None) -> None:
-        """Take the outcomes that count for this gate. `keys` are those of the batch, where they are known already."""
+    def observe(self, outcomes: Outcomes, keys: Keys | None = None, clusters: Clusters | None = None) -> None:
+        """Take the outcomes that count for this gate. `keys` and `clusters` are those of the batch, where they are known."""
         values = outcomes.values.get(self.spec.reads)
         if values is None:
             return
@@ -59,7 +63,11 @@ class Gate:
         candidate: Bools = outcomes.candidate[counts]
         new = int(np.count_nonzero(candidate))
         self.n = [self.n[0] + new, self.n[1] + len(candidate) - new]
-        self.take(candidate, values[counts])
+        scores = self.take(candidate, values[counts])
+        clusters = clusters or Clusters.of(outcomes, 0.0)
+        if len(scores) < len(outcomes):  # the first ones may only have set a scale
+            clusters = clusters.rows(np.flatnonzero(counts)[len(candidate) - len(scores) :])
+        self.dispersion.observe(scores, clusters)
 
     def look(self, baked_s: float) -> Evidence:
         """What is proved now.
@@ -67,7 +75,7 @@ class Gate:
         Proof of no worse, once reached, stays, but does not shield from harm: a release that is worse and not, by all
         the evidence up to now, within the margin is rolled back. Worse and within the margin is what the margin allows.
         """
-        found = self.compare()
+        found, widened = self._widened()
         harm = found.log_harm is not None and found.log_harm >= self.harm_limit
         within = found.log_no_worse is not None and found.log_no_worse >= self.advance_limit
         self.proved_no_worse = self.proved_no_worse or within
@@ -89,17 +97,31 @@ class Gate:
             n_baseline=self.n[1],
             alpha=self.alpha,
             margin=self.spec.margin,
+            widened=widened,
             find_interval=found.find_interval if min(self.n) > 0 else None,
             word=partial(sentence, self.spec),
         )
 
-    def take(self, candidate: Bools, values: Floats) -> None:
-        """Outcomes that count, in order."""
+    def _widened(self) -> tuple[Comparison, float]:
+        """The comparison, and how many outcomes count as one in it: worked out where it could matter."""
+        found = self.compare()
+        proved = (found.log_no_worse or 0.0) >= self.advance_limit and not self.proved_no_worse
+        if self.spec.cluster is None and (found.log_harm or 0.0) < _MATTERS and not proved:
+            return found, 1.0
+        widened = self.dispersion.widening(self.spread())
+        return (found if widened == 1 else self.compare(widened)), widened
+
+    def take(self, candidate: Bools, values: Floats) -> Bools | Floats:
+        """Outcomes that count, in order. Whether each of the last ones failed, or its score in steps of `SCALE`."""
         raise NotImplementedError
 
-    def compare(self) -> Comparison:
-        """The evidence so far."""
+    def compare(self, widened: float = 1.0) -> Comparison:
+        """The evidence so far, where so many outcomes count as one."""
         raise NotImplementedError
+
+    def spread(self) -> Floats | None:
+        """[2] variance of one outcome's score in each arm, of scores up to one; None where it is one of two."""
+        return None
 
     def state(self) -> dict[str, Any]:
         """What the kind keeps, as plain data."""
@@ -113,7 +135,7 @@ class Gate:
         return {
             "spec": self.spec.model_dump(mode="json"), "split": self.split, "alpha": self.alpha,
             "advance_alpha": self.advance_alpha, "users": self.users.to_json(), "n": list(self.n),
-            "proved_no_worse": self.proved_no_worse, "state": self.state(),
+            "proved_no_worse": self.proved_no_worse, "dispersion": self.dispersion.to_json(), "state": self.state(),
         }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rollcast.planner.gates.blocks import Pairing
+from rollcast.planner.gates.dispersion import SCALE
 from rollcast.planner.gates.gate import Comparison, Gate
 from rollcast.planner.gates.means import BoundedMean, MeanTest
 from rollcast.planner.gates.outcomes import Bools, Floats
@@ -38,13 +39,13 @@ class MeanGate(Gate):
     def _open(self, bounds: tuple[float, float]) -> MeanTest:
         return MeanTest(self.spec.margin / (bounds[1] - bounds[0]))
 
-    def take(self, candidate: Bools, values: Floats) -> None:
+    def take(self, candidate: Bools, values: Floats) -> Floats:
         if self.bounds is None:
             room = WARM_UP - len(self.waiting)
             self.waiting.extend(values[:room].tolist())
             candidate, values = candidate[room:], values[room:]
             if len(self.waiting) < WARM_UP:
-                return
+                return values[:0]
             self.bounds, self.waiting = (0.0, float(cost_bound(np.array(self.waiting), self.spec.margin))), []
             self.test = self._open(self.bounds)
         assert self.test is not None
@@ -53,13 +54,14 @@ class MeanGate(Gate):
         self.test.advance((c.mean(axis=1) - b.mean(axis=1))[None])
         self.arms[0].observe(scaled[candidate])
         self.arms[1].observe(scaled[~candidate])
+        return np.rint(scaled * SCALE)
 
     def _scaled(self, values: Floats, bounds: tuple[float, float]) -> Floats:
         low, high = bounds
         scaled: Floats = np.clip((values - low) / (high - low), 0.0, 1.0)
         return scaled if self.spec.better == "lower" else 1 - scaled
 
-    def compare(self) -> Comparison:
+    def compare(self, widened: float = 1.0) -> Comparison:
         if self.bounds is None or self.test is None:
             return Comparison(math.nan, math.nan, 0.0, 0.0, _unbounded)
         low, high = self.bounds
@@ -69,10 +71,13 @@ class MeanGate(Gate):
         return Comparison(
             candidate=low + high - c if higher else c,
             baseline=low + high - b if higher else b,
-            log_harm=float(self.test.log_harm()[0]),
-            log_no_worse=float(self.test.log_no_worse()[0]),
+            log_harm=float(self.test.log_harm(widened)[0]),
+            log_no_worse=float(self.test.log_no_worse(widened)[0]),
             find_interval=partial(_interval, arms, high - low, higher),
         )
+
+    def spread(self) -> Floats:
+        return np.array([arm.variance for arm in self.arms])
 
     def state(self) -> dict[str, Any]:
         return {

@@ -49,13 +49,13 @@ class MeanTest:
         parts = [self._mixed(logs) for logs in self._segments(differences)]
         return np.concatenate([h for h, _ in parts], axis=1), np.concatenate([n for _, n in parts], axis=1)
 
-    def log_harm(self) -> Floats:
-        """Log of the e-process against `E D <= 0`, [runs]."""
-        return self._mixed(self.logs)[0]
+    def log_harm(self, widened: float = 1.0) -> Floats:
+        """Log of the e-process against `E D <= 0`, [runs], where so many outcomes count as one."""
+        return self._mixed(self.logs / widened)[0]
 
-    def log_no_worse(self) -> Floats:
-        """Log of the e-process against `E D >= margin`, [runs]."""
-        return self._mixed(self.logs)[1]
+    def log_no_worse(self, widened: float = 1.0) -> Floats:
+        """Log of the e-process against `E D >= margin`, [runs], where so many outcomes count as one."""
+        return self._mixed(self.logs / widened)[1]
 
     def _segments(self, differences: Floats) -> Iterator[Floats]:
         """Advances from refresh to refresh; yields the log e-values [runs, n, stakes] on the way there."""
@@ -139,6 +139,12 @@ class BoundedMean:
     @property
     def mean(self) -> float:
         return self.sum / self.n if self.n else math.nan
+
+    @property
+    def variance(self) -> float:
+        """Of one outcome."""
+        self._absorb()
+        return (0.25 + self._done.squares) / (self._done.n + 1)
 
     def interval(self) -> tuple[float, float]:
         """Lower and upper bound, valid at all times together with probability 1 - alpha."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rollcast.planner.gates.dispersion import Dispersion
 from rollcast.planner.gates.gate import Gate
 from rollcast.planner.gates.mean_gate import MeanGate
 from rollcast.planner.gates.quantile_gate import QuantileGate
@@ -32,5 +33,7 @@ def restore_gate(data: dict[str, Any]) -> Gate:
     gate = open_gate(spec, split=data["split"], alpha=data["alpha"], advance_alpha=data["advance_alpha"])
     gate.users = FirstOfUser.from_json(data["users"])
     gate.n, gate.proved_no_worse = list(data["n"]), data["proved_no_worse"]
+    if data.get("dispersion") is not None:  # a version that did not look for it kept none
+        gate.dispersion = Dispersion.from_json(data["dispersion"])
     gate.restore(data["state"])
     return gate

@@ -36,7 +36,8 @@ class Outcomes:
     does not know it. is_label [n] marks delayed labels of earlier requests, which are judged but not counted again as
     requests: such a row has the unit and the arm of the request that it belongs to, and only requests of this stage may
     have labels in it. keyless [n] marks rows that carry no targeting key: they are nobody's, so only gates by request
-    judge them, and they are counted apart.
+    judge them, and they are counted apart. replica [n] is the place of what served the request in `replicas`, -1 where
+    that is not known.
     """
 
     time_s: Floats
@@ -45,6 +46,8 @@ class Outcomes:
     values: Mapping[str, Floats]
     is_label: Bools | None = None
     keyless: Bools | None = None
+    replica: npt.NDArray[np.int64] | None = None
+    replicas: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.time_s)
@@ -54,14 +57,19 @@ class Outcomes:
         values = {name: column[chosen] for name, column in self.values.items()}
         label = None if self.is_label is None else self.is_label[chosen]
         keyless = None if self.keyless is None else self.keyless[chosen]
-        return Outcomes(self.time_s[chosen], self.unit[chosen], self.candidate[chosen], values, label, keyless)
+        replica = None if self.replica is None else self.replica[chosen]
+        return Outcomes(
+            self.time_s[chosen], self.unit[chosen], self.candidate[chosen], values, label, keyless, replica,
+            self.replicas,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Evidence:
     """One gate at one look. Estimates are in the metric's unit; `difference` is new minus baseline.
 
-    The e-value decides. `interval` is a confidence sequence of the difference for reading: wider than what the tests
+    The e-value decides. `widened`: so many outcomes count as one, because they hang together; infinite where that can't be
+    judged yet. `interval` is a confidence sequence of the difference for reading: wider than what the tests
     can prove. It and the sentence are worked out when they are first read.
     """
 
@@ -75,6 +83,7 @@ class Evidence:
     n_baseline: int
     alpha: float
     margin: float
+    widened: float = 1.0
     find_interval: Callable[[], tuple[float, float]] | None = field(default=None, repr=False, compare=False)
     word: Callable[[Evidence], str] | None = field(default=None, repr=False, compare=False)
 
@@ -89,7 +98,9 @@ class Evidence:
         return "" if self.word is None else self.word(self)
 
     def to_json(self) -> dict[str, Any]:
-        own = {f.name: getattr(self, f.name) for f in fields(self) if f.compare}
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.compare and f.name != "widened"}
+        if self.widened > 1:
+            own["widened"] = self.widened if math.isfinite(self.widened) else None
         bounds = None if self.interval is None else [x if math.isfinite(x) else None for x in self.interval]
         return {**own, "verdict": self.verdict.value, "interval": bounds, "sentence": self.sentence}
 

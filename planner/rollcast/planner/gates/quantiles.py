@@ -58,10 +58,10 @@ class Tails:
         hit_b, miss_b = np.log1p(-b) - math.log1p(-chance), np.log(b / chance)
         self._slopes = np.stack([hit - miss, miss, hit_b - miss_b, miss_b])
 
-    def log_e(self, toward: Ints, n_c: Ints | int, away: Ints, n_b: Ints | int) -> Floats:
-        """Log e-value for counts of any one shape."""
+    def log_e(self, toward: Ints, n_c: Ints | int, away: Ints, n_b: Ints | int, widened: float = 1.0) -> Floats:
+        """Log e-value for counts of any one shape, where so many outcomes count as one."""
         counts = np.broadcast_arrays(toward, n_c, away, n_b)
-        return mixed(np.stack(counts, axis=-1) @ self._slopes, _LOG_WEIGHTS)
+        return mixed(np.stack(counts, axis=-1) @ self._slopes / widened, _LOG_WEIGHTS)
 
 
 class QuantileTest:
@@ -103,19 +103,22 @@ class QuantileTest:
         )
         return c, b
 
-    def log_harm(self, limit: float | None = None) -> float:
-        """Log of the e-value against `Q_c <= Q_b`; with a limit, some upper bound of it where it is below that."""
+    def log_harm(self, limit: float | None = None, widened: float = 1.0) -> float:
+        """Log of the e-value against `Q_c <= Q_b`; with a limit, some upper bound of it where it is below that.
+
+        `widened`: so many outcomes count as one.
+        """
         below_c, below_b = self.below()
         exceed_c, under_b = self.n[0] - below_c[1:], below_b[:-1]
-        return self._least(self.harm, exceed_c, under_b, limit)
+        return self._least(self.harm, exceed_c, under_b, limit, widened)
 
-    def log_no_worse(self, limit: float | None = None) -> float:
+    def log_no_worse(self, limit: float | None = None, widened: float = 1.0) -> float:
         """Log of the e-value against `Q_c >= Q_b + margin`; with a limit as in `log_harm`."""
         below_c, below_b = self.below()
         under_c, exceed_b = below_c[self._shift], self.n[1] - below_b[1:]
-        return self._least(self.no_worse, under_c, exceed_b, limit)
+        return self._least(self.no_worse, under_c, exceed_b, limit, widened)
 
-    def _least(self, tails: Tails, toward: Ints, away: Ints, limit: float | None) -> float:
+    def _least(self, tails: Tails, toward: Ints, away: Ints, limit: float | None, widened: float) -> float:
         """Least log e-value over the bins that x may lie in."""
         n_c, n_b = self.n
         if not n_c or not n_b:
@@ -126,12 +129,12 @@ class QuantileTest:
             falls = pooled[0] > pooled[-1]
             likely = int(np.searchsorted(-pooled, -sought) if falls else np.searchsorted(pooled, sought))
             likely = min(likely, _BINS - 1)
-            upper = float(tails.log_e(toward[likely], n_c, away[likely], n_b))
+            upper = float(tails.log_e(toward[likely], n_c, away[likely], n_b, widened))
             if upper < limit:
                 return upper
         changes = np.flatnonzero((toward[1:] != toward[:-1]) | (away[1:] != away[:-1])) + 1
         at = np.concatenate([[0], changes])
-        return float(tails.log_e(toward[at], n_c, away[at], n_b).min())
+        return float(tails.log_e(toward[at], n_c, away[at], n_b, widened).min())
 
     def to_json(self) -> dict[str, Any]:
         return {"counts": [pack(arm) for arm in self.counts]}

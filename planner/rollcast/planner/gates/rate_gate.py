@@ -25,12 +25,13 @@ class RateGate(Gate):
         self.test = RateTest(self.pairing.sizes, spec.margin)
         self.bad = [0, 0]
 
-    def take(self, candidate: Bools, values: Floats) -> None:
+    def take(self, candidate: Bools, values: Floats) -> Bools:
         failed = self._failed(values)
         bad = int(np.count_nonzero(failed & candidate))
         self.bad = [self.bad[0] + bad, self.bad[1] + int(np.count_nonzero(failed)) - bad]
         c, b = self.pairing.add(candidate, failed.astype(np.float64))
         self.test.advance(c.sum(axis=1, dtype=np.int64)[None], b.sum(axis=1, dtype=np.int64)[None])
+        return failed
 
     def _failed(self, values: Floats) -> Bools:
         if self.spec.kind is MetricKind.SLO:
@@ -40,14 +41,14 @@ class RateGate(Gate):
         failed: Bools = values > 0.5
         return failed if self.spec.better == "lower" else ~failed
 
-    def compare(self) -> Comparison:
+    def compare(self, widened: float = 1.0) -> Comparison:
         c, b = (bad / n if n else math.nan for bad, n in zip(self.bad, self.n, strict=True))
         higher = self.spec.better == "higher"
         return Comparison(
             candidate=1 - c if higher else c,
             baseline=1 - b if higher else b,
-            log_harm=float(self.test.log_harm()[0]),
-            log_no_worse=float(self.test.log_no_worse()[0]),
+            log_harm=float(self.test.log_harm(widened)[0]),
+            log_no_worse=float(self.test.log_no_worse(widened)[0]),
             find_interval=partial(_interval, (self.bad[0], self.bad[1]), (self.n[0], self.n[1]), self.alpha, higher),
         )
 

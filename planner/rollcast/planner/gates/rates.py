@@ -68,13 +68,13 @@ class RateTest:
             self._take(part)
         return np.concatenate([h for h, _ in parts], axis=1), np.concatenate([n for _, n in parts], axis=1)
 
-    def log_harm(self) -> Floats:
-        """Log of the e-process against `p_c <= p_b`, [runs]."""
-        return mixed(self._log_e(self.failures, self.blocks)[:, _HARM], _LOG_WEIGHTS)
+    def log_harm(self, widened: float = 1.0) -> Floats:
+        """Log of the e-process against `p_c <= p_b`, [runs], where so many outcomes count as one."""
+        return mixed(self._log_e(self.failures, self.blocks)[:, _HARM] / widened, _LOG_WEIGHTS)
 
-    def log_no_worse(self) -> Floats:
-        """Log of the e-process against `p_c >= p_b + margin`, [runs]."""
-        return mixed(self._log_e(self.failures, self.blocks)[:, _NO_WORSE], _LOG_NO_WORSE_WEIGHTS)
+    def log_no_worse(self, widened: float = 1.0) -> Floats:
+        """Log of the e-process against `p_c >= p_b + margin`, [runs], where so many outcomes count as one."""
+        return mixed(self._log_e(self.failures, self.blocks)[:, _NO_WORSE] / widened, _LOG_NO_WORSE_WEIGHTS)
 
     def _totals(self, candidate: Ints, baseline: Ints) -> Ints:
         """Failures [runs, blocks, 2] since the start, after each of those blocks."""

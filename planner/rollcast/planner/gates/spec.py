@@ -41,7 +41,8 @@ class GateSpec(BaseModel):
 
     The default unit of analysis is the user (targeting key): the split is made by user, and requests of one user
     are not independent, so only the first known outcome of each user in a stage is judged. `unit: request`
-    takes every outcome, and is only honest where requests of one user have nothing in common.
+    takes every outcome; `cluster` then says what hangs together. Without it only what is seen to hang together
+    widens the test.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,6 +55,11 @@ class GateSpec(BaseModel):
     bounds: tuple[float, float] | None = Field(None, description="range of a mean; outcomes beyond are cut to it")
     better: Literal["lower", "higher"] | None = None
     unit: Literal["user", "request"] = "user"
+    cluster: Literal["user", "replica", "minute"] | None = Field(
+        None,
+        exclude_if=lambda given: given is None,
+        description="outcomes that hang together: of one user, one replica, or of minutes near each other",
+    )
     min_samples: int = Field(30, ge=1, description="outcomes in each arm before the gate may say advance")
     label_delay_s: Annotated[
         float,
@@ -92,6 +98,8 @@ class GateSpec(BaseModel):
             raise ValueError("slo_attainment needs 'slo_s', the objective in seconds")
         if self.kind is MetricKind.MEAN and self.bounds is None:
             raise ValueError("a mean needs 'bounds': [lowest, highest]")
+        if self.cluster == "user" and self.unit == "user":
+            raise ValueError("'cluster: user' is for 'unit: request': by user, one outcome of each is judged")
         if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
             raise ValueError("'bounds' are [lowest, highest]")
         if self.kind in (MetricKind.RATE, MetricKind.SLO) and self.margin >= 1:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rollcast.planner.gates.dispersion import Clusters
 from rollcast.planner.gates.gate import Gate
 from rollcast.planner.gates.guards import Guards
 from rollcast.planner.gates.opening import open_gate, restore_gate
@@ -64,8 +65,9 @@ class StageGates:
             return
         keys = Keys.of(outcomes.unit)
         self.guards.observe(outcomes, keys)
+        clusters = Clusters.of(outcomes, self.guards.started_s)
         for gate in self.gates:
-            gate.observe(outcomes, keys)
+            gate.observe(outcomes, keys, clusters)
 
     def look(self, now_s: float) -> StageVerdict:
         """The verdict on everything observed so far. Looking often costs nothing in error rates."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 
+from rollcast.planner.gates.dispersion import LEAST
 from rollcast.planner.gates.outcomes import Evidence, Verdict
 from rollcast.planner.gates.spec import GateSpec, MetricKind
+
+_CLUSTERS = {"user": "users", "replica": "replicas that telemetry names", "minute": "minutes"}
 
 
 def amount(spec: GateSpec, value: float | None) -> str:
@@ -39,13 +42,17 @@ def sentence(spec: GateSpec, evidence: Evidence) -> str:
         return f"{spec.metric}: no outcome of {missing} yet; no data is never a pass"
     new, old = amount(spec, evidence.candidate_estimate), amount(spec, evidence.baseline_estimate)
     unit = "users" if spec.unit == "user" else "requests"
-    seen = f"{new} against {old} ({evidence.n_candidate:,} and {evidence.n_baseline:,} {unit})"
+    together = f", which hang together: {evidence.widened:.2g} count as one" if 1 < evidence.widened < math.inf else ""
+    seen = f"{new} against {old} ({evidence.n_candidate:,} and {evidence.n_baseline:,} {unit}{together})"
     margin = difference(spec, spec.margin, "")
     if evidence.verdict is Verdict.ROLL_BACK:
         by = f", e-value {_e_value(evidence.e_value_harm)}" if evidence.e_value_harm is not None else ""
         return f"{spec.metric} is proved worse than the baseline: {seen}{by}, false alarms at most {evidence.alpha:.2g}"
     if evidence.verdict is Verdict.ADVANCE:
         return f"{spec.metric} is proved no more than {margin} worse: {seen}"
+    if math.isinf(evidence.widened):
+        needed = f"at least {LEAST} {_CLUSTERS[spec.cluster or 'minute']}"
+        return f"{spec.metric} is inconclusive so far: {seen}; how much they hang together takes {needed} to tell"
     return (
         f"{spec.metric} is inconclusive so far: {seen}, "
         f"the difference may be {_range(spec, evidence)}; the margin is {margin}"
