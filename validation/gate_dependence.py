@@ -152,11 +152,10 @@ def judged(number: int, seed: int, worse: float) -> list[float]:
     """Minutes until the rollback under each of `JUDGED` on one stream of the adversity of that number."""
     outcomes = stream(ADVERSITIES[number], np.random.default_rng([41, number, seed]), worse)
     unnamed = Outcomes(outcomes.time_s, outcomes.unit, outcomes.candidate, outcomes.values)
+    specs = [GateSpec(metric="error_rate", margin=0.001, **spec) for spec, _, _ in JUDGED.values()]
     return [
-        minutes_to_rollback(
-            outcomes if named else unnamed, GateSpec(metric="error_rate", margin=0.001, **spec), widened
-        )
-        for spec, named, widened in JUDGED.values()
+        minutes_to_rollback(outcomes if named else unnamed, spec, widened)
+        for spec, (_, named, widened) in zip(specs, JUDGED.values(), strict=True)
     ]
 
 
@@ -180,14 +179,14 @@ def section(scale: float) -> str:
         caught.append([f"{100 * worse:g} points", *minutes])
     return f"""## Outcomes that hang together
 
-{runs:,} stages of each kind, half an hour of 25 % with {PER_S} requests a second, one gate with the whole 5 %, a look
-every {LOOK_S} s; both arms are equally good on average, and fail in {100 * RATE:g} % of requests. A swing's deviation is 0.3
-on the scale of log odds (a third more or less). False rollbacks, and the upper 95 % bound:
+{runs:,} stages of each kind, half an hour of 25 % with {PER_S} requests a second, one gate with the whole 5 %,
+a look every {LOOK_S} s; both arms are equally good on average, and fail in {100 * RATE:g} % of requests. A swing's
+deviation is 0.3 on the scale of log odds (a third more or less). False rollbacks, and the upper 95 % bound:
 
 {table(["stream", *JUDGED], rows)}
 
-What it costs where outcomes are independent: a true regression within the half hour, {few:,} stages each, the share that is
-caught and the median of minutes:
+What it costs where outcomes are independent: a true regression within the half hour, {few:,} stages each,
+the share that is caught and the median of minutes:
 
 {table(["regression", *JUDGED], caught)}
 

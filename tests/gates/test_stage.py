@@ -137,8 +137,8 @@ def test_a_sample_ratio_is_of_users_and_not_of_requests() -> None:
 def test_a_user_on_a_release_that_nobody_was_to_reach_is_a_wrong_split() -> None:
     gates = start((), split=0.0)
     gates.observe(draw(100, split=0.01, seed=2))
-    assert guard(gates.look(11.0), "sample_ratio").ok == (gates.guards.arms[0] == 0)
-    assert gates.guards.arms[0] > 0
+    assert guard(gates.look(11.0), "sample_ratio").ok == (gates.guards.ratio.arms[0] == 0)
+    assert gates.guards.ratio.arms[0] > 0
 
 
 def test_harm_rolls_back_even_when_the_evidence_is_broken() -> None:
@@ -202,7 +202,7 @@ def test_a_late_label_counts_for_the_arm_of_its_request_and_is_no_request_of_its
     gates.observe(labelled(900.0, batch, np.where(batch.candidate, 1.0, 0.0)))
     verdict = gates.look(1000.0)
     assert gates.guards.requests == before
-    assert sum(gates.guards.arms) <= 4000
+    assert sum(gates.guards.ratio.arms) <= 4000
     (evidence,) = verdict.evidences
     assert (evidence.candidate_estimate, evidence.baseline_estimate) == (1.0, 0.0)
     assert verdict.verdict is Verdict.ROLL_BACK

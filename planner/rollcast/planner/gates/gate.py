@@ -50,7 +50,7 @@ class Gate:
         self.proved_no_worse = False
 
     def observe(self, outcomes: Outcomes, keys: Keys | None = None, clusters: Clusters | None = None) -> None:
-        """Take the outcomes that count for this gate. `keys` and `clusters` are those of the batch, where they are known."""
+        """Take the outcomes that count for this gate. `keys` and `clusters` are the batch's, where they are known."""
         values = outcomes.values.get(self.spec.reads)
         if values is None:
             return

@@ -1,9 +1,8 @@
 """Checks of the evidence itself: is the split as declared, does telemetry flow, do labels come, does one user dominate.
 
-The sample-ratio test is any-time valid on its own: under the declared split the arm of each new user is Bernoulli, and
-the beta-binomial mixture against it is a martingale (Lindon and Malek 2020, https://arxiv.org/abs/2011.03567, for two
-arms). The same test on the users whose outcome a gate knows finds outcomes that go missing in one arm only: what is
-left of that arm is then no fair sample. Each of these tests raises a false alarm with a chance of at most 0.001.
+The sample-ratio test (`sample_ratio`) is any-time valid on its own. The same test on the users whose outcome a gate
+knows finds outcomes that go missing in one arm only: what is left of that arm is then no fair sample. Each of these
+tests raises a false alarm with a chance of at most 0.001.
 
 Evidence that is mostly somebody else's is none: where more than a fifth of a stage's requests carry no targeting key,
 or more than one in a hundred of its records had to be left out, nothing advances, and harm is still judged. The same
@@ -15,20 +14,19 @@ Long because all that a stage's guards remember is kept, and restored, in one pl
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from rollcast.planner.gates.binomial import log_mixture
+from rollcast.planner.gates.dispersion import Clusters
 from rollcast.planner.gates.outcomes import Guard, Outcomes
 from rollcast.planner.gates.packing import pack, unpack
 from rollcast.planner.gates.rates import Ints
+from rollcast.planner.gates.sample_ratio import SampleRatio, off
 from rollcast.planner.gates.spec import GateSpec
 from rollcast.planner.gates.units import FirstOfUser, Keys
 
-SPLIT_ALPHA = 0.001
 _ARMS = ("the new release", "the baseline")
 _BUCKETS = 1024
 _DOMINANT = 0.2
@@ -50,7 +48,7 @@ class Guards:
     ) -> None:
         self.split, self.started_s, self.min_sample, self.stale_s = split, started_s, min_sample, stale_s
         self.users = FirstOfUser()
-        self.arms = [0, 0]  # users
+        self.ratio = SampleRatio(split)
         self.requests = [0, 0]
         self.last_s: list[float | None] = [None, None]
         self.by_user = np.zeros((2, _BUCKETS), np.int64) if watch_users else None  # requests, by hash of the user
@@ -62,15 +60,14 @@ class Guards:
         self.models: dict[str, int] = {}  # see `answered`
         self.models_hold = True
 
-    def observe(self, outcomes: Outcomes, keys: Keys) -> None:
+    def observe(self, outcomes: Outcomes, keys: Keys, clusters: Clusters) -> None:
         """Count requests, users and known fields. A label is no request of its own."""
         own = np.ones(len(outcomes), np.bool_) if outcomes.is_label is None else ~outcomes.is_label
         candidate, times = outcomes.candidate[own], outcomes.time_s[own]
         keyed = own if outcomes.keyless is None else own & ~outcomes.keyless
         self.keyless += int(np.count_nonzero(own)) - int(np.count_nonzero(keyed))
-        first = outcomes.candidate[keyed][self.users.mask(keys.rows(keyed))]
-        new = int(np.count_nonzero(first))
-        self.arms = [self.arms[0] + new, self.arms[1] + len(first) - new]
+        first = np.flatnonzero(keyed)[self.users.mask(keys.rows(keyed))]
+        self.ratio.observe(outcomes, clusters, first)
         if self.by_user is not None:
             places = (outcomes.unit[own] % np.uint64(_BUCKETS)).astype(np.int64) + np.where(candidate, 0, _BUCKETS)
             self.by_user += np.bincount(places, minlength=2 * _BUCKETS).reshape(2, _BUCKETS)
@@ -114,11 +111,11 @@ class Guards:
 
     def look(self, now_s: float, specs: Sequence[GateSpec], judged: Sequence[Sequence[int]]) -> tuple[Guard, ...]:
         """Every finding. `judged` has the outcomes of both arms that the gate of each spec counted; empty at 100 %."""
-        found = [self._telemetry(now_s), self._split_as_declared(), self._enough()]
+        found = [self._telemetry(now_s), self.ratio.guard(), self._enough()]
         for spec in specs:
             found.extend(self._missing(spec, now_s))
         for spec, (new, old) in zip(specs, judged, strict=False):
-            if spec.unit == "user" and self._off(new, new + old):
+            if spec.unit == "user" and not self.ratio.counted and off(new, new + old, self.split):
                 found.append(self._one_sided(spec, new, old))
         if self.by_user is not None:
             found.append(self._dominant(self.by_user))
@@ -187,18 +184,6 @@ class Guards:
                 return Guard("telemetry", False, text)
         return Guard("telemetry", True, "telemetry flows")
 
-    def _off(self, new: int, total: int) -> bool:
-        return total > 0 and log_mixture(new, total, self.split, 0.5, 0.5) >= -math.log(SPLIT_ALPHA)
-
-    def _split_as_declared(self) -> Guard:
-        if self.split >= 1.0:
-            return Guard("sample_ratio", True, "all traffic is on the new release")
-        new, total = self.arms[0], sum(self.arms)
-        share = f"{new} of {total} users are on the new release, {self.split * 100:g} % is declared"
-        if self._off(new, total):
-            return Guard("sample_ratio", False, f"the split is not the declared one: {share}")
-        return Guard("sample_ratio", True, share)
-
     def _enough(self) -> Guard:
         seen = self.requests[0]
         if seen < self.min_sample:
@@ -234,7 +219,7 @@ class Guards:
     def to_json(self) -> dict[str, Any]:
         return {
             "split": self.split, "started_s": self.started_s, "min_sample": self.min_sample, "stale_s": self.stale_s,
-            "users": self.users.to_json(), "arms": list(self.arms), "requests": list(self.requests),
+            "users": self.users.to_json(), "arms": list(self.ratio.arms), "ratio": self.ratio.to_json(), "requests": list(self.requests),
             "last_s": list(self.last_s),
             "by_user": None if self.by_user is None else [pack(arm) for arm in self.by_user],
             "fields": {name: list(known) for name, known in self.fields.items()},
@@ -247,7 +232,8 @@ class Guards:
     def from_json(cls, data: dict[str, Any]) -> Guards:
         guards = cls(data["split"], data["started_s"], data["min_sample"], data["stale_s"])
         guards.users = FirstOfUser.from_json(data["users"])
-        guards.arms, guards.requests, guards.last_s = list(data["arms"]), list(data["requests"]), list(data["last_s"])
+        guards.ratio = SampleRatio.from_json(data.get("ratio"), data["split"], data["arms"])
+        guards.requests, guards.last_s = list(data["requests"]), list(data["last_s"])
         if data["by_user"] is not None:
             guards.by_user = np.stack([unpack(arm) for arm in data["by_user"]])
         guards.fields = {name: list(known) for name, known in data["fields"].items()}

@@ -37,7 +37,7 @@ class Outcomes:
     requests: such a row has the unit and the arm of the request that it belongs to, and only requests of this stage may
     have labels in it. keyless [n] marks rows that carry no targeting key: they are nobody's, so only gates by request
     judge them, and they are counted apart. replica [n] is the place of what served the request in `replicas`, -1 where
-    that is not known.
+    that is not known. counted: the source counts requests and knows no users, so `unit` is a request's own.
     """
 
     time_s: Floats
@@ -48,6 +48,7 @@ class Outcomes:
     keyless: Bools | None = None
     replica: npt.NDArray[np.int64] | None = None
     replicas: tuple[str, ...] = ()
+    counted: bool = False
 
     def __len__(self) -> int:
         return len(self.time_s)
@@ -60,7 +61,7 @@ class Outcomes:
         replica = None if self.replica is None else self.replica[chosen]
         return Outcomes(
             self.time_s[chosen], self.unit[chosen], self.candidate[chosen], values, label, keyless, replica,
-            self.replicas,
+            self.replicas, self.counted,
         )  # fmt: skip
 
 
@@ -68,8 +69,8 @@ class Outcomes:
 class Evidence:
     """One gate at one look. Estimates are in the metric's unit; `difference` is new minus baseline.
 
-    The e-value decides. `widened`: so many outcomes count as one, because they hang together; infinite where that can't be
-    judged yet. `interval` is a confidence sequence of the difference for reading: wider than what the tests
+    The e-value decides. `widened`: so many outcomes count as one, because they hang together; infinite where that
+    can't be judged yet. `interval` is a confidence sequence of the difference for reading: wider than what the tests
     can prove. It and the sentence are worked out when they are first read.
     """
 

@@ -64,8 +64,8 @@ class StageGates:
         if not len(outcomes):
             return
         keys = Keys.of(outcomes.unit)
-        self.guards.observe(outcomes, keys)
         clusters = Clusters.of(outcomes, self.guards.started_s)
+        self.guards.observe(outcomes, keys, clusters)
         for gate in self.gates:
             gate.observe(outcomes, keys, clusters)
 

@@ -146,7 +146,7 @@ class Collector:
         else:
             self._known[request.id] = replace(request, texts={})
             self._count(request, watch)
-        if watch.arms is None or judged.release is None or judged.time_s < watch.since_s:
+        if watch.arms is None or judged.release is None or _began_s(judged) < watch.since_s:
             return None
         side = self._side(judged, watch)
         return None if side is None else _Row(request, judged.key, self._clock.at(request.time_s), side)
@@ -168,7 +168,7 @@ class Collector:
             tally.unserved += 1
             return
         tally.total[request.release] = tally.total.get(request.release, 0) + 1
-        if request.time_s >= watch.since_s:
+        if _began_s(request) >= watch.since_s:
             tally.stage[request.release] = tally.stage.get(request.release, 0) + 1
         for text in _other_models(request, self._hosted.get(request.release, {})):
             text = text if text in tally.other_models or len(tally.other_models) < _MOST_MODELS else _MORE_MODELS
@@ -197,7 +197,14 @@ def _other_models(request: RequestRecord, hosted: Mapping[str, str]) -> Iterator
             yield f"{where} of {request.release} is served by {answered}, and {declared} is declared"
 
 
+def _began_s(request: RequestRecord) -> float:
+    """The earliest time at which it can have ended."""
+    return request.time_s if request.since_s is None else request.since_s
+
+
 def _outcomes(rows: list[_Row]) -> Outcomes:
+    replicas = sorted({row.request.replica for row in rows if row.request.replica is not None})
+    place = {name: at for at, name in enumerate(replicas)}
     names = sorted({name for row in rows for name in row.request.values})
     return Outcomes(
         time_s=np.array([row.time_s for row in rows], np.float64),
@@ -206,4 +213,7 @@ def _outcomes(rows: list[_Row]) -> Outcomes:
         values={name: np.array([row.request.values.get(name, math.nan) for row in rows], np.float64) for name in names},
         is_label=np.array([row.request.label for row in rows], np.bool_),
         keyless=np.array([row.key == NO_KEY for row in rows], np.bool_),
+        replica=np.array([place.get(row.request.replica or "", -1) for row in rows], np.int64) if replicas else None,
+        replicas=tuple(replicas),
+        counted=any(row.request.since_s is not None for row in rows),
     )

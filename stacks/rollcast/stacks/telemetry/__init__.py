@@ -28,6 +28,7 @@ class RequestRecord:
     components: slot -> name@version of what served it; None where telemetry does not say. replica: whose clock that is.
     texts: other fields that are text, which may be a user's own: never written down but by 'rollcast record'.
     served_by: slot -> what a hosted model's answer named itself; the slot is empty where telemetry names none.
+    since_s: of a source that only counts, when the count was last read: it may have ended at any time since.
     """
 
     id: str
@@ -42,6 +43,7 @@ class RequestRecord:
     replica: str | None = None
     served_by: Mapping[str, str] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict, repr=False)
+    since_s: float | None = None
 
 
 @dataclass

@@ -6,8 +6,9 @@ Read by PromQL from counters with a `release` label, and optionally `channel` an
 - `rollcast_<field>_total` for outcome fields that are true or false (error, violation, hallucination, rejected);
 - `rollcast_<field>_bucket`, a classic histogram with `le`, for others (latency_s, ttft_s, cost_usd).
 
-What counters grew by between two reads becomes that many outcomes. Limits: a counter knows no users, so each request
-is a user of its own (declare `unit: request` to say so); it knows no single request, so which components served is not
+What counters grew by between two reads becomes that many outcomes. They ended some time after the scrape that the
+last read saw: what may have ended before a stage began is none of its outcomes. Limits: a counter knows no users, so each request
+is a user of its own (declare `unit: request` to say so) and the split can't be judged; it knows no single request, so which components served is not
 checked and one request can't be audited; an outcome of a histogram is the upper bound of its bucket. A counter that
 restarts goes on from its new value. Counters that nobody had seen when reading began (there was no series at all) begin
 at their first value: what was counted before a server is watched is no outcome of the release.
@@ -84,7 +85,8 @@ class Prometheus:
 
     def end(self) -> Cursor:
         series, at_s = self._series()
-        return {"values": {_key(labels): value for labels, value in series}, "count": 0, "at_s": at_s}
+        values = {_key(labels): value for labels, value in series}
+        return {"values": values, "count": 0, "at_s": at_s, "scraped_s": self._scraped_s(at_s)}
 
     def find(self, request: str) -> RequestRecord | None:
         raise StackError("Prometheus knows counts, not single requests. Search the data plane's own log for this id.")
@@ -107,13 +109,15 @@ class Prometheus:
                 column = labels["__name__"] + (f"|{labels['le']}" if "le" in labels else "")
                 grown[about][column] = grown[about].get(column, 0) + delta
         count = int(cursor.get("count", 0))
+        ended_since_s = float(cursor.get("scraped_s") or since_s)
         batch = TelemetryBatch(cursor={"values": known, "count": count, "at_s": max(at_s, since_s)})
+        batch.cursor["scraped_s"] = self._scraped_s(at_s) if until is None else until.get("scraped_s", 0.0)
         now = time.time()
         for about, columns in grown.items():
             # A client shows a counter only once it has counted: where another release has it, absent means none.
             for values in _outcomes({**dict.fromkeys(flags, 0), **columns}, count):
                 count += 1
-                batch.requests.append(_request(f"prometheus-{count}", now, dict(about), values))
+                batch.requests.append(_request(f"prometheus-{count}", now, ended_since_s, dict(about), values))
         batch.cursor["count"] = count
         return batch
 
@@ -126,12 +130,25 @@ class Prometheus:
         named = ((labels, _key(labels)) for labels, *_ in self._query({"time": str(at_s)} if at_s else {}))
         return [(labels, float(values[key])) for labels, key in named if key in values], at_s
 
+    def _scraped_s(self, at_s: float) -> float:
+        """When the oldest of the counts that the server shows at a time was scraped, by its clock; 0 for none."""
+        query = "min(timestamp(" + self._selector(f'__name__="{_REQUESTS}"') + "))"
+        found = self._ask({"query": query, **({"time": str(at_s)} if at_s else {})})
+        return found[0].value[1] if found and math.isfinite(found[0].value[1]) else 0.0
+
+    def _selector(self, name: str) -> str:
+        return "{" + ",".join(filter(None, [name, 'release!=""', self._matchers])) + "}"
+
     def _query(self, when: Mapping[str, str]) -> Iterator[tuple[dict[str, str], float, float]]:
         """(labels, value, the server's time) of every series of rollcast."""
-        name = '__name__=~"rollcast_.+_(total|bucket)",release!=""'
-        query = "{" + ",".join(filter(None, [name, self._matchers])) + "}"
+        for item in self._ask({"query": self._selector('__name__=~"rollcast_.+_(total|bucket)"'), **when}):
+            at_s, value = item.value
+            if math.isfinite(at_s) and 0 <= value < _LARGEST and "__name__" in item.metric:
+                yield item.metric, value, at_s
+
+    def _ask(self, params: Mapping[str, str]) -> list[_Sample]:
         try:
-            reply = self._client.get(f"{self._url}/api/v1/query", params={"query": query, **when})
+            reply = self._client.get(f"{self._url}/api/v1/query", params=dict(params))
             data = strict_json(reply.content)
         except httpx.InvalidURL:  # whose words may quote a password
             raise StackError(f"'{self._shown}' is no address of a Prometheus server. Correct 'url'.") from None
@@ -148,10 +165,7 @@ class Prometheus:
             ) from None
         if answer.status != "success":
             raise StackError(f"Prometheus refused the query ({answer.error or reply.status_code}). Correct 'path'.")
-        for item in answer.data.result:
-            at_s, value = item.value
-            if math.isfinite(at_s) and 0 <= value < _LARGEST and "__name__" in item.metric:
-                yield item.metric, value, at_s
+        return answer.data.result
 
 
 def _key(labels: Mapping[str, str]) -> str:
@@ -188,7 +202,9 @@ def _bucketed(field: str, columns: Mapping[str, int]) -> list[float]:
     return values
 
 
-def _request(name: str, time_s: float, about: Mapping[str, str], values: Mapping[str, float]) -> RequestRecord:
+def _request(
+    name: str, time_s: float, since_s: float, about: Mapping[str, str], values: Mapping[str, float]
+) -> RequestRecord:
     return RequestRecord(
         id=name,
         time_s=time_s,
@@ -198,4 +214,5 @@ def _request(name: str, time_s: float, about: Mapping[str, str], values: Mapping
         components=None,
         attributes={},
         values=values,
+        since_s=since_s,
     )
