@@ -27,7 +27,7 @@ Rates = Callable[[np.random.Generator, Floats, Floats, Floats], Floats]
 
 @dataclass(frozen=True, slots=True)
 class Adversity:
-    """A stream: the chance of failure of each request, from (rng, time_s, candidate, replica); or correlated failures."""
+    """A stream: each request's chance of failure, from (rng, time_s, candidate, replica); or correlated failures."""
 
     name: str
     rates: Rates
@@ -134,7 +134,7 @@ def stream(adversity: Adversity, rng: np.random.Generator, worse: float = 0.0) -
 
 
 def minutes_to_rollback(outcomes: Outcomes, spec: GateSpec, widened: bool = True) -> float:
-    """Minutes until the gate proves harm at some look; infinite where it does not. A gate that passed may still do so."""
+    """Minutes until the gate proves harm at some look; infinite where it does not."""
     stage = StageGates.start([spec], alpha=ALPHA, split=SPLIT, started_s=0.0)
     gate, done = stage.gates[0], 0
     if not widened:
@@ -166,7 +166,7 @@ def results(runs: int, number: int, worse: float = 0.0) -> Floats:
 
 def section(scale: float) -> str:
     """The page's part on outcomes that hang together."""
-    runs, few = max(20, int(2000 * scale)), max(20, int(300 * scale))
+    runs, few = max(20, int(400 * scale)), max(20, int(200 * scale))
     rows = []
     for number, adversity in enumerate(ADVERSITIES):
         found, name = results(runs, number), adversity.name

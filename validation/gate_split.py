@@ -47,7 +47,8 @@ def section(scale: float) -> str:
         caught.append([f"{100 * declared:g} %", f"{100 * real:g} %", f"{100 * count / few:.1f} %", half])
     return f"""## The split
 
-Stages of {USERS:,} users with a look every {EVERY}. A right split may be called wrong in {100 * SPLIT_ALPHA:g} % of stages:
+Stages of {USERS:,} users with a look every {EVERY}. A right split may be called wrong in {100 * SPLIT_ALPHA:g} %
+of stages:
 
 {table(["declared", "stages", "called wrong", "rate", "upper 95 % bound"], right)}
 

@@ -13,7 +13,7 @@ from rollcast.planner.loading.loader import load
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.planning.planner import live_as_declared, make_plan
 from rollcast.planner.rollout.detection import ArrivalRate, StagePower, detect_by_stage
-from rollcast.planner.rollout.state_machine import arms_of, specs_of, stage_alpha
+from rollcast.planner.rollout.state_machine import arms_of, counts_of, specs_of, stage_alpha
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "rag-search"
 
@@ -60,7 +60,7 @@ def test_error_rates_are_those_that_the_rollout_spends(plan: Plan) -> None:
         error_rate = plan.lines[arms.line].rollout.error_rate
         live = StageGates.start(
             specs_of(plan, milestone), alpha=stage_alpha(plan, milestone), split=arms.split, started_s=0.0,
-            advance_alpha=error_rate,
+            counts=counts_of(plan), advance_alpha=error_rate,
         )  # fmt: skip
         for found in stage.gates:
             (gate,) = [gate for gate in live.gates if gate.spec == found.spec]

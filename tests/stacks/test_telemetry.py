@@ -10,6 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -623,3 +624,53 @@ def test_many_names_are_counted_and_few_of_them_told_apart() -> None:
     made.take(batch(*(record(n, served_by={"generator": f"m{n}-2026-01-01"}) for n in range(100))), watch())
     assert sum(made.tally.other_models.values()) == 100
     assert len(made.tally.other_models) <= 21
+
+
+# ---- requests that entered ---------------------------------------------------------------------
+
+
+def _lost_of(lines: list[dict[str, Any]], cuts: list[int], restart: bool) -> tuple[int, int, int]:
+    """(lost, judged as lost, all judged) of records in such batches, where the driver begins again or not."""
+    made, lost, judged, start = collector(), 0, 0, 0
+    for stop in [*sorted(cut % (len(lines) + 1) for cut in cuts), len(lines)]:
+        outcomes = made.take(batch(*lines[start:stop]), watch(NOW - 1000))
+        if outcomes is not None:
+            judged += len(outcomes)
+            lost += int(outcomes.lost.sum()) if outcomes.lost is not None else 0
+        if restart:
+            again = collector()
+            again.tally = made.tally
+            again.remember(batch(*lines[:stop]).requests)
+            made = again
+        start = stop
+    return made.tally.lost, lost, judged
+
+
+@given(st.sets(st.integers(0, 19)), st.lists(st.integers(0, 100), max_size=4), st.booleans())
+def test_who_entered_and_has_no_outcome_after_the_timeout_counts_once_as_a_failure(
+    answered: set[int], cuts: list[int], restart: bool
+) -> None:
+    entered = [record(n, ("rel-new", "rel-old")[n % 2], time=NOW - 500, exposure=True) for n in range(20)]
+    ended = [record(n, ("rel-new", "rel-old")[n % 2], time=NOW - 490) for n in sorted(answered)]
+    found = _lost_of([*ended, *entered], cuts, restart)
+    assert found == (20 - len(answered), 20 - len(answered), 20)
+
+
+def test_who_entered_just_now_is_waited_for() -> None:
+    made = collector()
+    assert made.take(batch(record(1, time=time.time(), exposure=True)), watch(NOW - 1000)) is None
+    assert made.tally.lost == 0
+    later = made.take(batch(record(1)), watch(NOW - 1000))
+    assert later is not None
+    assert later.lost is None
+
+
+def test_a_count_that_began_before_the_stage_is_none_of_its_outcomes() -> None:
+    """What a Prometheus counts was there some time since its last scrape: perhaps before the shift."""
+    made = collector()
+    counted = [replace(each, since_s=NOW - 12) for each in batch(record(1), record(2)).requests]
+    assert made.take(TelemetryBatch(counted), watch(NOW - 10)) is None
+    later = [replace(each, since_s=NOW - 9) for each in batch(record(3), record(4)).requests]
+    outcomes = made.take(TelemetryBatch(later), watch(NOW - 10))
+    assert outcomes is not None
+    assert (len(outcomes), outcomes.counted) == (2, True)

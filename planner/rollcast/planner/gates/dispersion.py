@@ -132,6 +132,14 @@ class Dispersion:
             user = (clusters.unit % np.uint64(USERS)).astype(np.int64)
             self.user.add(user + USERS * clusters.baseline, scores)
 
+    def add(self, n: Ints, failed: Ints, after_s: float) -> None:
+        """Outcomes of both arms that are only counted, [2] each, so many seconds after the stage began."""
+        tick = max(int(after_s / TICK_S), 0)
+        while tick >> self.doublings >= BLOCKS:
+            self._double()
+        self.time.n[:, tick >> self.doublings] += n
+        self.time.score[:, tick >> self.doublings] += failed * SCALE
+
     def _double(self) -> None:
         self.doublings += 1
         for name in ("n", "score"):

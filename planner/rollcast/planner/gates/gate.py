@@ -52,6 +52,8 @@ class Gate:
     def observe(self, outcomes: Outcomes, keys: Keys | None = None, clusters: Clusters | None = None) -> None:
         """Take the outcomes that count for this gate. `keys` and `clusters` are the batch's, where they are known."""
         values = outcomes.values.get(self.spec.reads)
+        if outcomes.lost is not None and self.spec.lost_as is not None:
+            values = np.where(outcomes.lost, self.spec.lost_as, np.nan if values is None else values)
         if values is None:
             return
         counts: Bools = ~np.isnan(values)

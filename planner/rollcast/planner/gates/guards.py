@@ -219,8 +219,8 @@ class Guards:
     def to_json(self) -> dict[str, Any]:
         return {
             "split": self.split, "started_s": self.started_s, "min_sample": self.min_sample, "stale_s": self.stale_s,
-            "users": self.users.to_json(), "arms": list(self.ratio.arms), "ratio": self.ratio.to_json(), "requests": list(self.requests),
-            "last_s": list(self.last_s),
+            "users": self.users.to_json(), "arms": list(self.ratio.arms), "ratio": self.ratio.to_json(),
+            "requests": list(self.requests), "last_s": list(self.last_s),
             "by_user": None if self.by_user is None else [pack(arm) for arm in self.by_user],
             "fields": {name: list(known) for name, known in self.fields.items()},
             "keyless": self.keyless, "read": self.read, "dropped": dict(self.dropped),

@@ -38,6 +38,7 @@ class Outcomes:
     have labels in it. keyless [n] marks rows that carry no targeting key: they are nobody's, so only gates by request
     judge them, and they are counted apart. replica [n] is the place of what served the request in `replicas`, -1 where
     that is not known. counted: the source counts requests and knows no users, so `unit` is a request's own.
+    lost [n] marks requests that entered and had no outcome within their time: failures in every rate.
     """
 
     time_s: Floats
@@ -49,20 +50,25 @@ class Outcomes:
     replica: npt.NDArray[np.int64] | None = None
     replicas: tuple[str, ...] = ()
     counted: bool = False
+    lost: Bools | None = None
 
     def __len__(self) -> int:
         return len(self.time_s)
 
     def rows(self, chosen: Bools | slice) -> Outcomes:
         """Some of them, in the same order."""
-        values = {name: column[chosen] for name, column in self.values.items()}
-        label = None if self.is_label is None else self.is_label[chosen]
-        keyless = None if self.keyless is None else self.keyless[chosen]
-        replica = None if self.replica is None else self.replica[chosen]
         return Outcomes(
-            self.time_s[chosen], self.unit[chosen], self.candidate[chosen], values, label, keyless, replica,
-            self.replicas, self.counted,
-        )  # fmt: skip
+            self.time_s[chosen],
+            self.unit[chosen],
+            self.candidate[chosen],
+            {name: column[chosen] for name, column in self.values.items()},
+            None if self.is_label is None else self.is_label[chosen],
+            None if self.keyless is None else self.keyless[chosen],
+            None if self.replica is None else self.replica[chosen],
+            self.replicas,
+            self.counted,
+            None if self.lost is None else self.lost[chosen],
+        )
 
 
 @dataclass(frozen=True)

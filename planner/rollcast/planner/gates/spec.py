@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -105,6 +106,16 @@ class GateSpec(BaseModel):
         if self.kind in (MetricKind.RATE, MetricKind.SLO) and self.margin >= 1:
             raise ValueError("the margin of a rate is a fraction below 1, for example 0.002")
         return self
+
+    @property
+    def lost_as(self) -> float | None:
+        """What a request without any outcome is judged as: a failure of a rate, an endless latency.
+
+        None where that says nothing of the metric: of a cost, a score, and a label that comes later.
+        """
+        if self.label_delay_s > 0 or self.kind in (MetricKind.MEAN, MetricKind.COST):
+            return None
+        return math.inf if self.kind is not MetricKind.RATE else 1.0 if self.better == "lower" else 0.0
 
     @property
     def reads(self) -> str:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from rollcast.planner.gates.growth import Baseline
 from rollcast.planner.gates.power import Detectable, detectable_in_stage
+from rollcast.planner.gates.stage import gates_part
 from rollcast.planner.plan.models import Plan
-from rollcast.planner.rollout.state_machine import arms_of, specs_of, stage_alpha
+from rollcast.planner.rollout.state_machine import arms_of, counts_of, specs_of, stage_alpha
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def detect_by_stage(
         gates = detectable_in_stage(
             specs,
             split=arms.split,
-            alpha=stage_alpha(plan, milestone),
+            alpha=gates_part(stage_alpha(plan, milestone), counts_of(plan)),
             users_per_s=traffic.users_per_s,
             requests_per_s=traffic.requests_per_s,
             bake_max_s=milestone.bake_max_s,

@@ -207,10 +207,15 @@ class Rollout:
         """The part of the stage's table of users that is taken; 0 while it is less than half."""
         return self.gates.guards.crowded if self.gates is not None else 0.0
 
-    def counted(self, finished: Mapping[str, Counted]) -> None:
+    def counted(self, finished: Mapping[str, Counted], now_s: float) -> None:
         """What the data plane's own counters say of this stage, beside telemetry; see `Guards.counted`."""
         if self.gates is not None:
             self.gates.guards.counted(finished)
+            arms = self.arms()
+            pair = [finished.get(name) for name in (arms.candidate, arms.baseline or "")] if arms else []
+            both = [counted for counted in pair if counted is not None]
+            if len(both) == 2:
+                self.gates.counted(both, now_s)
 
     def look(self, now_s: float) -> StageVerdict | None:
         """Judge the evidence and move: advance, go on, hold, or roll back. While paused, only proved harm moves it."""
@@ -314,6 +319,7 @@ class Rollout:
             stale_s=max(120.0, 4 * self._look_every_s(milestone)),
             started_s=now_s,
             min_sample=milestone.min_sample,
+            counts=counts_of(self.plan),
         )
 
     def _move(self, **change: Any) -> None:
@@ -330,10 +336,24 @@ def specs_of(plan: Plan, milestone: Milestone) -> tuple[GateSpec, ...]:
 
 
 def stage_alpha(plan: Plan, milestone: Milestone) -> float:
-    """This stage's part of the error rate that was declared for the whole rollout."""
-    stages = sum(1 for other in plan.milestones if other.gates)
+    """This stage's part of the error rate that was declared for the whole rollout.
+
+    Nothing is spent on stages without a concurrent baseline: there is nothing in them that could be falsely proved.
+    """
+    stages = sum(1 for other in plan.milestones if other.gates and compares(plan, other.index))
     error_rate = plan.lines[milestone.lines[0]].rollout.error_rate if milestone.lines else 0.05
     return allot_alpha(error_rate, max(stages, 1))
+
+
+def compares(plan: Plan, index: int) -> bool:
+    """Whether both releases serve at a milestone."""
+    arms = arms_of(plan, index)
+    return arms is not None and arms.baseline is not None and arms.split < 1.0
+
+
+def counts_of(plan: Plan) -> bool:
+    """Whether the data plane can say how many requests it finished: whether its addresses are declared."""
+    return bool(plan.settings.target.endpoints)
 
 
 def arms_of(plan: Plan, index: int) -> Arms | None:

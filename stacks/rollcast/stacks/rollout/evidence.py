@@ -27,6 +27,7 @@ from rollcast.stacks.registries.vendor import is_served_by
 from rollcast.stacks.telemetry import RequestRecord, TelemetryBatch
 
 _FUTURE_S = 60.0
+_LATE_S = 10.0  # that telemetry may take to arrive, after the longest request
 _YEAR_5138_S = 1e11  # whoever counts milliseconds passed it in 1973
 _MOST_KNOWN = 500_000
 _MOST_MODELS = 20  # that are told apart
@@ -45,7 +46,8 @@ class RequestCounts(StoredModel):
     ones, which were counted the first time. `keyless` requests carry no targeting key. `forgotten`: ids that are no
     longer known, so that a repeat of them would count again. `crowded`: the part of the stage's table of users that
     is taken, once it is half (a new user is then left out with that chance, by the hash of the key alone).
-    `other_models`: what was served by another hosted model than is declared, in words -> requests.
+    `other_models`: what was served by another hosted model than is declared, in words -> requests. `lost` requests
+    entered and had no outcome within their time; who entered before `settled_s` is no longer waited for.
     """
 
     stage: dict[str, int] = Field(default_factory=dict)
@@ -61,6 +63,8 @@ class RequestCounts(StoredModel):
     forgotten: int = 0
     crowded: float = 0.0
     other_models: dict[str, int] = Field(default_factory=dict)
+    lost: int = 0
+    settled_s: float = 0.0
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> RequestCounts:
@@ -80,11 +84,12 @@ class RequestCounts(StoredModel):
 
 @dataclass(frozen=True)
 class Watch:
-    """What a stage looks for: its arms, who is routed where, and since when (wall clock)."""
+    """What a stage looks for: its arms, who is routed where, since when (wall clock), how long a request may take."""
 
     arms: Arms | None
     routers: Mapping[str, Router]
     since_s: float
+    timeout_s: float = 30.0
 
 
 class _Row(NamedTuple):
@@ -94,6 +99,7 @@ class _Row(NamedTuple):
     key: str
     time_s: float
     candidate: bool
+    lost: bool = False
 
 
 class Collector:
@@ -105,12 +111,18 @@ class Collector:
         self._hosted = {name: hosted_in(release) for name, release in releases.items()}
         self._clock = clock
         self._known: dict[str, RequestRecord] = {}
+        self._entered: dict[str, RequestRecord] = {}  # and without an outcome so far
         self.tally = tally or RequestCounts()
         self.other_models: dict[str, int] = {}  # as in the tally, of the last batch and of the stage under way
 
     def remember(self, requests: Iterable[RequestRecord]) -> None:
         """Requests that an earlier process has counted already."""
-        self._known.update({request.id: replace(request, texts={}) for request in requests if not request.label})
+        for request in requests:
+            if request.exposure and request.time_s > self.tally.settled_s:
+                self._enter(request)
+            elif not request.label:
+                self._known[request.id] = replace(request, texts={})
+                self._entered.pop(request.id, None)
 
     def new_stage(self) -> None:
         """A stage begins: its counts start at nothing."""
@@ -121,6 +133,8 @@ class Collector:
         self.other_models = {}
         self.tally.unreadable += batch.unreadable
         rows = [row for request in batch.requests if (row := self._row(request, watch)) is not None]
+        if not batch.more:
+            rows.extend(self._lost(watch))
         if len(self._known) > _MOST_KNOWN:
             keep = list(self._known.items())[-_MOST_KNOWN // 2 :]
             self.tally.forgotten += len(self._known) - len(keep)
@@ -135,6 +149,9 @@ class Collector:
                 self.tally.absurd += 1
             return None
         judged = request
+        if request.exposure:
+            self._enter(request)
+            return None
         if request.label:
             first = self._known.get(request.id)
             if first is None:
@@ -145,11 +162,30 @@ class Collector:
             return None
         else:
             self._known[request.id] = replace(request, texts={})
+            self._entered.pop(request.id, None)
             self._count(request, watch)
         if watch.arms is None or judged.release is None or _began_s(judged) < watch.since_s:
             return None
         side = self._side(judged, watch)
         return None if side is None else _Row(request, judged.key, self._clock.at(request.time_s), side)
+
+    def _enter(self, request: RequestRecord) -> None:
+        if request.id not in self._known and len(self._entered) < _MOST_KNOWN:
+            self._entered.setdefault(request.id, request)
+
+    def _lost(self, watch: Watch) -> Iterator[_Row]:
+        """Requests that entered in this stage and can no longer have an outcome, as failures."""
+        settled_s = self._clock.wall_s() - watch.timeout_s - _LATE_S
+        for request in [entered for entered in self._entered.values() if entered.time_s <= settled_s]:
+            del self._entered[request.id]
+            self._known[request.id] = request  # an outcome that still comes is one too many
+            if watch.arms is None or request.release is None or request.time_s < watch.since_s:
+                continue
+            side = self._side(request, watch)
+            if side is not None:
+                self.tally.lost += 1
+                yield _Row(request, request.key, self._clock.at(request.time_s), side, lost=True)
+        self.tally.settled_s = max(self.tally.settled_s, settled_s)
 
     def _side(self, request: RequestRecord, watch: Watch) -> bool | None:
         assert watch.arms is not None
@@ -215,5 +251,6 @@ def _outcomes(rows: list[_Row]) -> Outcomes:
         keyless=np.array([row.key == NO_KEY for row in rows], np.bool_),
         replica=np.array([place.get(row.request.replica or "", -1) for row in rows], np.int64) if replicas else None,
         replicas=tuple(replicas),
+        lost=np.array([row.lost for row in rows], np.bool_) if any(row.lost for row in rows) else None,
         counted=any(row.request.since_s is not None for row in rows),
     )

@@ -82,7 +82,7 @@ class Observer:
         wall_s = self._clock.wall_s()
         self._counters.poll(wall_s, self._checkpoint.tally.total)
         self._checkpoint.tally.crowded = self._rollout.crowded
-        self._rollout.counted(self._counters.compared(min(self._newest_s, wall_s)))
+        self._rollout.counted(self._counters.compared(min(self._newest_s, wall_s)), self._clock.now_s())
         return self._checkpoint.tally
 
     def _say_models(self) -> None:
@@ -121,7 +121,9 @@ class Observer:
             serving = plan.state_at(index).serving
             pipelines = {track.pipeline for track in plan.lines.values()}
             self._routers = index, {n: Router(n, plan.lines, serving, plan.audiences) for n in pipelines}
-        return Watch(self._rollout.arms(), self._routers[1], since_s)
+        arms = self._rollout.arms()
+        timeout_s = plan.lines[arms.line].rollout.timeout if arms is not None else 0.0
+        return Watch(arms, self._routers[1], since_s, timeout_s)
 
     def _remember(self) -> None:
         """Requests that an earlier driver counted in this stage, so that a repeat of them is still a repeat."""

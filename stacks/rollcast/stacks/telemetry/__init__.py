@@ -29,6 +29,7 @@ class RequestRecord:
     texts: other fields that are text, which may be a user's own: never written down but by 'rollcast record'.
     served_by: slot -> what a hosted model's answer named itself; the slot is empty where telemetry names none.
     since_s: of a source that only counts, when the count was last read: it may have ended at any time since.
+    exposure: it entered then, and its outcome is a record of its own.
     """
 
     id: str
@@ -44,6 +45,7 @@ class RequestRecord:
     served_by: Mapping[str, str] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict, repr=False)
     since_s: float | None = None
+    exposure: bool = False
 
 
 @dataclass

@@ -7,11 +7,12 @@ Read by PromQL from counters with a `release` label, and optionally `channel` an
 - `rollcast_<field>_bucket`, a classic histogram with `le`, for others (latency_s, ttft_s, cost_usd).
 
 What counters grew by between two reads becomes that many outcomes. They ended some time after the scrape that the
-last read saw: what may have ended before a stage began is none of its outcomes. Limits: a counter knows no users, so each request
-is a user of its own (declare `unit: request` to say so) and the split can't be judged; it knows no single request, so which components served is not
-checked and one request can't be audited; an outcome of a histogram is the upper bound of its bucket. A counter that
-restarts goes on from its new value. Counters that nobody had seen when reading began (there was no series at all) begin
-at their first value: what was counted before a server is watched is no outcome of the release.
+last read saw: what may have ended before a stage began is none of its outcomes. Limits: a counter knows no users, so
+each request is a user of its own (declare `unit: request` to say so) and the split can't be judged; it knows no single
+request, so which components served is not checked and one request can't be audited; an outcome of a histogram is the
+upper bound of its bucket. A counter that restarts goes on from its new value. Counters that nobody had seen when
+reading began (there was no series at all) begin at their first value: what was counted before a server is watched is no
+outcome of the release.
 
 A cursor holds the counters and the server's time. Reading up to one asks the server for the series of that time, and
 takes the counters from the cursor: a scrape that was under way then is not added afterwards.

@@ -16,7 +16,19 @@ from typing import Any
 from rollcast.planner.base.keys import key_of, well_formed
 from rollcast.stacks.telemetry import RequestRecord
 
-_ABOUT = {"time", "request", "key", "channel", "release", "components", "attributes", "label", "label_for", "replica"}
+_ABOUT = {
+    "time",
+    "request",
+    "key",
+    "channel",
+    "release",
+    "components",
+    "attributes",
+    "label",
+    "label_for",
+    "replica",
+    "exposure",
+}
 _MODEL = "gen_ai.response.model"  # of OpenTelemetry's semantic conventions for generative AI
 _LARGEST = 1e12
 _written_out = json.JSONEncoder(ensure_ascii=False, default=str).encode
@@ -26,8 +38,9 @@ def request_of(data: Any) -> RequestRecord | None:
     """The request of a record; None where it is no telemetry.
 
     `{"time": seconds or ISO 8601, "request": id, "key": …, "release": …, "components": {…}, "<field>": number or
-    boolean, …}`. A record with `label_for: <request id>` is a delayed judgement of that request. Keys and ids of
-    requests are any scalar (see `planner.keys`); a record whose key can't be one is no telemetry.
+    boolean, …}`. A record with `label_for: <request id>` is a delayed judgement of that request; one with
+    `exposure: true` says that the request entered (`time`): without an outcome after its timeout it is a failure. Keys
+    and ids of requests are any scalar (see `planner.keys`); a record whose key can't be one is no telemetry.
     """
     if not isinstance(data, Mapping):
         return None
@@ -56,6 +69,7 @@ def _request(data: Mapping[str, Any]) -> RequestRecord | None:
         attributes=dict(attributes) if isinstance(attributes, Mapping) else {},
         values={name: number for name, value in data.items() if (number := _number(name, value)) is not None},
         label=bool(label_for),
+        exposure=data.get("exposure") is True and not label_for,
         replica=replica if isinstance(replica := data.get("replica"), str) else None,
         served_by=_served_by(data),
         texts={name: text for name, text in data.items() if _is_text(name, text)},
