@@ -166,7 +166,7 @@ def results(runs: int, number: int, worse: float = 0.0) -> Floats:
 
 def section(scale: float) -> str:
     """The page's part on outcomes that hang together."""
-    runs, few = max(20, int(400 * scale)), max(20, int(200 * scale))
+    runs, few = max(20, int(200 * scale)), max(20, int(60 * scale))
     rows = []
     for number, adversity in enumerate(ADVERSITIES):
         found, name = results(runs, number), adversity.name

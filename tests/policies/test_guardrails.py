@@ -468,3 +468,16 @@ def test_a_rollout_that_would_not_see_a_regression_is_refused() -> None:
     refused(
         library.detection_power(metrics=["satisfaction"]), forecast_of(review_of(), detection=known), "satisfaction"
     )
+
+
+def test_requests_that_vanish_are_counted_by_something() -> None:
+    rule = library.completeness_judged()
+    refused(rule, review_of(), "Completeness can't be judged", "'endpoint' of every replica")
+    counted = review_of()
+    target = counted.plan.settings.target.model_copy(update={"endpoint": ("http://127.0.0.1:9",)})
+    settings = counted.plan.settings.model_copy(update={"target": target})
+    passes(rule, replace(counted, plan=counted.plan.model_copy(update={"settings": settings})))
+    ungated = counted.plan.model_copy(
+        update={"milestones": tuple(each.model_copy(update={"gates": ()}) for each in counted.plan.milestones)}
+    )
+    passes(rule, replace(counted, plan=ungated))

@@ -33,6 +33,7 @@ from rollcast.policies.library.provenance import (
 from rollcast.policies.library.residency import privacy_never_experimental, regulatory_domain, residency
 from rollcast.policies.library.safety import safety_policy_kept
 from rollcast.policies.library.signed import signed
+from rollcast.policies.library.telemetry import completeness_judged
 from rollcast.policies.library.tools import tool_schema_break
 from rollcast.policies.rules.rule import Policy, collecting
 
@@ -61,12 +62,14 @@ def defaults() -> tuple[Policy, ...]:
         pinned_digests(level="advisory")
         forecast_within_limits(level="advisory")
         detection_power(level="advisory")
+        completeness_judged(level="advisory")
     return tuple(found)
 
 
 __all__ = [
     "all_at_once",
     "change_freeze",
+    "completeness_judged",
     "cost_budget",
     "defaults",
     "detection_power",

@@ -31,8 +31,9 @@ from rollcast.stacks.targets.target import Target
 FORMAT_VERSION = "1.0"
 FLEET_S = 2.0  # for all replicas to answer: a report is of what is seen, not of what might still come
 UNCOUNTED = (
-    "whether telemetry is complete is not judged: that takes telemetry of single requests, and every address of the "
-    "target's 'endpoint' to say how many requests it 'finished' on each release"
+    "completeness can't be judged: that takes telemetry of single requests, and every address of the "
+    "target's 'endpoint' to say how many requests it 'finished' on each release, or a record"
+    " of 'exposure' for each request"
 )
 
 
