@@ -111,7 +111,7 @@ def test_declared_minutes_are_waited_for(seed: int) -> None:
     found = gates.look(470.0).evidences[0]
     assert found.verdict is Verdict.CONTINUE
     assert math.isinf(found.widened)
-    assert "takes at least 8 minutes to tell" in found.sentence
+    assert "takes at least 8 minutes" in found.sentence
     assert json.loads(json.dumps(found.to_json()))["widened"] is None
 
 

@@ -147,7 +147,7 @@ class Dispersion:
             setattr(self.time, name, np.concatenate([kept, np.zeros_like(kept)], axis=1))
 
     def widening(self, spread: Floats | None = None) -> float:
-        """What log e-values are divided by, at least 1; infinite where declared clusters are too few to tell.
+        """What log e-values are divided by, at least 1; infinite where declared clusters are too few.
 
         spread: [2] variance of one outcome in each arm; None where an outcome is one of two.
         """

@@ -52,7 +52,7 @@ def sentence(spec: GateSpec, evidence: Evidence) -> str:
         return f"{spec.metric} is proved no more than {margin} worse: {seen}"
     if math.isinf(evidence.widened):
         needed = f"at least {LEAST} {_CLUSTERS[spec.cluster or 'minute']}"
-        return f"{spec.metric} is inconclusive so far: {seen}; how much they hang together takes {needed} to tell"
+        return f"{spec.metric} is inconclusive so far: {seen}; how much they hang together takes {needed}"
     return (
         f"{spec.metric} is inconclusive so far: {seen}, "
         f"the difference may be {_range(spec, evidence)}; the margin is {margin}"
