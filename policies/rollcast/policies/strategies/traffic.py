@@ -71,11 +71,14 @@ def _llm(draw: st.DrawFn) -> dict[str, Any]:
         "base_s": draw(times(2, 1)), "prefill_token_s": draw(st.sampled_from([0.0, 0.0078125])),
         "decode_sequence_s": draw(times(1)), "kv_token_s": draw(st.sampled_from([0.0, 0.001])),
         "prefill_attention_s": draw(st.sampled_from([0.0, 0.0001])),
+        "weights_s": draw(st.sampled_from([0.0, 0.0625])), "token_s": draw(st.sampled_from([0.0, 0.015625])),
     }  # fmt: skip
+    blocks = draw(st.sampled_from([{}, {"prefix_tokens": 8}, {"prefix_tokens": 16}, {"prefix_caching": True}]))
     return {
         "max_sequences": sequences, "max_batched_tokens": draw(st.integers(sequences, 24)), "step": step,
         "kv_tokens": draw(st.sampled_from([24, 40, 400])), "overhead_s": draw(times(1)),
-        "prefix_tokens": draw(st.sampled_from([0, 8, 16])),
+        "whole_prompt": draw(st.booleans()), "chunked_prefill": draw(st.sampled_from([True, True, False])),
+        "balance": draw(st.sampled_from(["requests", "waiting", "turns"])), **blocks,
     }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ def _folder() -> Path:
     digest = hashlib.sha256(numba.__version__.encode())
     for source in sorted(Path(__file__).parents[1].rglob("*.py")):
         text = source.read_bytes()
-        if b"simulator.compiling" in text:
+        if b"base.compiling" in text:
             digest.update(text)
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "rollcast" / f"compiled-{digest.hexdigest()[:16]}"

@@ -71,10 +71,17 @@ class RemoteProfile(Profile):
 class StepTime(Model):
     """How long one iteration of the batch takes, fitted to the hardware.
 
+    The greater of weights and token x all tokens of the step, for the weights are read while tokens are computed
+    (the roofline of Williams, Waterman and Patterson 2009, https://doi.org/10.1145/1498765.1498785), and
     base + prefill_token x prompt tokens + decode_sequence x sequences that decode + kv_token x tokens that they attend
-    to + prefill_attention x the sum over prompt tokens of the tokens before them.
+    to + prefill_attention x the sum over prompt tokens of the tokens before them. A figure that is 0 has no part in it.
+
+    Under tensor parallelism the figures are those of all its accelerators together; a mixture of experts has the
+    weights and the rate that its batches meet.
     """
 
+    weights_s: Seconds = Field(0.0, description="to read the weights once: the least that a step's arithmetic takes")
+    token_s: Seconds = Field(0.0, description="to compute one token of a step, of a prompt or of an answer")
     base_s: Seconds = 0.0
     prefill_token_s: Seconds = 0.0
     decode_sequence_s: Seconds = 0.0
@@ -83,7 +90,8 @@ class StepTime(Model):
 
     @model_validator(mode="after")
     def _takes_time(self) -> StepTime:
-        if self.base_s + self.decode_sequence_s <= 0 or self.base_s + self.prefill_token_s <= 0:
+        always_s = self.base_s + self.weights_s + self.token_s
+        if always_s + self.decode_sequence_s <= 0 or always_s + self.prefill_token_s <= 0:
             raise ValueError("a step must take time: give 'base_s', or 'decode_sequence_s' and 'prefill_token_s'")
         return self
 
@@ -97,7 +105,25 @@ class LlmProfile(Profile):
     kv_tokens: int = Field(400_000, ge=1, description="tokens that fit into the key-value cache")
     step: StepTime
     overhead_s: Seconds = Field(0.0, description="added to every request before it is queued")
-    prefix_tokens: int = Field(0, ge=0, description="tokens of finished prompts kept for reuse; 0 is no prefix cache")
+    prefix_tokens: int = Field(
+        0, ge=0, description="tokens of finished prompts kept for reuse beside kv_tokens; 0 is no such cache"
+    )
+    prefix_caching: bool = Field(
+        False, description="finished prompts stay in kv_tokens until their room is needed; prompts share their blocks"
+    )
+    whole_prompt: bool = Field(
+        False, description="a prompt is admitted when the whole of it fits (vLLM's scheduler_reserve_full_isl)"
+    )
+    chunked_prefill: bool = Field(True, description="off: a prompt is computed in one step, or waits for one")
+    balance: Literal["requests", "waiting", "turns"] = Field(
+        "requests", description="to the replica with the fewest requests, or of 4 x waiting + running, or by turns"
+    )
+
+    @model_validator(mode="after")
+    def _one_prefix_cache(self) -> LlmProfile:
+        if self.prefix_tokens and self.prefix_caching:
+            raise ValueError("'prefix_tokens' are kept beside 'kv_tokens', 'prefix_caching' keeps in them: give one")
+        return self
 
     @model_validator(mode="after")
     def _every_sequence_moves(self) -> LlmProfile:

@@ -22,6 +22,7 @@ from rollcast.simulator.traffic.recording import Traffic
 
 Small = npt.NDArray[np.int8]
 POOL, REMOTE, LLM = 0, 1, 2
+BALANCES = ("requests", "waiting", "turns")
 
 
 class Net(NamedTuple):
@@ -56,9 +57,13 @@ class Net(NamedTuple):
     sequences: Ints
     batched: Ints
     kv: Ints
-    step: Floats  # [S, 5]
+    step: Floats  # [S, 7] as `StepTime`: the five summands, weights, token
     overhead: Floats
-    prefix: Ints  # [S] blocks that are kept
+    prefix: Ints  # [S] blocks that are kept beside the key-value memory
+    shared: Ints  # [S] 1: blocks are kept in it
+    whole: Ints  # [S] 1: a prompt is admitted when the whole of it fits
+    chunked: Ints  # [S] 1: prompts may be cut into chunks
+    balance: Ints  # [S] see BALANCES
     path_station: Ints  # [P, K], -1 beyond the path
     path_ups: Ints
     path_fallback: Ints
@@ -131,7 +136,7 @@ class EngineState(NamedTuple):
     newer: Ints  # [caches, Q + 1] a ring in order of use; Q is its anchor
     older: Ints
     kept: Ints  # [caches]
-    slot: Ints  # [L, C, 12] sequences, see `llm`
+    slot: Ints  # [L, C, 16] sequences, see `llm`
     slot_first: Floats  # [L, C]
     spare: Ints  # [L, C]
     spare_n: Ints
@@ -154,7 +159,9 @@ class EngineState(NamedTuple):
     replica: Ints  # [L, R, 16], see `llm`
     step_end: Floats  # [L, R]
     stepped_s: Floats  # [L, R] time spent in steps
+    turn: Ints  # [L] the replica whose turn it is
     prefix_in: Small  # [L, R, blocks]
+    prefix_held: Ints  # [L, R, blocks] sequences that hold a block
     prefix_newer: Ints
     prefix_older: Ints
     prefix_n: Ints
@@ -166,7 +173,7 @@ def net_of(network: Network, traffic: Traffic, seed: int, disturbances: Disturba
     count, width = len(specs), max(network.width, 1)
     ints: dict[str, Any] = {name: np.full(count, -1, np.int64) for name in _INTS}
     floats: dict[str, Any] = {name: np.zeros(count) for name in _FLOATS}
-    table, first_table, step = np.zeros((count, TABLE_POINTS)), np.zeros((count, TABLE_POINTS)), np.zeros((count, 5))
+    table, first_table, step = np.zeros((count, TABLE_POINTS)), np.zeros((count, TABLE_POINTS)), np.zeros((count, 7))
     caches = llms = 0
     for s, spec in enumerate(specs):
         profile = spec.profile
@@ -201,9 +208,11 @@ def net_of(network: Network, traffic: Traffic, seed: int, disturbances: Disturba
             times = profile.step
             step[s] = (
                 times.base_s, times.prefill_token_s, times.decode_sequence_s, times.kv_token_s,
-                times.prefill_attention_s,
+                times.prefill_attention_s, times.weights_s, times.token_s,
             )  # fmt: skip
             ints["prefix"][s] = profile.prefix_tokens // max(traffic.block_tokens, 1) if profile.prefix_tokens else -1
+            ints["shared"][s], ints["whole"][s] = int(profile.prefix_caching), int(profile.whole_prompt)
+            ints["chunked"][s], ints["balance"][s] = int(profile.chunked_prefill), BALANCES.index(profile.balance)
         else:
             raise KeyError(profile.station)
     slow, changes = disturbances.slow, sorted(disturbances.capacity, key=lambda change: change.at_s)
@@ -228,6 +237,7 @@ def net_of(network: Network, traffic: Traffic, seed: int, disturbances: Disturba
 _INTS = (
     "kind", "servers", "concurrency", "queue", "number", "shape", "first_shape", "burst", "attempts", "cache",
     "entries", "llm", "sequences", "batched", "kv", "prefix",
+    "shared", "whole", "chunked", "balance",
 )  # fmt: skip
 _FLOATS = (
     "timeout", "a", "b", "per_input", "per_output", "first_a", "first_b", "every", "backoff", "budget", "ttl", "hit",
@@ -291,14 +301,16 @@ def state_of(net: Net, requests: int, room: int) -> EngineState:
         prompt=np.zeros((llms, replicas, int(net.sequences.max(initial=1)) + 1, 2), np.int64),
         replica=_replicas(llms, replicas), step_end=np.full((llms, replicas), np.inf),
         stepped_s=np.zeros((llms, replicas)),
-        prefix_in=np.zeros((llms, replicas, blocks), np.int8), prefix_newer=block_ring,
+        prefix_in=np.zeros((llms, replicas, blocks), np.int8),
+        prefix_held=np.zeros((llms, replicas, blocks), np.int64), turn=np.zeros(llms, np.int64),
+        prefix_newer=block_ring,
         prefix_older=block_ring.copy(), prefix_n=np.zeros((llms, replicas), np.int64),
     )  # fmt: skip
 
 
 def _llm_sizes(net: Net) -> tuple[int, int, int]:
     own = net.llm >= 0
-    blocks = int(net.blocks.max()) + 1 if len(net.blocks) and bool((net.prefix >= 0).any()) else 1
+    blocks = int(net.blocks.max()) + 1 if len(net.blocks) and bool(((net.prefix >= 0) | (net.shared > 0)).any()) else 1
     return int(own.sum()), int(net.servers[own].max(initial=1)), blocks
 
 
@@ -328,7 +340,7 @@ def _rooms(net: Net, room: int) -> dict[str, Any]:
     found.update({name: np.zeros((llms, room)) for name in ("slot_first", "held_t", "due_t")})
     found.update({name: np.zeros((llms, room), np.int64) for name in ("held", "due", "due_epoch", "aborted", "lost")})
     found["spare"] = np.tile(np.arange(room, dtype=np.int64)[::-1], (llms, 1))
-    found["slot"] = np.zeros((llms, room, 12), np.int64)
+    found["slot"] = np.zeros((llms, room, 16), np.int64)
     found["waiting"] = np.zeros((llms, replicas, room), np.int64)
     found["stack"] = np.zeros((llms, replicas, 2 * room + 64, 2), np.int64)
     found["finish"] = np.zeros((llms, replicas, 2 * room + 64, 4), np.int64)

@@ -4,10 +4,7 @@ The reference looks at each running sequence in each step. Here a decoding seque
 last token (a heap) and by its part of two sums, so a step costs the same for one sequence and for 256. Entries of the
 heap and of the stack of admissions outlive their sequences; a slot's epoch says which do.
 
-Columns of `slot`: request, step of its path, tokens due, tokens generated, tokens computed (as of step N0), N0, state,
-epoch, aborted, replica, admitted. Columns of `replica`: head, length and live length of its queue; heights of stack and
-heap; steps done; decoding sequences, tokens they attend to, tokens held by all, running sequences; the prompt that is
-begun; stepping, prompts of this step, down, starting.
+`slots` says what the columns of a sequence and of a replica are.
 
 Long because numba compiles plain functions: what are methods of the reference are functions of a few lines here.
 """
@@ -18,15 +15,59 @@ import numpy as np
 
 from rollcast.simulator.base.compiling import lean
 from rollcast.simulator.base.draws import Ints
-from rollcast.simulator.engines.compiled.layout import EngineState, Net
+from rollcast.simulator.engines.compiled.layout import BALANCES, EngineState, Net
 from rollcast.simulator.engines.compiled.order import pop, pop_finish, push_finish, sort
 from rollcast.simulator.engines.compiled.pool import _next_change
+from rollcast.simulator.engines.compiled.prefix_memory import (
+    blocks_of,
+    evict_blocks,
+    hold_blocks,
+    keep_blocks,
+    known_blocks,
+    link_block,
+    release_blocks,
+    unlink_block,
+)  # fmt: skip
+from rollcast.simulator.engines.compiled.slots import (
+    ABORTED,
+    ADMITTED,
+    ATTEMPT,
+    ATTENDED,
+    BEGUN,
+    COMPUTED,
+    DECODE,
+    DECODING,
+    DONE,
+    DOWN,
+    DUE,
+    EPOCH,
+    FOUND,
+    FREE,
+    GENERATED,
+    HEAD,
+    HEAP,
+    HELD,
+    LENGTH,
+    LIVE,
+    MADE_FROM,
+    MADE_TO,
+    N0,
+    PROMPT,
+    PROMPTS,
+    REPLICA,
+    REQUEST,
+    RUNNING,
+    STACK,
+    STARTING,
+    STEP,
+    STEPPING,
+    USED,
+    WAITING,
+    WHERE,
+)  # fmt: skip
 from rollcast.simulator.engines.compiled.visits import NEVER, breaks, enter, fail, finish, leave, note_queue, slowed
 
-REQUEST, STEP, DUE, GENERATED, COMPUTED, N0, WHERE, EPOCH, ABORTED, REPLICA, ADMITTED = range(11)
-HEAD, LENGTH, LIVE, STACK, HEAP, DONE, DECODING, ATTENDED, USED, RUNNING = range(10)
-BEGUN, STEPPING, PROMPTS, DOWN, STARTING = range(10, 15)
-FREE, HELD, WAITING, PROMPT, DECODE = range(5)
+_BY_WAITING, _TURNS = BALANCES.index("waiting"), BALANCES.index("turns")
 
 
 @lean
@@ -98,11 +139,12 @@ def _glide(net: Net, state: EngineState, s: int, line: int, r: int, limit: float
     decoding, attended, end, busy = own[DECODING], own[ATTENDED], state.step_end[line, r], state.stepped_s[line, r]
     most = min(state.finish[line, r, 0, 0] - own[DONE] - 1, (net.kv[s] - own[USED]) // decoding - 1)
     fixed, token_s = net.step[s, 0] + net.step[s, 2] * decoding, net.step[s, 3]
+    roof = max(net.step[s, 5], net.step[s, 6] * decoding)
     steps = 0
     while steps < most and end < limit:
         steps += 1
         attended += decoding
-        took = fixed + token_s * attended
+        took = fixed + token_s * attended + roof
         if slow:
             took = slowed(net, s, end, took)
         busy += took
@@ -144,7 +186,10 @@ def _arrive(net: Net, state: EngineState, s: int, line: int, g: int, t: float) -
         return
     row = state.row[g]
     given, made = max(net.input_tokens[row], 1), max(net.output_tokens[row], 1)
-    if given + made > net.kv[s]:
+    most = net.kv[s]
+    if net.chunked[s] == 0:
+        most = min(most, net.batched[s])
+    if given + made > most:
         fail(net, state, s, g, k, t)
         return
     state.spare_n[line] -= 1
@@ -152,6 +197,7 @@ def _arrive(net: Net, state: EngineState, s: int, line: int, g: int, t: float) -
     mine = state.slot[line, slot]
     mine[REQUEST], mine[STEP], mine[DUE], mine[GENERATED], mine[COMPUTED] = g, k, made, 0, 0
     mine[WHERE], mine[ABORTED], mine[REPLICA], mine[ADMITTED] = HELD, 0, -1, 0
+    mine[FOUND], mine[MADE_FROM], mine[MADE_TO], mine[ATTEMPT] = 0, 0, 0, state.attempt[g, k]
     state.slot_first[line, slot] = np.nan
     if net.timeout[s] < NEVER:
         if state.due_n[line] == state.due.shape[1]:
@@ -169,14 +215,18 @@ def _arrive(net: Net, state: EngineState, s: int, line: int, g: int, t: float) -
 
 @lean
 def _queue(net: Net, state: EngineState, s: int, line: int, slot: int, t: float) -> None:
-    """To the replica with the fewest requests."""
+    """To the replica that `balance` says."""
     mine = state.slot[line, slot]
     if mine[ABORTED] == 1:
         _free(state, line, slot)
         return
     best, fewest = -1, 1 << 62
     for r in range(net.servers[s]):
-        load = state.replica[line, r, LIVE] + state.replica[line, r, RUNNING]
+        load = state.replica[line, r, RUNNING]
+        if net.balance[s] == _TURNS:
+            load = (r - state.turn[line]) % net.servers[s]
+        else:
+            load += state.replica[line, r, LIVE] * (4 if net.balance[s] == _BY_WAITING else 1)
         if state.replica[line, r, DOWN] == 0 and load < fewest:
             best, fewest = r, load
     if best < 0:
@@ -184,6 +234,7 @@ def _queue(net: Net, state: EngineState, s: int, line: int, slot: int, t: float)
         _free(state, line, slot)
         fail(net, state, s, g, k, t)
         return
+    state.turn[line] = (best + 1) % net.servers[s]
     mine[WHERE], mine[REPLICA] = WAITING, best
     own = state.replica[line, best]
     room = state.waiting.shape[2]
@@ -312,6 +363,7 @@ def _step(net: Net, state: EngineState, s: int, line: int, r: int, t: float) -> 
             slot, own[BEGUN] = own[BEGUN], -1
             _decode(state, own, line, r, slot)
     own[PROMPTS] = 0
+    _evict(net, state, s, line, r)
     preempted = False
     if own[USED] + own[DECODING] > net.kv[s]:
         preempted = True
@@ -329,7 +381,7 @@ def _step(net: Net, state: EngineState, s: int, line: int, r: int, t: float) -> 
     took = (
         net.step[s, 0] + net.step[s, 1] * prefill + net.step[s, 2] * own[DECODING] + net.step[s, 3] * own[ATTENDED]
         + net.step[s, 4] * before
-    )  # fmt: skip
+    ) + max(net.step[s, 5], net.step[s, 6] * (prefill + own[DECODING]))  # fmt: skip
     took = slowed(net, s, t, took)
     state.stepped_s[line, r] += took
     state.step_end[line, r] = t + took
@@ -346,7 +398,7 @@ def _make_room(net: Net, state: EngineState, s: int, line: int, r: int) -> None:
             _settle(own, mine)
         else:
             own[BEGUN] = -1
-        own[USED] -= mine[COMPUTED]
+        _give_back(net, state, s, line, r, mine)
         own[RUNNING] -= 1
         mine[COMPUTED], mine[WHERE] = 0, WAITING
         mine[EPOCH] += 1
@@ -403,20 +455,20 @@ def _prompts(net: Net, state: EngineState, s: int, line: int, r: int, t: float, 
     while own[LIVE] and not preempted and budget > 0 and own[RUNNING] < net.sequences[s]:
         slot = _first_waiting(state, line, r)
         mine = state.slot[line, slot]
-        known = _known(net, state, s, line, r, mine)
+        known, taken = _known(net, state, s, line, r, mine)
         rest = _context(net, state, mine) - known
         chunk = min(rest, budget)
-        if known + chunk > room:
+        if taken + (rest if net.whole[s] == 1 else chunk) > room or (chunk < rest and net.chunked[s] == 0):
             break
         own[HEAD] = (own[HEAD] + 1) % state.waiting.shape[2]
         own[LENGTH] -= 1
         own[LIVE] -= 1
-        _admit(net, state, s, line, r, slot, known, t)
+        _admit(net, state, s, line, r, slot, known, taken, t)
         _give(state, line, r, slot, chunk)
         prefill += chunk
         before += chunk * known + chunk * (chunk - 1) // 2
         budget -= chunk
-        room -= known + chunk
+        room -= taken + chunk
         if chunk < rest:
             own[BEGUN] = slot
             break
@@ -444,10 +496,12 @@ def _give(state: EngineState, line: int, r: int, slot: int, chunk: int) -> None:
 
 
 @lean
-def _admit(net: Net, state: EngineState, s: int, line: int, r: int, slot: int, known: int, t: float) -> None:
+def _admit(
+    net: Net, state: EngineState, s: int, line: int, r: int, slot: int, known: int, taken: int, t: float
+) -> None:
     own, mine = state.replica[line, r], state.slot[line, slot]
     mine[COMPUTED], mine[WHERE] = known, PROMPT
-    own[USED] += known
+    own[USED] += taken
     own[RUNNING] += 1
     if mine[ADMITTED] == 0:
         mine[ADMITTED] = 1
@@ -457,7 +511,9 @@ def _admit(net: Net, state: EngineState, s: int, line: int, r: int, slot: int, k
         _compact(state, line, r)
     state.stack[line, r, own[STACK], 0], state.stack[line, r, own[STACK], 1] = slot, mine[EPOCH]
     own[STACK] += 1
-    if known:
+    if net.shared[s] == 1:
+        hold_blocks(net, state, line, r, mine, known)
+    elif known:
         _use_prefix(net, state, line, r, mine)
 
 
@@ -494,6 +550,7 @@ def _end(net: Net, state: EngineState, s: int, line: int, r: int, t: float) -> N
             mine[GENERATED] += 1
             _decode(state, own, line, r, slot)
     own[PROMPTS] = 0
+    _evict(net, state, s, line, r)
     while own[HEAP] and state.finish[line, r, 0, 0] <= own[DONE]:
         slot, epoch = state.finish[line, r, 0, 2], state.finish[line, r, 0, 3]
         pop_finish(state.finish[line, r], own[HEAP])
@@ -502,7 +559,7 @@ def _end(net: Net, state: EngineState, s: int, line: int, r: int, t: float) -> N
         if mine[EPOCH] != epoch:
             continue
         _settle(own, mine)
-        own[USED] -= mine[COMPUTED]
+        _give_back(net, state, s, line, r, mine)
         own[RUNNING] -= 1
         g, k, aborted, first = mine[REQUEST], mine[STEP], mine[ABORTED] == 1, state.slot_first[line, slot]
         _free(state, line, slot)
@@ -527,6 +584,8 @@ def _unlist(state: EngineState, line: int, slot: int) -> None:
 def _forget(net: Net, state: EngineState, s: int, line: int, r: int, t: float) -> None:
     """Sequences of this replica whose requests gave up make room."""
     own, kept, any_ = state.replica[line, r], 0, False
+    if net.shared[s] == 1:
+        _order_aborted(state, line)
     for i in range(state.aborted_n[line]):
         slot = state.aborted[line, i]
         mine = state.slot[line, slot]
@@ -541,7 +600,7 @@ def _forget(net: Net, state: EngineState, s: int, line: int, r: int, t: float) -
             _settle(own, mine)
         else:
             own[BEGUN] = -1
-        own[USED] -= mine[COMPUTED]
+        _give_back(net, state, s, line, r, mine)
         own[RUNNING] -= 1
         _free(state, line, slot)
     state.aborted_n[line] = kept
@@ -558,68 +617,82 @@ def _forget(net: Net, state: EngineState, s: int, line: int, r: int, t: float) -
 
 
 @lean
-def _blocks(net: Net, row: int) -> tuple[int, int]:
-    """Where the whole blocks of a prompt are."""
-    if len(net.block_start) == 0:
-        return 0, 0
-    first, last = net.block_start[row], net.block_start[row + 1]
-    return first, min(last, first + net.input_tokens[row] // net.block_tokens)
+def _give_back(net: Net, state: EngineState, s: int, line: int, r: int, mine: Ints) -> None:
+    """A sequence's key-value tokens are free, but for blocks that others hold."""
+    own = state.replica[line, r]
+    own[USED] -= mine[COMPUTED]
+    if net.shared[s] == 1:
+        own[USED] += net.block_tokens * release_blocks(net, state, line, r, mine)
 
 
 @lean
-def _known(net: Net, state: EngineState, s: int, line: int, r: int, mine: Ints) -> int:
-    """Prompt tokens whose keys and values are kept from earlier prompts."""
+def _evict(net: Net, state: EngineState, s: int, line: int, r: int) -> None:
+    """Blocks that nobody holds make room for what is held."""
+    if net.shared[s] == 1:
+        evict_blocks(state, line, r, net.block_tokens, net.kv[s] - state.replica[line, r, USED])
+
+
+@lean
+def _order_aborted(state: EngineState, line: int) -> None:
+    """By request and attempt: the order in which blocks are released decides which are forgotten first."""
+    listed = state.aborted[line]
+    for i in range(1, state.aborted_n[line]):
+        slot, j = listed[i], i - 1
+        request, attempt = state.slot[line, slot, REQUEST], state.slot[line, slot, ATTEMPT]
+        while j >= 0:
+            other = state.slot[line, listed[j]]
+            if other[REQUEST] < request or (other[REQUEST] == request and other[ATTEMPT] <= attempt):
+                break
+            listed[j + 1] = listed[j]
+            j -= 1
+        listed[j + 1] = slot
+
+
+@lean
+def _known(net: Net, state: EngineState, s: int, line: int, r: int, mine: Ints) -> tuple[int, int]:
+    """Prompt tokens whose keys and values are kept from earlier prompts, and the room that using them takes."""
+    if net.shared[s] == 1:
+        return known_blocks(net, state, line, r, mine, _context(net, state, mine) - 1)
     if net.prefix[s] < 0:
-        return 0
-    first, last = _blocks(net, state.row[mine[REQUEST]])
+        return 0, 0
+    first, last = blocks_of(net, state.row[mine[REQUEST]])
     known = 0
     for i in range(first, last):
         if state.prefix_in[line, r, net.blocks[i]] == 0:
             break
         known += net.block_tokens
-    return min(known, _context(net, state, mine) - 1)
-
-
-@lean
-def _take(state: EngineState, line: int, r: int, block: int) -> None:
-    newer, older = state.prefix_newer[line, r, block], state.prefix_older[line, r, block]
-    state.prefix_newer[line, r, older], state.prefix_older[line, r, newer] = newer, older
-
-
-@lean
-def _put(state: EngineState, line: int, r: int, block: int) -> None:
-    anchor = state.prefix_newer.shape[2] - 1
-    before = state.prefix_older[line, r, anchor]
-    state.prefix_older[line, r, anchor], state.prefix_newer[line, r, block] = block, anchor
-    state.prefix_older[line, r, block], state.prefix_newer[line, r, before] = before, block
+    known = min(known, _context(net, state, mine) - 1)
+    return known, known
 
 
 @lean
 def _use_prefix(net: Net, state: EngineState, line: int, r: int, mine: Ints) -> None:
-    first, last = _blocks(net, state.row[mine[REQUEST]])
+    first, last = blocks_of(net, state.row[mine[REQUEST]])
     for i in range(first, last):
         if state.prefix_in[line, r, net.blocks[i]] == 0:
             break
-        _take(state, line, r, net.blocks[i])
-        _put(state, line, r, net.blocks[i])
+        unlink_block(state, line, r, net.blocks[i])
+        link_block(state, line, r, net.blocks[i])
 
 
 @lean
 def _keep_prefix(net: Net, state: EngineState, s: int, line: int, r: int, mine: Ints) -> None:
+    if net.shared[s] == 1:
+        keep_blocks(net, state, line, r, mine)
     if net.prefix[s] < 0:
         return
-    first, last = _blocks(net, state.row[mine[REQUEST]])
+    first, last = blocks_of(net, state.row[mine[REQUEST]])
     for i in range(first, last):
         block = net.blocks[i]
         if state.prefix_in[line, r, block] == 1:
-            _take(state, line, r, block)
+            unlink_block(state, line, r, block)
         else:
             state.prefix_in[line, r, block] = 1
             state.prefix_n[line, r] += 1
-        _put(state, line, r, block)
+        link_block(state, line, r, block)
         if state.prefix_n[line, r] > net.prefix[s]:
             oldest = state.prefix_newer[line, r, state.prefix_newer.shape[2] - 1]
-            _take(state, line, r, oldest)
+            unlink_block(state, line, r, oldest)
             state.prefix_in[line, r, oldest] = 0
             state.prefix_n[line, r] -= 1
 
@@ -665,6 +738,7 @@ def _lose(state: EngineState, line: int, r: int, lost: Ints, count: int) -> int:
     own[BEGUN], own[DOWN] = -1, 1
     state.step_end[line, r] = NEVER
     state.prefix_in[line, r, :] = 0
+    state.prefix_held[line, r, :] = 0
     state.prefix_n[line, r] = 0
     anchor = state.prefix_newer.shape[2] - 1
     state.prefix_newer[line, r, anchor], state.prefix_older[line, r, anchor] = anchor, anchor

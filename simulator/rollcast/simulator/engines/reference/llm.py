@@ -5,17 +5,22 @@ prompts in order of arrival, a long one in chunks; the step takes the time that 
 run out, the sequence admitted last makes room and starts again later, its tokens to be computed again
 (vLLM's recompute preemption, https://docs.vllm.ai/en/latest/design/arch_overview.html).
 
-Limits: key-value tokens are counted one by one, not in pages; a shared prefix saves computing, not room.
+Prompts whose first blocks are known are computed from there on. `prefix_tokens` keeps blocks in memory of its own;
+`prefix_caching` keeps them in the key-value memory (`prefix_memory`), each once however many share it.
 
-Long because a scheduler's iteration is one algorithm, with its prefix cache.
+Limits: key-value tokens are counted one by one, not in pages; with `prefix_tokens` a shared prefix saves no room.
+
+Long because a scheduler's iteration is one algorithm.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import assert_never
 
 from rollcast.simulator.engines.reference.clock import Kind
+from rollcast.simulator.engines.reference.prefix_memory import Held, PrefixMemory
 from rollcast.simulator.engines.reference.station import Station, Visit
 from rollcast.simulator.stations.profiles import LlmProfile
 
@@ -31,6 +36,7 @@ class Sequence:
     computed: int = 0  # tokens whose keys and values are there
     admitted: bool = False
     aborted: bool = False
+    held: Held = field(default_factory=Held)
 
     @property
     def context(self) -> int:
@@ -55,6 +61,7 @@ class Replica:
         self.epoch = 0
         self.busy_s = 0.0
         self.prefix: OrderedDict[int, None] = OrderedDict()
+        self.memory = PrefixMemory(station.world.traffic.block_tokens) if self.profile.prefix_caching else None
 
     @property
     def load(self) -> int:
@@ -89,7 +96,7 @@ class Replica:
         took_s = (
             step.base_s + step.prefill_token_s * prefill + step.decode_sequence_s * len(decoding)
             + step.kv_token_s * attended + step.prefill_attention_s * before
-        )  # fmt: skip
+        ) + max(step.weights_s, step.token_s * (prefill + len(decoding)))  # fmt: skip
         now_s = self.station.now_s
         took_s = self.station.world.slowed(self.station, now_s, took_s)
         self.busy_s += took_s
@@ -101,10 +108,11 @@ class Replica:
 
     def _schedule(self) -> tuple[list[Sequence], list[tuple[Sequence, int]]]:
         """Who decodes, and which prompts get how many tokens, in this iteration."""
+        self._evict()
         preempted = self._make_room()
         decoding = [sequence for sequence in self.running if sequence.decoding]
         budget = self.profile.max_batched_tokens - len(decoding)
-        room = self.profile.kv_tokens - sum(s.computed for s in self.running) - len(decoding)
+        room = self.profile.kv_tokens - self._used() - len(decoding)
         prompts: list[tuple[Sequence, int]] = []
         begun = next((sequence for sequence in self.running if not sequence.decoding), None)
         if begun is not None:
@@ -117,15 +125,18 @@ class Replica:
                 return decoding, prompts
         while self.waiting and not preempted and budget > 0 and len(self.running) < self.profile.max_sequences:
             sequence = self.waiting[0]
-            known = self._known(sequence)
-            chunk = min(sequence.context - known, budget)
-            if known + chunk > room:
+            known, taken = self._known(sequence)
+            rest = sequence.context - known
+            chunk = min(rest, budget)
+            if taken + (rest if self.profile.whole_prompt else chunk) > room:
+                break
+            if chunk < rest and not self.profile.chunked_prefill:
                 break
             self.waiting.popleft()
             self._admit(sequence, known)
             prompts.append((sequence, chunk))
-            budget, room = budget - chunk, room - known - chunk
-            if chunk < sequence.context - known:
+            budget, room = budget - chunk, room - taken - chunk
+            if chunk < rest:
                 break
         self.station.queue_changed()
         return decoding, prompts
@@ -134,14 +145,19 @@ class Replica:
         """Sends the sequences admitted last back to the queue until every decoding one has room for its next token."""
         preempted = False
         while True:
-            used = sum(sequence.computed for sequence in self.running)
             decoding = sum(1 for sequence in self.running if sequence.decoding)
-            if used + decoding <= self.profile.kv_tokens:
+            if self._used() + decoding <= self.profile.kv_tokens:
                 return preempted
             victim = self.running.pop()
+            self._release(victim)
             victim.computed = 0
             self.waiting.appendleft(victim)
             preempted = True
+
+    def _used(self) -> int:
+        """Key-value tokens that running sequences hold."""
+        tokens = sum(sequence.computed for sequence in self.running)
+        return tokens if self.memory is None else tokens - self.memory.saved
 
     def _admit(self, sequence: Sequence, known: int) -> None:
         sequence.computed = known
@@ -170,8 +186,10 @@ class Replica:
                 sequence.generated += 1
                 if sequence.generated >= sequence.due_tokens:
                     ended.append(sequence)
+        self._evict()
         for sequence in sorted(ended, key=lambda s: s.visit.request):
             self.running.remove(sequence)
+            self._release(sequence)
             if not sequence.aborted:
                 sequence.aborted = True
                 self.station.ended(sequence)
@@ -181,6 +199,9 @@ class Replica:
 
     def _forget_aborted(self) -> None:
         if any(s.aborted for s in self.running) or any(s.aborted for s in self.waiting):
+            gone = [s for s in self.running if s.aborted]
+            for sequence in sorted(gone, key=lambda s: (s.visit.request, s.attempt)):
+                self._release(sequence)
             self.running = [s for s in self.running if not s.aborted]
             self.waiting = deque(s for s in self.waiting if not s.aborted)
             self.station.queue_changed()
@@ -190,28 +211,50 @@ class Replica:
         lost = [s for s in (*self.running, *self.waiting) if not s.aborted]
         self.running, self.waiting, self.stepping, self.down = [], deque(), False, True
         self.prefix.clear()
+        if self.memory is not None:
+            self.memory = PrefixMemory(self.memory.block_tokens)
         self.epoch += 1
         return lost
 
     # ---- prefixes -------------------------------------------------------------------------------
 
-    def _known(self, sequence: Sequence) -> int:
-        """Prompt tokens whose keys and values are kept from earlier prompts. At least one token is computed."""
+    def _evict(self) -> None:
+        """Blocks that nobody holds make room for what is held."""
+        if self.memory is not None:
+            self.memory.evict(self.profile.kv_tokens - self._used())
+
+    def _release(self, sequence: Sequence) -> None:
+        """A sequence that holds nothing any more."""
+        if self.memory is not None:
+            self.memory.release(sequence.held)
+
+    def _known(self, sequence: Sequence) -> tuple[int, int]:
+        """Prompt tokens whose keys and values are kept from earlier prompts, and the room that using them takes.
+
+        At least one token is computed.
+        """
+        if self.memory is not None:
+            return self.memory.known(self.station.world.blocks(sequence.visit), sequence.context - 1)
         known = 0
         for block in self.station.world.blocks(sequence.visit) if self.profile.prefix_tokens else ():
             if block not in self.prefix:
                 break
             known += self.station.world.traffic.block_tokens
-        return min(known, sequence.context - 1)
+        known = min(known, sequence.context - 1)
+        return known, known
 
     def _use_prefix(self, sequence: Sequence, known: int) -> None:
-        if known:
+        if self.memory is not None:
+            self.memory.hold(sequence.held, self.station.world.blocks(sequence.visit), known)
+        elif known:
             for block in self.station.world.blocks(sequence.visit):
                 if block not in self.prefix:
                     break
                 self.prefix.move_to_end(block)
 
     def _keep_prefix(self, sequence: Sequence) -> None:
+        if self.memory is not None:
+            self.memory.keep(sequence.held, self.station.world.blocks(sequence.visit))
         if not self.profile.prefix_tokens:
             return
         most = self.profile.prefix_tokens // max(self.station.world.traffic.block_tokens, 1)
@@ -223,7 +266,7 @@ class Replica:
 
 
 class Llm(Station):
-    """Replicas; a request goes to the one with the fewest requests, the first of them where several have as few."""
+    """Replicas; `balance` says to which of them a request goes, the first where several are as good."""
 
     settings_model = LlmProfile
 
@@ -231,10 +274,13 @@ class Llm(Station):
         assert isinstance(self.spec.profile, LlmProfile)
         self.profile = self.spec.profile
         self.replicas = [Replica(self, index) for index in range(self.spec.replicas)]
-        self.down = 0
+        self.down = self.turn = 0
 
     def arrive(self, visit: Visit) -> None:
-        if max(visit.input_tokens, 1) + max(visit.output_tokens, 1) > self.profile.kv_tokens:
+        most = self.profile.kv_tokens
+        if not self.profile.chunked_prefill:
+            most = min(most, self.profile.max_batched_tokens)
+        if max(visit.input_tokens, 1) + max(visit.output_tokens, 1) > most:
             self.fail(visit)  # it could never run
             return
         sequence = Sequence(visit, visit.attempt, max(visit.output_tokens, 1))
@@ -254,8 +300,23 @@ class Llm(Station):
             sequence.aborted = True
             self.fail(sequence.visit)
             return
-        min(up, key=lambda replica: replica.load).add(sequence)
+        self._chosen(up).add(sequence)
         self.queue_changed()
+
+    def _chosen(self, up: list[Replica]) -> Replica:
+        """The replica that gets the next request. 4 x waiting + running is how vLLM weighs data-parallel ranks."""
+        match self.profile.balance:
+            case "requests":
+                return min(up, key=lambda replica: replica.load)
+            case "waiting":
+                return min(up, key=lambda replica: 4 * len(replica.waiting) + len(replica.running))
+            case "turns":
+                count = len(self.replicas)
+                chosen = min(up, key=lambda replica: (replica.index - self.turn) % count)
+                self.turn = (chosen.index + 1) % count
+                return chosen
+            case _:
+                assert_never(self.profile.balance)
 
     def _late(self, sequence: Sequence) -> None:
         if not sequence.aborted:
