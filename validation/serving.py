@@ -13,7 +13,8 @@ import numpy as np
 
 from rollcast.simulator.base.draws import Floats
 from rollcast.simulator.calibration.alone import Served, serve_alone
-from rollcast.simulator.calibration.fit_llm import QUANTILES, fit_llm, quantile_errors
+from rollcast.simulator.calibration.fit_llm import fit_llm
+from rollcast.simulator.calibration.measured import QUANTILES, Measured, quantile_errors
 from rollcast.simulator.traffic.formats import Rows
 from rollcast.simulator.traffic.recording import read_traffic, traffic_of
 
@@ -35,7 +36,7 @@ def errors() -> dict[str, Mapping[str, float]]:
     first_half = traffic.between(0.0, traffic.span_s / 2)
     second_half = traffic.between(traffic.span_s / 2, float("inf"))
     n = len(first_half)
-    profile = fit_llm(first_half, measured["ttft_s"][:n], measured["e2e_s"][:n]).profile
+    profile = fit_llm([Measured.of(first_half, measured["ttft_s"][:n], measured["e2e_s"][:n])]).profile
     other = np.genfromtxt(DATA / "long_prompts_reference_latency.csv", delimiter=",", names=True)
     tokens = [other[name].astype(np.int64) for name in ("input_tokens", "output_tokens")]
     long = traffic_of(Rows(other["arrival_s"], tokens[0], tokens[1]), "long prompts")

@@ -10,8 +10,9 @@ import pytest
 
 from rollcast.simulator.base.errors import SimulatorError
 from rollcast.simulator.calibration.alone import serve_alone
-from rollcast.simulator.calibration.fit_llm import Fit, fit_llm, quantile_errors
+from rollcast.simulator.calibration.fit_llm import Fit, fit_llm
 from rollcast.simulator.calibration.fit_pool import fit_pool
+from rollcast.simulator.calibration.measured import Measured, quantile_errors
 from rollcast.simulator.calibration.results import fit_benchmarks, read_point
 from rollcast.simulator.stations.distributions import Distribution
 from rollcast.simulator.stations.profiles import PoolProfile
@@ -32,7 +33,7 @@ def fitted() -> Fit:
     traffic, measured = azure()
     first_half = traffic.between(0.0, traffic.span_s / 2)
     n = len(first_half)
-    return fit_llm(first_half, measured["ttft_s"][:n], measured["e2e_s"][:n])
+    return fit_llm([Measured.of(first_half, measured["ttft_s"][:n], measured["e2e_s"][:n])])
 
 
 def test_the_first_half_of_an_hour_forecasts_the_second(fitted: Fit) -> None:
@@ -136,4 +137,4 @@ def test_too_few_requests_are_refused() -> None:
     traffic, measured = azure()
     few = traffic.between(0.0, 20.0)
     with pytest.raises(SimulatorError, match="are the least"):
-        fit_llm(few, measured["ttft_s"][: len(few)], measured["e2e_s"][: len(few)])
+        fit_llm([Measured.of(few, measured["ttft_s"][: len(few)], measured["e2e_s"][: len(few)])])

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcast.simulator.base.errors import TrafficError
-from rollcast.simulator.traffic.formats import read_rows
+from rollcast.simulator.traffic.formats import Columns, read_rows
 from rollcast.simulator.traffic.recording import read_traffic
 
 MOONCAKE = Path(__file__).parent / "data" / "mooncake_first_400.jsonl"
@@ -240,3 +240,144 @@ def test_poison_in_traffic_is_refused_by_name(tmp_path: Path, value: str) -> Non
         except TrafficError as error:
             said = str(error)
         assert str(path) in said
+
+
+# ---- what load generators write --------------------------------------------------------------------
+
+
+def took(path: Path) -> list[tuple[float, int, int, float | None, float | None]]:
+    """Arrival, tokens, latency and first token of each request, None where it has none."""
+    rows = read_rows(path)
+    assert rows.latency_s is not None
+    assert rows.first_token_s is not None
+    table = zip(
+        (rows.arrival_s - rows.arrival_s.min()).round(6).tolist(), rows.input_tokens.tolist(),
+        rows.output_tokens.tolist(), rows.latency_s.round(6).tolist(), rows.first_token_s.round(6).tolist(), strict=True,
+    )  # fmt: skip
+    return [tuple(None if value != value else value for value in row) for row in table]  # type: ignore[misc]
+
+
+def bench_serving(**changed: object) -> dict[str, object]:
+    return {
+        "completed": 2, "duration": 2.0, "mean_ttft_ms": 150.0, "input_lens": [10, 20, 5], "output_lens": [3, 2, 0],
+        "ttfts": [0.1, 0.2, 0.0], "itls": [[0.01, 0.02], [0.05], []], "start_times": [7.0, 7.5, 8.0],
+        "errors": ["", "", "timed out"], **changed,
+    }  # fmt: skip
+
+
+AIPERF = {
+    "metadata": {"request_start_ns": 10**18, "benchmark_phase": "profiling", "conversation_id": "c"},
+    "metrics": {
+        "input_sequence_length": {"value": 10, "unit": "tokens"}, "output_sequence_length": {"value": 3, "unit": "tokens"},
+        "request_latency": {"value": 130.0, "unit": "ms"}, "time_to_first_token": {"value": 0.1, "unit": "s"},
+    },
+    "error": None,
+}  # fmt: skip
+TIMINGS = {"request_start": 7.0, "first_iteration": 7.1, "last_iteration": 7.13, "request_end": 7.2}
+NEW_GUIDELLM = {
+    "info": {"timings": TIMINGS},
+    "input_metrics": {"text_tokens": 10},
+    "output_metrics": {"text_tokens": 3},
+}
+OLD_GUIDELLM = {"start_time": 7.0, "end_time": 7.13, "first_token_time": 7.1, "prompt_tokens": 10, "output_tokens": 3}
+PERF = {
+    "start_time": 7.0, "end_time": 7.13, "request": "", "response": "", "error": None,
+    "info": {"input_tokens": 10, "output_tokens": 3, "output_token_times": [7.1, 7.11, 7.13]},
+}  # fmt: skip
+SIM = {
+    "request_id": "bench-0", "input_toks": 10, "output_toks": 3, "arrival_time": 1e9, "queued_ts": 7.0,
+    "scheduled_ts": 7.01, "first_token_ts": 7.1, "last_token_ts": 7.13,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "written_as"),
+    [
+        ("aiperf.jsonl", AIPERF),
+        ("guidellm.json", {"benchmarks": [{"requests": {"successful": [NEW_GUIDELLM], "errored": [{"info": {}}]}}]}),
+        ("guidellm-old.json", {"benchmarks": [{"requests": {"successful": [OLD_GUIDELLM], "incomplete": None}}]}),
+        ("per_request_lifecycle_metrics.json", [PERF]),
+        ("serving-sim.jsonl", SIM),
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 2])
+def test_records_of_load_generators_are_requests_with_their_latencies(
+    tmp_path: Path, name: str, written_as: object, indent: int | None
+) -> None:
+    if name.endswith("jsonl") and indent:
+        indent = None
+    (tmp_path / name).write_text(json.dumps(written_as, indent=indent), "utf-8")
+    assert took(tmp_path / name) == [(0.0, 10, 3, 0.13, 0.1)]
+
+
+@pytest.mark.parametrize("indent", [None, 4])
+def test_a_detailed_benchmark_is_its_requests_and_failed_ones_have_no_latency(
+    tmp_path: Path, indent: int | None
+) -> None:
+    path = tmp_path / "vllm.json"
+    path.write_text(json.dumps(bench_serving(), indent=indent), "utf-8")
+    assert took(path) == [(0.0, 10, 3, 0.13, 0.1), (0.5, 20, 2, 0.25, 0.2), (1.0, 5, 0, None, None)]
+    assert read_rows(path).first_failed.endswith("request 3")
+
+
+def test_a_benchmark_that_does_not_say_when_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    record = bench_serving()
+    del record["start_times"]
+    with pytest.raises(TrafficError, match=r"sglang\.jsonl:1: no 'start_times'.*--save-detailed"):
+        read_rows(written(tmp_path / "sglang.jsonl", [record]))
+
+
+def test_a_benchmark_whose_lists_differ_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrafficError, match="lists are of different lengths"):
+        read_rows(written(tmp_path / "vllm.jsonl", [bench_serving(ttfts=[0.1])]))
+
+
+def test_spans_of_vllm_have_a_time_to_first_token(tmp_path: Path) -> None:
+    used = {
+        "gen_ai.usage.prompt_tokens": 12, "gen_ai.usage.completion_tokens": 5, "gen_ai.latency.time_to_first_token": 0.25,
+    }  # fmt: skip
+    assert took(written(tmp_path / "spans.jsonl", [span(10**18, used)])) == [(0.0, 12, 5, 1.0, 0.25)]
+
+
+def test_a_span_that_failed_has_no_latency(tmp_path: Path) -> None:
+    failed = span(10**18, {"gen_ai.usage.input_tokens": 12})
+    failed["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["status"] = {"code": 2}  # type: ignore[index]
+    assert took(written(tmp_path / "spans.jsonl", [failed])) == [(0.0, 12, 0, None, None)]
+
+
+def test_burst_gpt_and_both_azure_traces_are_known_by_their_columns(tmp_path: Path) -> None:
+    burst = tmp_path / "burst.csv"
+    burst.write_text(
+        "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n5,GPT-4,47,18,65,API log\n", "utf-8"
+    )
+    traffic = read_traffic(burst)
+    assert (traffic.input_tokens[0], traffic.classes) == (47, ({"Model": "GPT-4", "Log Type": "API log"},))
+    azure = tmp_path / "azure.csv"
+    azure.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n2024-05-10 00:00:00.009930+00:00,21,9\n", "utf-8")
+    assert read_rows(azure).input_tokens.tolist() == [21]
+
+
+def test_any_table_can_name_every_field(tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text("at,in,out,first,last,bad\n1,10,3,1.1,1.13,false\n2,20,2,,,yes\n", "utf-8")
+    mapping = {"time": "at", "input_tokens": "in", "output_tokens": "out", "first_token_at": "first", "ends": "last"}
+    rows = read_rows(path, Columns.of({**mapping, "failed": "bad", "unit": "s"}))
+    assert rows.latency_s is not None
+    assert rows.first_token_s is not None
+    assert rows.latency_s[0] == pytest.approx(0.13)
+    assert rows.first_token_s[0] == pytest.approx(0.1)
+    assert np.isnan(rows.latency_s[1])
+    assert rows.first_failed == f"{path}:3"
+
+
+def test_a_request_that_ends_before_it_arrives_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text("at,last\n1,2\n5,4\n", "utf-8")
+    with pytest.raises(TrafficError, match=r"own\.csv:3: 'last' is before the request arrives"):
+        read_rows(path, Columns.of({"time": "at", "ends": "last", "unit": "s"}))
+
+
+@pytest.mark.parametrize("pair", [("latency", "ends"), ("first_token", "first_token_at")])
+def test_two_columns_for_one_time_are_refused(pair: tuple[str, str]) -> None:
+    with pytest.raises(TrafficError, match="which say the same"):
+        Columns.of({"time": "t", pair[0]: "a", pair[1]: "b"})

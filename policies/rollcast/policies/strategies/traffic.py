@@ -73,7 +73,9 @@ def _llm(draw: st.DrawFn) -> dict[str, Any]:
         "prefill_attention_s": draw(st.sampled_from([0.0, 0.0001])),
         "weights_s": draw(st.sampled_from([0.0, 0.0625])), "token_s": draw(st.sampled_from([0.0, 0.015625])),
     }  # fmt: skip
-    blocks = draw(st.sampled_from([{}, {"prefix_tokens": 8}, {"prefix_tokens": 16}, {"prefix_caching": True}]))
+    blocks: dict[str, Any] = draw(
+        st.sampled_from([{}, {"prefix_tokens": 8}, {"prefix_tokens": 16}, {"prefix_caching": True}])
+    )
     return {
         "max_sequences": sequences, "max_batched_tokens": draw(st.integers(sequences, 24)), "step": step,
         "kv_tokens": draw(st.sampled_from([24, 40, 400])), "overhead_s": draw(times(1)),

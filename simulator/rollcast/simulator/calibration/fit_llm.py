@@ -1,34 +1,48 @@
 """An `llm` profile from recorded requests: arrival, tokens, time to first token, latency.
 
 The scheduler is known (it is vLLM's); what is fitted is how long one of its iterations takes, as `StepTime` has it, and
-the overhead of a request. A regression over what ran beside each request (`steps`) separates the coefficients; they
-are then moved a little until the simulated latencies of the very same requests are nearest to the measured ones, with
-every request's queueing and batching in the loop: least squares of log ratios, held near the regression, so that
-coefficients keep their meaning and carry over to other workloads.
+the overhead of a request. Every recorded request is served by the simulator with every other in its way, and the
+coefficients are moved until the latencies are nearest to the measured ones (`measured.loss`). Whether a request catches
+a step is a jump, so no slopes are used: COBYQA (Ragonneau and Zhang, https://www.cobyqa.com), a trust region over
+quadratic models, on logarithms, from physical values: what an accelerator's figures say, what a regression over what
+ran beside each request says (`steps`), or what the fastest requests show.
+
+Two forms are tried, and the nearer one is taken: weights that are read while tokens are computed, and a plain sum.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import least_squares
+from scipy.optimize import minimize
 
 from rollcast.simulator.base.draws import Floats
 from rollcast.simulator.base.errors import SimulatorError
-from rollcast.simulator.calibration.alone import serve_alone
+from rollcast.simulator.calibration.hardware import Prior
+from rollcast.simulator.calibration.identify import said_of
+from rollcast.simulator.calibration.measured import Measured
 from rollcast.simulator.calibration.steps import step_regression
-from rollcast.simulator.engines.interface import Bools
 from rollcast.simulator.stations.profiles import LlmProfile, StepTime
-from rollcast.simulator.traffic.recording import Traffic
 
-QUANTILES = (0.5, 0.9, 0.95, 0.99)
-_NAMES = ("base_s", "prefill_token_s", "decode_sequence_s", "kv_token_s", "prefill_attention_s", "overhead_s")
-_LEAST = np.array([1e-4, 5e-7, 1e-6, 2e-9, 5e-11, 1e-3])  # the finest scale on which a coefficient is moved
+_ROOFLINE = ("weights_s", "token_s", "base_s", "decode_sequence_s", "kv_token_s", "prefill_attention_s", "overhead_s")
+_SUM = ("base_s", "prefill_token_s", "decode_sequence_s", "kv_token_s", "prefill_attention_s", "overhead_s")
+_REGRESSED = ("base_s", "prefill_token_s", "decode_sequence_s", "kv_token_s", "prefill_attention_s", "overhead_s")
+_LEAST: Mapping[str, float] = {
+    "weights_s": 1e-4, "token_s": 5e-7, "base_s": 1e-4, "prefill_token_s": 5e-7, "decode_sequence_s": 1e-7,
+    "kv_token_s": 1e-10, "prefill_attention_s": 1e-12, "overhead_s": 1e-4,
+}  # fmt: skip
 _LEAST_REQUESTS = 50
-_GROUPS, _WEIGHT = 12, 2.0
-_TRUST = 0.05  # in the regression: how little a coefficient may leave it without being nearer
+_ROUGHLY = 1500  # requests of a recording that a first search looks at
+_HELD = 0.002  # of the loss, for one standard deviation away from a prior, at first
+_UNEXPLAINED = 0.02  # of what is left of the loss, later: noise is what makes a prior worth something
+_LOOSE = 0.7  # standard deviation of the logarithm of what only a regression or the fastest requests say
+_REACH = 5.0  # logarithms around the start in which is searched
+_ROUGH = {"maxfev": 120, "initial_tr_radius": 0.4, "final_tr_radius": 1e-2}
+_FINE = {"maxfev": 250, "initial_tr_radius": 0.1, "final_tr_radius": 1e-3}
+_FAR = 10.0
+_TOKENS_BEFORE = 2.5e4  # 6 x 4,096
 
 
 @dataclass(frozen=True)
@@ -40,83 +54,154 @@ class Fit:
     requests: int
     input_tokens: tuple[int, int]  # the range that was measured
     output_tokens: tuple[int, int]
-    rate_per_s: float
+    rate_per_s: tuple[float, float]
+    undetermined: tuple[str, ...]  # sentences
 
 
 def fit_llm(
-    traffic: Traffic, first_token_s: Floats, latency_s: Floats, *, known: LlmProfile | None = None, replicas: int = 1
+    recordings: Sequence[Measured],
+    *,
+    known: LlmProfile | None = None,
+    replicas: int = 1,
+    priors: Mapping[str, Prior] | None = None,
 ) -> Fit:
-    """The profile under which `traffic` would have been served as it was measured.
+    """The profile under which the recordings would have been served as they were measured.
 
-    `known` gives what is configured and not fitted: max_sequences, max_batched_tokens, kv_tokens, prefix_tokens.
-    first_token_s and latency_s [n] are seconds since arrival. Raises SimulatorError with too few requests.
+    `known` gives what is configured and not fitted, such as max_sequences. Raises SimulatorError with too few requests.
     """
-    usable = np.isfinite(latency_s) & np.isfinite(first_token_s) & (latency_s > 0) & (first_token_s > 0)
-    if int(usable.sum()) < _LEAST_REQUESTS:
+    count = sum(int(each.fitted.sum()) for each in recordings)
+    if count < _LEAST_REQUESTS:
         raise SimulatorError(
-            f"Only {int(usable.sum())} requests have a time to first token and a latency; {_LEAST_REQUESTS} are the "
-            "least that can be fitted. Record more."
+            f"Only {count} requests have a time to first token and a latency; {_LEAST_REQUESTS} are the least that "
+            "can be fitted. Record more."
         )
-    start = known or LlmProfile(step=StepTime(base_s=1e-3))
-    view = _View(traffic, usable)
-    measured = view.of(first_token_s, latency_s)
-    guess = step_regression(traffic, first_token_s, latency_s, usable)
-    unit = np.maximum(guess, _LEAST)
-
-    def residuals(logs: Floats) -> Floats:
-        served = serve_alone(_with(start, unit * np.exp(logs)), traffic, replicas=replicas)
-        difference: Floats = np.nan_to_num(view.of(served.first_token_s, served.latency_s) - measured, nan=3.0)
-        return np.concatenate([difference, _TRUST * logs])
-
-    found = least_squares(residuals, np.zeros(len(unit)), diff_step=0.02, x_scale=0.1, max_nfev=25)
-    profile = _with(start, unit * np.exp(found.x))
-    served = serve_alone(profile, traffic, replicas=replicas)
-    errors = quantile_errors("latency", served.latency_s, latency_s)
-    errors |= quantile_errors("time to first token", served.first_token_s, first_token_s)
+    start, held = known or LlmProfile(step=StepTime(base_s=1e-3)), priors or {}
+    rough = _Search([each.beginning(_ROUGHLY) for each in recordings], start, replicas, held)
+    found = [(form, *rough.roughly(form)) for form in ((_ROOFLINE,) if held else (_ROOFLINE, _SUM))]
+    form, _, about = min(found, key=lambda each: each[1])
+    search = _Search(recordings, start, replicas, held)
+    logs = search.nearest(form, about)
+    profile = search.profile(form, logs)
+    served = [each.serve(profile, replicas) for each in recordings]
+    fullest = max(range(len(recordings)), key=lambda i: int(recordings[i].fitted.sum()))
+    rates = [len(each.traffic) / each.traffic.span_s for each in recordings]
     return Fit(
-        profile, errors, int(usable.sum()), _range(traffic.input_tokens), _range(traffic.output_tokens),
-        len(traffic) / traffic.span_s,
+        profile, recordings[fullest].errors(served[fullest]), count, _range(recordings, "input_tokens"),
+        _range(recordings, "output_tokens"), (min(rates), max(rates)), search.undetermined(form, logs),
     )  # fmt: skip
 
 
-class _View:
-    """What of the latencies is compared: logs of quantiles, for the whole and for groups alike in length or in time.
+class _Search:
+    """The loss over all recordings, and what it is least at."""
 
-    Single requests would be too much: whether one just catches a step or just misses it is chance.
+    def __init__(
+        self, recordings: Sequence[Measured], start: LlmProfile, replicas: int, priors: Mapping[str, Prior]
+    ) -> None:
+        self.recordings, self.start, self.replicas, self.priors = recordings, start, replicas, priors
+        physical = _physical(recordings, priors)
+        self.centers = physical
+        self.starts = [_near(_regressed(recordings), physical), physical]
+
+    def profile(self, form: Sequence[str], logs: Floats) -> LlmProfile:
+        values = dict(zip(form, np.exp(logs).tolist(), strict=True))
+        overhead_s = values.pop("overhead_s")
+        return self.start.model_copy(update={"step": StepTime(**values), "overhead_s": overhead_s})
+
+    def roughly(self, form: tuple[str, ...]) -> tuple[float, Floats]:
+        """(loss, logarithms of the coefficients), from the better of two beginnings."""
+        center = self._center(form)
+        listed = [np.log([self._begin(name, values, form) for name in form]) for values in self.starts]
+        return min((self._least(form, at, center, _HELD, _ROUGH) for at in listed), key=lambda found: found[0])
+
+    def nearest(self, form: tuple[str, ...], about: Floats) -> Floats:
+        """Logarithms of the coefficients, from what is about right."""
+        center = self._center(form)
+        held = _UNEXPLAINED * self._loss(form, about, center, 0.0)
+        return self._least(form, about, center, held, _FINE)[1]
+
+    def _center(self, form: tuple[str, ...]) -> Floats:
+        return np.log([self._begin(name, self.centers, form) for name in form])
+
+    def _least(
+        self, form: Sequence[str], start: Floats, center: Floats, held: float, options: Mapping[str, float]
+    ) -> tuple[float, Floats]:
+        bounds = [(value - _REACH, value + _REACH) for value in center]
+        found = minimize(
+            lambda at: self._loss(form, at, center, held), start, method="COBYQA", bounds=bounds, options=dict(options)
+        )
+        return float(found.fun), found.x
+
+    def _begin(self, name: str, values: Mapping[str, float], form: Sequence[str]) -> float:
+        if name in self.priors:
+            return self.priors[name].value
+        plain = {"weights_s": 0.8 * values["base_s"], "token_s": values["prefill_token_s"], **values}
+        if "weights_s" in form:
+            plain["base_s"] = 0.2 * values["base_s"]
+        return max(plain[name], _LEAST[name])
+
+    def _loss(self, form: Sequence[str], logs: Floats, center: Floats, held: float) -> float:
+        spread = np.array([self.priors[name].spread if name in self.priors else _LOOSE for name in form])
+        total = held * float(np.square((logs - center) / spread).sum())
+        profile = self.profile(form, logs)
+        return total + sum(each.loss(each.serve(profile, self.replicas)) for each in self.recordings)
+
+    def undetermined(self, form: Sequence[str], logs: Floats) -> tuple[str, ...]:
+        """What is to be said about coefficients that the recordings do not determine."""
+
+        def view(at: Floats) -> Floats:
+            profile = self.profile(form, at)
+            return np.concatenate([each.view(each.serve(profile, self.replicas)) for each in self.recordings])
+
+        measured = np.concatenate([each.view_measured() for each in self.recordings])
+        return said_of(form, logs, measured, view, self.priors, _alike(self.recordings))
+
+
+def _regressed(recordings: Sequence[Measured]) -> dict[str, float]:
+    """What ran beside the requests of the fullest recording says."""
+    best = max(recordings, key=lambda each: int(each.fitted.sum()))
+    values = step_regression(best.traffic, best.first_token_s, best.latency_s, best.fitted)
+    return dict(zip(_REGRESSED, values.tolist(), strict=True))
+
+
+def _physical(recordings: Sequence[Measured], priors: Mapping[str, Prior]) -> dict[str, float]:
+    """What the accelerator's figures say, or else requests that had least in their way, and what is usual beside that.
+
+    A step's weights take as long as some hundreds of sequences and some hundred thousand tokens attended to. Attention
+    to n earlier tokens takes n / (6 x width) of a token's other arithmetic (Kaplan and others 2020, table 1).
     """
-
-    def __init__(self, traffic: Traffic, usable: Bools) -> None:
-        rows = np.flatnonzero(usable)
-        by_length = rows[np.argsort(traffic.input_tokens[rows], kind="stable")]
-        by_answer = rows[np.argsort(traffic.output_tokens[rows], kind="stable")]
-        self.rows = rows
-        self.lengths, self.moments = np.array_split(by_length, _GROUPS), np.array_split(rows, _GROUPS)
-        self.answers = np.array_split(by_answer, _GROUPS)
-        self.more = np.maximum(traffic.output_tokens - 1, 1)
-
-    def of(self, first_s: Floats, latency_s: Floats) -> Floats:
-        between = (latency_s - first_s) / self.more
-        parts = [np.log(np.nanquantile(values[self.rows], QUANTILES)) * _WEIGHT for values in (first_s, latency_s)]
-        parts += [np.log(np.nanquantile(first_s[group], (0.1, 0.5, 0.9))) for group in self.lengths]
-        parts += [np.log(np.nanquantile(latency_s[group], (0.5, 0.9))) for group in self.answers]
-        parts += [np.log(np.nanquantile(between[group], (0.5,)) + 1e-9) for group in self.moments]
-        return np.concatenate(parts)
+    between, first, given = (np.concatenate(parts) for parts in zip(*map(_quick, recordings), strict=True))
+    step_s = float(np.quantile(between, 0.02)) if len(between) else 0.01
+    token_s = float(np.quantile(first / np.maximum(given, 1), 0.1))
+    step_s = 1.1 * priors["weights_s"].value if "weights_s" in priors else step_s
+    token_s = priors["token_s"].value if "token_s" in priors else token_s
+    return {
+        "base_s": step_s, "prefill_token_s": token_s, "decode_sequence_s": step_s / 200, "kv_token_s": step_s / 2e5,
+        "prefill_attention_s": token_s / _TOKENS_BEFORE, "overhead_s": 0.3 * float(np.quantile(first, 0.02)),
+    }  # fmt: skip
 
 
-def _with(profile: LlmProfile, values: Floats) -> LlmProfile:
-    plain = [float(max(value, 0.0)) for value in values]
-    step = StepTime(**dict(zip(_NAMES[:5], [max(plain[0], 1e-6), *plain[1:5]], strict=True)))
-    return profile.model_copy(update={"step": step, "overhead_s": plain[5]})
+def _near(values: Mapping[str, float], physical: Mapping[str, float]) -> dict[str, float]:
+    """Regressed values, none of them further than a factor of ten from what is physical: a regression may say 0."""
+    return {name: min(max(values[name], value / _FAR), value * _FAR) for name, value in physical.items()}
 
 
-def _range(values: np.ndarray[tuple[int], np.dtype[np.int64]]) -> tuple[int, int]:
+def _quick(each: Measured) -> tuple[Floats, Floats, Floats]:
+    own = each.fitted
+    made, several = each.traffic.output_tokens[own], each.traffic.output_tokens[own] > 1
+    between = ((each.latency_s - each.first_token_s)[own][several]) / (made[several] - 1)
+    return between, each.first_token_s[own], each.traffic.input_tokens[own].astype(np.float64)
+
+
+def _alike(recordings: Sequence[Measured]) -> str:
+    given = np.concatenate([each.traffic.input_tokens[each.fitted] for each in recordings])
+    low, high = np.quantile(given, (0.05, 0.95))
+    if high <= 1.2 * max(low, 1.0):
+        return f"all prompts are about {np.median(given):.0f} tokens long; add a recording with other lengths"
+    if len(recordings) == 1:
+        return "add a recording at another load"
+    return ""
+
+
+def _range(recordings: Sequence[Measured], name: str) -> tuple[int, int]:
+    values = np.concatenate([getattr(each.traffic, name) for each in recordings])
     return int(values.min()), int(values.max())
-
-
-def quantile_errors(name: str, simulated: Floats, measured: Floats) -> dict[str, float]:
-    """Relative error of p50, p90, p95 and p99."""
-    found = {}
-    for q in QUANTILES:
-        truth = float(np.nanquantile(measured, q))
-        found[f"{name} p{q * 100:g}"] = float(np.nanquantile(simulated, q)) / truth - 1
-    return found

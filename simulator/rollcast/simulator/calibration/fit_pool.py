@@ -18,7 +18,7 @@ import numpy as np
 from rollcast.simulator.base.draws import Floats
 from rollcast.simulator.base.errors import SimulatorError
 from rollcast.simulator.calibration.alone import serve_alone
-from rollcast.simulator.calibration.fit_llm import quantile_errors
+from rollcast.simulator.calibration.measured import quantile_errors
 from rollcast.simulator.stations.distributions import TABLE_POINTS, Distribution
 from rollcast.simulator.stations.profiles import PoolProfile
 from rollcast.simulator.traffic.recording import Traffic

@@ -22,6 +22,7 @@ from scipy.optimize import nnls
 
 from rollcast.simulator.base.errors import SimulatorError
 from rollcast.simulator.stations.profiles import LlmProfile, StepTime
+from rollcast.simulator.traffic.benchmarks import reader_of
 
 MOST_FAILED = 0.1  # of all requests: over it, what succeeded says little about the load that was requested
 ONE_LEVEL = 1.25  # concurrencies within this ratio are one: their steps differ by less than benchmarks do between runs
@@ -66,8 +67,14 @@ def read_point(path: Path) -> BenchmarkLevel:
 
 
 def is_result(path: Path) -> bool:
-    """Whether a file looks like one benchmark's result rather than recorded requests."""
-    return path.suffix == ".json"
+    """Whether a file is one benchmark's summary rather than the records of its requests."""
+    if path.suffix != ".json":
+        return False
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except (ValueError, OSError):
+        return True  # reading it says what is wrong
+    return isinstance(data, dict) and (reader_of(data) is None or ("ttfts" in data and "start_times" not in data))
 
 
 def _vllm(source: str, data: Mapping[str, Any]) -> BenchmarkLevel:

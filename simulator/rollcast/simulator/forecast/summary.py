@@ -42,6 +42,8 @@ from rollcast.simulator.forecast.timeline import banded
 from rollcast.simulator.replay.durations import OperationTimes
 from rollcast.simulator.replay.replay import Ending
 from rollcast.simulator.stations.network import OVERHEAD
+from rollcast.simulator.stations.profiles import LlmProfile
+from rollcast.simulator.traffic.recording import Traffic
 
 _BUSY = 0.95
 _FOR_LONG, _MANY = 0.2, 10
@@ -235,14 +237,17 @@ def _behind(demand: Demand, lasted_s: float) -> bool:
 
 
 def _warnings(stage: RunInputs, stations: Sequence[StationForecast], proof: Proof) -> Iterable[str]:
+    batching = {spec.id for spec in stage.inputs.network.stations if isinstance(spec.profile, LlmProfile)}
     for station in stations:
         behind_s = station.behind_since_s
-        if station.utilization > _BUSY or behind_s is not None:
+        # A batch is always at work while anybody is there, and takes in more: only a queue that stays shows overload.
+        if (station.utilization > _BUSY and station.station not in batching) or behind_s is not None:
             since = f" since {behind_s:.0f} s" if behind_s is not None else ""
             yield (
                 f"{station.component} ({station.artifact}) can't keep up{since}: it is {station.utilization:.0%} busy. "
                 "Its latencies grow for as long as this traffic lasts; give it replicas, or lower --scale."
             )
+    yield from _bare(stage.inputs.traffic, batching)
     if proof == "unserved":
         yield UNPROVED["unserved"]
     if _first(stage.inputs.plan):
@@ -251,6 +256,17 @@ def _warnings(stage: RunInputs, stations: Sequence[StationForecast], proof: Proo
     for audience, inside in stage.audiences.items():
         if not inside.any():
             yield f"no request of the traffic belongs to the audience '{audience}': its stages see no evidence"
+
+
+def _bare(traffic: Traffic, batching: set[str]) -> Iterable[str]:
+    """Requests that an llm station would serve as one token, for it is not known how many they have."""
+    bare = np.flatnonzero((traffic.input_tokens == 0) | (traffic.output_tokens == 0))
+    if batching and len(bare):
+        yield (
+            f"{len(bare):,} of {len(traffic):,} requests have no number of input or output tokens, the first at "
+            f"{traffic.arrival_s[bare[0]]:.0f} s: an llm station serves them as one token. Name the columns with "
+            "--columns input_tokens=…,output_tokens=…, or leave them out of the traffic"
+        )
 
 
 def _assumptions(stage: RunInputs, runs: Sequence[Run]) -> Iterable[str]:

@@ -1,9 +1,11 @@
 """Generative AI spans of OpenTelemetry, as the OTLP file exporter writes them: one JSON object a line.
 
-Attribute names are those of the semantic conventions (https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/):
-gen_ai.usage.input_tokens, gen_ai.usage.output_tokens; the user is user.id (or enduser.id), else session.id, else
-gen_ai.conversation.id. Spans without token usage are no requests to a model and are left out; so is a span inside
-another one that has token usage (an agent's call within the agent's own span): both are one request.
+Attribute names are those of the semantic conventions (https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-
+spans/): gen_ai.usage.input_tokens, gen_ai.usage.output_tokens; the user is user.id (or enduser.id), else session.id,
+else gen_ai.conversation.id. vLLM's and SGLang's own names (gen_ai.usage.prompt_tokens and completion_tokens,
+gen_ai.latency.time_to_first_token) are read as well. Spans without token usage are no requests to a model and are
+left out; so is a span inside another one that has token usage (an agent's call within the agent's own span): both are
+one request.
 """
 
 from __future__ import annotations
@@ -19,6 +21,10 @@ SpanId = tuple[str, str]  # trace, span
 Plain = str | int | float | bool
 _INPUT, _OUTPUT = "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"
 _OLD_INPUT, _OLD_OUTPUT = "gen_ai.usage.prompt_tokens", "gen_ai.usage.completion_tokens"
+_FIRST = (
+    "gen_ai.response.time_to_first_chunk", "gen_ai.server.time_to_first_token", "gen_ai.latency.time_to_first_token",
+)  # fmt: skip
+_ERROR = (2, "STATUS_CODE_ERROR")
 _USERS = ("user.id", "enduser.id", "session.id", "gen_ai.conversation.id")
 _KEPT: Mapping[str, str] = {
     "cloud.region": "region",
@@ -40,6 +46,8 @@ class Span:
     key: str
     attributes: Mapping[str, Plain]
     id: SpanId = ("", "")
+    failed: bool = False
+    place: str = ""
 
 
 def requests_of(records: Iterable[tuple[str, Mapping[str, Any]]]) -> tuple[list[Span], int]:
@@ -100,7 +108,7 @@ def _span(span: Mapping[str, Any], own: Mapping[str, Plain], place: str) -> Span
     end_s = timestamp_s(span["endTimeUnixNano"], place, "ns")
     if end_s < start_s:
         raise TrafficError(f"{place}: a span ends before it starts. {REMEDY}")
-    first = own.get("gen_ai.response.time_to_first_chunk", own.get("gen_ai.server.time_to_first_token"))
+    first = next((own[name] for name in _FIRST if name in own), None)
     users = (key(own[name], place) for name in _USERS if name in own)
     user = next(filter(None, users), key(span.get("traceId"), place))
     return Span(
@@ -108,4 +116,5 @@ def _span(span: Mapping[str, Any], own: Mapping[str, Plain], place: str) -> Span
         tokens(own.get(_INPUT, own.get(_OLD_INPUT)), place), tokens(own.get(_OUTPUT, own.get(_OLD_OUTPUT, 0)), place),
         user, {label: own[name] for name, label in _KEPT.items() if name in own},
         (str(span.get("traceId", "")), str(span.get("spanId") or "")),
+        (span.get("status") or {}).get("code") in _ERROR, place,
     )  # fmt: skip

@@ -67,6 +67,7 @@ def _merged(parts: Sequence[Rows], source: str) -> Rows:
         block_tokens=parts[0].block_tokens if cached else 0,
         latency_s=measured([part.latency_s for part in parts]),
         first_token_s=measured([part.first_token_s for part in parts]),
+        first_failed=next((part.first_failed for part in parts if part.first_failed), ""),
         remarks=[
             *dict.fromkeys(said for part in parts for said in part.remarks),
             f"{source} were recorded at the same time and are merged by time",
