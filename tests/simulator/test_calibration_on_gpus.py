@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rollcast.simulator.base.draws import Floats
 from rollcast.simulator.base.errors import SimulatorError
 from rollcast.simulator.calibration.alone import serve_alone
 from rollcast.simulator.calibration.fit_llm import fit_llm
 from rollcast.simulator.calibration.hardware import priors_of
+from rollcast.simulator.calibration.identify import said_of
 from rollcast.simulator.calibration.measured import Measured
 from rollcast.simulator.calibration.profiles import Calibration, calibrated
 from rollcast.simulator.stations.profiles import LlmProfile, StepTime
@@ -73,9 +75,17 @@ def test_coefficients_that_one_load_and_one_length_leave_open_are_named() -> Non
     assert "all prompts are about 300 tokens long" in said
 
 
-def test_priors_of_an_accelerator_are_named_with_their_source() -> None:
-    fit = fit_llm([_made(300, 40, 0.5)], priors=priors_of("h100", 8e9))
-    assert any("nvidia.com" in said for said in fit.undetermined)
+def test_what_can_only_be_seen_as_a_sum_is_held_by_the_prior_whose_source_is_named() -> None:
+    priors, logs = priors_of("h100", 8e9), np.log([0.01, 0.002, 0.03])
+
+    def view(at: Floats) -> Floats:
+        weights, base, overhead = np.exp(at)
+        return np.log([weights + base, overhead, 2 * (weights + base) + overhead])
+
+    said = said_of(("weights_s", "base_s", "overhead_s"), logs, view(logs), view, priors, "")
+    assert len(said) == 2
+    assert said[0].startswith("weights_s can't be told apart from base_s")
+    assert "nvidia.com" in said[0]
 
 
 def test_an_unknown_accelerator_is_refused_with_the_nearest() -> None:
@@ -96,9 +106,7 @@ def _failing(path: Path, failed: int) -> Path:
 
 
 def test_a_recording_of_which_many_requests_failed_is_refused_with_file_and_row(tmp_path: Path) -> None:
-    with pytest.raises(
-        SimulatorError, match=r"failed\.jsonl: 40 of 300 requests failed, the first at .*failed\.jsonl:1"
-    ):
+    with pytest.raises(SimulatorError, match=r"failed\.jsonl: 40 of 300 requests failed.*failed\.jsonl:1"):
         calibrated([_failing(tmp_path / "failed.jsonl", 40)], "auto", KNOWN, None, 1)
 
 

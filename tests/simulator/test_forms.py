@@ -252,7 +252,8 @@ def took(path: Path) -> list[tuple[float, int, int, float | None, float | None]]
     assert rows.first_token_s is not None
     table = zip(
         (rows.arrival_s - rows.arrival_s.min()).round(6).tolist(), rows.input_tokens.tolist(),
-        rows.output_tokens.tolist(), rows.latency_s.round(6).tolist(), rows.first_token_s.round(6).tolist(), strict=True,
+        rows.output_tokens.tolist(), rows.latency_s.round(6).tolist(), rows.first_token_s.round(6).tolist(),
+        strict=True,
     )  # fmt: skip
     return [tuple(None if value != value else value for value in row) for row in table]  # type: ignore[misc]
 
@@ -268,7 +269,8 @@ def bench_serving(**changed: object) -> dict[str, object]:
 AIPERF = {
     "metadata": {"request_start_ns": 10**18, "benchmark_phase": "profiling", "conversation_id": "c"},
     "metrics": {
-        "input_sequence_length": {"value": 10, "unit": "tokens"}, "output_sequence_length": {"value": 3, "unit": "tokens"},
+        "input_sequence_length": {"value": 10, "unit": "tokens"},
+        "output_sequence_length": {"value": 3, "unit": "tokens"},
         "request_latency": {"value": 130.0, "unit": "ms"}, "time_to_first_token": {"value": 0.1, "unit": "s"},
     },
     "error": None,
@@ -334,7 +336,8 @@ def test_a_benchmark_whose_lists_differ_is_refused(tmp_path: Path) -> None:
 
 def test_spans_of_vllm_have_a_time_to_first_token(tmp_path: Path) -> None:
     used = {
-        "gen_ai.usage.prompt_tokens": 12, "gen_ai.usage.completion_tokens": 5, "gen_ai.latency.time_to_first_token": 0.25,
+        "gen_ai.usage.prompt_tokens": 12, "gen_ai.usage.completion_tokens": 5,
+        "gen_ai.latency.time_to_first_token": 0.25,
     }  # fmt: skip
     assert took(written(tmp_path / "spans.jsonl", [span(10**18, used)])) == [(0.0, 12, 5, 1.0, 0.25)]
 
