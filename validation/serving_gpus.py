@@ -19,7 +19,7 @@ from rollcast.simulator.stations.profiles import LlmProfile, StepTime
 
 DATA = Path(__file__).parents[1] / "tests" / "simulator" / "data" / "vllm"
 OF = ("time to first token", "time per output token", "latency")
-_OPEN = re.compile(r"^(?:the latencies hardly move with )?(\w+_s)\b(?=:| can't)")
+_OPEN = re.compile(r"^(?:the latencies hardly move with )?(\w+_s)\b(?=:| can't be)")
 FIGURES = ("mean", "p50", "p90", "p95", "p99")
 _FAILS = 0.08  # an error that needs a reason
 
@@ -57,7 +57,7 @@ MACHINES: Mapping[str, Machine] = {
         "Qwen3-30B-A3B, two RTX PRO 6000, data and expert parallel", "rtxpro6000", 3.3e9, 1, 2, 128, 500_000,
         {"time to first token": (-13.6, -21.8, -10.9, -10.5, -1.0),
          "time per output token": (-1.7, -1.6, -0.8, -0.8, -0.5), "latency": (-2.2, -2.0, -1.8, -1.8, -1.8)},
-        "Its two replicas step together and a batch reads the weights of the experts that it meets: `step` has one "
+        "Its two replicas step together and a batch reads the weights of the experts that it uses: `step` has one "
         "time for weights, and replicas that know nothing of each other.",
     ),
 }  # fmt: skip
@@ -83,7 +83,7 @@ def section(scale: float) -> str:
         "",
         "vLLM 0.19.0 answering 300 ShareGPT prompts at 10 requests a second, prefix caching on, as measured by the",
         "authors of LLMServingSim. An `llm` profile is fitted to the first half of each recording and forecasts the",
-        "second, served after the first; it is told the limits of the server, the accelerator and, but for the mixture",
+        "second, served after the first; it has the limits of the server, the accelerator and, but for the mixture",
         "of experts, the number of parameters. In each cell the error on that half, and in brackets LLMServingSim's",
         "published error on the whole recording, from a profile of every kernel. The aims are 3 % end to end",
         "(`latency`) and 8 % to the first token, in the median of all figures. The weights of the fit's own loss",

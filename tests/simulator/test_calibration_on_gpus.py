@@ -71,7 +71,7 @@ def _made(given: int, made: int, rate: float, count: int = 80) -> Measured:
 def test_coefficients_that_one_load_and_one_length_leave_open_are_named() -> None:
     fit = fit_llm([_made(300, 40, 0.5)])
     said = "; ".join(fit.undetermined)
-    assert "can't be told apart" in said or "hardly move" in said
+    assert "can't be separated" in said or "hardly move" in said
     assert "all prompts are about 300 tokens long" in said
 
 
@@ -84,7 +84,7 @@ def test_what_can_only_be_seen_as_a_sum_is_held_by_the_prior_whose_source_is_nam
 
     said = said_of(("weights_s", "base_s", "overhead_s"), logs, view(logs), view, priors, "")
     assert len(said) == 2
-    assert said[0].startswith("weights_s can't be told apart from base_s")
+    assert said[0].startswith("weights_s can't be separated from base_s")
     assert "nvidia.com" in said[0]
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from rollcast.planner.plan.models import Plan
 from rollcast.simulator.base.errors import SimulatorError
 from rollcast.simulator.forecast import parallel
+from rollcast.simulator.forecast.models import StationForecast
 from rollcast.simulator.forecast.simulate import simulate
+from rollcast.simulator.forecast.summary import bare_requests, overloaded
 from rollcast.simulator.traffic.recording import Traffic
 
 
@@ -104,3 +107,25 @@ def test_ctrl_c_before_the_first_result_is_an_interruption() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         parallel.work(broken, range(3), 1, lambda done: None)
+
+
+@pytest.mark.parametrize(
+    ("busy", "behind_s", "batches", "expected"),
+    [(1.0, None, True, False), (1.0, None, False, True), (0.5, 7.0, True, True), (0.5, None, False, False)],
+)
+def test_a_batch_that_is_always_at_work_is_not_overloaded(
+    busy: float, behind_s: float | None, batches: bool, expected: bool
+) -> None:
+    station = StationForecast(
+        station="s", component="generator", artifact="model@1", utilization=busy, requests=1.0, longest_queue=3.0,
+        headroom=None, behind_since_s=behind_s,
+    )  # fmt: skip
+    assert overloaded(station, batches) is expected
+
+
+def test_requests_without_tokens_are_named_where_an_llm_would_serve_them(minute: Traffic) -> None:
+    bare = replace(minute, output_tokens=minute.output_tokens * (np.arange(len(minute)) > 2))
+    (said,) = bare_requests(bare, {"generator"})
+    assert said.startswith("3 of ")
+    assert "--columns" in said
+    assert list(bare_requests(bare, set())) == list(bare_requests(minute, {"generator"})) == []

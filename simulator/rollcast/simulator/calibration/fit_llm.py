@@ -20,7 +20,7 @@ from scipy.optimize import minimize
 
 from rollcast.simulator.base.draws import Floats
 from rollcast.simulator.base.errors import SimulatorError
-from rollcast.simulator.calibration.hardware import Prior
+from rollcast.simulator.calibration.hardware import CoefficientPrior
 from rollcast.simulator.calibration.identify import said_of
 from rollcast.simulator.calibration.measured import Measured
 from rollcast.simulator.calibration.steps import step_regression
@@ -63,7 +63,7 @@ def fit_llm(
     *,
     known: LlmProfile | None = None,
     replicas: int = 1,
-    priors: Mapping[str, Prior] | None = None,
+    priors: Mapping[str, CoefficientPrior] | None = None,
 ) -> Fit:
     """The profile under which the recordings would have been served as they were measured.
 
@@ -95,7 +95,7 @@ class _Search:
     """The loss over all recordings, and what it is least at."""
 
     def __init__(
-        self, recordings: Sequence[Measured], start: LlmProfile, replicas: int, priors: Mapping[str, Prior]
+        self, recordings: Sequence[Measured], start: LlmProfile, replicas: int, priors: Mapping[str, CoefficientPrior]
     ) -> None:
         self.recordings, self.start, self.replicas, self.priors = recordings, start, replicas, priors
         physical = _physical(recordings, priors)
@@ -163,7 +163,7 @@ def _regressed(recordings: Sequence[Measured]) -> dict[str, float]:
     return dict(zip(_REGRESSED, values.tolist(), strict=True))
 
 
-def _physical(recordings: Sequence[Measured], priors: Mapping[str, Prior]) -> dict[str, float]:
+def _physical(recordings: Sequence[Measured], priors: Mapping[str, CoefficientPrior]) -> dict[str, float]:
     """What the accelerator's figures say, or else requests that had least in their way, and what is usual beside that.
 
     A step's weights take as long as some hundreds of sequences and some hundred thousand tokens attended to. Attention

@@ -29,7 +29,7 @@ class Accelerator:
 
 
 @dataclass(frozen=True)
-class Prior:
+class CoefficientPrior:
     """A coefficient before it is fitted: its value, the standard deviation of its logarithm, where it is from."""
 
     value: float
@@ -51,7 +51,7 @@ ACCELERATORS: Mapping[str, Accelerator] = {
 """SXM forms where there are several. Sparse figures of data sheets are halved."""
 
 
-def priors_of(accelerator: str, parameters: float, tensor_parallel: int = 1) -> Mapping[str, Prior]:
+def priors_of(accelerator: str, parameters: float, tensor_parallel: int = 1) -> Mapping[str, CoefficientPrior]:
     """`weights_s` and `token_s` of a model. `parameters` are those that a token uses. Raises SimulatorError."""
     if accelerator not in ACCELERATORS:
         raise SimulatorError(f"No figures of an accelerator '{accelerator}'. {did_you_mean(accelerator, ACCELERATORS)}")
@@ -62,4 +62,4 @@ def priors_of(accelerator: str, parameters: float, tensor_parallel: int = 1) -> 
         "weights_s": parameters * _BYTES_PER_PARAMETER / (found.bytes_per_s * _BANDWIDTH * tensor_parallel),
         "token_s": 2 * parameters / (found.flops_per_s * _RATE * tensor_parallel),
     }
-    return {name: Prior(value, _SPREAD[name], found.source) for name, value in values.items()}
+    return {name: CoefficientPrior(value, _SPREAD[name], found.source) for name, value in values.items()}

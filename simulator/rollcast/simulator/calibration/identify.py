@@ -2,7 +2,7 @@
 
 The slopes of the grouped latencies with each coefficient (finite differences at the fit), against what the fit leaves
 unexplained, give the standard error of its logarithm, as in non-linear regression (Bates and Watts 1988, section 2.3).
-One that could as well be half or double is not determined; two whose estimates hang together can't be told apart.
+One that could as well be half or double is not determined; two whose estimates hang together can't be separated.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from rollcast.simulator.base.draws import Floats
-from rollcast.simulator.calibration.hardware import Prior
+from rollcast.simulator.calibration.hardware import CoefficientPrior
 
 _STEP = 0.05  # of a logarithm
 _NOISE = 0.01  # the least that a group's latency is known to
@@ -24,7 +24,7 @@ View = Callable[[Floats], Floats]
 
 
 def said_of(
-    names: Sequence[str], logs: Floats, measured: Floats, view: View, priors: Mapping[str, Prior], alike: str
+    names: Sequence[str], logs: Floats, measured: Floats, view: View, priors: Mapping[str, CoefficientPrior], alike: str
 ) -> tuple[str, ...]:
     """Sentences about coefficients that the data do not determine; none where they determine all.
 
@@ -35,7 +35,7 @@ def said_of(
     said: list[str] = []
     for i in unknown:
         others = [names[j] for j in range(len(names)) if j != i and abs(correlation[i, j]) > _TOGETHER]
-        apart = f"{names[i]} can't be told apart from {' and '.join(others)}" if others else (
+        apart = f"{names[i]} can't be separated from {' and '.join(others)}" if others else (
             f"the latencies hardly move with {names[i]}"
         )  # fmt: skip
         held = priors.get(names[i])

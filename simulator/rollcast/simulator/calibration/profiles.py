@@ -19,7 +19,7 @@ from rollcast.simulator.base.errors import SimulatorError
 from rollcast.simulator.calibration.alone import serve_alone
 from rollcast.simulator.calibration.fit_llm import fit_llm
 from rollcast.simulator.calibration.fit_pool import fit_pool
-from rollcast.simulator.calibration.hardware import Prior
+from rollcast.simulator.calibration.hardware import CoefficientPrior
 from rollcast.simulator.calibration.measured import Measured, quantile_errors
 from rollcast.simulator.calibration.results import MOST_FAILED, fit_benchmarks, is_result, read_point
 from rollcast.simulator.stations.profiles import LlmProfile, Profile
@@ -64,7 +64,7 @@ class Calibration:
 
 def calibrated(
     paths: Sequence[Path], station: Station, known: LlmProfile, columns: Mapping[str, str] | None, replicas: int,
-    priors: Mapping[str, Prior] | None = None,
+    priors: Mapping[str, CoefficientPrior] | None = None,
 ) -> Calibration:  # fmt: skip
     """The profile that files of measurements describe. `priors` of coefficients hold what they don't determine.
 
@@ -142,7 +142,7 @@ def _pool(recording: Measured) -> tuple[Profile, Mapping[str, float], tuple[str,
 
 def _llm(
     recordings: Sequence[Measured], read: Sequence[tuple[str, Rows]], known: LlmProfile, replicas: int,
-    priors: Mapping[str, Prior],
+    priors: Mapping[str, CoefficientPrior],
 ) -> tuple[Profile, Mapping[str, float], tuple[str, ...]]:  # fmt: skip
     """An llm of the first halves, and its errors on the second ones, by file where there are several."""
     for (source, _), each in zip(read, recordings, strict=True):

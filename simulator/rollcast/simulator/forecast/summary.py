@@ -240,14 +240,13 @@ def _warnings(stage: RunInputs, stations: Sequence[StationForecast], proof: Proo
     batching = {spec.id for spec in stage.inputs.network.stations if isinstance(spec.profile, LlmProfile)}
     for station in stations:
         behind_s = station.behind_since_s
-        # A batch is always at work while anybody is there, and takes in more: only a queue that stays shows overload.
-        if (station.utilization > _BUSY and station.station not in batching) or behind_s is not None:
+        if overloaded(station, station.station in batching):
             since = f" since {behind_s:.0f} s" if behind_s is not None else ""
             yield (
                 f"{station.component} ({station.artifact}) can't keep up{since}: it is {station.utilization:.0%} busy. "
                 "Its latencies grow for as long as this traffic lasts; give it replicas, or lower --scale."
             )
-    yield from _bare(stage.inputs.traffic, batching)
+    yield from bare_requests(stage.inputs.traffic, batching)
     if proof == "unserved":
         yield UNPROVED["unserved"]
     if _first(stage.inputs.plan):
@@ -258,7 +257,15 @@ def _warnings(stage: RunInputs, stations: Sequence[StationForecast], proof: Proo
             yield f"no request of the traffic belongs to the audience '{audience}': its stages see no evidence"
 
 
-def _bare(traffic: Traffic, batching: set[str]) -> Iterable[str]:
+def overloaded(station: StationForecast, batches: bool) -> bool:
+    """Whether a station can't keep up.
+
+    One that batches is always at work while anybody is there, and takes in more: only a queue that stays shows it.
+    """
+    return station.behind_since_s is not None or (station.utilization > _BUSY and not batches)
+
+
+def bare_requests(traffic: Traffic, batching: set[str]) -> Iterable[str]:
     """Requests that an llm station would serve as one token, for it is not known how many they have."""
     bare = np.flatnonzero((traffic.input_tokens == 0) | (traffic.output_tokens == 0))
     if batching and len(bare):

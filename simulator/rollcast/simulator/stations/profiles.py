@@ -77,7 +77,7 @@ class StepTime(Model):
     to + prefill_attention x the sum over prompt tokens of the tokens before them. A figure that is 0 has no part in it.
 
     Under tensor parallelism the figures are those of all its accelerators together; a mixture of experts has the
-    weights and the rate that its batches meet.
+    weights and the rate that its batches use.
     """
 
     weights_s: Seconds = Field(0.0, description="to read the weights once: the least that a step's arithmetic takes")

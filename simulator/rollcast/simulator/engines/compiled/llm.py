@@ -22,11 +22,11 @@ from rollcast.simulator.engines.compiled.prefix_memory import (
     blocks_of,
     evict_blocks,
     hold_blocks,
+    keep_apart,
     keep_blocks,
     known_blocks,
-    link_block,
     release_blocks,
-    unlink_block,
+    use_apart,
 )  # fmt: skip
 from rollcast.simulator.engines.compiled.slots import (
     ABORTED,
@@ -514,7 +514,7 @@ def _admit(
     if net.shared[s] == 1:
         hold_blocks(net, state, line, r, mine, known)
     elif known:
-        _use_prefix(net, state, line, r, mine)
+        use_apart(net, state, line, r, mine)
 
 
 @lean
@@ -544,7 +544,9 @@ def _end(net: Net, state: EngineState, s: int, line: int, r: int, t: float) -> N
         if mine[COMPUTED] == _context(net, state, mine):
             if own[BEGUN] == slot:
                 own[BEGUN] = -1
-            _keep_prefix(net, state, s, line, r, mine)
+            if net.shared[s] == 1:
+                keep_blocks(net, state, line, r, mine)
+            keep_apart(net, state, s, line, r, mine)
             if mine[GENERATED] == 0:
                 state.slot_first[line, slot] = t
             mine[GENERATED] += 1
@@ -663,38 +665,6 @@ def _known(net: Net, state: EngineState, s: int, line: int, r: int, mine: Ints) 
         known += net.block_tokens
     known = min(known, _context(net, state, mine) - 1)
     return known, known
-
-
-@lean
-def _use_prefix(net: Net, state: EngineState, line: int, r: int, mine: Ints) -> None:
-    first, last = blocks_of(net, state.row[mine[REQUEST]])
-    for i in range(first, last):
-        if state.prefix_in[line, r, net.blocks[i]] == 0:
-            break
-        unlink_block(state, line, r, net.blocks[i])
-        link_block(state, line, r, net.blocks[i])
-
-
-@lean
-def _keep_prefix(net: Net, state: EngineState, s: int, line: int, r: int, mine: Ints) -> None:
-    if net.shared[s] == 1:
-        keep_blocks(net, state, line, r, mine)
-    if net.prefix[s] < 0:
-        return
-    first, last = blocks_of(net, state.row[mine[REQUEST]])
-    for i in range(first, last):
-        block = net.blocks[i]
-        if state.prefix_in[line, r, block] == 1:
-            unlink_block(state, line, r, block)
-        else:
-            state.prefix_in[line, r, block] = 1
-            state.prefix_n[line, r] += 1
-        link_block(state, line, r, block)
-        if state.prefix_n[line, r] > net.prefix[s]:
-            oldest = state.prefix_newer[line, r, state.prefix_newer.shape[2] - 1]
-            unlink_block(state, line, r, oldest)
-            state.prefix_in[line, r, oldest] = 0
-            state.prefix_n[line, r] -= 1
 
 
 # ---- loss of replicas -----------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Prefix blocks in the key-value memory itself, compiled. See `reference.prefix_memory`, whose results these are.
 
-A block is known where `prefix_in` is 1, held by as many sequences as `prefix_held` says, and in the ring of free blocks
-while nobody holds it. A sequence holds the blocks of its prompt up to FOUND, and those from MADE_FROM to MADE_TO.
+A block is known where `prefix_in` is 1, held by as many sequences as `prefix_held` says, and in the ring of free
+blocks while nobody holds it. Where blocks are kept beside that memory (`prefix_tokens`), all of them are in the ring.
+A sequence holds the blocks of its prompt up to FOUND, and those from MADE_FROM to MADE_TO.
 """
 
 from __future__ import annotations
@@ -110,3 +111,35 @@ def evict_blocks(state: EngineState, line: int, r: int, block_tokens: int, room:
         unlink_block(state, line, r, oldest)
         state.prefix_in[line, r, oldest] = 0
         state.prefix_n[line, r] -= 1
+
+
+@lean
+def use_apart(net: Net, state: EngineState, line: int, r: int, mine: Ints) -> None:
+    """`prefix_tokens`: an admitted prompt makes the blocks that it finds the most recent."""
+    first, last = blocks_of(net, state.row[mine[REQUEST]])
+    for i in range(first, last):
+        if state.prefix_in[line, r, net.blocks[i]] == 0:
+            break
+        unlink_block(state, line, r, net.blocks[i])
+        link_block(state, line, r, net.blocks[i])
+
+
+@lean
+def keep_apart(net: Net, state: EngineState, s: int, line: int, r: int, mine: Ints) -> None:
+    """`prefix_tokens`: the blocks of a computed prompt are kept, the least recently used make room."""
+    if net.prefix[s] < 0:
+        return
+    first, last = blocks_of(net, state.row[mine[REQUEST]])
+    for i in range(first, last):
+        block = net.blocks[i]
+        if state.prefix_in[line, r, block] == 1:
+            unlink_block(state, line, r, block)
+        else:
+            state.prefix_in[line, r, block] = 1
+            state.prefix_n[line, r] += 1
+        link_block(state, line, r, block)
+        if state.prefix_n[line, r] > net.prefix[s]:
+            oldest = state.prefix_newer[line, r, state.prefix_newer.shape[2] - 1]
+            unlink_block(state, line, r, oldest)
+            state.prefix_in[line, r, oldest] = 0
+            state.prefix_n[line, r] -= 1

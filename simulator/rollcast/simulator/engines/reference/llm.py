@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from rollcast.simulator.engines.reference.clock import Kind
-from rollcast.simulator.engines.reference.prefix_memory import Held, PrefixMemory
+from rollcast.simulator.engines.reference.prefix_memory import HeldBlocks, PrefixMemory
 from rollcast.simulator.engines.reference.station import Station, Visit
 from rollcast.simulator.stations.profiles import LlmProfile
 
@@ -36,7 +36,7 @@ class Sequence:
     computed: int = 0  # tokens whose keys and values are there
     admitted: bool = False
     aborted: bool = False
-    held: Held = field(default_factory=Held)
+    held: HeldBlocks = field(default_factory=HeldBlocks)
 
     @property
     def context(self) -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Held:
+class HeldBlocks:
     """Blocks that a sequence holds: those it found, then those that it made known."""
 
     found: list[int] = field(default_factory=list)
@@ -45,13 +45,13 @@ class PrefixMemory:
             room += 0 if block in self.holders else self.block_tokens
         return known, room
 
-    def hold(self, held: Held, blocks: Sequence[int], known: int) -> None:
+    def hold(self, held: HeldBlocks, blocks: Sequence[int], known: int) -> None:
         """An admitted prompt holds the blocks of its `known` tokens."""
         for block in blocks[: known // self.block_tokens if known else 0]:
             self.free.pop(block, None)
             self._refer(held.found, block)
 
-    def keep(self, held: Held, blocks: Sequence[int]) -> None:
+    def keep(self, held: HeldBlocks, blocks: Sequence[int]) -> None:
         """A prompt is computed: from its first block that nobody knows on, its blocks are known."""
         place = len(held.found)
         while place < len(blocks) and self._knows(blocks[place]):
@@ -60,7 +60,7 @@ class PrefixMemory:
             self._refer(held.made, blocks[place])
             place += 1
 
-    def release(self, held: Held) -> None:
+    def release(self, held: HeldBlocks) -> None:
         """A sequence is gone. Its tail is forgotten before its beginning."""
         for block in reversed([*held.found, *held.made]):
             self.references -= 1
