@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcast.policies.strategies.traffic import disturbances, networks, times, traffics
+from rollcast.policies.strategies.traffic import disturbances, networks, shared_prompts, sharing, times, traffics
 from rollcast.simulator.engines.compiled.engine import CHUNK, Compiled
 from rollcast.simulator.engines.interface import Batch, Completed, Demand, Disturbances, Engine, Visits
 from rollcast.simulator.engines.reference.world import Simulation
@@ -63,3 +63,10 @@ def test_both_engines_batch_and_preempt_alike(
     network: Network, traffic: Traffic, seed: int, pieces: list[float], chunk: int
 ) -> None:
     check(network, traffic, seed, Disturbances(), pieces, chunk)
+
+
+@given(sharing(), shared_prompts(), st.lists(times(40), max_size=2), CHUNKS)
+def test_both_engines_share_and_forget_prefixes_alike(
+    network: Network, traffic: Traffic, pieces: list[float], chunk: int
+) -> None:
+    check(network, traffic, 1, Disturbances(), pieces, chunk)

@@ -105,6 +105,37 @@ def traffics(draw: st.DrawFn, most: int = 24) -> Traffic:
 
 
 @st.composite
+def shared_prompts(draw: st.DrawFn, most: int = 60) -> Traffic:
+    """Prompts of a few families, which all begin alike and differ in length: what caches of prefixes live on."""
+    count = draw(st.integers(8, most))
+    gaps = np.array(draw(st.lists(times(8), min_size=count, max_size=count)))
+    families = draw(st.lists(st.integers(0, 3), min_size=count, max_size=count))
+    lengths = np.array(draw(st.lists(st.integers(1, 6), min_size=count, max_size=count)), np.int64)
+    made = np.array(draw(st.lists(st.integers(1, 9), min_size=count, max_size=count)), np.int64)
+    blocks = [0 if i == 0 else 10 * family + i for family, n in zip(families, lengths, strict=True) for i in range(n)]
+    none = np.zeros(count, np.int64)
+    arrival = np.cumsum(gaps) - gaps[0]
+    return Traffic(
+        arrival_s=arrival, input_tokens=4 * lengths + draw(st.integers(0, 3)), output_tokens=made, key=none,
+        keys=("user",), attributes=none, classes=({},), query=none, span_s=float(arrival[-1]) + UNIT_S, source="drawn",
+        block_start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), blocks=np.array(blocks, np.int64),
+        block_tokens=4,
+    )  # fmt: skip
+
+
+@st.composite
+def sharing(draw: st.DrawFn) -> Network:
+    """One llm that keeps prefixes in a key-value memory that is short."""
+    data = _llm(draw) | {"prefix_tokens": 0, "prefix_caching": True, "kv_tokens": draw(st.integers(40, 72))}
+    data["max_batched_tokens"] = draw(st.integers(8, 40))
+    profile = parse({"station": "llm", **data}, "a drawn profile")
+    late = draw(st.one_of(st.none(), times(24, 4)))
+    spec = StationSpec("llm/0", "llm", "llm@0", name_number("llm"), profile, draw(st.integers(1, 2)), late, Price())
+    paths = tuple(_path(f"release-{side}", [0], [()], None) for side in range(2))
+    return Network((spec,), paths, {path.release: i for i, path in enumerate(paths)}, True)
+
+
+@st.composite
 def networks(draw: st.DrawFn, kinds: tuple[str, ...] = ("pool", "remote", "llm"), most: int = 4) -> Network:
     """Stations and two releases' paths over them: branches, joins, shared stations, fallbacks."""
     slots = draw(st.integers(1, most))
