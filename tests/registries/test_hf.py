@@ -260,7 +260,7 @@ WRONG_LISTS = [
     (changed(size=-1), "can't be read"),
     (changed(size="1"), "can't be read"),
     (changed(oid="12"), "can't be read"),
-    (changed(path="\ud800"), "can't be read"),
+    (changed(path="\ud800"), "no Unicode text"),
     (lambda handler, body: handler.answer(200, b'{"error": "?"}'), "no list of files"),
     (lambda handler, body: handler.answer(200, b"[1]"), "can't be read"),
     (goes_on(""), "without an end"),

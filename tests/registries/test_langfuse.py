@@ -192,7 +192,7 @@ WRONG = [
     (changed(prompt=None), "no text and no messages"),
     (changed(prompt={}), "no text and no messages"),
     (changed(prompt=[1]), "messages that can't be read"),
-    (changed(prompt="\ud800"), "half a character"),
+    (changed(prompt="\ud800"), "no Unicode text"),
 ]
 
 

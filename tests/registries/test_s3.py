@@ -18,6 +18,7 @@ from rollcast.planner.declaration.models import SourcePin
 from rollcast.stacks.artifacts import cache
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.registries.s3 import S3Registry
+from rollcast.stacks.registries.s3_upload import upload
 from rollcast.stacks.registries.sources import Registry, source_mistake
 from rollcast.testing.registries import RegistryConformance
 from tests.registries.locking import content, declare, locked, run
@@ -372,3 +373,35 @@ def test_without_boto3_the_extra_that_brings_it_is_named(monkeypatch: pytest.Mon
     said = source_mistake("s3://bucket/key")
     assert "can't be imported" in said
     assert "[s3]'" in said
+
+
+@pytest.mark.parametrize("versions", [True, False])
+def test_a_recording_is_a_new_version_that_locks_to_its_content_and_overwrites_nothing(
+    s3: Any, versions: bool, tmp_path: Path
+) -> None:
+    name = bucket(s3, versions=versions)
+    file = tmp_path / "requests.jsonl"
+    file.write_text('{"time": 1}\n')
+    source = upload(file, f"s3://{name}/production/2026 11.jsonl")
+    assert ("?versionId=" in source) is versions
+    assert source_mistake(source) == ""
+    declare(tmp_path, source)
+    assert run(tmp_path, "lock") == 0
+    assert content(tmp_path) == {"2026 11.jsonl": b'{"time": 1}\n'}
+    file.write_text("another\n")
+    with pytest.raises(StackError, match="something is there already"):
+        upload(file, f"s3://{name}/production/2026 11.jsonl")
+    assert s3.get_object(Bucket=name, Key="production/2026 11.jsonl")["Body"].read() == b'{"time": 1}\n'
+
+
+@pytest.mark.parametrize("url", ["s3://bucket", "s3://bucket/", "s3:///key", "https://h/k", "s3://b/k?versionId=1"])
+def test_a_place_that_is_none_is_refused_before_anything_is_sent(url: str, tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("x")
+    with pytest.raises(StackError, match="Write s3://BUCKET/KEY"):
+        upload(tmp_path / "f", url)
+
+
+def test_a_bucket_that_is_not_there_is_one_clear_error(s3: Any, tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("x")
+    with pytest.raises(StackError, match="no such bucket"):
+        upload(tmp_path / "f", "s3://nobody-has-this/key")

@@ -35,6 +35,10 @@ def record(
     texts: Annotated[
         bool, typer.Option("--texts", help="Keep the texts that the environment's 'recording' allows, redacted.")
     ] = False,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="s3://BUCKET/KEY", help="Put it there, too, as a new version."),
+    ] = None,
     until: Annotated[
         str | None, typer.Option("--until", metavar="TIME", help="ISO 8601, or seconds since 1970.")
     ] = None,
@@ -69,8 +73,19 @@ def record(
     files.write(out, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows), "The recording", private=True)
     users = len({row["key"] for row in rows if row["key"]})
     terminal.out(f"{out}: {len(rows)} requests of {users} users, with {', '.join(sorted(kept)) or 'no attribute'}.")
+    source = f"file:{out}" if to is None else _published(out, to)
     terminal.out("As a dataset, give it a version in the declaration:")
-    terminal.out(f'  - {{kind: dataset, name: production, version: "…", source: "file:{terminal.clean(out)}"}}')
+    terminal.out(f'  - {{kind: dataset, name: production, version: "…", source: "{terminal.clean(source)}"}}')
+
+
+def _published(out: Path, to: str) -> str:
+    from rollcast.stacks.base.errors import StackError
+
+    try:
+        from rollcast.stacks.registries.s3_upload import upload
+    except ImportError as error:
+        raise StackError(f"'{error.name}' is not installed. In a clone of rollcast: pip install '.[s3]'.") from None
+    return upload(out, to)
 
 
 def _used(declaration: Declaration) -> set[str]:

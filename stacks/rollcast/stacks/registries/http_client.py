@@ -38,10 +38,11 @@ class Answer:
         """Raises StackError: it is HTML, or cut short, or anything else that is no JSON."""
         try:
             return strict_json(self.body)
-        except ValueError:
+        except ValueError as error:
             kind = self.headers.get("content-type", "something").partition(";")[0]
             raise StackError(
-                f"{what} answered with {kind} that is no JSON. Check the address: a login page or a proxy may be there."
+                f"{what} answered with {kind} that is no JSON ({error}). Check the address: a login page or proxy may "
+                "be there."
             ) from None
 
 
