@@ -10,6 +10,7 @@ import pytest
 from rollcast.stacks.registries.git import GitFileRegistry, GitHttpsRegistry, GitSshRegistry
 from rollcast.stacks.registries.sources import Registry
 from rollcast.testing.registries import RegistryConformance
+from tests.registries.git_server import PASSWORD, USER, git_server
 from tests.registries.locking import content, declare, locked, run
 
 
@@ -129,3 +130,26 @@ def test_what_is_no_content_is_refused_by_name(
     assert "has no 'absent' in" in said
     assert said.count("rollcast.yaml:") == 3, "one error each, all at once"
     assert not (project / "rollcast.lock").exists(), "nothing half written"
+
+
+def test_a_branch_of_a_real_server_over_https_is_pinned_and_fetched_with_gits_own_credentials(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = commit(repository, {"prompts/answer.txt": "Hello"})
+    scratch, project, home = tmp_path / "tls", tmp_path / "project", tmp_path / "home"
+    for folder in (scratch, project, home):
+        folder.mkdir()
+    with git_server(tmp_path, scratch) as server:
+        monkeypatch.setenv("GIT_SSL_CAINFO", str(server.certificate))
+        monkeypatch.setenv("HOME", str(home))
+        declare(project, f"git+{server.url}/prompts/.git@main#prompts")
+        assert run(project, "lock") == 1
+        assert "Check its address, the network, and your rights" in capsys.readouterr().err
+        (home / ".gitconfig").write_text("[credential]\n\thelper = store\n")
+        (home / ".git-credentials").write_text(f"{server.url.replace('://', f'://{USER}:{PASSWORD}@')}\n")
+        assert run(project, "lock") == 0
+        assert first in str(locked(project))
+        commit(repository, {"prompts/answer.txt": "Hello, moved"})
+        assert content(project) == {"answer.txt": b"Hello"}
+    everything = "".join(path.read_text("utf-8", "replace") for path in project.rglob("*") if path.is_file())
+    assert PASSWORD not in everything + capsys.readouterr().err

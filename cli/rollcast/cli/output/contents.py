@@ -14,19 +14,19 @@ MOST_LINES = 40
 
 def in_one_line(change: ContentChange) -> str:
     """The first words that change, with those before them; empty where no words do."""
-    found: list[str] = []
-    length, before = 0, ""
+    found, length, before = "", 0, ""
     for sign, text in change.words:
+        plain = " ".join(text.split())
         if sign == "=":
-            before = " ".join(text.split())
+            before = plain
             continue
         if length > _ONE_LINE:
-            return " ".join([*found, "…"])
+            return f"{found} …"
         lead = f"… {before[-_LEAD:]}" if len(before) > _LEAD else before
-        shown = _shown(sign, " ".join(text.split())[:_ONE_LINE], first=False, last=False)
-        found.append(f"{paint(lead, dim=True)} {shown}" if before else shown)
-        length, before = length + len(lead) + len(text), ""
-    return " ".join(found)
+        found += f"{' ' if found and before else ''}{paint(f'{lead} ' if lead else '', dim=True)}"
+        found += _shown(sign, plain[:_ONE_LINE], first=False, last=False)
+        length, before = length + len(lead) + len(plain), ""
+    return found
 
 
 def contents_of(changes: Sequence[ContentChange]) -> Iterator[str]:
