@@ -20,7 +20,7 @@ class FolderFence:
 
     def __init__(self, folder: Path, scope: str = "") -> None:
         self.folder = folder
-        self.mark = f"{hashlib.sha256(scope.encode()).hexdigest()[:16]}-" if scope else ""
+        self.mark = f"{scope_mark(scope)}-" if scope else ""
         self._shared = folder / ".rollcast-fence"  # of versions that had one for all
         self._own = folder / f".rollcast-fence-{self.mark[:-1]}" if scope else self._shared
 
@@ -35,10 +35,7 @@ class FolderFence:
             with atomic_files.locked(self._shared.with_suffix(".lock")):
                 newest = self.newest()
                 if fence < newest:
-                    raise FenceError(
-                        f"This write carries fencing token {fence}, but {newest} has written since, so it is refused. "
-                        "Another process has taken over: see 'rollcast status'."
-                    )
+                    raise late_write(fence, newest)
                 if fence > newest:
                     atomic_files.write(self._own, f"{fence}\n", 0o600)
                 yield
@@ -60,6 +57,19 @@ class FolderFence:
             token = left.name.removeprefix(beginning).split("-")[0]
             if token.isdigit() and int(token) < fence:
                 yield left
+
+
+def late_write(fence: int, newest: int) -> FenceError:
+    """The refusal of a write whose token is older than one that was seen."""
+    return FenceError(
+        f"This write carries fencing token {fence}, but {newest} has written since, so it is refused. "
+        "Another process has taken over: see 'rollcast status'."
+    )
+
+
+def scope_mark(scope: str) -> str:
+    """A scope as a short name; empty for none."""
+    return hashlib.sha256(scope.encode()).hexdigest()[:16] if scope else ""
 
 
 def _token(file: Path) -> int:

@@ -1,9 +1,10 @@
-"""Where a target's flags are published for relays that do not see its file: a database, or an object in S3.
+"""Where a target's flags are published for relays that do not see its file: a database, S3, a cluster.
 
 A place is written as a URL: `ledger#NAME` (the project's ledger database), `sqlite:///PATH#NAME`,
-`postgresql+psycopg://…#NAME` (a row of the table `rollcast_definitions`), `s3://BUCKET/KEY`. `${NAME}` in it is a
-variable of the environment. It is written under the target's lock by whoever holds its fencing token, whole or not at
-all, before the target's own file: so nothing is confirmed that was not published.
+`postgresql+psycopg://…#NAME` (a row of the table `rollcast_definitions`), `s3://BUCKET/KEY`,
+`kubernetes://NAMESPACE/CONFIGMAP`. `${NAME}` in it is a variable of the environment. It is written under the target's
+lock by whoever holds its fencing token, whole or not at all, before the target's own file: so nothing is confirmed that
+was not published.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from rollcast.stacks.base.databases import LEDGER_URL, engine_at, first_line, ledger_file
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.secrets import filled, without_password
+from rollcast.stacks.clusters.published import PublishedConfigMap
 from rollcast.stacks.flags.flag_documents import MOST_BYTES
 
 DEFINITIONS = Table(
@@ -33,7 +35,10 @@ DEFINITIONS = Table(
 )
 _TIMEOUT_S = 5.0
 _DATABASES = ("sqlite", "postgresql")
-_FORMS = "'ledger#NAME', 'sqlite:///PATH#NAME', 'postgresql+psycopg://…#NAME' or 's3://BUCKET/KEY'"
+_FORMS = (
+    "'ledger#NAME', 'sqlite:///PATH#NAME', 'postgresql+psycopg://…#NAME', "
+    "'s3://BUCKET/KEY' or 'kubernetes://NAMESPACE/CONFIGMAP'"
+)
 
 
 class PublishedPlace(Protocol):
@@ -56,6 +61,8 @@ def place_of(url: str, folder: Path) -> PublishedPlace:
         if not parts.netloc or not parts.path.strip("/"):
             raise StackError(f"'{url}' names no object. Write s3://BUCKET/KEY.")
         return S3Object(parts.netloc, parts.path.lstrip("/"))
+    if scheme == "kubernetes":
+        return PublishedConfigMap(url, folder)
     address, _, name = url.partition("#")
     if (address == "ledger" or scheme in _DATABASES) and name:
         return DatabaseRow(_address(address, folder), name)

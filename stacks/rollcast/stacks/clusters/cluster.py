@@ -1,0 +1,263 @@
+"""One namespace of a cluster: objects as plain data, read, applied and removed through the Kubernetes API.
+
+Every call may be made again after a lost answer. A cluster that does not answer is asked again until `patience_s` is
+over. Access, TLS and credentials are the official client's. Its dynamic client is not used: it asks for all groups of
+the API before it does anything, and keeps what it found in a file of the shared temporary folder.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
+from rollcast.stacks.clusters.access import Access, ClusterSettings, access_to, forget
+from rollcast.stacks.clusters.failures import TRANSIENT, Call, refused, unknown_kind, unreachable
+
+MANAGER = "rollcast"
+Object = dict[str, Any]
+_CONNECT_S, _READ_S, _PAGE = 5.0, 30.0, 500
+_TYPES = {"PATCH": "application/apply-patch+yaml"}
+_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
+@dataclass(frozen=True)
+class Ref:
+    """Names an object of the namespace."""
+
+    api_version: str
+    kind: str
+    name: str
+
+    @property
+    def group(self) -> str:
+        return self.api_version.rpartition("/")[0]
+
+    @property
+    def shown(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of object as the cluster knows it. `path`: of its collection in the namespace."""
+
+    resource: str
+    group: str
+    namespaced: bool
+    base: str
+
+
+def ref_of(item: Mapping[str, Any]) -> Ref:
+    """The name of an object."""
+    return Ref(str(item["apiVersion"]), str(item["kind"]), str(item["metadata"]["name"]))
+
+
+class Cluster:
+    """A namespace, and who acts in it. Threads may share it."""
+
+    def __init__(self, settings: ClusterSettings, root: Path, patience_s: float = 5.0) -> None:
+        """Asks no server. Raises StackError where kubeconfig or context are not there."""
+        self._settings, self._root, self._patience_s = settings, root, patience_s
+        self._access = access_to(settings, root)
+        self._kinds: dict[tuple[str, str], Kind] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def place(self) -> str:
+        """Names the namespace: two objects with one name are in one namespace of one cluster."""
+        return f"{self._access.server}/{self.namespace}"
+
+    @property
+    def namespace(self) -> str:
+        return self._access.namespace
+
+    @property
+    def shown(self) -> str:
+        return self._access.shown
+
+    # ---- to read ------------------------------------------------------------------------------
+
+    def kind_of(self, api_version: str, kind: str) -> Kind:
+        """Raises UnknownKindError, ClusterError."""
+        key = (api_version, kind)
+        if key in self._kinds:
+            return self._kinds[key]
+        base = f"/api/{api_version}" if "/" not in api_version else f"/apis/{api_version}"
+        call = Call("get", kind, "", api_version.rpartition("/")[0], "", self.namespace, self.shown)
+        known = self._ask("GET", base, call, absent={})
+        for each in known.get("resources", ()):
+            if each["kind"] == kind and "/" not in each["name"]:
+                found = Kind(each["name"], api_version.rpartition("/")[0], bool(each["namespaced"]), base)
+                self._kinds[key] = found
+                return found
+        raise unknown_kind(api_version, kind, self.shown)
+
+    def get(self, ref: Ref) -> Object | None:
+        """An object, where it is there. Raises UnknownKindError, ClusterError."""
+        path, call = self._at(ref, "get")
+        found: Object = self._ask("GET", path, call, absent={})
+        return found or None
+
+    def list(self, api_version: str, kind: str, labels: str = "", fields: str = "") -> list[Object]:
+        """All objects of a kind with these labels. Raises UnknownKindError, ClusterError."""
+        path, call = self._at(Ref(api_version, kind, ""), "list")
+        query = {"limit": str(_PAGE), **({"labelSelector": labels} if labels else {})}
+        query |= {"fieldSelector": fields} if fields else {}
+        found: list[Object] = []
+        while True:
+            page = self._ask("GET", path, call, query, absent={})
+            found += [{"apiVersion": api_version, "kind": kind, **item} for item in page.get("items") or ()]
+            rest = (page.get("metadata") or {}).get("continue")
+            if not rest:
+                return found
+            query["continue"] = rest
+
+    def changes(self, ref: Ref, version: str, within_s: float) -> Generator[Object | None, None, None]:
+        """Each state of an object after a version, as it comes; None once it is deleted. Ends when the time is over.
+
+        Raises ClusterError. One that is too old ends it at once: look again.
+        """
+        path, call = self._at(Ref(ref.api_version, ref.kind, ""), "watch")
+        query = {
+            "watch": "true", "fieldSelector": f"metadata.name={ref.name}", "resourceVersion": version,
+            "timeoutSeconds": str(max(1, round(within_s))),
+        }  # fmt: skip
+        reply = self._send("GET", path, call, query, None, within_s + _CONNECT_S)
+        try:
+            for line in _lines(reply):
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    return
+                yield None if event["type"] == "DELETED" else event["object"]
+        except Exception as error:
+            if not _is_transient(error):
+                raise
+        finally:
+            reply.close()  # what is left unread is not waited for
+
+    # ---- to write -----------------------------------------------------------------------------
+
+    def apply(self, item: Object, version: str = "", dry_run: bool = False) -> Object:
+        """Server-side apply as `rollcast`, which takes the fields over that it names.
+
+        `version`: what must be there; "" where that is not to be compared. Raises ConflictError, ClusterError.
+        """
+        ref = ref_of(item)
+        path, call = self._at(ref, "patch")
+        body = {**item, "metadata": {**item["metadata"], "namespace": self.namespace}}
+        if version:
+            body["metadata"]["resourceVersion"] = version
+        query = {"fieldManager": MANAGER, "force": "true", **({"dryRun": "All"} if dry_run else {})}
+        found: Object = self._ask("PATCH", path, call, query, body)
+        return found
+
+    def create(self, item: Object) -> Object:
+        """Makes an object. Raises ConflictError where it is there already, ClusterError."""
+        path, call = self._at(Ref(item["apiVersion"], item["kind"], ""), "create", item["metadata"]["name"])
+        found: Object = self._ask("POST", path, call, {"fieldManager": MANAGER}, item)
+        return found
+
+    def replace(self, item: Object) -> Object:
+        """Puts an object in the place of what it was read as. Raises ConflictError where that changed, ClusterError."""
+        path, call = self._at(ref_of(item), "update")
+        found: Object = self._ask("PUT", path, call, {"fieldManager": MANAGER}, item)
+        return found
+
+    def delete(self, ref: Ref, uid: str) -> None:
+        """Begins to delete what has this identity; fine where it is gone. Raises ConflictError, ClusterError."""
+        path, call = self._at(ref, "delete")
+        policy = "Foreground" if ref.group else "Background"  # pods of a workload end before it does
+        body = {"propagationPolicy": policy, "preconditions": {"uid": uid}}
+        self._ask("DELETE", path, call, {}, body, absent={})
+
+    # ---- requests -----------------------------------------------------------------------------
+
+    def _at(self, ref: Ref, verb: str, name: str = "") -> tuple[str, Call]:
+        kind = self.kind_of(ref.api_version, ref.kind)
+        middle = f"/namespaces/{self.namespace}" if kind.namespaced else ""
+        path = f"{kind.base}{middle}/{kind.resource}" + (f"/{ref.name}" if ref.name else "")
+        shown = ref.name or name
+        return path, Call(verb, ref.kind, shown, kind.group, kind.resource, self.namespace, self.shown)
+
+    def _ask(self, method: str, path: str, call: Call, query: Mapping[str, str] | None = None, body: Any = None,
+             absent: Any = None) -> Any:  # fmt: skip
+        """The answer as data; `absent` where it is not there, if that is an answer. Raises ClusterError."""
+        reply = self._send(method, path, call, query or {}, body, _READ_S, absent is not None)
+        return absent if reply is None else json.loads(reply.data)
+
+    def _send(self, method: str, path: str, call: Call, query: Mapping[str, str], body: Any, read_s: float,
+              may_be_absent: bool = False) -> Any:  # fmt: skip
+        """Asks until there is an answer, the patience is over, or it is refused."""
+        began_s = time.monotonic()
+        trying = Retrying(
+            retry=retry_if_exception(_is_transient), stop=stop_after_delay(self._patience_s),
+            wait=wait_random_exponential(0.1, max=2.0), reraise=True,
+        )  # fmt: skip
+        try:
+            return trying(self._once, method, path, query, body, read_s)
+        except Exception as error:
+            status = getattr(error, "status", None)
+            if status == 404 and may_be_absent:
+                return None
+            if isinstance(status, int) and status > 0 and status not in TRANSIENT:
+                raise refused(status, _text(error), call) from None
+            if _is_transient(error) or status == 0:
+                raise unreachable(error, self.shown, time.monotonic() - began_s) from None
+            raise
+
+    def _once(self, method: str, path: str, query: Mapping[str, str], body: Any, read_s: float) -> Any:
+        access = self._access
+        try:
+            return self._request(access, method, path, query, body, read_s)
+        except Exception as error:
+            if getattr(error, "status", None) != 401:
+                raise
+        with self._lock:  # a token that was renewed meanwhile is used at once
+            if self._access is access:
+                forget()
+                self._access = access_to(self._settings, self._root)
+        return self._request(self._access, method, path, query, body, read_s)
+
+    @staticmethod
+    def _request(access: Access, method: str, path: str, query: Mapping[str, str], body: Any, read_s: float) -> Any:
+        headers = {"Accept": "application/json", "Content-Type": _TYPES.get(method, "application/json")}
+        where = f"{path}?{urlencode(query)}" if query else path
+        reply = access.client.call_api(
+            where, method, header_params=headers, body=body, auth_settings=["BearerToken"],
+            _preload_content=False, _return_http_data_only=True, _request_timeout=(_CONNECT_S, read_s),
+        )  # fmt: skip
+        if "watch=true" not in where:
+            _ = reply.data  # read here, so that an answer that is cut is asked for again
+        return reply
+
+
+def _text(error: Any) -> str:
+    body = getattr(error, "body", None) or getattr(error, "reason", None) or ""
+    return body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body)
+
+
+def _is_transient(error: BaseException) -> bool:
+    from urllib3.exceptions import HTTPError
+
+    if isinstance(error, HTTPError):
+        return "CERTIFICATE" not in str(error).upper()
+    return getattr(error, "status", None) in TRANSIENT
+
+
+def _lines(reply: Any) -> Iterator[bytes]:
+    """The lines of a stream as they come."""
+    rest = b""
+    for chunk in reply.stream(amt=None, decode_content=False):
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line for line in whole if line.strip())
+
+
+__all__ = ["MANAGER", "Cluster", "Kind", "Object", "Ref", "ref_of"]

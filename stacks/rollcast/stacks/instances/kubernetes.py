@@ -1,0 +1,338 @@
+"""`kubernetes`: an instance is the objects of a cluster that a folder of templates renders to.
+
+They are dry-run together before any of them is changed, applied server-side as the field manager `rollcast`, and waited
+for. A record says which they are, and says last that the instance is there. What is deleted, or edited in a field that
+rollcast applied, does not count as kept up, so the next `apply` puts it back; fields that templates leave out
+(`replicas`, for an autoscaler) are left alone.
+
+Long because making, replacing and ending an instance are one order of steps, in which a kill may fall anywhere.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from rollcast.planner.releases.releases import digest_of
+from rollcast.stacks.base.errors import FenceError, StackError
+from rollcast.stacks.base.failpoints import failpoint
+from rollcast.stacks.clusters.cluster import MANAGER, Cluster, Object, Ref, ref_of
+from rollcast.stacks.clusters.diagnosis import diagnosis
+from rollcast.stacks.clusters.failures import ConflictError, UnknownKindError
+from rollcast.stacks.clusters.fences import ClusterFence
+from rollcast.stacks.clusters.marks import (
+    INSTANCE,
+    MANAGED_BY,
+    Marks,
+    instance_name,
+    is_of,
+    owner_in_words,
+)
+from rollcast.stacks.clusters.readiness import Phase, readiness_of
+from rollcast.stacks.clusters.templates import Manifest, rendered
+from rollcast.stacks.instances import InstanceSpec, Placed, Watch, owned_by_another, refusal
+from rollcast.stacks.instances.kubernetes_content import content_map
+from rollcast.stacks.instances.kubernetes_records import Body, Part, Record, Records, State
+from rollcast.stacks.instances.kubernetes_settings import ADDRESS_VARIABLES, KubernetesInstancesSettings
+from rollcast.stacks.instances.process_settings import filled_template
+
+_PATIENT_S = 90.0
+_ATTEMPTS = 10
+_LOOK_S = 2.0
+Items = Sequence[dict[str, Any]]
+
+
+class KubernetesInstances:
+    """Instances as objects of a cluster."""
+
+    settings_model = KubernetesInstancesSettings
+    addressed = True
+
+    def __init__(self, settings: KubernetesInstancesSettings, root: Path, scope: str = "") -> None:
+        """`scope`: whose tokens its writes carry. Who writes waits longer for a cluster that does not answer."""
+        self._settings, self._root, self._scope = settings, root, scope
+        self._cluster = Cluster(settings, root, **({"patience_s": _PATIENT_S} if scope else {}))
+        self._fence = ClusterFence(self._cluster, scope)
+        self._records = Records(self._cluster)
+
+    @property
+    def place(self) -> str:
+        return f"kubernetes:{self._cluster.place}"
+
+    def claim(self, fence: int) -> None:
+        self._fence.pass_through(fence)
+        for record in self._records.all():
+            body = record.body
+            if body.mark == self._fence.mark and body.fence < fence and body.state in (State.MAKING, State.ENDING):
+                self._end(fence, record)  # who began it is gone
+
+    def newest(self) -> int:
+        return self._fence.newest()
+
+    def placed(self) -> dict[str, Placed]:
+        ready = [record for record in self._records.all() if record.body.state is State.READY]
+        there = self._fields_of({(part.api_version, part.kind) for each in ready for part in each.body.parts})
+        kept = [each for each in ready if all(there.get(part.ref) == part.fields for part in each.body.parts)]
+        return {each.body.placed.folder: each.body.placed for each in sorted(kept, key=lambda r: r.body.placed.folder)}
+
+    def _fields_of(self, kinds: Iterable[tuple[str, str]]) -> dict[Ref, str]:
+        """Every object of rollcast's of these kinds, with the digest of the fields that rollcast owns of it."""
+        found: dict[Ref, str] = {}
+        for api_version, kind in sorted(kinds):
+            with suppress(UnknownKindError):  # its definition was taken away, and all of its kind with it
+                for item in self._cluster.list(api_version, kind, f"{MANAGED_BY}=rollcast,{INSTANCE}"):
+                    if not item["metadata"].get("deletionTimestamp"):
+                        found[ref_of(item)] = _owned_fields(item)
+        return found
+
+    def content(self, folder: str) -> Path | None:
+        return None
+
+    # ---- to make ------------------------------------------------------------------------------
+
+    def put_instance(self, fence: int, placed: Placed, content: Path, spec: InstanceSpec, watch: Watch) -> None:
+        self._fence.pass_through(fence)
+        record = self._records.of(placed.folder)
+        if record is not None and owned_by_another(record.body.placed, placed.owner):
+            raise StackError(refusal(placed.folder, record.body.placed))
+        marks = self._marks(fence, placed)
+        same = record is not None and bool(record.manifests) and record.body.placed.digest == placed.digest
+        address = filled_template(self._settings.address, self._address_values(placed))
+        wanted = placed.model_copy(update={"address": address})
+        if record is not None and same:
+            wanted = wanted.model_copy(update={"address": record.body.placed.address})
+            if record.body.state is State.READY and self._is_kept_up(record):
+                self._records.write(record.with_body(placed=wanted, fence=fence, mark=self._fence.mark), marks)
+                return
+            manifests = [Manifest(item, "") for item in record.manifests]
+        else:
+            manifests = self._manifests(placed, content, spec)
+        marked = [Manifest(marks.on(each.body), each.where) for each in manifests]
+        self._try_all(marked, placed)
+        self._put(record, wanted, [each.body for each in marked], marks, watch)
+
+    def _put(self, record: Record | None, wanted: Placed, items: Items, marks: Marks, watch: Watch) -> None:
+        refs = [ref_of(item) for item in items]
+        before = record.body.parts if record is not None else ()
+        union = {part.ref: part for part in (*before, *(_part(ref) for ref in refs))}
+        there = record is not None and bool(record.manifests)
+        begun = Record(
+            Body(
+                state=State.CHANGING if there else State.MAKING,
+                placed=record.body.placed if record is not None and there else wanted, mark=self._fence.mark, fence=marks.fence, parts=tuple(union.values()),
+            ),
+            record.manifests if record is not None else [], record.version if record is not None else "",
+        )  # fmt: skip
+        begun = self._records.write(begun, marks)
+        try:
+            self._apply_all(items, begun, marks)
+            self._remove([ref for ref in union if ref not in refs], wanted)
+            failpoint("kubernetes: applied, and not yet ready")
+            self._await(refs, wanted, marks.name, watch)
+            self._fence.pass_through(marks.fence)
+            parts = [_part(ref, _owned_fields(self._there(ref))) for ref in refs]
+            failpoint("kubernetes: ready, and not yet said")
+            ready = Body(state=State.READY, placed=wanted, mark=self._fence.mark, fence=marks.fence, parts=tuple(parts))
+            self._records.write(Record(ready, list(items), begun.version), marks)
+        except FenceError:
+            raise  # whoever took over has it now
+        except StackError:
+            self._undo(begun, marks)
+            raise
+
+    def _apply_all(self, items: Items, begun: Record, marks: Marks) -> None:
+        for item in items:
+            self._apply(item, begun.body.placed)
+            failpoint(f"kubernetes: applied {item['kind']}")
+
+    def _apply(self, item: Object, placed: Placed) -> None:
+        """Applies an object over that which was looked at, and over none that another made meanwhile."""
+        for attempt in range(_ATTEMPTS):
+            found = self._own(ref_of(item), placed)
+            try:
+                self._cluster.apply(item, found["metadata"]["resourceVersion"] if found else "")
+                return
+            except ConflictError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                time.sleep(0.05)
+
+    def _own(self, ref: Ref, placed: Placed) -> Object | None:
+        """The object of an instance, where it is there. Raises StackError where it is another's."""
+        found = self._cluster.get(ref)
+        if found is not None and not is_of(found, placed.folder, placed.owner):
+            raise StackError(
+                f"{ref.shown} at {self._cluster.shown} is that of {owner_in_words(found)}, and stays as it is. Give "
+                "the component or the pipeline another name, choose another namespace, or delete it."
+            )
+        return found
+
+    def _try_all(self, manifests: Sequence[Manifest], placed: Placed) -> None:
+        """Refuses what the cluster would refuse, while nothing is changed. Raises StackError."""
+        for each in manifests:
+            ref = ref_of(each.body)
+            with _at(each):
+                if not self._cluster.kind_of(ref.api_version, ref.kind).namespaced:
+                    raise StackError(
+                        f"{ref.shown} belongs to no namespace but to the whole cluster, so a release may not make it. "
+                        "Make it yourself, and refer to it."
+                    )
+                self._own(ref, placed)
+        for each in manifests:
+            with _at(each):
+                self._cluster.apply(each.body, dry_run=True)
+
+    def _undo(self, begun: Record, marks: Marks) -> None:
+        """What never became ready goes; what it was to replace is applied again. The first error is what is said."""
+        with suppress(StackError):
+            if not begun.manifests:
+                self._end(marks.fence, begun)
+                return
+            items = [marks.on(item) for item in begun.manifests]
+            self._apply_all(items, begun, marks)
+            refs = [ref_of(item) for item in items]
+            self._remove([part.ref for part in begun.body.parts if part.ref not in refs], begun.body.placed)
+            parts = tuple(_part(ref, _owned_fields(self._there(ref))) for ref in refs)
+            self._records.write(begun.with_body(state=State.READY, parts=parts), marks)
+
+    def _await(self, refs: Iterable[Ref], placed: Placed, name: str, watch: Watch) -> None:
+        """Returns once all objects are ready. Raises StackError, with what pods and events say."""
+        timeout_s = min(self._settings.ready, watch.timeout_s)
+        until, said = time.monotonic() + timeout_s, ""
+        for ref in refs:
+            state, version = readiness_of(found := self._there(ref)), found["metadata"]["resourceVersion"]
+            while state.phase is not Phase.READY:
+                late = time.monotonic() >= until
+                if watch.stopped():
+                    raise StackError(f"Instance {placed.folder} was cancelled before it was ready.")
+                if late or state.phase is Phase.FAILED:
+                    when = f"was not ready within {timeout_s:g} s" if late else "failed"
+                    raise StackError(
+                        f"Instance {placed.folder} {when}: {ref.shown} {state.why}. {self._diagnosis(name)}Correct the "
+                        "template or its image, then run 'rollcast apply'; nobody is sent to it."
+                    )
+                if state.why != said:
+                    watch.progress(f"{ref.shown} {state.why}")
+                    said = state.why
+                within_s = max(0.1, min(_LOOK_S, until - time.monotonic()))
+                found = self._next(ref, version, within_s)
+                state, version = readiness_of(found), found["metadata"]["resourceVersion"]
+
+    def _next(self, ref: Ref, version: str, within_s: float) -> Object:
+        """An object as it is after its next change, or once the time is over."""
+        for found in self._cluster.changes(ref, version, within_s):
+            if found is not None:
+                return found
+        return self._there(ref)
+
+    def _diagnosis(self, name: str) -> str:
+        said = diagnosis(self._cluster, name)
+        return f"The cluster says: {said}. " if said else ""
+
+    def _there(self, ref: Ref) -> Object:
+        found = self._cluster.get(ref)
+        if found is None:
+            raise StackError(f"{ref.shown} at {self._cluster.shown} was deleted by someone else. Run 'rollcast apply'.")
+        return found
+
+    # ---- what it is made of -------------------------------------------------------------------
+
+    def _manifests(self, placed: Placed, content: Path, spec: InstanceSpec) -> list[Manifest]:
+        name = instance_name(placed.folder)
+        kept = content_map(content, f"{name}-{placed.digest.removeprefix('sha256:')[:10]}")
+        folder = self._root / self._settings.templates
+        if not folder.is_dir():
+            raise StackError(f"{self._settings.templates} is no folder. Correct 'templates', or put manifests there.")
+        values = {
+            "name": name, "namespace": self._cluster.namespace, "component": placed.slot, "pipeline": placed.pipeline,
+            "instance": placed.folder, "reference": spec.reference, "kind": spec.kind, "digest": placed.digest,
+            "release": placed.release, "replicas": spec.replicas, "needs": spec.needs, "parameters": spec.parameters,
+            "region": spec.regions[0] if spec.regions else "", "regions": list(spec.regions),
+            "content": kept[0]["metadata"]["name"] if kept else "", "content_items": kept[1] if kept else [],
+        }  # fmt: skip
+        found = rendered(folder, self._settings.templates.rstrip("/"), values)
+        used = kept is not None and any(kept[0]["metadata"]["name"] in str(each.body) for each in found)
+        return [Manifest(kept[0], "its content"), *found] if kept is not None and used else found
+
+    def _address_values(self, placed: Placed) -> Mapping[str, str]:
+        values = (instance_name(placed.folder), self._cluster.namespace, placed.slot, placed.pipeline, placed.folder)
+        return dict(zip(ADDRESS_VARIABLES, values, strict=True))
+
+    def _marks(self, fence: int, placed: Placed) -> Marks:
+        name = instance_name(placed.folder)
+        return Marks(name, placed.folder, placed.owner, placed.pipeline, self._fence.mark, fence)
+
+    def _is_kept_up(self, record: Record) -> bool:
+        found = {part.ref: self._cluster.get(part.ref) for part in record.body.parts}
+        return all(
+            (item := found[part.ref]) is not None and _owned_fields(item) == part.fields for part in record.body.parts
+        )
+
+    # ---- to end -------------------------------------------------------------------------------
+
+    def remove_instance(self, fence: int, folder: str, owner: str = "") -> None:
+        self._fence.pass_through(fence)
+        record = self._records.of(folder)
+        if record is None or owned_by_another(record.body.placed, owner):
+            return
+        marks = self._marks(fence, record.body.placed)
+        if record.body.state is not State.ENDING:
+            ending = record.with_body(state=State.ENDING, fence=fence, mark=self._fence.mark)
+            record = self._records.write(ending, marks)
+        failpoint("kubernetes: before it is ended")
+        self._end(fence, record)
+
+    def _end(self, fence: int, record: Record) -> None:
+        self._remove([part.ref for part in record.body.parts], record.body.placed)
+        self._fence.pass_through(fence)
+        self._records.remove(record.body.placed.folder)
+
+    def _remove(self, refs: Iterable[Ref], placed: Placed) -> None:
+        """Deletes those of an instance's objects that say they are its own; returns once they are gone."""
+        going: list[Ref] = []
+        for ref in refs:
+            with suppress(UnknownKindError, ConflictError):  # gone with its kind, or somebody made it again
+                found = self._cluster.get(ref)
+                if found is not None and is_of(found, placed.folder, placed.owner):
+                    self._cluster.delete(ref, found["metadata"]["uid"])
+                    going.append(ref)
+        until = time.monotonic() + self._settings.stop
+        for ref in going:
+            while (found := self._cluster.get(ref)) is not None and found["metadata"].get("deletionTimestamp"):
+                if time.monotonic() > until:
+                    holds = ", ".join(found["metadata"].get("finalizers") or ()) or "its pods"
+                    raise StackError(
+                        f"{ref.shown} at {self._cluster.shown} is still there after {self._settings.stop:g} s: {holds} "
+                        "keep it. See to that, then run 'rollcast apply --resume'."
+                    )
+                for _ in self._cluster.changes(ref, found["metadata"]["resourceVersion"], _LOOK_S):
+                    break
+
+
+@contextmanager
+def _at(manifest: Manifest) -> Iterator[None]:
+    """Says in an error which place of a template it is about."""
+    try:
+        yield
+    except StackError as error:
+        raise (type(error)(f"{manifest.where}: {error}") if manifest.where else error) from None
+
+
+def _part(ref: Ref, fields: str = "") -> Part:
+    return Part(api_version=ref.api_version, kind=ref.kind, name=ref.name, fields=fields)
+
+
+def _owned_fields(item: Mapping[str, Any]) -> str:
+    """Digest of the fields that rollcast owns: an edit of one of them by anyone else takes it out of these."""
+    own = [
+        each.get("fieldsV1")
+        for each in item["metadata"].get("managedFields") or ()
+        if each.get("manager") == MANAGER and each.get("operation") == "Apply" and not each.get("subresource")
+    ]
+    return digest_of(own)
+
+
+__all__ = ["KubernetesInstances"]
