@@ -49,6 +49,7 @@ from tests.stacks.test_telemetry import Exporter
 
 SUITES = {
     "registries": "RegistryConformance", "evaluators": "EvaluatorConformance", "instances": "InstancesConformance",
+    "flags": "FlagsConformance",
 }  # fmt: skip
 TESTS = Path(__file__).parents[1]
 
@@ -230,7 +231,8 @@ def test_every_kind_of_ours_is_held_to_its_suite() -> None:
     missing = {kind for kind in ours if kind.__module__.startswith("rollcast.")} - held
     for kind in sorted(missing, key=lambda kind: str(kind.__name__)):  # those whose servers or programs need room
         room, _, module = kind.__module__.removeprefix("rollcast.stacks.").rpartition(".")
-        text = (TESTS / room / f"test_{module}.py").read_text("utf-8")
+        places = (TESTS / room / f"test_{module}.py", TESTS / module / "test_cluster.py")
+        text = next(place for place in places if place.exists()).read_text("utf-8")
         assert f"({SUITES[room]})" in text, kind
     suites = [each for name, each in vars(sys.modules[__name__]).items() if name.startswith("Test")]
     profiles = {each().make()["station"] for each in suites if issubclass(each, StationConformance)}

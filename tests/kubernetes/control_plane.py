@@ -52,7 +52,11 @@ class ControlPlane:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._made: set[str] = set()
         _certificates(folder)
-        users = [f"{ADMIN},admin,1,system:masters", f"{RESTRICTED},restricted,2", f"{CONTROLLERS},controllers,3,system:masters"]
+        users = [
+            f"{ADMIN},admin,1,system:masters",
+            f"{RESTRICTED},restricted,2",
+            f"{CONTROLLERS},controllers,3,system:masters",
+        ]
         (folder / "tokens.csv").write_text("\n".join(users) + "\n")
         self.kubeconfig.write_text(json.dumps(self._contexts()))
         (folder / "controllers").write_text(json.dumps({**self._contexts(), "current-context": "controllers"}))
@@ -114,7 +118,9 @@ class ControlPlane:
 
     def _start(self, name: str, words: Sequence[str]) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
-            self._running[name] = subprocess.Popen(words, stdout=log, stderr=log, cwd=self.folder, start_new_session=True)
+            self._running[name] = subprocess.Popen(
+                words, stdout=log, stderr=log, cwd=self.folder, start_new_session=True
+            )
 
     def _end(self, name: str) -> None:
         process = self._running.pop(name)
@@ -161,8 +167,15 @@ class ControlPlane:
             "absent": {"server": f"https://127.0.0.1:{free_port()}", "certificate-authority": ca},
             "distrusted": {"server": self.server},
         }
-        tokens = {"admin": ADMIN, "restricted": RESTRICTED, "controllers": CONTROLLERS, "expired": "a-token-of-yesterday"}
-        contexts = {name: ("real", name) for name in tokens} | {each: (each, "admin") for each in ("absent", "distrusted")}
+        tokens = {
+            "admin": ADMIN,
+            "restricted": RESTRICTED,
+            "controllers": CONTROLLERS,
+            "expired": "a-token-of-yesterday",
+        }
+        contexts = {name: ("real", name) for name in tokens} | {
+            each: (each, "admin") for each in ("absent", "distrusted")
+        }
         return {
             "apiVersion": "v1", "kind": "Config",
             "clusters": [{"name": name, "cluster": body} for name, body in clusters.items()],
@@ -200,7 +213,9 @@ def _certificates(folder: Path) -> None:
     authority_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     authority = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
     loopback = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    own = _certificate(authority, authority, authority_key, authority_key, x509.BasicConstraints(ca=True, path_length=0))
+    own = _certificate(
+        authority, authority, authority_key, authority_key, x509.BasicConstraints(ca=True, path_length=0)
+    )
     server = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver")])
     signed = _certificate(server, authority, server_key, authority_key, loopback)
     accounts = rsa.generate_private_key(65537, 2048)

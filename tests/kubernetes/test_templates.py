@@ -12,10 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.clusters.failures import Call, ConflictError, refused
+from rollcast.stacks.clusters.failures import ClusterCall, ConflictError, refused
 from rollcast.stacks.clusters.marks import Marks, instance_name, is_of
-from rollcast.stacks.clusters.readiness import Phase, readiness_of
-from rollcast.stacks.clusters.templates import VARIABLES, Manifest, rendered
+from rollcast.stacks.clusters.published import PublishedConfigMap
+from rollcast.stacks.clusters.readiness import ReadyPhase as Ready
+from rollcast.stacks.clusters.readiness import readiness_of
+from rollcast.stacks.clusters.templates import VARIABLES, RenderedObject, rendered
+from rollcast.stacks.flags.kubernetes import KubernetesFlagsSettings
+from rollcast.stacks.flags.publishing import place_of
 from tests.kubernetes.control_plane import manifests
 
 NAME = "chat-bot-1-0123456789"
@@ -26,7 +30,7 @@ VALUES: dict[str, Any] = {
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata:\n  name: {{ name }}\nspec: {ports: [{port: 8080}]}\n"
 
 
-def of(folder: Path, text: str, **more: str) -> list[Manifest]:
+def of(folder: Path, text: str, **more: str) -> list[RenderedObject]:
     manifests(text, folder / "k8s")
     for name, other in more.items():
         manifests(other, folder / "k8s", f"{name}.yaml")
@@ -64,10 +68,10 @@ def test_numbers_and_words_are_read_as_kubectl_reads_them(tmp_path: Path) -> Non
         ("\n[1, 2]\n", r"k8s/all\.yaml:2: it is no manifest"),
         (SERVICE.replace("{{ name }}", "generator"), r"all\.yaml:1: Service is called 'generator', as that of every"),
         (SERVICE.replace("{{ name }}", "[a]"), r"all\.yaml:1: metadata\.name is no text"),
-        (SERVICE.replace("}}\n", "}}\n  namespace: kube-system\n", 1), r"all\.yaml:1: .* is in namespace 'kube-system'"),
+        (SERVICE.replace("}}\n", "}}\n  namespace: kube-system\n", 1), r"yaml:1: .* is in namespace 'kube-system'"),
         (SERVICE.replace("Service", "Secret"), r"all\.yaml:1: a template makes no Secret"),
         (SERVICE + "---\n" + SERVICE, r"all\.yaml:7: Service \S+ stands at k8s/all\.yaml:1, too"),
-        (SERVICE + "---\n" + SERVICE.replace("v1", "v1").replace("Service", "ServiceList") + "items: []\n", "is a list"),
+        (SERVICE + "---\n" + SERVICE.replace("Service", "ServiceList") + "items: []\n", "is a list"),
         (SERVICE + "when: 2026-01-01\n", r"all\.yaml:1: a value is none of JSON"),
         ("# nothing\n", r"k8s renders to no object at all"),
         (SERVICE + "data: '{{ 'x' * 1000000 }}'\n", r"k8s renders to more than 900 KiB"),
@@ -85,7 +89,9 @@ def test_a_place_of_a_text_that_grew_is_its_document(tmp_path: Path) -> None:
         of(tmp_path, text)
 
 
-@given(st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._+@/-]{0,200}\Z"), st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._+@/-]{0,200}\Z"))
+@given(
+    st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._+@/-]{0,200}\Z"), st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._+@/-]{0,200}\Z")
+)
 def test_an_instances_name_is_one_for_its_folder_and_may_stand_everywhere(one: str, other: str) -> None:
     name = instance_name(one)
     assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", name), "a Service is called so"
@@ -120,37 +126,37 @@ def _resource(*conditions: dict[str, str], **notes: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("item", "phase", "why"),
     [
-        (_deployment(), Phase.READY, ""),
-        (_deployment(observedGeneration=1), Phase.WAITING, "not yet looked at"),
-        (_deployment(updatedReplicas=1), Phase.WAITING, "2 of 2"),
-        (_deployment(availableReplicas=1), Phase.WAITING, "1 of 2 pods available"),
-        (_deployment(replicas=3), Phase.WAITING, ""),
+        (_deployment(), Ready.READY, ""),
+        (_deployment(observedGeneration=1), Ready.WAITING, "not yet looked at"),
+        (_deployment(updatedReplicas=1), Ready.WAITING, "2 of 2"),
+        (_deployment(availableReplicas=1), Ready.WAITING, "1 of 2 pods available"),
+        (_deployment(replicas=3), Ready.WAITING, ""),
         (_deployment(conditions=[{"type": "Progressing", "reason": "ProgressDeadlineExceeded", "message": "slow"}]),
-         Phase.FAILED, "past its deadline: slow"),
-        (_deployment(availableReplicas=0, conditions=[{"type": "ReplicaFailure", "status": "True", "message": "quota"}]),
-         Phase.WAITING, "0 of 2 pods available: quota"),
-        (_resource(), Phase.READY, ""),
-        (_resource({"type": "Other", "status": "False"}), Phase.READY, ""),
-        (_resource({"type": "Ready", "status": "False", "message": "loads"}), Phase.WAITING, "is not Ready: loads"),
-        (_resource({"type": "Available", "status": "True"}), Phase.READY, ""),
-        (_resource(ready="Loaded"), Phase.WAITING, "has no condition Loaded yet"),
-        (_resource({"type": "Loaded", "status": "True"}, ready="Loaded"), Phase.READY, ""),
-        ({"apiVersion": "v1", "kind": "Service", "metadata": {}}, Phase.READY, ""),
-        ({"apiVersion": "v1", "kind": "Service", "metadata": {"deletionTimestamp": "x"}}, Phase.WAITING, "deleted"),
+         Ready.FAILED, "past its deadline: slow"),
+        (_deployment(availableReplicas=0, conditions=[{"type": "ReplicaFailure", "status": "True", "message": "full"}]),
+         Ready.WAITING, "0 of 2 pods available: full"),
+        (_resource(), Ready.READY, ""),
+        (_resource({"type": "Other", "status": "False"}), Ready.READY, ""),
+        (_resource({"type": "Ready", "status": "False", "message": "loads"}), Ready.WAITING, "is not Ready: loads"),
+        (_resource({"type": "Available", "status": "True"}), Ready.READY, ""),
+        (_resource(ready="Loaded"), Ready.WAITING, "has no condition Loaded yet"),
+        (_resource({"type": "Loaded", "status": "True"}, ready="Loaded"), Ready.READY, ""),
+        ({"apiVersion": "v1", "kind": "Service", "metadata": {}}, Ready.READY, ""),
+        ({"apiVersion": "v1", "kind": "Service", "metadata": {"deletionTimestamp": "x"}}, Ready.WAITING, "deleted"),
         ({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"generation": 1}, "spec": {},
-          "status": {"observedGeneration": 1, "readyReplicas": 1}}, Phase.WAITING, "0 of 1"),
+          "status": {"observedGeneration": 1, "readyReplicas": 1}}, Ready.WAITING, "0 of 1"),
         ({"apiVersion": "batch/v1", "kind": "Job", "metadata": {},
-          "status": {"conditions": [{"type": "Failed", "status": "True", "reason": "Late"}]}}, Phase.FAILED, "Late"),
-        ({"apiVersion": "v1", "kind": "Pod", "metadata": {}, "status": {}}, Phase.WAITING, "no condition Ready"),
+          "status": {"conditions": [{"type": "Failed", "status": "True", "reason": "Late"}]}}, Ready.FAILED, "Late"),
+        ({"apiVersion": "v1", "kind": "Pod", "metadata": {}, "status": {}}, Ready.WAITING, "no condition Ready"),
     ],
 )  # fmt: skip
-def test_how_far_an_object_is_is_read_from_what_it_says(item: dict[str, Any], phase: Phase, why: str) -> None:
+def test_how_far_an_object_is_is_read_from_what_it_says(item: dict[str, Any], phase: Ready, why: str) -> None:
     found = readiness_of(item)
     assert found.phase is phase
     assert why in found.why
 
 
-CALL = Call("patch", "Deployment", "bot", "apps", "deployments", "serving", "the cluster")
+CALL = ClusterCall("patch", "Deployment", "bot", "apps", "deployments", "serving", "the cluster")
 
 
 @given(st.integers(400, 599), st.text())
@@ -159,3 +165,13 @@ def test_every_refusal_of_a_cluster_is_one_message_with_a_remedy(status: int, sa
     assert len(str(refused(status, body, CALL)).split(". ")) >= 2
     is_conflict = isinstance(refused(status, body, CALL), ConflictError)
     assert is_conflict is (status == 409), "nothing else is tried again"
+
+
+def test_a_relay_finds_the_declared_flags_wherever_they_are_kept() -> None:
+    given = {"namespace": "serving", "context": "a b", "kubeconfig": "~/k?c"}
+    place = place_of(KubernetesFlagsSettings.model_validate(given).source, Path("/project"))
+    assert isinstance(place, PublishedConfigMap)
+    assert place.shown == "kubernetes://serving/rollcast-flags"
+    assert place._settings.model_dump() == given
+    with pytest.raises(StackError, match="names no ConfigMap"):
+        place_of("kubernetes://serving/", Path("/project"))

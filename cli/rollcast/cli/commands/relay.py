@@ -57,7 +57,7 @@ def relay(
             param_hint="--forget-after",
         )
     below = options_of(context).directory
-    source = source_at(definition if definition is not None else str(_declared(context).resolve()), below)
+    source = source_at(*((definition, below) if definition is not None else _declared(context)))
     settings = RelaySettings(
         host, port, grpc_port,
         certificate=below / tls_cert if tls_cert else None, key=below / tls_key if tls_key else None,
@@ -66,17 +66,18 @@ def relay(
     serve(settings, source, lambda text: terminal.note(terminal.clean(text)))
 
 
-def _declared(context: typer.Context) -> Path:
-    """The definition file of the declared target. Raises StackError where its kind has none."""
+def _declared(context: typer.Context) -> tuple[str, Path]:
+    """Where the declared flags are read, and the folder that it is below. Raises StackError where nobody reads them."""
     from rollcast.plugins.settings import opened
     from rollcast.stacks.base.errors import StackError
 
     project = project_of(context)
     flags = project.environment.flag_settings
-    if flags.kind != "flagd":
-        raise StackError(f"A target of kind '{flags.kind}' keeps its flags in no file. Name one with --definition.")
-    key = "flags" if project.environment.is_split else "target"
-    return project.folder / str(getattr(opened(key, flags)[1], "definition"))  # noqa: B009
+    _, own = opened("flags" if project.environment.is_split else "target", flags)
+    source = getattr(own, "source", None)
+    if source is None:
+        raise StackError(f"Flags of kind '{flags.kind}' are read by no relay. Name a copy of them with --definition.")
+    return str(source), project.folder.resolve()
 
 
 def register(app: typer.Typer) -> None:

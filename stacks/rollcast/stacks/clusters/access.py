@@ -31,7 +31,7 @@ class ClusterSettings(Settings):
 
 
 @dataclass(frozen=True)
-class Access:
+class ClusterAccess:
     """A client of one cluster. `shown`: the cluster in words, without a secret."""
 
     client: Any
@@ -40,7 +40,7 @@ class Access:
     shown: str
 
 
-def access_to(settings: ClusterSettings, root: Path) -> Access:
+def access_to(settings: ClusterSettings, root: Path) -> ClusterAccess:
     """Reads who and where; asks no server. Raises StackError."""
     files = _kubeconfigs(settings.kubeconfig, root)
     if not files and not settings.kubeconfig and (_POD / "token").is_file():
@@ -55,7 +55,7 @@ def access_to(settings: ClusterSettings, root: Path) -> Access:
         stamps = tuple(file.stat().st_mtime_ns for file in files)
         own = _opened(os.pathsep.join(map(str, files)), stamps, settings.context)
         namespace = settings.namespace or own.namespace
-    return Access(own.client, own.server, namespace, f"{own.shown}, namespace {namespace}")
+    return ClusterAccess(own.client, own.server, namespace, f"{own.shown}, namespace {namespace}")
 
 
 def forget() -> None:
@@ -73,7 +73,7 @@ def _kubeconfigs(given: str, root: Path) -> list[Path]:
 
 
 @lru_cache(maxsize=32)
-def _opened(paths: str, stamps: tuple[int, ...], context: str) -> Access:
+def _opened(paths: str, stamps: tuple[int, ...], context: str) -> ClusterAccess:
     """The client of a context. `stamps`: a kubeconfig that was written again is read again."""
     client, config = _library()
     try:
@@ -94,18 +94,20 @@ def _opened(paths: str, stamps: tuple[int, ...], context: str) -> Access:
         said = str(error).partition("\n")[0] or type(error).__name__
         raise StackError(f"The kubeconfig {paths} can't be used ({said}). Correct it, or log in again.") from None
     namespace = str(known[name].get("namespace") or "default")
-    return Access(_client(configuration), configuration.host, namespace, f"{configuration.host} (context '{name}')")
+    return ClusterAccess(
+        _client(configuration), configuration.host, namespace, f"{configuration.host} (context '{name}')"
+    )
 
 
 @lru_cache(maxsize=1)
-def _in_pod(host: str) -> Access:
+def _in_pod(host: str) -> ClusterAccess:
     client, config = _library()
     configuration = client.Configuration()
     try:
         config.load_incluster_config(client_configuration=configuration)
     except config.ConfigException as error:
         raise StackError(f"The account of this pod can't be used ({error}). Mount its token.") from None
-    return Access(_client(configuration), configuration.host, "", f"{configuration.host} (this pod's account)")
+    return ClusterAccess(_client(configuration), configuration.host, "", f"{configuration.host} (this pod's account)")
 
 
 def _client(configuration: Any) -> Any:
@@ -125,4 +127,4 @@ def _library() -> tuple[Any, Any]:
     return client, config
 
 
-__all__ = ["Access", "ClusterSettings", "access_to", "forget"]
+__all__ = ["ClusterAccess", "ClusterSettings", "access_to", "forget"]

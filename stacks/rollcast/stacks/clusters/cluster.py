@@ -1,8 +1,8 @@
 """One namespace of a cluster: objects as plain data, read, applied and removed through the Kubernetes API.
 
 Every call may be made again after a lost answer. A cluster that does not answer is asked again until `patience_s` is
-over. Access, TLS and credentials are the official client's. Its dynamic client is not used: it asks for all groups of
-the API before it does anything, and keeps what it found in a file of the shared temporary folder.
+over. TLS and credentials are the official client's. Its dynamic client is not used: it asks for all groups of the API
+before it does anything, and keeps what it found in a file of the shared temporary folder.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from urllib.parse import urlencode
 
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from rollcast.stacks.clusters.access import Access, ClusterSettings, access_to, forget
-from rollcast.stacks.clusters.failures import TRANSIENT, Call, refused, unknown_kind, unreachable
+from rollcast.stacks.clusters.access import ClusterAccess, ClusterSettings, access_to, forget
+from rollcast.stacks.clusters.failures import TRANSIENT, ClusterCall, refused, unknown_kind, unreachable
 
 MANAGER = "rollcast"
 Object = dict[str, Any]
@@ -46,7 +46,7 @@ class Ref:
 
 
 @dataclass(frozen=True)
-class Kind:
+class KnownKind:
     """A kind of object as the cluster knows it. `path`: of its collection in the namespace."""
 
     resource: str
@@ -67,7 +67,7 @@ class Cluster:
         """Asks no server. Raises StackError where kubeconfig or context are not there."""
         self._settings, self._root, self._patience_s = settings, root, patience_s
         self._access = access_to(settings, root)
-        self._kinds: dict[tuple[str, str], Kind] = {}
+        self._kinds: dict[tuple[str, str], KnownKind] = {}
         self._lock = threading.Lock()
 
     @property
@@ -85,17 +85,17 @@ class Cluster:
 
     # ---- to read ------------------------------------------------------------------------------
 
-    def kind_of(self, api_version: str, kind: str) -> Kind:
+    def kind_of(self, api_version: str, kind: str) -> KnownKind:
         """Raises UnknownKindError, ClusterError."""
         key = (api_version, kind)
         if key in self._kinds:
             return self._kinds[key]
         base = f"/api/{api_version}" if "/" not in api_version else f"/apis/{api_version}"
-        call = Call("get", kind, "", api_version.rpartition("/")[0], "", self.namespace, self.shown)
+        call = ClusterCall("get", kind, "", api_version.rpartition("/")[0], "", self.namespace, self.shown)
         known = self._ask("GET", base, call, absent={})
         for each in known.get("resources", ()):
             if each["kind"] == kind and "/" not in each["name"]:
-                found = Kind(each["name"], api_version.rpartition("/")[0], bool(each["namespaced"]), base)
+                found = KnownKind(each["name"], api_version.rpartition("/")[0], bool(each["namespaced"]), base)
                 self._kinds[key] = found
                 return found
         raise unknown_kind(api_version, kind, self.shown)
@@ -180,20 +180,20 @@ class Cluster:
 
     # ---- requests -----------------------------------------------------------------------------
 
-    def _at(self, ref: Ref, verb: str, name: str = "") -> tuple[str, Call]:
+    def _at(self, ref: Ref, verb: str, name: str = "") -> tuple[str, ClusterCall]:
         kind = self.kind_of(ref.api_version, ref.kind)
         middle = f"/namespaces/{self.namespace}" if kind.namespaced else ""
         path = f"{kind.base}{middle}/{kind.resource}" + (f"/{ref.name}" if ref.name else "")
         shown = ref.name or name
-        return path, Call(verb, ref.kind, shown, kind.group, kind.resource, self.namespace, self.shown)
+        return path, ClusterCall(verb, ref.kind, shown, kind.group, kind.resource, self.namespace, self.shown)
 
-    def _ask(self, method: str, path: str, call: Call, query: Mapping[str, str] | None = None, body: Any = None,
+    def _ask(self, method: str, path: str, call: ClusterCall, query: Mapping[str, str] | None = None, body: Any = None,
              absent: Any = None) -> Any:  # fmt: skip
         """The answer as data; `absent` where it is not there, if that is an answer. Raises ClusterError."""
         reply = self._send(method, path, call, query or {}, body, _READ_S, absent is not None)
         return absent if reply is None else json.loads(reply.data)
 
-    def _send(self, method: str, path: str, call: Call, query: Mapping[str, str], body: Any, read_s: float,
+    def _send(self, method: str, path: str, call: ClusterCall, query: Mapping[str, str], body: Any, read_s: float,
               may_be_absent: bool = False) -> Any:  # fmt: skip
         """Asks until there is an answer, the patience is over, or it is refused."""
         began_s = time.monotonic()
@@ -227,7 +227,9 @@ class Cluster:
         return self._request(self._access, method, path, query, body, read_s)
 
     @staticmethod
-    def _request(access: Access, method: str, path: str, query: Mapping[str, str], body: Any, read_s: float) -> Any:
+    def _request(
+        access: ClusterAccess, method: str, path: str, query: Mapping[str, str], body: Any, read_s: float
+    ) -> Any:
         headers = {"Accept": "application/json", "Content-Type": _TYPES.get(method, "application/json")}
         where = f"{path}?{urlencode(query)}" if query else path
         reply = access.client.call_api(
@@ -260,4 +262,4 @@ def _lines(reply: Any) -> Iterator[bytes]:
         yield from (line for line in whole if line.strip())
 
 
-__all__ = ["MANAGER", "Cluster", "Kind", "Object", "Ref", "ref_of"]
+__all__ = ["MANAGER", "Cluster", "KnownKind", "Object", "Ref", "ref_of"]

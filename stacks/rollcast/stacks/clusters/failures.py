@@ -32,7 +32,7 @@ class UnknownKindError(ClusterError):
 
 
 @dataclass(frozen=True)
-class Call:
+class ClusterCall:
     """What was tried: a verb on an object, and where. `shown`: the cluster in words."""
 
     verb: str
@@ -48,7 +48,7 @@ class Call:
         return f"{self.kind} {self.name}".strip()
 
 
-def refused(status: int, body: str, call: Call) -> ClusterError:
+def refused(status: int, body: str, call: ClusterCall) -> ClusterError:
     """The error that an answer means."""
     said, details = _said(body)
     if status == 401:
@@ -110,7 +110,7 @@ def rule(group: str, resource: str, verb: str) -> str:
     return f'- apiGroups: ["{group}"]\n  resources: ["{resource}"]\n  verbs: ["{verb}"]'
 
 
-def _forbidden(said: str, call: Call) -> ClusterError:
+def _forbidden(said: str, call: ClusterCall) -> ClusterError:
     found = _CANNOT.search(said)
     if found is None and "is forbidden: User" not in said and "forbidden" in said:
         return ClusterError(f"{call.what} is forbidden at {call.shown}: {said}. Correct the template.")
@@ -139,5 +139,14 @@ def _clipped(text: str) -> str:
     return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"
 
 
-__all__ = ["TRANSIENT", "Call", "ClusterError", "ConflictError", "UnknownKindError", "refused", "rule", "unknown_kind",
-           "unreachable"]  # fmt: skip
+__all__ = [
+    "TRANSIENT",
+    "ClusterCall",
+    "ClusterError",
+    "ConflictError",
+    "UnknownKindError",
+    "refused",
+    "rule",
+    "unknown_kind",
+    "unreachable",
+]

@@ -1,12 +1,15 @@
 """A text in a ConfigMap, for relays: `kubernetes://NAMESPACE/CONFIGMAP`, outside of the cluster with `?context=NAME`.
 
-Who reads waits for a change with a watch, so a new text is there at once and an old one costs a call in ten seconds.
+Without a NAMESPACE it is the context's own. Who reads waits for a change with a watch, so a new text is there at once
+and an old one costs two calls in ten seconds.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
+
+from pydantic import ValidationError
 
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.clusters.access import ClusterSettings
@@ -26,10 +29,13 @@ class PublishedConfigMap:
         parts = urlsplit(url)
         name = parts.path.strip("/")
         query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
-        if not parts.netloc or not name or "/" in name or not {*query} <= {"context", "kubeconfig"}:
+        if not name or "/" in name or not {*query} <= {"context", "kubeconfig"}:
             raise StackError(f"'{url}' names no ConfigMap. Write kubernetes://NAMESPACE/CONFIGMAP?context=NAME.")
         self.shown = f"kubernetes://{parts.netloc}/{name}"
-        self._settings = ClusterSettings(namespace=parts.netloc, **query)
+        try:
+            self._settings = ClusterSettings(namespace=parts.netloc, **query)
+        except ValidationError:
+            raise StackError(f"'{parts.netloc}' in '{url}' is no name of a namespace. Correct it.") from None
         self._folder, self._ref = folder, Ref("v1", "ConfigMap", name)
         self._cluster: Cluster | None = None
 

@@ -18,7 +18,7 @@ READY_CONDITION = "rollcast.dev/ready"
 _CONDITIONS = ("Ready", "Available")
 
 
-class Phase(Enum):
+class ReadyPhase(Enum):
     """How far an object is."""
 
     READY = auto()
@@ -30,17 +30,17 @@ class Phase(Enum):
 class Readiness:
     """How far an object is, and why no further."""
 
-    phase: Phase
+    phase: ReadyPhase
     why: str = ""
 
 
-_READY = Readiness(Phase.READY)
+_READY = Readiness(ReadyPhase.READY)
 
 
 def readiness_of(item: Mapping[str, Any]) -> Readiness:
     """How far an object is."""
     if (item.get("metadata") or {}).get("deletionTimestamp"):
-        return Readiness(Phase.WAITING, "is being deleted")
+        return Readiness(ReadyPhase.WAITING, "is being deleted")
     group = str(item.get("apiVersion", "")).rpartition("/")[0]
     wanted = notes_of(item).get(READY_CONDITION)
     if wanted:
@@ -55,36 +55,38 @@ def _by_condition(item: Mapping[str, Any], names: tuple[str, ...], must: bool) -
     status = item.get("status") or {}
     found = [each for each in _conditions(item) if each.get("type") in names]
     if not found:
-        return Readiness(Phase.WAITING, f"has no condition {names[0]} yet") if must else _READY
+        return Readiness(ReadyPhase.WAITING, f"has no condition {names[0]} yet") if must else _READY
     if _is_behind(item, status):
-        return Readiness(Phase.WAITING, "is not yet looked at by its controller")
+        return Readiness(ReadyPhase.WAITING, "is not yet looked at by its controller")
     wrong = next((each for each in found if each.get("status") != "True"), None)
-    return _READY if wrong is None else Readiness(Phase.WAITING, f"is not {wrong['type']}{_because(wrong)}")
+    return _READY if wrong is None else Readiness(ReadyPhase.WAITING, f"is not {wrong['type']}{_because(wrong)}")
 
 
 def _deployment(item: Mapping[str, Any]) -> Readiness:
     status, wanted = item.get("status") or {}, _replicas(item)
     if _is_behind(item, status):
-        return Readiness(Phase.WAITING, "is not yet looked at by its controller")
+        return Readiness(ReadyPhase.WAITING, "is not yet looked at by its controller")
     for each in _conditions(item):
         if each.get("type") == "Progressing" and each.get("reason") == "ProgressDeadlineExceeded":
-            return Readiness(Phase.FAILED, f"is past its deadline{_because(each)}")
+            return Readiness(ReadyPhase.FAILED, f"is past its deadline{_because(each)}")
     have = [int(status.get(key) or 0) for key in ("updatedReplicas", "availableReplicas", "replicas")]
     if have[0] >= wanted and have[1] >= wanted and have[2] <= max(have[0], wanted):
         return _READY
     failing = next(
         (e for e in _conditions(item) if e.get("type") == "ReplicaFailure" and e.get("status") == "True"), None
     )
-    return Readiness(Phase.WAITING, f"has {have[1]} of {wanted} pods available{_because(failing) if failing else ''}")
+    return Readiness(
+        ReadyPhase.WAITING, f"has {have[1]} of {wanted} pods available{_because(failing) if failing else ''}"
+    )
 
 
 def _stateful_set(item: Mapping[str, Any]) -> Readiness:
     status, wanted = item.get("status") or {}, _replicas(item)
     ready, updated = int(status.get("readyReplicas") or 0), int(status.get("updatedReplicas") or 0)
     if _is_behind(item, status):
-        return Readiness(Phase.WAITING, "is not yet looked at by its controller")
+        return Readiness(ReadyPhase.WAITING, "is not yet looked at by its controller")
     if ready < wanted or updated < wanted:
-        return Readiness(Phase.WAITING, f"has {min(ready, updated)} of {wanted} pods ready")
+        return Readiness(ReadyPhase.WAITING, f"has {min(ready, updated)} of {wanted} pods ready")
     return _READY
 
 
@@ -92,22 +94,22 @@ def _daemon_set(item: Mapping[str, Any]) -> Readiness:
     status = item.get("status") or {}
     wanted, ready = int(status.get("desiredNumberScheduled") or 0), int(status.get("numberReady") or 0)
     if _is_behind(item, status) or ready < wanted:
-        return Readiness(Phase.WAITING, f"has {ready} of {wanted} pods ready")
+        return Readiness(ReadyPhase.WAITING, f"has {ready} of {wanted} pods ready")
     return _READY
 
 
 def _job(item: Mapping[str, Any]) -> Readiness:
     for each in _conditions(item):
         if each.get("type") == "Failed" and each.get("status") == "True":
-            return Readiness(Phase.FAILED, f"failed{_because(each)}")
+            return Readiness(ReadyPhase.FAILED, f"failed{_because(each)}")
         if each.get("type") == "Complete" and each.get("status") == "True":
             return _READY
-    return Readiness(Phase.WAITING, "has not ended")
+    return Readiness(ReadyPhase.WAITING, "has not ended")
 
 
 def _pod(item: Mapping[str, Any]) -> Readiness:
     if (item.get("status") or {}).get("phase") == "Failed":
-        return Readiness(Phase.FAILED, "failed")
+        return Readiness(ReadyPhase.FAILED, "failed")
     return _by_condition(item, ("Ready",), must=True)
 
 

@@ -33,7 +33,7 @@ _MOST_BYTES = 900 * 1024
 
 
 @dataclass(frozen=True)
-class Manifest:
+class RenderedObject:
     """One object that a template renders to. `where`: file and line."""
 
     body: dict[str, Any]
@@ -44,7 +44,7 @@ class Manifest:
         return self.body["apiVersion"].rpartition("/")[0], self.body["kind"], self.body["metadata"]["name"]
 
 
-def rendered(folder: Path, shown: str, values: Mapping[str, Any]) -> list[Manifest]:
+def rendered(folder: Path, shown: str, values: Mapping[str, Any]) -> list[RenderedObject]:
     """The objects of a folder's templates, in the order of files. Raises StackError.
 
     `shown`: the folder as it is declared; `values`: one for each of VARIABLES.
@@ -57,7 +57,7 @@ def rendered(folder: Path, shown: str, values: Mapping[str, Any]) -> list[Manife
     environment = ImmutableSandboxedEnvironment(
         loader=FileSystemLoader(folder), undefined=StrictUndefined, keep_trailing_newline=True, auto_reload=False
     )
-    found: list[Manifest] = []
+    found: list[RenderedObject] = []
     for file in files:
         name = file.relative_to(folder).as_posix()
         text, is_same = _text(environment, file, name, f"{shown}/{name}", values)
@@ -103,7 +103,7 @@ def _refuse_unknown(environment: ImmutableSandboxedEnvironment, source: str, sho
             raise StackError(f"{shown}:{node.lineno}: '{node.name}' is no variable of a template. {hint}")
 
 
-def _manifests(text: str, shown: str, is_same: bool) -> list[Manifest]:
+def _manifests(text: str, shown: str, is_same: bool) -> list[RenderedObject]:
     found = []
     for number, (line, data) in enumerate(_documents(text, shown), 1):
         where = f"{shown}:{line}" if is_same else f"{shown}, document {number} of what it renders to"
@@ -115,7 +115,7 @@ def _manifests(text: str, shown: str, is_same: bool) -> list[Manifest]:
         if not isinstance(metadata.get("name"), str):
             raise StackError(f"{where}: metadata.name is no text. Write 'name: {{{{ name }}}}'.")
         try:
-            found.append(Manifest(json.loads(json.dumps(data, allow_nan=False)), where))
+            found.append(RenderedObject(json.loads(json.dumps(data, allow_nan=False)), where))
         except (TypeError, ValueError) as error:
             raise StackError(f"{where}: a value is none of JSON ({error}). Put it into quotes.") from None
     return found
@@ -139,8 +139,8 @@ def _yaml() -> YAML:
     return made
 
 
-def _refuse_twice(found: list[Manifest]) -> None:
-    seen: dict[tuple[str, str, str], Manifest] = {}
+def _refuse_twice(found: list[RenderedObject]) -> None:
+    seen: dict[tuple[str, str, str], RenderedObject] = {}
     for each in found:
         first = seen.setdefault(each.key, each)
         if first is not each:
@@ -150,7 +150,7 @@ def _refuse_twice(found: list[Manifest]) -> None:
             )
 
 
-def _refuse_outside(each: Manifest, name: str, namespace: str) -> None:
+def _refuse_outside(each: RenderedObject, name: str, namespace: str) -> None:
     metadata, kind = each.body["metadata"], each.body["kind"]
     own = metadata["name"]
     given = metadata.get("namespace", namespace)
@@ -175,4 +175,4 @@ def _refuse_outside(each: Manifest, name: str, namespace: str) -> None:
         )
 
 
-__all__ = ["VARIABLES", "Manifest", "rendered"]
+__all__ = ["VARIABLES", "RenderedObject", "rendered"]

@@ -23,7 +23,9 @@ from rollcast.stacks.flags import Holding
 from rollcast.stacks.flags.flag_documents import definition_of
 from rollcast.stacks.flags.publishing import place_of
 
-_PUBLISHED = "where the flags are written besides, for relays elsewhere: ledger#NAME, a database or s3://…"
+_PUBLISHED = (
+    "where the flags are written besides, for relays elsewhere: ledger#NAME, a database, s3://… or kubernetes://…"
+)
 
 
 class FlagdSettings(Settings):
@@ -31,6 +33,11 @@ class FlagdSettings(Settings):
 
     definition: str = Field(".rollcast/live/flags.json", description="the file that flagd's providers read")
     publish: tuple[str, ...] = Field((), description=_PUBLISHED, exclude_if=lambda given: not given)
+
+    @property
+    def source(self) -> str:
+        """Where relays read them."""
+        return self.definition
 
 
 class FlagdTargetSettings(Settings):
@@ -43,6 +50,11 @@ class FlagdTargetSettings(Settings):
         description=_PUBLISHED,
         exclude_if=lambda given: not given,  # a plan of before has the digest that it had
     )
+
+    @property
+    def source(self) -> str:
+        """Where relays read them."""
+        return self.definition
 
     def parts(self) -> tuple[FlagdSettings, str, dict[str, Any]]:
         """The settings of its flags; kind and settings of its instances."""

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from pydantic import Field
 
@@ -42,6 +43,12 @@ class KubernetesFlagsSettings(ClusterSettings):
     """A ConfigMap of flags in a namespace."""
 
     configmap: str = Field("rollcast-flags", pattern=CONFIG_NAME, description="its name; several projects may share it")
+
+    @property
+    def source(self) -> str:
+        """Where relays read them."""
+        given = {key: value for key in ("context", "kubeconfig") if (value := getattr(self, key))}
+        return f"kubernetes://{self.namespace}/{self.configmap}" + (f"?{urlencode(given)}" if given else "")
 
 
 class KubernetesFlags:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,17 @@ from rollcast.stacks.clusters.marks import (
     is_of,
     owner_in_words,
 )
-from rollcast.stacks.clusters.readiness import Phase, readiness_of
-from rollcast.stacks.clusters.templates import Manifest, rendered
-from rollcast.stacks.instances import InstanceSpec, Placed, Watch, owned_by_another, refusal
+from rollcast.stacks.clusters.readiness import ReadyPhase, readiness_of
+from rollcast.stacks.clusters.templates import RenderedObject, rendered
+from rollcast.stacks.instances import InstanceSpec, Placed, Provisioning, owned_by_another, refusal
 from rollcast.stacks.instances.kubernetes_content import content_map
-from rollcast.stacks.instances.kubernetes_records import Body, Part, Record, Records, State
+from rollcast.stacks.instances.kubernetes_records import (
+    InstanceBody,
+    InstanceRecord,
+    InstanceRecords,
+    InstanceState,
+    ObjectRecord,
+)
 from rollcast.stacks.instances.kubernetes_settings import ADDRESS_VARIABLES, KubernetesInstancesSettings
 from rollcast.stacks.instances.process_settings import filled_template
 
@@ -56,7 +63,7 @@ class KubernetesInstances:
         self._settings, self._root, self._scope = settings, root, scope
         self._cluster = Cluster(settings, root, **({"patience_s": _PATIENT_S} if scope else {}))
         self._fence = ClusterFence(self._cluster, scope)
-        self._records = Records(self._cluster)
+        self._records = InstanceRecords(self._cluster)
 
     @property
     def place(self) -> str:
@@ -66,14 +73,18 @@ class KubernetesInstances:
         self._fence.pass_through(fence)
         for record in self._records.all():
             body = record.body
-            if body.mark == self._fence.mark and body.fence < fence and body.state in (State.MAKING, State.ENDING):
+            if (
+                body.mark == self._fence.mark
+                and body.fence < fence
+                and body.state in (InstanceState.MAKING, InstanceState.ENDING)
+            ):
                 self._end(fence, record)  # who began it is gone
 
     def newest(self) -> int:
         return self._fence.newest()
 
     def placed(self) -> dict[str, Placed]:
-        ready = [record for record in self._records.all() if record.body.state is State.READY]
+        ready = [record for record in self._records.all() if record.body.state is InstanceState.READY]
         there = self._fields_of({(part.api_version, part.kind) for each in ready for part in each.body.parts})
         kept = [each for each in ready if all(there.get(part.ref) == part.fields for part in each.body.parts)]
         return {each.body.placed.folder: each.body.placed for each in sorted(kept, key=lambda r: r.body.placed.folder)}
@@ -93,7 +104,7 @@ class KubernetesInstances:
 
     # ---- to make ------------------------------------------------------------------------------
 
-    def put_instance(self, fence: int, placed: Placed, content: Path, spec: InstanceSpec, watch: Watch) -> None:
+    def put_instance(self, fence: int, placed: Placed, content: Path, spec: InstanceSpec, watch: Provisioning) -> None:
         self._fence.pass_through(fence)
         record = self._records.of(placed.folder)
         if record is not None and owned_by_another(record.body.placed, placed.owner):
@@ -104,61 +115,67 @@ class KubernetesInstances:
         wanted = placed.model_copy(update={"address": address})
         if record is not None and same:
             wanted = wanted.model_copy(update={"address": record.body.placed.address})
-            if record.body.state is State.READY and self._is_kept_up(record):
+            if record.body.state is InstanceState.READY and self._is_kept_up(record):
                 self._records.write(record.with_body(placed=wanted, fence=fence, mark=self._fence.mark), marks)
                 return
-            manifests = [Manifest(item, "") for item in record.manifests]
+            manifests = [RenderedObject(item, "") for item in record.manifests]
         else:
             manifests = self._manifests(placed, content, spec)
-        marked = [Manifest(marks.on(each.body), each.where) for each in manifests]
+        marked = [RenderedObject(marks.on(each.body), each.where) for each in manifests]
         self._try_all(marked, placed)
         self._put(record, wanted, [each.body for each in marked], marks, watch)
 
-    def _put(self, record: Record | None, wanted: Placed, items: Items, marks: Marks, watch: Watch) -> None:
+    def _put(
+        self, record: InstanceRecord | None, wanted: Placed, items: Items, marks: Marks, watch: Provisioning
+    ) -> None:
         refs = [ref_of(item) for item in items]
-        before = record.body.parts if record is not None else ()
-        union = {part.ref: part for part in (*before, *(_part(ref) for ref in refs))}
-        there = record is not None and bool(record.manifests)
-        begun = Record(
-            Body(
-                state=State.CHANGING if there else State.MAKING,
-                placed=record.body.placed if record is not None and there else wanted, mark=self._fence.mark, fence=marks.fence, parts=tuple(union.values()),
-            ),
-            record.manifests if record is not None else [], record.version if record is not None else "",
-        )  # fmt: skip
-        begun = self._records.write(begun, marks)
+        begun = self._records.write(self._begun(record, wanted, refs, marks), marks)
         try:
-            self._apply_all(items, begun, marks)
-            self._remove([ref for ref in union if ref not in refs], wanted)
+            parts = self._apply_all(items, begun)
+            self._remove([part.ref for part in begun.body.parts if part.ref not in refs], wanted)
             failpoint("kubernetes: applied, and not yet ready")
             self._await(refs, wanted, marks.name, watch)
             self._fence.pass_through(marks.fence)
-            parts = [_part(ref, _owned_fields(self._there(ref))) for ref in refs]
             failpoint("kubernetes: ready, and not yet said")
-            ready = Body(state=State.READY, placed=wanted, mark=self._fence.mark, fence=marks.fence, parts=tuple(parts))
-            self._records.write(Record(ready, list(items), begun.version), marks)
+            ready = begun.with_body(state=InstanceState.READY, placed=wanted, parts=parts)
+            self._records.write(replace(ready, manifests=list(items)), marks)
         except FenceError:
             raise  # whoever took over has it now
         except StackError:
             self._undo(begun, marks)
             raise
 
-    def _apply_all(self, items: Items, begun: Record, marks: Marks) -> None:
-        for item in items:
-            self._apply(item, begun.body.placed)
-            failpoint(f"kubernetes: applied {item['kind']}")
+    def _begun(
+        self, record: InstanceRecord | None, wanted: Placed, refs: Sequence[Ref], marks: Marks
+    ) -> InstanceRecord:
+        """What is said before anything changes: all objects that there may be from now on, and what to put back."""
+        own = {"mark": self._fence.mark, "fence": marks.fence}
+        if record is None or not record.manifests:  # there is nothing to put back
+            parts = {part.ref: part for part in (record.body.parts if record is not None else ())}
+            parts |= {ref: _part(ref) for ref in refs}
+            body = InstanceBody(state=InstanceState.MAKING, placed=wanted, parts=tuple(parts.values()), **own)
+            return InstanceRecord(body, [], record.version if record is not None else "")
+        known = [part.ref for part in record.body.parts]
+        more = tuple(_part(ref) for ref in refs if ref not in known)
+        return record.with_body(state=InstanceState.CHANGING, parts=(*record.body.parts, *more), **own)
 
-    def _apply(self, item: Object, placed: Placed) -> None:
+    def _apply_all(self, items: Items, begun: InstanceRecord) -> tuple[ObjectRecord, ...]:
+        parts = []
+        for item in items:
+            done = self._apply(item, begun.body.placed)
+            parts.append(_part(ref_of(item), _owned_fields(done)))
+            failpoint(f"kubernetes: applied {item['kind']}")
+        return tuple(parts)
+
+    def _apply(self, item: Object, placed: Placed) -> Object:
         """Applies an object over that which was looked at, and over none that another made meanwhile."""
-        for attempt in range(_ATTEMPTS):
+        for _ in range(_ATTEMPTS):
             found = self._own(ref_of(item), placed)
             try:
-                self._cluster.apply(item, found["metadata"]["resourceVersion"] if found else "")
-                return
+                return self._cluster.apply(item, found["metadata"]["resourceVersion"] if found else "")
             except ConflictError:
-                if attempt == _ATTEMPTS - 1:
-                    raise
                 time.sleep(0.05)
+        raise StackError(f"{ref_of(item).shown} at {self._cluster.shown} is written by others all the time. Try again.")
 
     def _own(self, ref: Ref, placed: Placed) -> Object | None:
         """The object of an instance, where it is there. Raises StackError where it is another's."""
@@ -170,7 +187,7 @@ class KubernetesInstances:
             )
         return found
 
-    def _try_all(self, manifests: Sequence[Manifest], placed: Placed) -> None:
+    def _try_all(self, manifests: Sequence[RenderedObject], placed: Placed) -> None:
         """Refuses what the cluster would refuse, while nothing is changed. Raises StackError."""
         for each in manifests:
             ref = ref_of(each.body)
@@ -185,30 +202,28 @@ class KubernetesInstances:
             with _at(each):
                 self._cluster.apply(each.body, dry_run=True)
 
-    def _undo(self, begun: Record, marks: Marks) -> None:
+    def _undo(self, begun: InstanceRecord, marks: Marks) -> None:
         """What never became ready goes; what it was to replace is applied again. The first error is what is said."""
         with suppress(StackError):
             if not begun.manifests:
                 self._end(marks.fence, begun)
                 return
-            items = [marks.on(item) for item in begun.manifests]
-            self._apply_all(items, begun, marks)
-            refs = [ref_of(item) for item in items]
+            parts = self._apply_all([marks.on(item) for item in begun.manifests], begun)
+            refs = [part.ref for part in parts]
             self._remove([part.ref for part in begun.body.parts if part.ref not in refs], begun.body.placed)
-            parts = tuple(_part(ref, _owned_fields(self._there(ref))) for ref in refs)
-            self._records.write(begun.with_body(state=State.READY, parts=parts), marks)
+            self._records.write(begun.with_body(state=InstanceState.READY, parts=parts), marks)
 
-    def _await(self, refs: Iterable[Ref], placed: Placed, name: str, watch: Watch) -> None:
+    def _await(self, refs: Iterable[Ref], placed: Placed, name: str, watch: Provisioning) -> None:
         """Returns once all objects are ready. Raises StackError, with what pods and events say."""
         timeout_s = min(self._settings.ready, watch.timeout_s)
         until, said = time.monotonic() + timeout_s, ""
         for ref in refs:
             state, version = readiness_of(found := self._there(ref)), found["metadata"]["resourceVersion"]
-            while state.phase is not Phase.READY:
+            while state.phase is not ReadyPhase.READY:
                 late = time.monotonic() >= until
                 if watch.stopped():
                     raise StackError(f"Instance {placed.folder} was cancelled before it was ready.")
-                if late or state.phase is Phase.FAILED:
+                if late or state.phase is ReadyPhase.FAILED:
                     when = f"was not ready within {timeout_s:g} s" if late else "failed"
                     raise StackError(
                         f"Instance {placed.folder} {when}: {ref.shown} {state.why}. {self._diagnosis(name)}Correct the "
@@ -240,7 +255,7 @@ class KubernetesInstances:
 
     # ---- what it is made of -------------------------------------------------------------------
 
-    def _manifests(self, placed: Placed, content: Path, spec: InstanceSpec) -> list[Manifest]:
+    def _manifests(self, placed: Placed, content: Path, spec: InstanceSpec) -> list[RenderedObject]:
         name = instance_name(placed.folder)
         kept = content_map(content, f"{name}-{placed.digest.removeprefix('sha256:')[:10]}")
         folder = self._root / self._settings.templates
@@ -255,7 +270,7 @@ class KubernetesInstances:
         }  # fmt: skip
         found = rendered(folder, self._settings.templates.rstrip("/"), values)
         used = kept is not None and any(kept[0]["metadata"]["name"] in str(each.body) for each in found)
-        return [Manifest(kept[0], "its content"), *found] if kept is not None and used else found
+        return [RenderedObject(kept[0], "its content"), *found] if kept is not None and used else found
 
     def _address_values(self, placed: Placed) -> Mapping[str, str]:
         values = (instance_name(placed.folder), self._cluster.namespace, placed.slot, placed.pipeline, placed.folder)
@@ -265,7 +280,7 @@ class KubernetesInstances:
         name = instance_name(placed.folder)
         return Marks(name, placed.folder, placed.owner, placed.pipeline, self._fence.mark, fence)
 
-    def _is_kept_up(self, record: Record) -> bool:
+    def _is_kept_up(self, record: InstanceRecord) -> bool:
         found = {part.ref: self._cluster.get(part.ref) for part in record.body.parts}
         return all(
             (item := found[part.ref]) is not None and _owned_fields(item) == part.fields for part in record.body.parts
@@ -279,13 +294,13 @@ class KubernetesInstances:
         if record is None or owned_by_another(record.body.placed, owner):
             return
         marks = self._marks(fence, record.body.placed)
-        if record.body.state is not State.ENDING:
-            ending = record.with_body(state=State.ENDING, fence=fence, mark=self._fence.mark)
+        if record.body.state is not InstanceState.ENDING:
+            ending = record.with_body(state=InstanceState.ENDING, fence=fence, mark=self._fence.mark)
             record = self._records.write(ending, marks)
         failpoint("kubernetes: before it is ended")
         self._end(fence, record)
 
-    def _end(self, fence: int, record: Record) -> None:
+    def _end(self, fence: int, record: InstanceRecord) -> None:
         self._remove([part.ref for part in record.body.parts], record.body.placed)
         self._fence.pass_through(fence)
         self._records.remove(record.body.placed.folder)
@@ -313,7 +328,7 @@ class KubernetesInstances:
 
 
 @contextmanager
-def _at(manifest: Manifest) -> Iterator[None]:
+def _at(manifest: RenderedObject) -> Iterator[None]:
     """Says in an error which place of a template it is about."""
     try:
         yield
@@ -321,8 +336,8 @@ def _at(manifest: Manifest) -> Iterator[None]:
         raise (type(error)(f"{manifest.where}: {error}") if manifest.where else error) from None
 
 
-def _part(ref: Ref, fields: str = "") -> Part:
-    return Part(api_version=ref.api_version, kind=ref.kind, name=ref.name, fields=fields)
+def _part(ref: Ref, fields: str = "") -> ObjectRecord:
+    return ObjectRecord(api_version=ref.api_version, kind=ref.kind, name=ref.name, fields=fields)
 
 
 def _owned_fields(item: Mapping[str, Any]) -> str:

@@ -23,7 +23,7 @@ _WHAT, _BODY, _MANIFESTS = "instance", "record", "manifests"
 _FORMAT = 1
 
 
-class State(StrEnum):
+class InstanceState(StrEnum):
     """How far an instance is. `changing`: one that was ready, and is being replaced or put back."""
 
     MAKING = "making"
@@ -32,7 +32,7 @@ class State(StrEnum):
     ENDING = "ending"
 
 
-class Part(BaseModel):
+class ObjectRecord(BaseModel):
     """One object of an instance. `fields`: digest of those that rollcast owns, as they were applied."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -46,46 +46,46 @@ class Part(BaseModel):
         return Ref(self.api_version, self.kind, self.name)
 
 
-class Body(BaseModel):
+class InstanceBody(BaseModel):
     """What is said of an instance. `mark` and `fence`: the scope and token that wrote it."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
     format: int = _FORMAT
-    state: State
+    state: InstanceState
     placed: Placed
     mark: str = ""
     fence: int = 0
-    parts: tuple[Part, ...] = ()
+    parts: tuple[ObjectRecord, ...] = ()
 
 
 @dataclass(frozen=True)
-class Record:
+class InstanceRecord:
     """A record as it was read. `manifests`: the objects of what is ready, to put them back."""
 
-    body: Body
+    body: InstanceBody
     manifests: list[dict[str, Any]]
     version: str = ""
 
-    def with_body(self, **changed: Any) -> Record:
+    def with_body(self, **changed: Any) -> InstanceRecord:
         return replace(self, body=self.body.model_copy(update=changed))
 
 
-class Records:
+class InstanceRecords:
     """The records of a namespace."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
-    def all(self) -> list[Record]:
+    def all(self) -> list[InstanceRecord]:
         """Raises StackError."""
         return [self._read(item) for item in self._cluster.list("v1", "ConfigMap", f"{RECORD}={_WHAT}")]
 
-    def of(self, folder: str) -> Record | None:
+    def of(self, folder: str) -> InstanceRecord | None:
         """Raises StackError."""
         found = self._cluster.get(_ref(folder))
         return self._read(found) if found else None
 
-    def write(self, record: Record, marks: Marks) -> Record:
+    def write(self, record: InstanceRecord, marks: Marks) -> InstanceRecord:
         """Writes a record in the place of the version that it was read as. Raises ConflictError, StackError."""
         base = config_map(_ref(marks.folder).name, _WHAT)
         data = {
@@ -110,10 +110,10 @@ class Records:
         if found:
             self._cluster.delete(_ref(folder), found["metadata"]["uid"])
 
-    def _read(self, found: Object) -> Record:
+    def _read(self, found: Object) -> InstanceRecord:
         name = found["metadata"]["name"]
         try:
-            body = Body.model_validate_json(body_of(found, _BODY))
+            body = InstanceBody.model_validate_json(body_of(found, _BODY))
             manifests = json.loads(body_of(found, _MANIFESTS))
         except (ValidationError, ValueError) as error:
             raise StackError(
@@ -122,11 +122,11 @@ class Records:
             ) from None
         if body.format > _FORMAT:
             raise StackError(f"ConfigMap {name} was written by a newer version of rollcast. Use that one.")
-        return Record(body, manifests, str(found["metadata"]["resourceVersion"]))
+        return InstanceRecord(body, manifests, str(found["metadata"]["resourceVersion"]))
 
 
 def _ref(folder: str) -> Ref:
     return Ref("v1", "ConfigMap", f"rollcast-instance-{instance_name(folder)}")
 
 
-__all__ = ["Body", "Part", "Record", "Records", "State"]
+__all__ = ["InstanceBody", "InstanceRecord", "InstanceRecords", "InstanceState", "ObjectRecord"]
