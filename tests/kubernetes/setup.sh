@@ -7,6 +7,7 @@ kwok=v0.8.0
 here="$(cd "$(dirname "$0")" && pwd)"
 place="${XDG_CACHE_HOME:-$HOME/.cache}/rollcast/kubernetes/$version"
 sh "$here/../install-servers.sh" etcd-server >&2
+command -v kubectl >/dev/null || sh "$here/../install-servers.sh" kubernetes-client >&2
 mkdir -p "$place"
 
 # build NAME WORDS…: into a staging folder, so that a program is whole or not there.
