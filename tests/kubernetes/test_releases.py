@@ -1,4 +1,4 @@
-"""A component that runs in a cluster: a whole release, a harmful one, one that never becomes ready, and an edit by hand.
+"""A component that runs in a cluster: a whole release, a harmful one, one that never is ready, and an edit by hand.
 
 Flags go from their ConfigMap through a relay to a gateway with the kit. What answers is the gateway itself: nodes and
 pods of the cluster are kwok's, which run no containers.

@@ -24,8 +24,8 @@ from rollcast.stacks.clusters.failures import TRANSIENT, ClusterCall, refused, u
 MANAGER = "rollcast"
 Object = dict[str, Any]
 _CONNECT_S, _READ_S, _PAGE = 5.0, 30.0, 500
+_JSON = "application/json"
 _TYPES = {"PATCH": "application/apply-patch+yaml"}
-_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,31 @@ class KnownKind:
     group: str
     namespaced: bool
     base: str
+
+
+@dataclass(frozen=True)
+class _Request:
+    """One request, to be sent as often as needed. A stream's answer is read by whoever asked."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    body: Any
+    read_s: float
+    accept: str
+    is_stream: bool = False
+
+    def send(self, access: ClusterAccess) -> Any:
+        """The answer. Raises what the client raises."""
+        headers = {"Accept": self.accept, "Content-Type": _TYPES.get(self.method, _JSON)}
+        reply = access.client.call_api(
+            f"{self.path}?{urlencode(self.query)}" if self.query else self.path, self.method, header_params=headers,
+            body=self.body, auth_settings=["BearerToken"], _preload_content=False, _return_http_data_only=True,
+            _request_timeout=(_CONNECT_S, self.read_s),
+        )  # fmt: skip
+        if not self.is_stream:
+            _ = reply.data  # read here, so that an answer that is cut is asked for again
+        return reply
 
 
 def ref_of(item: Mapping[str, Any]) -> Ref:
@@ -106,15 +131,22 @@ class Cluster:
         found: Object = self._ask("GET", path, call, absent={})
         return found or None
 
-    def list(self, api_version: str, kind: str, labels: str = "", fields: str = "") -> list[Object]:
+    def all_of(self, api_version: str, kind: str, labels: str = "", fields: str = "") -> list[Object]:
         """All objects of a kind with these labels. Raises UnknownKindError, ClusterError."""
+        return self._pages(api_version, kind, labels, fields, _JSON)
+
+    def heads(self, api_version: str, kind: str, labels: str) -> list[Object]:
+        """The same with their metadata alone: content that they hold stays where it is."""
+        return self._pages(api_version, kind, labels, "", f"{_JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")
+
+    def _pages(self, api_version: str, kind: str, labels: str, fields: str, accept: str) -> list[Object]:
         path, call = self._at(Ref(api_version, kind, ""), "list")
         query = {"limit": str(_PAGE), **({"labelSelector": labels} if labels else {})}
         query |= {"fieldSelector": fields} if fields else {}
         found: list[Object] = []
         while True:
-            page = self._ask("GET", path, call, query, absent={})
-            found += [{"apiVersion": api_version, "kind": kind, **item} for item in page.get("items") or ()]
+            page = self._ask("GET", path, call, query, absent={}, accept=accept)
+            found += [{**item, "apiVersion": api_version, "kind": kind} for item in page.get("items") or ()]
             rest = (page.get("metadata") or {}).get("continue")
             if not rest:
                 return found
@@ -130,7 +162,7 @@ class Cluster:
             "watch": "true", "fieldSelector": f"metadata.name={ref.name}", "resourceVersion": version,
             "timeoutSeconds": str(max(1, round(within_s))),
         }  # fmt: skip
-        reply = self._send("GET", path, call, query, None, within_s + _CONNECT_S)
+        reply = self._send(_Request("GET", path, query, None, within_s + _CONNECT_S, _JSON, is_stream=True), call)
         try:
             for line in _lines(reply):
                 event = json.loads(line)
@@ -187,14 +219,16 @@ class Cluster:
         shown = ref.name or name
         return path, ClusterCall(verb, ref.kind, shown, kind.group, kind.resource, self.namespace, self.shown)
 
-    def _ask(self, method: str, path: str, call: ClusterCall, query: Mapping[str, str] | None = None, body: Any = None,
-             absent: Any = None) -> Any:  # fmt: skip
+    def _ask(
+        self, method: str, path: str, call: ClusterCall, query: Mapping[str, str] | None = None, body: Any = None,
+        absent: Any = None, accept: str = _JSON,
+    ) -> Any:  # fmt: skip
         """The answer as data; `absent` where it is not there, if that is an answer. Raises ClusterError."""
-        reply = self._send(method, path, call, query or {}, body, _READ_S, absent is not None)
+        request = _Request(method, path, query or {}, body, _READ_S, accept)
+        reply = self._send(request, call, absent is not None)
         return absent if reply is None else json.loads(reply.data)
 
-    def _send(self, method: str, path: str, call: ClusterCall, query: Mapping[str, str], body: Any, read_s: float,
-              may_be_absent: bool = False) -> Any:  # fmt: skip
+    def _send(self, request: _Request, call: ClusterCall, may_be_absent: bool = False) -> Any:
         """Asks until there is an answer, the patience is over, or it is refused."""
         began_s = time.monotonic()
         trying = Retrying(
@@ -202,7 +236,7 @@ class Cluster:
             wait=wait_random_exponential(0.1, max=2.0), reraise=True,
         )  # fmt: skip
         try:
-            return trying(self._once, method, path, query, body, read_s)
+            return trying(self._once, request)
         except Exception as error:
             status = getattr(error, "status", None)
             if status == 404 and may_be_absent:
@@ -213,10 +247,10 @@ class Cluster:
                 raise unreachable(error, self.shown, time.monotonic() - began_s) from None
             raise
 
-    def _once(self, method: str, path: str, query: Mapping[str, str], body: Any, read_s: float) -> Any:
+    def _once(self, request: _Request) -> Any:
         access = self._access
         try:
-            return self._request(access, method, path, query, body, read_s)
+            return request.send(access)
         except Exception as error:
             if getattr(error, "status", None) != 401:
                 raise
@@ -224,21 +258,7 @@ class Cluster:
             if self._access is access:
                 forget()
                 self._access = access_to(self._settings, self._root)
-        return self._request(self._access, method, path, query, body, read_s)
-
-    @staticmethod
-    def _request(
-        access: ClusterAccess, method: str, path: str, query: Mapping[str, str], body: Any, read_s: float
-    ) -> Any:
-        headers = {"Accept": "application/json", "Content-Type": _TYPES.get(method, "application/json")}
-        where = f"{path}?{urlencode(query)}" if query else path
-        reply = access.client.call_api(
-            where, method, header_params=headers, body=body, auth_settings=["BearerToken"],
-            _preload_content=False, _return_http_data_only=True, _request_timeout=(_CONNECT_S, read_s),
-        )  # fmt: skip
-        if "watch=true" not in where:
-            _ = reply.data  # read here, so that an answer that is cut is asked for again
-        return reply
+        return request.send(self._access)
 
 
 def _text(error: Any) -> str:

@@ -23,7 +23,7 @@ def diagnosis(cluster: Cluster, name: str) -> str:
 
 
 def _pods(cluster: Cluster, name: str) -> Iterator[str]:
-    for pod in cluster.list("v1", "Pod"):
+    for pod in cluster.all_of("v1", "Pod"):
         if not _is_of(pod["metadata"]["name"], name):
             continue
         status = pod.get("status") or {}
@@ -40,7 +40,7 @@ def _pods(cluster: Cluster, name: str) -> Iterator[str]:
 
 
 def _events(cluster: Cluster, name: str) -> Iterator[str]:
-    found = cluster.list("v1", "Event", fields="type=Warning")
+    found = cluster.all_of("v1", "Event", fields="type=Warning")
     own = [each for each in found if _is_of(str((each.get("involvedObject") or {}).get("name")), name)]
     for each in sorted(own, key=_when, reverse=True):
         yield f"{each['involvedObject'].get('kind')}: {_said(each)}"

@@ -73,11 +73,8 @@ class KubernetesInstances:
         self._fence.pass_through(fence)
         for record in self._records.all():
             body = record.body
-            if (
-                body.mark == self._fence.mark
-                and body.fence < fence
-                and body.state in (InstanceState.MAKING, InstanceState.ENDING)
-            ):
+            is_left = body.state in (InstanceState.MAKING, InstanceState.ENDING)
+            if is_left and body.mark == self._fence.mark and body.fence < fence:
                 self._end(fence, record)  # who began it is gone
 
     def newest(self) -> int:
@@ -94,7 +91,7 @@ class KubernetesInstances:
         found: dict[Ref, str] = {}
         for api_version, kind in sorted(kinds):
             with suppress(UnknownKindError):  # its definition was taken away, and all of its kind with it
-                for item in self._cluster.list(api_version, kind, f"{MANAGED_BY}=rollcast,{INSTANCE}"):
+                for item in self._cluster.heads(api_version, kind, f"{MANAGED_BY}=rollcast,{INSTANCE}"):
                     if not item["metadata"].get("deletionTimestamp"):
                         found[ref_of(item)] = _owned_fields(item)
         return found
@@ -132,10 +129,10 @@ class KubernetesInstances:
         begun = self._records.write(self._begun(record, wanted, refs, marks), marks)
         try:
             parts = self._apply_all(items, begun)
-            self._remove([part.ref for part in begun.body.parts if part.ref not in refs], wanted)
             failpoint("kubernetes: applied, and not yet ready")
             self._await(refs, wanted, marks.name, watch)
             self._fence.pass_through(marks.fence)
+            self._remove([part.ref for part in begun.body.parts if part.ref not in refs], wanted)
             failpoint("kubernetes: ready, and not yet said")
             ready = begun.with_body(state=InstanceState.READY, placed=wanted, parts=parts)
             self._records.write(replace(ready, manifests=list(items)), marks)

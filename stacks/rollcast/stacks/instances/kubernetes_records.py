@@ -78,7 +78,7 @@ class InstanceRecords:
 
     def all(self) -> list[InstanceRecord]:
         """Raises StackError."""
-        return [self._read(item) for item in self._cluster.list("v1", "ConfigMap", f"{RECORD}={_WHAT}")]
+        return [self._read(item) for item in self._cluster.all_of("v1", "ConfigMap", f"{RECORD}={_WHAT}")]
 
     def of(self, folder: str) -> InstanceRecord | None:
         """Raises StackError."""
