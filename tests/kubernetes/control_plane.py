@@ -13,6 +13,7 @@ import os
 import signal
 import ssl
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -41,17 +42,37 @@ def programs() -> Path:
     return Path(done.stdout.strip())
 
 
-class ControlPlane:
+class Asking:
+    """Requests to a server as a person would make them, without rollcast."""
+
+    def __init__(self, server: str, authority: Path) -> None:
+        self.server = server
+        self._context = ssl.create_default_context(cafile=str(authority))
+
+    def ask(self, method: str, path: str, body: Any = None, token: str = ADMIN, kind: str = "application/json") -> Any:
+        """The answer. Raises HTTPError."""
+        data = json.dumps(body).encode() if body is not None else None
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": kind}
+        request = urllib.request.Request(self.server + path, data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=30, context=self._context) as reply:
+            text = reply.read().decode()
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+
+
+class ControlPlane(Asking):
     """A running cluster. Contexts of its kubeconfig: `admin`, `restricted`, `expired`, `absent` and `distrusted`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self._programs = folder, programs()
         self.port, self._etcd_port = free_port(), free_port()
-        self.server = f"https://127.0.0.1:{self.port}"
+        _certificates(folder)
+        super().__init__(f"https://127.0.0.1:{self.port}", folder / "ca.crt")
         self.kubeconfig = folder / "kubeconfig"
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._made: set[str] = set()
-        _certificates(folder)
         users = [
             f"{ADMIN},admin,1,system:masters",
             f"{RESTRICTED},restricted,2",
@@ -60,7 +81,6 @@ class ControlPlane:
         (folder / "tokens.csv").write_text("\n".join(users) + "\n")
         self.kubeconfig.write_text(json.dumps(self._contexts()))
         (folder / "controllers").write_text(json.dumps({**self._contexts(), "current-context": "controllers"}))
-        self._context = ssl.create_default_context(cafile=str(folder / "ca.crt"))
 
     def start(self) -> None:
         """Starts all of it, and returns once a pod could run."""
@@ -77,9 +97,8 @@ class ControlPlane:
             "--controllers=" + ",".join(f"{each}-controller" for each in _RUN_BY), "--secure-port=0",
             "--kube-api-qps=500", "--kube-api-burst=1000", "--concurrent-gc-syncs=5", "--min-resync-period=1h",
         ])  # fmt: skip
-        self._start("kwok", [
-            str(self._programs / "kwok"), f"--kubeconfig={config}", "--manage-all-nodes", "--config",
-            str(HERE / "stages.yaml"), "--server-address", f"127.0.0.1:{free_port()}",
+        self._start("pods", [
+            sys.executable, "-m", "tests.kubernetes.pods", self.server, str(self.folder / "ca.crt"),
         ])  # fmt: skip
         self.ask("POST", "/api/v1/nodes", {
             "apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE},
@@ -119,7 +138,7 @@ class ControlPlane:
     def _start(self, name: str, words: Sequence[str]) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
-                words, stdout=log, stderr=log, cwd=self.folder, start_new_session=True
+                words, stdout=log, stderr=log, cwd=HERE.parents[1], start_new_session=True
             )
 
     def _end(self, name: str) -> None:
@@ -128,18 +147,6 @@ class ControlPlane:
         process.wait()
 
     # ---- what is in it --------------------------------------------------------------------------
-
-    def ask(self, method: str, path: str, body: Any = None, token: str = ADMIN, kind: str = "application/json") -> Any:
-        """A request as a person would make it, without rollcast. Raises HTTPError."""
-        data = json.dumps(body).encode() if body is not None else None
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": kind}
-        request = urllib.request.Request(self.server + path, data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=30, context=self._context) as reply:
-            text = reply.read().decode()
-        try:
-            return json.loads(text)
-        except ValueError:
-            return text
 
     def namespace(self, of: Path | str) -> str:
         """A namespace of its own for a path, made where it is not there."""

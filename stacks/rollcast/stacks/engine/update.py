@@ -96,12 +96,13 @@ class _Stack(automation.Stack):
 
 
 class EngineStack:
-    """The stack of one environment. `fence` is the token that every write carries."""
+    """The stack of one environment. `fence` is the token that every write carries, `scope` whose token it is."""
 
     def __init__(self, root: Path, project: str, environment: str, fence: int) -> None:
         self._root = root.resolve()
         self._folder = self._root / ".rollcast" / "pulumi"
         self._project, self._name, self._fence = project, environment, fence
+        self.scope = f"{project}/{environment}"
         self._engine = _Engine(engine.require().parent.parent)
         self._stack: automation.Stack | None = None
 
@@ -185,7 +186,7 @@ class EngineStack:
             "PULUMI_HOME": os.environ.get("PULUMI_HOME") or str(self._folder / "home"),
             "ROLLCAST_ROOT": str(self._root),
             "ROLLCAST_FENCE": str(self._fence),
-            "ROLLCAST_SCOPE": f"{self._project}/{self._name}",
+            "ROLLCAST_SCOPE": self.scope,
             _MARK: self._mark(),
             "ROLLCAST_DRIVER": str(os.getpid()),
         }

@@ -85,9 +85,8 @@ class MilestoneRunner:
 
     def _read(self, context: RolloutContext, edited: EditedFlags = EditedFlags.LEFT_OUT) -> LiveReading:
         """The live state. Flags that were edited by hand are left out, because they will be written again."""
-        return read(
-            target_at(self._root, context.plan.settings), {track.pipeline for track in context.lines.values()}, edited
-        )
+        target = target_at(self._root, context.plan.settings, self._world.scope)  # a driver waits for what is away
+        return read(target, {track.pipeline for track in context.lines.values()}, edited)
 
     def drift(self, stand: MilestoneState) -> list[str]:
         """What of the live state neither the plan nor this rollout made so."""
