@@ -4,6 +4,7 @@
 set -e
 version=v1.34.4
 kwok=v0.8.0
+gateway=v1.6.1
 here="$(cd "$(dirname "$0")" && pwd)"
 place="${XDG_CACHE_HOME:-$HOME/.cache}/rollcast/kubernetes/$version"
 sh "$here/../install-servers.sh" etcd-server >&2
@@ -38,5 +39,12 @@ for each in kube-apiserver kube-controller-manager; do
     build "$each" go install -ldflags "$flags" "k8s.io/kubernetes/cmd/$each"
 done
 cd /
+routes="$place/httproutes.yaml"
+if [ ! -e "$routes" ]; then
+    crds=$(go mod download -json "sigs.k8s.io/gateway-api@$gateway" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+    cp "$crds/config/crd/standard/gateway.networking.k8s.io_httproutes.yaml" "$routes.$$"
+    chmod 644 "$routes.$$"
+    mv "$routes.$$" "$routes"
+fi
 build kwok go install -ldflags "-s -w" "sigs.k8s.io/kwok/cmd/kwok@$kwok"
 echo "$place"

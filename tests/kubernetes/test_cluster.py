@@ -15,7 +15,7 @@ import yaml
 from rollcast.stacks.base.errors import FenceError, StackError
 from rollcast.stacks.clusters.cluster import Cluster, Ref
 from rollcast.stacks.clusters.marks import instance_name
-from rollcast.stacks.flags import Flags
+from rollcast.stacks.flags import FlagStore
 from rollcast.stacks.flags.kubernetes import KubernetesFlags, KubernetesFlagsSettings
 from rollcast.stacks.instances import Instances, InstanceSpec, Placed, Provisioning
 from rollcast.stacks.instances.kubernetes import KubernetesInstances
@@ -59,7 +59,7 @@ class TestFlags(FlagsConformance):
     def _in(self, cluster: ControlPlane) -> None:
         type(self).cluster = cluster
 
-    def make(self, tmp_path: Path, scope: str = "") -> Flags:
+    def make(self, tmp_path: Path, scope: str = "") -> FlagStore:
         return flags(self.cluster, tmp_path, scope)
 
 

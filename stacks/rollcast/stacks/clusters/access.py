@@ -77,8 +77,8 @@ def _opened(paths: str, stamps: tuple[int, ...], context: str) -> ClusterAccess:
     """The client of a context. `stamps`: a kubeconfig that was written again is read again."""
     client, config = _library()
     try:
-        contexts, _ = config.list_kube_config_contexts(paths)
-        known = {each["name"]: each["context"] for each in contexts}
+        whole = config.kube_config.KubeConfigMerger(paths).config  # one without a current context is fine
+        known = {each.value["name"]: each.value["context"] or {} for each in whole.value["contexts"]}
         if not context and len(known) > 1:
             raise StackError(
                 f"{paths} has {len(known)} contexts, and 'context' says none of them. Name one: {', '.join(known)}."
@@ -90,8 +90,8 @@ def _opened(paths: str, stamps: tuple[int, ...], context: str) -> ClusterAccess:
         config.load_kube_config(paths, name, configuration, persist_config=False)
     except StackError:
         raise
-    except (config.ConfigException, OSError, ValueError, KeyError, TypeError, StopIteration) as error:
-        said = str(error).partition("\n")[0] or type(error).__name__
+    except Exception as error:  # of the client or its YAML; what follows 'in' in its message may be a token
+        said = str(error).partition(" in ")[0] if isinstance(error, config.ConfigException) else type(error).__name__
         raise StackError(f"The kubeconfig {paths} can't be used ({said}). Correct it, or log in again.") from None
     namespace = str(known[name].get("namespace") or "default")
     return ClusterAccess(

@@ -33,6 +33,7 @@ from rollcast.stacks.clusters.configmaps import (
 from rollcast.stacks.clusters.failures import ConflictError
 from rollcast.stacks.flags import Holding
 from rollcast.stacks.flags.flag_documents import definition_of
+from rollcast.stacks.flags.kubernetes_routes import FlagRoutes, RouteSettings
 
 _HOLDINGS = "holdings.json"
 _ATTEMPTS = 60
@@ -43,6 +44,11 @@ class KubernetesFlagsSettings(ClusterSettings):
     """A ConfigMap of flags in a namespace."""
 
     configmap: str = Field("rollcast-flags", pattern=CONFIG_NAME, description="its name; several projects may share it")
+    route: RouteSettings | None = Field(
+        None,
+        description="rules of a Gateway by the header that names a release",
+        exclude_if=lambda given: given is None,
+    )
 
     @property
     def source(self) -> str:
@@ -60,6 +66,7 @@ class KubernetesFlags:
         """`scope`: whose tokens its writes carry. Who writes waits longer for a cluster that does not answer."""
         self._cluster = Cluster(settings, root, **({"patience_s": _PATIENT_S} if scope else {}))
         self._ref = Ref("v1", "ConfigMap", settings.configmap)
+        self._routes = FlagRoutes(settings.route, self._cluster, scope) if settings.route else None
         self._token = f"rollcast.dev/fence-{scope_mark(scope) or 'all'}"
 
     @property
@@ -139,7 +146,13 @@ class KubernetesFlags:
                 flags[key] = dict(flag)
             data[FLAGS] = json.dumps({**whole, "flags": flags}, indent=1, ensure_ascii=False) + "\n"
 
+        if self._routes is not None:
+            self.claim(fence)  # a late driver changes no route either
+            if flag is not None:
+                self._routes.cover(key, flag)
         self._write(fence, change)
+        if self._routes is not None and flag is None:
+            self._routes.cover(key, None)
 
     # ---- who holds what -----------------------------------------------------------------------
 
