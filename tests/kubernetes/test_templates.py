@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.clusters.failures import ClusterCall, ConflictError, refused
 from rollcast.stacks.clusters.marks import Marks, instance_name, is_of
+from rollcast.stacks.clusters.permissions import Permission, missing_of, unpermitted
 from rollcast.stacks.clusters.published import PublishedConfigMap
 from rollcast.stacks.clusters.readiness import ReadyPhase as Ready
 from rollcast.stacks.clusters.readiness import readiness_of
@@ -175,3 +177,17 @@ def test_a_relay_finds_the_declared_flags_wherever_they_are_kept() -> None:
     assert place._settings.model_dump() == given
     with pytest.raises(StackError, match="names no ConfigMap"):
         place_of("kubernetes://serving/", Path("/project"))
+
+
+WORDS = st.sampled_from(["", "apps", "pods", "services", "get", "patch", "*"])
+
+
+@given(st.lists(st.builds(Permission, WORDS, WORDS, WORDS)), st.lists(st.tuples(WORDS, WORDS, WORDS)))
+def test_the_rules_that_are_said_to_be_missing_are_enough_and_none_is_there_already(
+    needed: list[Permission], given: list[tuple[str, str, str]]
+) -> None:
+    rules = [{"apiGroups": [group], "resources": [name], "verbs": [verb]} for group, name, verb in given]
+    missing = missing_of(needed, rules)
+    assert all(missing_of([each], rules) for each in missing)
+    added = yaml.safe_load(str(unpermitted(missing, "the cluster")).partition(":\n")[2])
+    assert missing_of(needed, [*rules, *(added or [])]) == []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from rollcast.stacks.clusters.access import ClusterAccess, ClusterSettings, access_to, forget
 from rollcast.stacks.clusters.failures import TRANSIENT, ClusterCall, refused, unknown_kind, unreachable
+from rollcast.stacks.clusters.permissions import REVIEWS, Permission, missing_of, unpermitted
 
 MANAGER = "rollcast"
 Object = dict[str, Any]
@@ -70,11 +71,14 @@ class _Request:
     def send(self, access: ClusterAccess) -> Any:
         """The answer. Raises what the client raises."""
         headers = {"Accept": self.accept, "Content-Type": _TYPES.get(self.method, _JSON)}
-        reply = access.client.call_api(
-            f"{self.path}?{urlencode(self.query)}" if self.query else self.path, self.method, header_params=headers,
-            body=self.body, auth_settings=["BearerToken"], _preload_content=False, _return_http_data_only=True,
-            _request_timeout=(_CONNECT_S, self.read_s),
-        )  # fmt: skip
+        try:
+            reply = access.client.call_api(
+                f"{self.path}?{urlencode(self.query)}" if self.query else self.path, self.method, header_params=headers,
+                body=self.body, auth_settings=["BearerToken"], _preload_content=False, _return_http_data_only=True,
+                _request_timeout=(_CONNECT_S, self.read_s),
+            )  # fmt: skip
+        except AttributeError as error:  # the client trips over a refusal that has no body, as one of TLS has none
+            raise error.__context__ or error from None
         if not self.is_stream:
             _ = reply.data  # read here, so that an answer that is cut is asked for again
         return reply
@@ -174,6 +178,18 @@ class Cluster:
                 raise
         finally:
             reply.close()  # what is left unread is not waited for
+
+    def refuse_unpermitted(self, needed: Iterable[Permission]) -> None:
+        """Raises ClusterError with all the rules that are missing; passes where the cluster can't say."""
+        kind = "SelfSubjectRulesReview"
+        body = {"apiVersion": REVIEWS, "kind": kind, "spec": {"namespace": self.namespace}}
+        call = ClusterCall(
+            "create", kind, "", REVIEWS.partition("/")[0], kind.lower() + "s", self.namespace, self.shown
+        )
+        status = self._ask("POST", f"/apis/{REVIEWS}/{kind.lower()}s", call, body=body)["status"]
+        missing = [] if status.get("incomplete") else missing_of(needed, status["resourceRules"])
+        if missing:
+            raise unpermitted(missing, self.shown)
 
     # ---- to write -----------------------------------------------------------------------------
 

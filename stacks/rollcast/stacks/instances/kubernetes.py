@@ -32,6 +32,7 @@ from rollcast.stacks.clusters.marks import (
     is_of,
     owner_in_words,
 )
+from rollcast.stacks.clusters.permissions import Permission
 from rollcast.stacks.clusters.readiness import ReadyPhase, readiness_of
 from rollcast.stacks.clusters.templates import RenderedObject, rendered
 from rollcast.stacks.instances import InstanceSpec, Placed, Provisioning, owned_by_another, refusal
@@ -186,6 +187,7 @@ class KubernetesInstances:
 
     def _try_all(self, manifests: Sequence[RenderedObject], placed: Placed) -> None:
         """Refuses what the cluster would refuse, while nothing is changed. Raises StackError."""
+        self._cluster.refuse_unpermitted(self._needed(manifests))
         for each in manifests:
             ref = ref_of(each.body)
             with _at(each):
@@ -198,6 +200,17 @@ class KubernetesInstances:
         for each in manifests:
             with _at(each):
                 self._cluster.apply(each.body, dry_run=True)
+
+    def _needed(self, manifests: Sequence[RenderedObject]) -> Iterator[Permission]:
+        """All that an instance of these objects takes, from its beginning to its end."""
+        for verb in ("get", "list", "create", "update", "delete"):
+            yield Permission("", "configmaps", verb)
+        for each in manifests:
+            ref = ref_of(each.body)
+            with _at(each):
+                kind = self._cluster.kind_of(ref.api_version, ref.kind)
+            for verb in ("get", "list", "watch", "create", "patch", "delete") if kind.namespaced else ():
+                yield Permission(kind.group, kind.resource, verb)
 
     def _undo(self, begun: InstanceRecord, marks: Marks) -> None:
         """What never became ready goes; what it was to replace is applied again. The first error is what is said."""

@@ -38,6 +38,6 @@ def content_map(content: Path, name: str) -> tuple[dict[str, Any], list[dict[str
         return None
     made = {
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "immutable": True,
-        "data": texts, "binaryData": binary,
+        **({"data": texts} if texts else {}), **({"binaryData": binary} if binary else {}),
     }  # fmt: skip
     return made, [{"key": keys[path], "path": path} for path in bodies]
