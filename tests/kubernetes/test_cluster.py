@@ -544,7 +544,7 @@ def test_a_gateway_leads_to_a_release_before_its_flag_does_and_until_its_service
         own.put_flag(1, "chat", {"variants": {"r": {"release": "r", "components": {"other": {"instance": "a/b/c"}}}}})
     running.remove_instance(1, "chat/bot/2", "mine")
     own.put_flag(1, "chat", None)
-    assert _rules(cluster, tmp_path) == []
+    eventually(lambda: _rules(cluster, tmp_path) == [])
 
 
 def test_a_route_without_its_definition_is_refused_before_the_flag_is_written(
