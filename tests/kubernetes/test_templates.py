@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.clusters.access import ClusterSettings, access_to
 from rollcast.stacks.clusters.failures import ClusterCall, ConflictError, refused
 from rollcast.stacks.clusters.marks import Marks, instance_name, is_of
 from rollcast.stacks.clusters.permissions import Permission, missing_of, unpermitted
@@ -191,3 +192,23 @@ def test_the_rules_that_are_said_to_be_missing_are_enough_and_none_is_there_alre
     assert all(missing_of([each], rules) for each in missing)
     added = yaml.safe_load(str(unpermitted(missing, "the cluster")).partition(":\n")[2])
     assert missing_of(needed, [*rules, *(added or [])]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", r"can't be used \(Invalid kube-config"),
+        ("users: [{name: me, user: {token: TOKEN}}", r"can't be used \(ParserError\)"),
+        ("contexts: [{name: a, context: {cluster: c, user: me}}]\nusers: [{name: me, user: {token: TOKEN}}]\nclusters: []",
+         "can't be used"),
+        ("contexts: [{name: a, context: {cluster: c, user: me}}]\nusers: [{user: {token: TOKEN}}]\nclusters: []",
+         "can't be used"),
+        ("users: [{name: me, user: {token: TOKEN}}]", "can't be used"),
+    ],
+)  # fmt: skip
+def test_a_kubeconfig_that_can_not_be_used_is_said_without_its_token(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "config").write_text(text.replace("TOKEN", "a-token-that-nobody-may-read"))
+    with pytest.raises(StackError, match=said) as caught:
+        access_to(ClusterSettings(kubeconfig="config"), tmp_path)
+    assert "a-token" not in str(caught.value)
+    assert "Correct it, or log in again." in str(caught.value)
