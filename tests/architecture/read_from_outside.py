@@ -23,6 +23,7 @@ sync_auth_flow, artifact_type  # httpx; what refers to an OCI manifest, by which
 on_output, on_error, info, show_secrets, delete, formatTime, datefmt  # Pulumi, logging
 run_tests, FlagdFlags, JsonLines, Prometheus, Sql  # typer, and kinds that are entry points of pyproject.toml
 DataPlaneEvaluator, FolderInstances, ProcessInstances, FileRegistry, VendorRegistry, Llm, Pool, Remote
+KubernetesFlags, KubernetesInstances, connection_pool_maxsize  # and what the client of a cluster reads
 shared_prompts, sharing  # strategies for tests of a project
 ProcessStation, traffics, networks, arrive_s, install, BACKOFF  # stations and tests of a project; a number never reused
 

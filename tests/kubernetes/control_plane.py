@@ -1,4 +1,4 @@
-"""A real Kubernetes for tests: etcd, the API server, its controllers, and kwok for nodes and pods without containers.
+"""A real Kubernetes for tests: etcd, the API server and its controllers; pods are played, and run no containers.
 
 Started on free ports of loopback with certificates of its own, and ended by id. Built by `setup.sh`, once a machine.
 """

@@ -1,9 +1,8 @@
 #!/bin/sh
-# Builds a real Kubernetes API, its controllers and kwok (nodes and pods without containers) from their Go modules, once a
-# machine, and prints the folder of the programs. Six minutes on two quiet cores, more on busy ones; nothing the second time.
+# Builds a real Kubernetes API and its controllers from their Go modules, once a machine, and prints the folder of the
+# programs. Six minutes on two quiet cores, over an hour where others are busy on them; nothing the second time.
 set -e
 version=v1.34.4
-kwok=v0.8.0
 gateway=v1.6.1
 here="$(cd "$(dirname "$0")" && pwd)"
 place="${XDG_CACHE_HOME:-$HOME/.cache}/rollcast/kubernetes/$version"
@@ -46,5 +45,4 @@ if [ ! -e "$routes" ]; then
     chmod 644 "$routes.$$"
     mv "$routes.$$" "$routes"
 fi
-build kwok go install -ldflags "-s -w" "sigs.k8s.io/kwok/cmd/kwok@$kwok"
 echo "$place"

@@ -1,7 +1,7 @@
 """A component that runs in a cluster: a whole release, a harmful one, one that never is ready, and an edit by hand.
 
-Flags go from their ConfigMap through a relay to a gateway with the kit. What answers is the gateway itself: nodes and
-pods of the cluster are kwok's, which run no containers.
+Flags go from their ConfigMap through a relay to a gateway with the kit. What answers is the gateway itself: the pods
+of the cluster are played, and run no containers.
 """
 
 from __future__ import annotations

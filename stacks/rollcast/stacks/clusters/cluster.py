@@ -1,8 +1,8 @@
 """One namespace of a cluster: objects as plain data, read, applied and removed through the Kubernetes API.
 
-Every call may be made again after a lost answer. A cluster that does not answer is asked again until `patience_s` is
-over. TLS and credentials are the official client's. Its dynamic client is not used: it asks for all groups of the API
-before it does anything, and keeps what it found in a file of the shared temporary folder.
+Every call may be made again after a lost answer, and is while a cluster does not answer, until `patience_s` is over. TLS
+and credentials are the official client's. Its dynamic client is not used: it looks up all groups of the API before it does
+anything, and keeps what it found in a file of the shared temporary folder.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class KnownKind:
 
 @dataclass(frozen=True)
 class _Request:
-    """One request, to be sent as often as needed. A stream's answer is read by whoever asked."""
+    """One request, to be sent as often as needed. A stream's answer is read by the caller."""
 
     method: str
     path: str
@@ -80,7 +80,7 @@ class _Request:
         except AttributeError as error:  # the client trips over a refusal that has no body, as one of TLS has none
             raise error.__context__ or error from None
         if not self.is_stream:
-            _ = reply.data  # read here, so that an answer that is cut is asked for again
+            _ = reply.data  # read here, so that an answer that is cut is got again
         return reply
 
 

@@ -1,4 +1,4 @@
-"""What a cluster answers when it does not do what it is asked to: one message each, with the remedy.
+"""What a cluster answers when it refuses: one message each, with the remedy.
 
 A refusal for lack of a permission carries the rule of a Role that is missing, as YAML.
 """

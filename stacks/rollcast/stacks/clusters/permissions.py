@@ -44,5 +44,5 @@ def unpermitted(missing: Iterable[Permission], shown: str) -> ClusterError:
 
 
 def _grants(rule: Mapping[str, Any], wanted: Permission) -> bool:
-    asked = {"apiGroups": wanted.group, "resources": wanted.resource, "verbs": wanted.verb}
-    return all({value, "*"} & {*(rule.get(key) or ())} for key, value in asked.items())
+    parts = {"apiGroups": wanted.group, "resources": wanted.resource, "verbs": wanted.verb}
+    return all({value, "*"} & {*(rule.get(key) or ())} for key, value in parts.items())
