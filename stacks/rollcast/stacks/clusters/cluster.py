@@ -1,8 +1,8 @@
 """One namespace of a cluster: objects as plain data, read, applied and removed through the Kubernetes API.
 
-Every call may be made again after a lost answer, and is while a cluster does not answer, until `patience_s` is over. TLS
-and credentials are the official client's. Its dynamic client is not used: it looks up all groups of the API before it does
-anything, and keeps what it found in a file of the shared temporary folder.
+Every call may be made again after a lost answer, and is while a cluster does not answer, until `patience_s` is over.
+TLS and credentials are the official client's. Its dynamic client is not used: it looks up all groups of the API before
+it does anything, and keeps what it found in a file of the shared temporary folder.
 """
 
 from __future__ import annotations
