@@ -219,10 +219,13 @@ class Cluster:
         found: Object = self._ask("PUT", path, call, {"fieldManager": MANAGER}, item)
         return found
 
-    def delete(self, ref: Ref, uid: str) -> None:
-        """Begins to delete what has this identity; fine where it is gone. Raises ConflictError, ClusterError."""
+    def delete(self, ref: Ref, uid: str, after_dependents: bool = False) -> None:
+        """Begins to delete what has this identity; fine where it is gone. Raises ConflictError, ClusterError.
+
+        `after_dependents`: the pods of a workload end before it does.
+        """
         path, call = self._at(ref, "delete")
-        policy = "Foreground" if ref.group else "Background"  # pods of a workload end before it does
+        policy = "Foreground" if after_dependents else "Background"
         body = {"propagationPolicy": policy, "preconditions": {"uid": uid}}
         self._ask("DELETE", path, call, {}, body, absent={})
 

@@ -322,7 +322,7 @@ class KubernetesInstances:
             with suppress(UnknownKindError, ConflictError):  # gone with its kind, or somebody made it again
                 found = self._cluster.get(ref)
                 if found is not None and is_of(found, placed.folder, placed.owner):
-                    self._cluster.delete(ref, found["metadata"]["uid"])
+                    self._cluster.delete(ref, found["metadata"]["uid"], after_dependents=bool(ref.group))
                     going.append(ref)
         until = time.monotonic() + self._settings.stop
         for ref in going:
