@@ -142,4 +142,4 @@ def _conditions(item: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _because(condition: Mapping[str, Any]) -> str:
     said = " ".join(str(condition.get("message") or condition.get("reason") or "").split())
-    return f": {said}" if said else ""
+    return f": {said.rstrip('.')}" if said else ""
