@@ -131,30 +131,34 @@ def test_content_that_does_not_fit_leaves_the_variable_empty(cluster: ControlPla
 
 
 @pytest.mark.parametrize(
-    "edit",
+    ("edit", "said"),
     [
-        ("delete", "service", "NAME"),
-        ("patch", "configmap", "NAME-config", "-p", '{"data": {"reference": "bot@9"}}'),
-        ("patch", "service", "NAME", "-p", '{"spec": {"selector": {"app": "another"}}}'),
-        ("label", "service", "NAME", "app.kubernetes.io/managed-by=me", "--overwrite"),
+        (("delete", "service", "NAME"), "Service NAME was deleted"),
+        (
+            ("patch", "configmap", "NAME-config", "-p", '{"data": {"reference": "bot@9"}}'),
+            "ConfigMap NAME-config was edited by 'kubectl-patch' at 20",
+        ),
+        (("patch", "service", "NAME", "-p", '{"spec": {"selector": {"app": "another"}}}'), "edited by 'kubectl-patch'"),
+        (("label", "service", "NAME", "app.kubernetes.io/managed-by=me", "--overwrite"), "edited by 'kubectl-label'"),
     ],
 )
-def test_what_is_edited_by_hand_counts_as_gone_and_is_put_back(
-    cluster: ControlPlane, tmp_path: Path, edit: tuple[str, ...]
+def test_what_is_edited_by_hand_is_said_with_who_did_it_and_put_back(
+    cluster: ControlPlane, tmp_path: Path, edit: tuple[str, ...], said: str
 ) -> None:
     made = instances(cluster, tmp_path)
     put(made, tmp_path, placed("one"))
     before = made.placed()
+    assert made.down() == {}
     words = [word.replace("NAME", instance_name("chat/bot/1")) for word in edit]
     cluster.kubectl(*words, "-n", cluster.namespace(tmp_path))
-    assert made.placed() == {}
+    assert said.replace("NAME", instance_name("chat/bot/1")) in made.down()["chat/bot/1"]
     if "label" in edit:  # whose it is, it says no more: nothing is taken from anybody
         with pytest.raises(StackError, match="is that of me, and stays as it is"):
             put(made, tmp_path, placed("one"))
         return
     manifests("not even YAML: [", tmp_path / "k8s")  # what was applied is put back, whatever templates say by now
     put(made, tmp_path, placed("one"))
-    assert made.placed() == before
+    assert (made.placed(), made.down()) == (before, {})
 
 
 def test_what_others_add_is_left_alone(cluster: ControlPlane, tmp_path: Path) -> None:
@@ -189,6 +193,7 @@ def test_a_workload_is_there_once_its_pods_are_and_an_autoscaler_is_left_alone(
     assert any("0 of 1 pods available" in each for each in said), said
     before = made.placed()
     cluster.kubectl("scale", "deployment", name, "--replicas=3", "-n", folder)
+    assert made.down() == {}
     put(made, tmp_path, placed("one", release="rel-2"))
     assert made.placed()["chat/bot/1"].release == "rel-2"
     assert made.placed()["chat/bot/1"].address == before["chat/bot/1"].address
@@ -215,7 +220,7 @@ def test_a_version_that_never_becomes_ready_leaves_the_one_that_it_was_to_replac
     made = instances(cluster, tmp_path, NEVER_PULLED, ready="2s")
     with pytest.raises(StackError, match="ImagePullBackOff"):
         put(made, tmp_path, placed("two"))
-    assert made.placed() == before
+    assert (made.placed(), made.down()) == (before, {})
 
 
 def test_a_quota_is_said_as_the_cluster_says_it(cluster: ControlPlane, tmp_path: Path) -> None:
@@ -490,6 +495,7 @@ def test_objects_of_one_page_and_of_many_are_all_read(
         put(made, tmp_path, placed("one", number))
     monkeypatch.setattr("rollcast.stacks.clusters.cluster._PAGE", 2)
     assert len(made.placed()) == 3
+    assert made.down() == {}
     assert made._cluster.get(Ref("v1", "Service", "absent")) is None
 
 

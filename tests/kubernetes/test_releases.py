@@ -1,4 +1,4 @@
-"""A component that runs in a cluster: a whole release, a harmful one, and an edit by hand.
+"""A component that runs in a cluster: a whole release, and a harmful one with its rollback.
 
 Flags go from their ConfigMap through a relay to a gateway with the kit. What answers is the gateway itself: the pods
 of the cluster are played, and run no containers.
@@ -187,7 +187,7 @@ def answers(tmp_path: Path, cluster: ControlPlane) -> Iterator[Answers]:
         yield made
 
 
-def test_releases_in_a_cluster_are_rolled_out_caught_and_kept_up(answers: Answers) -> None:
+def test_releases_in_a_cluster_are_rolled_out_and_caught(answers: Answers) -> None:
     answers.apply(1)
     (first,) = answers.deployments()
     name = first["metadata"]["name"]
@@ -200,13 +200,5 @@ def test_releases_in_a_cluster_are_rolled_out_caught_and_kept_up(answers: Answer
         assert second["metadata"]["name"] != name, "who was drained is gone"
         assert "violation_rate" in answers.apply(3, code=4)
         assert [each["metadata"]["uid"] for each in answers.deployments()] == [second["metadata"]["uid"]]
-        name = second["metadata"]["name"]
-        image = '{"spec": {"template": {"spec": {"containers": [{"name": "bot", "image": "mine"}]}}}}'
-        answers.cluster.kubectl("patch", "deployment", name, "-n", answers.namespace, "-p", image)
-        answers.declare(2)
-        assert "is gone, and rollcast did not do that" in answers.rollcast("plan")
-        answers.apply(2)
-        (kept,) = answers.deployments()
-        assert kept["spec"]["template"]["spec"]["containers"][0]["image"].startswith("registry.example/bot:")
     assert set(requests) == {"ok"}, requests
     assert answers.ask()["bot"] == "bot@2"

@@ -92,7 +92,7 @@ def ref_of(item: Mapping[str, Any]) -> Ref:
 class Cluster:
     """A namespace, and who acts in it. Threads may share it."""
 
-    def __init__(self, settings: ClusterSettings, root: Path, patience_s: float = 5.0) -> None:
+    def __init__(self, settings: ClusterSettings, root: Path, patience_s: float = 3.0) -> None:
         """Asks no server. Raises StackError where kubeconfig or context are not there."""
         self._settings, self._root, self._patience_s = settings, root, patience_s
         self._access = access_to(settings, root)

@@ -26,7 +26,6 @@ from rollcast.stacks.clusters.failures import ConflictError, UnknownKindError
 from rollcast.stacks.clusters.fences import ClusterFence
 from rollcast.stacks.clusters.marks import (
     INSTANCE,
-    MANAGED_BY,
     Marks,
     instance_name,
     is_of,
@@ -82,19 +81,21 @@ class KubernetesInstances:
         return self._fence.newest()
 
     def placed(self) -> dict[str, Placed]:
-        ready = [record for record in self._records.all() if record.body.state is InstanceState.READY]
-        there = self._fields_of({(part.api_version, part.kind) for each in ready for part in each.body.parts})
-        kept = [each for each in ready if all(there.get(part.ref) == part.fields for part in each.body.parts)]
-        return {each.body.placed.folder: each.body.placed for each in sorted(kept, key=lambda r: r.body.placed.folder)}
+        found = {each.body.placed.folder: each.body.placed for each in self._records.all() if _was_ready(each)}
+        return dict(sorted(found.items()))
 
-    def _fields_of(self, kinds: Iterable[tuple[str, str]]) -> dict[Ref, str]:
-        """Every object of rollcast's of these kinds, with the digest of the fields that rollcast owns of it."""
-        found: dict[Ref, str] = {}
+    def down(self) -> dict[str, str]:
+        records = [each for each in self._records.all() if _was_ready(each)]
+        there = self._heads_of({(part.api_version, part.kind) for each in records for part in each.body.parts})
+        found = {each.body.placed.folder: _why_down(each, there) for each in records}
+        return {folder: why for folder, why in sorted(found.items()) if why}
+
+    def _heads_of(self, kinds: Iterable[tuple[str, str]]) -> dict[Ref, Object]:
+        """The metadata of every object of these kinds that is part of an instance."""
+        found: dict[Ref, Object] = {}
         for api_version, kind in sorted(kinds):
             with suppress(UnknownKindError):  # its definition was taken away, and all of its kind with it
-                for item in self._cluster.heads(api_version, kind, f"{MANAGED_BY}=rollcast,{INSTANCE}"):
-                    if not item["metadata"].get("deletionTimestamp"):
-                        found[ref_of(item)] = _owned_fields(item)
+                found |= {ref_of(item): item for item in self._cluster.heads(api_version, kind, INSTANCE)}
         return found
 
     def content(self, folder: str) -> Path | None:
@@ -113,7 +114,7 @@ class KubernetesInstances:
         wanted = placed.model_copy(update={"address": address})
         if record is not None and same:
             wanted = wanted.model_copy(update={"address": record.body.placed.address})
-            if record.body.state is InstanceState.READY and self._is_kept_up(record):
+            if self._is_kept_up(record):
                 self._records.write(record.with_body(placed=wanted, fence=fence, mark=self._fence.mark), marks)
                 return
             manifests = [RenderedObject(item, "") for item in record.manifests]
@@ -292,9 +293,7 @@ class KubernetesInstances:
 
     def _is_kept_up(self, record: InstanceRecord) -> bool:
         found = {part.ref: self._cluster.get(part.ref) for part in record.body.parts}
-        return all(
-            (item := found[part.ref]) is not None and _owned_fields(item) == part.fields for part in record.body.parts
-        )
+        return not _why_down(record, {ref: item for ref, item in found.items() if item is not None})
 
     # ---- to end -------------------------------------------------------------------------------
 
@@ -348,6 +347,34 @@ def _at(manifest: RenderedObject) -> Iterator[None]:
 
 def _part(ref: Ref, fields: str = "") -> ObjectRecord:
     return ObjectRecord(api_version=ref.api_version, kind=ref.kind, name=ref.name, fields=fields)
+
+
+def _was_ready(record: InstanceRecord) -> bool:
+    return record.body.state in (InstanceState.READY, InstanceState.CHANGING)
+
+
+def _why_down(record: InstanceRecord, there: Mapping[Ref, Object]) -> str:
+    """Why an instance is not as it was made; empty where it is."""
+    if record.body.state is not InstanceState.READY:
+        return "a change of it was broken off"
+    for part in record.body.parts:
+        item = there.get(part.ref)
+        if item is None or item["metadata"].get("deletionTimestamp"):
+            return f"{part.ref.shown} was deleted"
+        if _owned_fields(item) != part.fields:
+            return f"{part.ref.shown} was edited by {_last_editor(item)}"
+    return ""
+
+
+def _last_editor(item: Mapping[str, Any]) -> str:
+    """Who last took fields over, as far as the API noted it."""
+    others = [
+        each
+        for each in item["metadata"].get("managedFields") or ()
+        if each.get("manager") != MANAGER and each.get("subresource") != "status"
+    ]
+    last = max(others, key=lambda each: str(each.get("time") or ""), default=None)
+    return f"'{last['manager']}' at {last.get('time')}" if last is not None and last.get("manager") else "someone"
 
 
 def _owned_fields(item: Mapping[str, Any]) -> str:
