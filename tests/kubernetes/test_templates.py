@@ -211,3 +211,29 @@ def test_a_kubeconfig_that_can_not_be_used_is_said_without_its_token(tmp_path: P
         access_to(ClusterSettings(kubeconfig="config"), tmp_path)
     assert "a-token" not in str(caught.value)
     assert "Correct it, or log in again." in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "remedy"),
+    [
+        (400, 'admission webhook "team.example.com" denied the request: no team', "denied by a rule of the cluster"),
+        (403, 'admission webhook "team.example.com" denied the request: no team', "denied by a rule of the cluster"),
+        (
+            403,
+            'pods "a" is forbidden: violates PodSecurity "restricted:latest"',
+            "forbidden at the cluster.* the template",
+        ),
+        (403, 'pods "a" is forbidden: exceeded quota: small', "Make room, or raise the quota"),
+        (
+            403,
+            'x is forbidden: User "me" cannot patch resource "deployments" in API group "apps"',
+            "Add this rule to its",
+        ),
+        (422, "spec.selector: Invalid value: field is immutable", "Take 'in_place' from the component"),
+        (500, "failed calling webhook: connection refused", "is refused by the cluster"),
+    ],
+)
+def test_each_refusal_has_the_remedy_of_its_own(status: int, said: str, remedy: str) -> None:
+    found = str(refused(status, json.dumps({"message": said}), CALL))
+    assert re.search(remedy, found), found
+    assert said.rpartition(": ")[2] in found or "Add this rule" in found
