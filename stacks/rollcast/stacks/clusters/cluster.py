@@ -10,23 +10,21 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from rollcast.stacks.clusters.access import ClusterAccess, ClusterSettings, access_to, forget
+from rollcast.stacks.clusters.access import ClusterSettings, access_to, forget
 from rollcast.stacks.clusters.failures import TRANSIENT, ClusterCall, refused, unknown_kind, unreachable
 from rollcast.stacks.clusters.permissions import REVIEWS, Permission, missing_of, unpermitted
+from rollcast.stacks.clusters.requests import CONNECT_S, JSON, ClusterRequest, is_transient, lines_of, text_of
 
 MANAGER = "rollcast"
 Object = dict[str, Any]
-_CONNECT_S, _READ_S, _PAGE = 5.0, 30.0, 500
-_JSON = "application/json"
-_TYPES = {"PATCH": "application/apply-patch+yaml"}
+_READ_S, _PAGE = 30.0, 500
 
 
 @dataclass(frozen=True)
@@ -54,34 +52,6 @@ class KnownKind:
     group: str
     namespaced: bool
     base: str
-
-
-@dataclass(frozen=True)
-class _Request:
-    """One request, to be sent as often as needed. A stream's answer is read by the caller."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    body: Any
-    read_s: float
-    accept: str
-    is_stream: bool = False
-
-    def send(self, access: ClusterAccess) -> Any:
-        """The answer. Raises what the client raises."""
-        headers = {"Accept": self.accept, "Content-Type": _TYPES.get(self.method, _JSON)}
-        try:
-            reply = access.client.call_api(
-                f"{self.path}?{urlencode(self.query)}" if self.query else self.path, self.method, header_params=headers,
-                body=self.body, auth_settings=["BearerToken"], _preload_content=False, _return_http_data_only=True,
-                _request_timeout=(_CONNECT_S, self.read_s),
-            )  # fmt: skip
-        except AttributeError as error:  # the client trips over a refusal that has no body, as one of TLS has none
-            raise error.__context__ or error from None
-        if not self.is_stream:
-            _ = reply.data  # read here, so that an answer that is cut is got again
-        return reply
 
 
 def ref_of(item: Mapping[str, Any]) -> Ref:
@@ -137,11 +107,11 @@ class Cluster:
 
     def all_of(self, api_version: str, kind: str, labels: str = "", fields: str = "") -> list[Object]:
         """All objects of a kind with these labels. Raises UnknownKindError, ClusterError."""
-        return self._pages(api_version, kind, labels, fields, _JSON)
+        return self._pages(api_version, kind, labels, fields, JSON)
 
     def heads(self, api_version: str, kind: str, labels: str) -> list[Object]:
         """The same with their metadata alone: content that they hold stays where it is."""
-        return self._pages(api_version, kind, labels, "", f"{_JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")
+        return self._pages(api_version, kind, labels, "", f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")
 
     def _pages(self, api_version: str, kind: str, labels: str, fields: str, accept: str) -> list[Object]:
         path, call = self._at(Ref(api_version, kind, ""), "list")
@@ -166,15 +136,15 @@ class Cluster:
             "watch": "true", "fieldSelector": f"metadata.name={ref.name}", "resourceVersion": version,
             "timeoutSeconds": str(max(1, round(within_s))),
         }  # fmt: skip
-        reply = self._send(_Request("GET", path, query, None, within_s + _CONNECT_S, _JSON, is_stream=True), call)
+        reply = self._send(ClusterRequest("GET", path, query, None, within_s + CONNECT_S, JSON, is_stream=True), call)
         try:
-            for line in _lines(reply):
+            for line in lines_of(reply):
                 event = json.loads(line)
                 if event["type"] == "ERROR":
                     return
                 yield None if event["type"] == "DELETED" else event["object"]
         except Exception as error:
-            if not _is_transient(error):
+            if not is_transient(error):
                 raise
         finally:
             reply.close()  # what is left unread is not waited for
@@ -229,8 +199,6 @@ class Cluster:
         body = {"propagationPolicy": policy, "preconditions": {"uid": uid}}
         self._ask("DELETE", path, call, {}, body, absent={})
 
-    # ---- requests -----------------------------------------------------------------------------
-
     def _at(self, ref: Ref, verb: str, name: str = "") -> tuple[str, ClusterCall]:
         kind = self.kind_of(ref.api_version, ref.kind)
         middle = f"/namespaces/{self.namespace}" if kind.namespaced else ""
@@ -240,18 +208,18 @@ class Cluster:
 
     def _ask(
         self, method: str, path: str, call: ClusterCall, query: Mapping[str, str] | None = None, body: Any = None,
-        absent: Any = None, accept: str = _JSON,
+        absent: Any = None, accept: str = JSON,
     ) -> Any:  # fmt: skip
         """The answer as data; `absent` where it is not there, if that is an answer. Raises ClusterError."""
-        request = _Request(method, path, query or {}, body, _READ_S, accept)
+        request = ClusterRequest(method, path, query or {}, body, _READ_S, accept)
         reply = self._send(request, call, absent is not None)
         return absent if reply is None else json.loads(reply.data)
 
-    def _send(self, request: _Request, call: ClusterCall, may_be_absent: bool = False) -> Any:
+    def _send(self, request: ClusterRequest, call: ClusterCall, may_be_absent: bool = False) -> Any:
         """Asks until there is an answer, the patience is over, or it is refused."""
         began_s = time.monotonic()
         trying = Retrying(
-            retry=retry_if_exception(_is_transient), stop=stop_after_delay(self._patience_s),
+            retry=retry_if_exception(is_transient), stop=stop_after_delay(self._patience_s),
             wait=wait_random_exponential(0.1, max=2.0), reraise=True,
         )  # fmt: skip
         try:
@@ -261,12 +229,12 @@ class Cluster:
             if status == 404 and may_be_absent:
                 return None
             if isinstance(status, int) and status > 0 and status not in TRANSIENT:
-                raise refused(status, _text(error), call) from None
-            if _is_transient(error) or status == 0:
+                raise refused(status, text_of(error), call) from None
+            if is_transient(error) or status == 0:
                 raise unreachable(error, self.shown, time.monotonic() - began_s) from None
             raise
 
-    def _once(self, request: _Request) -> Any:
+    def _once(self, request: ClusterRequest) -> Any:
         access = self._access
         try:
             return request.send(access)
@@ -278,27 +246,3 @@ class Cluster:
                 forget()
                 self._access = access_to(self._settings, self._root)
         return request.send(self._access)
-
-
-def _text(error: Any) -> str:
-    body = getattr(error, "body", None) or getattr(error, "reason", None) or ""
-    return body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body)
-
-
-def _is_transient(error: BaseException) -> bool:
-    from urllib3.exceptions import HTTPError
-
-    if isinstance(error, HTTPError):
-        return "CERTIFICATE" not in str(error).upper()
-    return getattr(error, "status", None) in TRANSIENT
-
-
-def _lines(reply: Any) -> Iterator[bytes]:
-    """The lines of a stream as they come."""
-    rest = b""
-    for chunk in reply.stream(amt=None, decode_content=False):
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from (line for line in whole if line.strip())
-
-
-__all__ = ["MANAGER", "Cluster", "KnownKind", "Object", "Ref", "ref_of"]
