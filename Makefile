@@ -25,7 +25,7 @@ servers:
 	@sh tests/browser/setup.sh >/dev/null
 	@sh tests/dataplane_ts/setup.sh >/dev/null
 	@PYTHON=$(PYTHON) sh tests/registries/mlflow-setup.sh >/dev/null
-	@sh tests/kubernetes/setup.sh >/dev/null
+	@sh tests/kubernetes/setup.sh >/dev/null || echo "== Kubernetes can't be built here: its tests are skipped, and say so"
 
 demo: engine
 	@command -v haproxy >/dev/null || sh tests/install-servers.sh haproxy || true
