@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -13,12 +14,20 @@ from hypothesis import strategies as st
 
 from rollcast.cli.serving.app import LONGEST_BODY, MOST_READERS, application
 
+Result = TypeVar("Result")
+
 
 class Live:
     """A page that is never needed."""
 
     def page(self) -> Any:
         raise AssertionError("no part of the page is read in these tests")
+
+
+def run(main: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+    """In a thread of its own: tests of a browser leave an event loop running in theirs."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: asyncio.run(main())).result()
 
 
 def client(hosts: list[str], addresses: bool = False) -> tuple[httpx.AsyncClient, Any]:
@@ -41,7 +50,7 @@ def test_readers_that_come_at_once_are_counted_before_they_are_served(monkeypatc
         come.set()
         return sorted(answer.status_code for answer in await asyncio.gather(*reading)), site._readers
 
-    found, left = asyncio.run(main())
+    found, left = run(main)
     assert found == [200] * MOST_READERS + [503] * (60 - MOST_READERS)
     assert left == 0
 
@@ -68,7 +77,7 @@ def test_a_reader_that_leaves_before_its_stream_began_is_counted_no_more() -> No
                 await app(scope, receive, gone)
         return int(site._readers)
 
-    assert asyncio.run(main()) == 0
+    assert run(main) == 0
 
 
 @pytest.mark.parametrize(
@@ -91,7 +100,7 @@ def test_only_names_of_its_own_and_on_request_addresses_are_answered(
         served, _ = client(names, addresses)
         return (await served.get("/nowhere", headers={"host": host})).status_code
 
-    assert asyncio.run(main()) == status
+    assert run(main) == status
 
 
 @given(st.text(st.characters(codec="latin-1", exclude_characters="\r\n"), max_size=40))
@@ -100,7 +109,7 @@ def test_any_host_header_is_answered(host: str) -> None:
         served, _ = client(["wall"], True)
         return (await served.get("/nowhere", headers={"host": host.encode("latin-1")})).status_code  # type: ignore[dict-item]
 
-    assert asyncio.run(main()) in (400, 404)
+    assert run(main) in (400, 404)
 
 
 def test_of_a_body_without_end_only_the_beginning_is_read() -> None:
@@ -118,4 +127,4 @@ def test_of_a_body_without_end_only_the_beginning_is_read() -> None:
         await served.post("/orders/pause", content=endless(), headers={"authorization": "Bearer wrong"})
         return answer.status_code, sent
 
-    assert asyncio.run(main()) == (404, 0)
+    assert run(main) == (404, 0)
