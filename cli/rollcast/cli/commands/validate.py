@@ -39,8 +39,8 @@ def validate(
     terminal.out(
         f"{file} is valid: {len(releases)} channel(s), {slots} component(s), {len(project.digests)} artifact(s)."
     )
-    for line, release in releases.items():
-        terminal.out(f"  {line}: {release.id}")
+    for track, release in releases.items():
+        terminal.out(f"  {track}: {release.id}")
 
 
 def register(app: typer.Typer) -> None:

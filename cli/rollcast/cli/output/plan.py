@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from rollcast.cli.inputs.guardrails import lines_of
 from rollcast.cli.output.contents import in_one_line
-from rollcast.cli.output.plan_details import changes_by_track, details_of, releases_of, summary_of
+from rollcast.cli.output.plan_details import changes_by_track, details_of, releases_of, remarks_of, summary_of
 from rollcast.cli.reports.amounts import duration
 from rollcast.cli.reports.risks import SAID_BY_RISKS, risks_of
 from rollcast.cli.reports.steps import PlanStep, short_reasons, steps_of
@@ -19,7 +18,7 @@ from rollcast.planner.plan.models import ContentChange, Plan
 
 MOST_TRACKS, MOST_CHANGES, MOST_STEPS, MOST_RISKS, MOST_ADVICE = 12, 30, 20, 8, 2
 _WIDTH, _BESIDE = 58, 90  # columns of a step's name; of who it moves with its gates in one line
-_IN_PLACE = re.compile(r" changes in place: ")  # a note that the step's own risk says
+_IN_PLACE = " changes in place: "  # a note that the step's own risk says
 
 
 def text_of(plan: Plan, *, verbose: bool = False) -> str:
@@ -39,14 +38,7 @@ def _screen(plan: Plan) -> Iterator[str]:
     steps = steps_of(plan)
     yield from _steps(plan, steps)
     yield from _look_at(plan, steps)
-    for found in plan.evaluations:
-        yield paint(f"Evaluated: {found}", "yellow" if found.stale else None)
-    for one in plan.signatures:
-        if not one.problem:  # what is wrong is said by a guardrail
-            yield f"Signed: {one}"
-    for note in plan.notes:
-        if not note.startswith(SAID_BY_RISKS) and not _IN_PLACE.search(note):
-            yield paint(f"Note: {note}", "yellow")
+    yield from remarks_of(plan, (n for n in plan.notes if not n.startswith(SAID_BY_RISKS) and _IN_PLACE not in n))
     yield from lines_of(plan, MOST_ADVICE)
     yield _in_all(plan, steps)
     yield summary_of(plan)
@@ -63,8 +55,7 @@ def _changes(plan: Plan) -> Iterator[str]:
             words = "" if _is_version(content) else in_one_line(content)
             yield from (f"      {paint(f'breaks: {what}', 'red')}" for what in content.breaking)
             yield from [f"      {words}"] if words else []
-    if len(rows) > MOST_CHANGES:
-        yield paint(f"  … and {len(rows) - MOST_CHANGES} more", dim=True)
+    yield from _left_out(rows, MOST_CHANGES)
 
 
 def _is_version(change: ContentChange) -> bool:
@@ -99,8 +90,7 @@ def _steps(plan: Plan, steps: Sequence[PlanStep]) -> Iterator[str]:
             if reason not in said:
                 said.add(reason)
                 yield paint(f"     {reason}", dim=True)
-    if len(steps) > MOST_STEPS:
-        yield paint(f"  … and {len(steps) - MOST_STEPS} more steps", dim=True)
+    yield from _left_out(steps, MOST_STEPS, " steps")
     yield ""
 
 
@@ -126,8 +116,12 @@ def _look_at(plan: Plan, steps: Sequence[PlanStep]) -> Iterator[str]:
 def _capped(rows: Sequence[str], most: int) -> Iterator[str]:
     """The first rows, and how many more there are."""
     yield from rows[:most]
-    if len(rows) > most:
-        yield paint(f"  … and {len(rows) - most} more", dim=True)
+    yield from _left_out(rows, most)
+
+
+def _left_out(found: Sequence[object], most: int, what: str = "") -> Iterator[str]:
+    if len(found) > most:
+        yield paint(f"  … and {len(found) - most} more{what}", dim=True)
 
 
 def _in_all(plan: Plan, steps: Sequence[PlanStep]) -> str:

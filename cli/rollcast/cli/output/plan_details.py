@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rollcast.cli.inputs.guardrails import lines_of
 from rollcast.cli.output.contents import contents_of
 from rollcast.cli.reports.amounts import duration
+from rollcast.cli.reports.steps import is_in_place, reasons_of
 from rollcast.cli.terminal import paint
 from rollcast.planner.plan.models import Milestone, Operation, Plan
 from rollcast.planner.releases.changes import SYMBOLS, Action, Change
@@ -55,15 +56,20 @@ def details_of(plan: Plan) -> Iterator[str]:
     yield from _groups(plan)
     yield from _milestones(plan)
     yield from _rollback_of(plan)
+    yield from remarks_of(plan, plan.notes)
+    yield from lines_of(plan)
+    yield summary_of(plan)
+
+
+def remarks_of(plan: Plan, notes: Iterable[str]) -> Iterator[str]:
+    """What suites found before, what is signed, and notes."""
     for found in plan.evaluations:
         yield paint(f"Evaluated: {found}", "yellow" if found.stale else None)
     for one in plan.signatures:
         if not one.problem:  # what is wrong is said by a guardrail
             yield f"Signed: {one}"
-    for note in plan.notes:
+    for note in notes:
         yield paint(f"Note: {note}", "yellow")
-    yield from lines_of(plan)
-    yield summary_of(plan)
 
 
 def releases_of(plan: Plan) -> Iterator[str]:
@@ -93,21 +99,6 @@ def changes_by_track(plan: Plan) -> Iterator[tuple[Change, str]]:
         where = f"  ({', '.join(tracks)})" if set(tracks) != set(every) else ""
         sign = paint(SYMBOLS[action], _COLOURS[action])
         yield alike[0], f"  {sign} {paint(component.ljust(width))}  {paint(reason)}{where}"
-
-
-def reasons_of(plan: Plan) -> list[tuple[str, list[str]]]:
-    """Every group in order, by name, with the reasons why it is one and why it comes when it does."""
-    found: dict[tuple[str, str], list[str]] = {}
-    several = len(plan.lines) > 1
-    for milestone in plan.milestones:
-        if not milestone.step or milestone.kind not in ("shift", "pause"):
-            continue
-        name = f"{', '.join(milestone.lines)}: {milestone.step}" if several else milestone.step
-        for operation in plan.operations_of(milestone.index):
-            reasons = found.setdefault((name, milestone.step), [])
-            if not reasons and operation.why and operation.component == milestone.step:
-                reasons.extend(operation.why.split("; "))
-    return [(name, reasons) for (name, _), reasons in found.items()]
 
 
 def shares_of(milestone: Milestone) -> str:
@@ -151,8 +142,9 @@ def _milestones(plan: Plan) -> Iterator[str]:
 
 
 def _stage(milestone: Milestone) -> str:
-    where = "in place, everyone at once" if milestone.title.startswith("in place") else None
-    where = where or f"{milestone.percent:g} % of {milestone.audience}"
+    where = (
+        "in place, everyone at once" if is_in_place(milestone) else f"{milestone.percent:g} % of {milestone.audience}"
+    )
     if not (milestone.gates or milestone.bake_min_s):
         return paint(where)
     bake = f"bake {duration(milestone.bake_min_s)} to {duration(milestone.bake_max_s)}, then {milestone.bake_then}"

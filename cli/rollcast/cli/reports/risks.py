@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rollcast.cli.reports.amounts import duration
 from rollcast.cli.reports.steps import PlanStep
+from rollcast.planner.base.wording import in_words
 from rollcast.planner.plan.models import Milestone, Plan
 
 SAID_BY_RISKS = "After a rollback: "  # how a plan's note begins that is one of its risks
@@ -28,7 +29,7 @@ def _at_once(plan: Plan, steps: Sequence[PlanStep]) -> Iterator[str]:
             continue
         if step.in_place:
             yield f"{_named(step)} overwrites what serves, for everyone at once; to go back is to overwrite it again."
-        elif not step.is_compared:
+        elif not step.gates:
             waits = max((stage.bake_min_s for stage in step.stages), default=0.0)
             how = f"after {duration(waits)} in each stage" if waits else "at once"
             yield f"{_named(step)} has no gate: it goes on {how}, whatever happens to its users."
@@ -41,10 +42,10 @@ def _unseen(plan: Plan, steps: Sequence[PlanStep]) -> Iterator[str]:
         beside = [other for other in steps if _pipelines(plan, other) & _pipelines(plan, step)]
         metrics = dict.fromkeys(gate for other in beside for gate in other.gates)
         missing = tuple(metric for metric in metrics if metric not in step.gates)
-        if missing and step.is_compared:
+        if missing and step.gates:
             blind.setdefault(missing, []).append(step.number)
     if blind:
-        parts = (f"{', '.join(missing)} in step {_listed(numbers)}" for missing, numbers in blind.items())
+        parts = (f"{', '.join(missing)} in step {in_words(map(str, numbers))}" for missing, numbers in blind.items())
         yield f"No gate, though other steps are judged by it: {'; '.join(parts)}."
 
 
@@ -63,12 +64,8 @@ def _no_return(plan: Plan, steps: Sequence[PlanStep]) -> Iterator[str]:
         begins = f"After step {number}" if number else f"From milestone {milestone.index} on"
         yield f"{begins} going back is a new plan: {milestone.title}."
     elif after:
-        listed = _listed([number for number in after if number])
+        listed = in_words(str(number) for number in after if number)
         yield f"After each of the steps {listed} going back is a new plan: what it replaced is retired there."
-
-
-def _listed(numbers: Sequence[int]) -> str:
-    return ", ".join(map(str, numbers[:-1])) + (" and " if len(numbers) > 1 else "") + str(numbers[-1])
 
 
 def _pipelines(plan: Plan, step: PlanStep) -> set[str]:

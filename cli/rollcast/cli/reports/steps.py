@@ -37,17 +37,12 @@ class PlanStep:
     @property
     def in_place(self) -> bool:
         """Whether some stage overwrites what serves, for everyone at once."""
-        return any(stage.title.startswith("in place") for stage in self.stages)
+        return any(map(is_in_place, self.stages))
 
     @property
     def paused(self) -> bool:
         """Whether requests are refused for a while."""
         return any(stage.kind == "pause" for stage in self.stages)
-
-    @property
-    def is_compared(self) -> bool:
-        """Whether any of its stages must prove something."""
-        return bool(self.gates)
 
     @property
     def who(self) -> str:
@@ -93,6 +88,23 @@ def _why(plan: Plan, stages: Sequence[Milestone]) -> tuple[str, ...]:
     return ()
 
 
+def is_in_place(milestone: Milestone) -> bool:
+    """Whether a milestone overwrites what serves, for everyone at once."""
+    return milestone.title.startswith("in place")
+
+
+def reasons_of(plan: Plan) -> list[tuple[str, list[str]]]:
+    """Every group in order, by name, with the reasons why it is one and why it comes when it does."""
+    found: dict[str, list[str]] = {}
+    several = len(plan.lines) > 1
+    for step in steps_of(plan):
+        if step.stages[0].step:
+            name = f"{', '.join(step.tracks)}: {step.group}" if several else step.group
+            reasons = found.setdefault(name, [])
+            reasons.extend(() if reasons else step.why)
+    return list(found.items())
+
+
 def short_reasons(step: PlanStep) -> Iterator[str]:
     """Why it is a step and stands where it does, without the details of contracts, each thing once."""
     contracts: list[str] = []
@@ -107,4 +119,4 @@ def short_reasons(step: PlanStep) -> Iterator[str]:
         yield f"switch together: old and new do not fit each other in {named}"
 
 
-__all__ = ["PlanStep", "short_reasons", "steps_of"]
+__all__ = ["PlanStep", "is_in_place", "reasons_of", "short_reasons", "steps_of"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from rollcast.planner.base.wording import some_of
+from rollcast.planner.base.wording import in_words, some_of
 from rollcast.planner.contracts.groups import Node
 from rollcast.planner.contracts.upstream import Upstream, nearest_upstream
 from rollcast.planner.declaration.models import Environment
@@ -267,7 +267,7 @@ def _as_a_person_would(found: Iterable[str]) -> str:
     names = list(found)
     if len(names) > MANY:
         return some_of(names, MANY - 1)
-    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+    return in_words(names)
 
 
 __all__ = ["PlanBuilder", "listed"]

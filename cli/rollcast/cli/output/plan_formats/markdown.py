@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rollcast.cli.output.plan_details import reasons_of, shares_of, summary_of
+from rollcast.cli.output.plan_details import shares_of, summary_of
 from rollcast.cli.reports.amounts import duration
 from rollcast.cli.reports.contents import in_markdown
 from rollcast.cli.reports.escaping import code, markdown
+from rollcast.cli.reports.steps import reasons_of
 from rollcast.planner.plan.models import Milestone, Plan
 
 MOST_ROWS = 200  # code hosts cut long comments; the JSON form has everything
