@@ -79,6 +79,12 @@ def _replicas(outcomes: Outcomes) -> Ints | None:
     return places[outcomes.replica]
 
 
+def twice_as_long(blocks: Ints) -> Ints:
+    """[2, BLOCKS] counts in blocks of twice the length; the second half is free for what comes."""
+    kept = blocks.reshape(2, BLOCKS // 2, 2).sum(axis=2)
+    return np.concatenate([kept, np.zeros_like(kept)], axis=1)
+
+
 class Sums:
     """[arms, clusters] outcomes and the sums of their scores."""
 
@@ -143,8 +149,7 @@ class Dispersion:
     def _double(self) -> None:
         self.doublings += 1
         for name in ("n", "score"):
-            kept = getattr(self.time, name).reshape(2, BLOCKS // 2, 2).sum(axis=2)
-            setattr(self.time, name, np.concatenate([kept, np.zeros_like(kept)], axis=1))
+            setattr(self.time, name, twice_as_long(getattr(self.time, name)))
 
     def widening(self, spread: Floats | None = None) -> float:
         """What log e-values are divided by, at least 1; infinite where declared clusters are too few.

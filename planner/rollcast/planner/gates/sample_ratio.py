@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from rollcast.planner.gates.binomial import log_mixture
-from rollcast.planner.gates.dispersion import BLOCKS, TICK_S, Clusters, Ints
+from rollcast.planner.gates.dispersion import BLOCKS, TICK_S, Clusters, Ints, twice_as_long
 from rollcast.planner.gates.outcomes import Guard, Outcomes
 from rollcast.planner.gates.packing import pack, unpack
 
@@ -57,8 +57,7 @@ class SampleRatio:
         self.arms = [self.arms[0] + new, self.arms[1] + len(first) - new]
         while clusters.latest >> self.doublings >= BLOCKS:
             self.doublings += 1
-            kept = self.blocks.reshape(2, BLOCKS // 2, 2).sum(axis=2)
-            self.blocks = np.concatenate([kept, np.zeros_like(kept)], axis=1)
+            self.blocks = twice_as_long(self.blocks)
         at = clusters.blocks(self.doublings)[first]
         self.blocks = self.blocks + np.bincount(at, minlength=2 * BLOCKS).reshape(2, BLOCKS)
         if outcomes.replica is not None:
