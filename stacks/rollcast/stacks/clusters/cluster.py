@@ -23,6 +23,7 @@ from rollcast.stacks.clusters.permissions import REVIEWS, Permission, missing_of
 from rollcast.stacks.clusters.requests import CONNECT_S, JSON, ClusterRequest, is_transient, lines_of, text_of
 
 MANAGER = "rollcast"
+PATIENT_S = 90.0
 Object = dict[str, Any]
 _READ_S, _PAGE = 30.0, 500
 
@@ -68,6 +69,11 @@ class Cluster:
         self._access = access_to(settings, root)
         self._kinds: dict[tuple[str, str], KnownKind] = {}
         self._lock = threading.Lock()
+
+    @classmethod
+    def for_scope(cls, settings: ClusterSettings, root: Path, scope: str) -> Cluster:
+        """For whoever writes with the tokens of a scope, and so waits longer; for a reader where that is empty."""
+        return cls(settings, root, PATIENT_S) if scope else cls(settings, root)
 
     @property
     def place(self) -> str:

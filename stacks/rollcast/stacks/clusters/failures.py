@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from rollcast.stacks.base.errors import StackError
 
@@ -16,6 +19,7 @@ _CANNOT = re.compile(
     r'User "(?P<user>.*?)" cannot (?P<verb>\w+) resource "(?P<resource>.*?)" in API group "(?P<group>.*?)"'
 )
 _LONGEST = 500
+Result = TypeVar("Result")
 TRANSIENT = (429, 502, 503, 504)
 
 
@@ -46,6 +50,21 @@ class ClusterCall:
     @property
     def what(self) -> str:
         return f"{self.kind} {self.name}".strip()
+
+
+def settled(shown: str, change: Callable[[], Result], attempts: int = 20) -> Result:
+    """What a change gives that looks at the newest state itself: tried again while others write in between.
+
+    Raises ClusterError where they do all the time, and what the change raises besides.
+    """
+    trying = Retrying(
+        retry=retry_if_exception_type(ConflictError), stop=stop_after_attempt(attempts), wait=wait_random(0, 0.2),
+        reraise=True,
+    )  # fmt: skip
+    try:
+        return trying(change)
+    except ConflictError:
+        raise ClusterError(f"{shown} is written by others all the time. Try again.") from None
 
 
 def refused(status: int, body: str, call: ClusterCall) -> ClusterError:
@@ -105,9 +124,9 @@ def unknown_kind(api_version: str, kind: str, shown: str) -> UnknownKindError:
     )
 
 
-def rule(group: str, resource: str, verb: str) -> str:
+def rule(group: str, resources: Sequence[str], verbs: Sequence[str]) -> str:
     """A rule of a Role, as YAML."""
-    return f'- apiGroups: ["{group}"]\n  resources: ["{resource}"]\n  verbs: ["{verb}"]'
+    return f'- apiGroups: ["{group}"]\n  resources: {json.dumps(resources)}\n  verbs: {json.dumps(verbs)}'
 
 
 def _forbidden(said: str, call: ClusterCall) -> ClusterError:
@@ -119,7 +138,8 @@ def _forbidden(said: str, call: ClusterCall) -> ClusterError:
         (found["verb"], found["resource"], found["group"]) if found else (call.verb, call.resource, call.group)
     )
     return ClusterError(
-        f"{user} may not {verb} {resource} at {call.shown}. Add this rule to its Role:\n{rule(group, resource, verb)}"
+        f"{user} may not {verb} {resource} at {call.shown}. Add this rule to its Role:\n"
+        f"{rule(group, [resource], [verb])}"
     )
 
 
@@ -147,6 +167,7 @@ __all__ = [
     "UnknownKindError",
     "refused",
     "rule",
+    "settled",
     "unknown_kind",
     "unreachable",
 ]

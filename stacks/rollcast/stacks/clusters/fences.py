@@ -10,10 +10,9 @@ from __future__ import annotations
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.fences import late_write, scope_mark
 from rollcast.stacks.clusters.cluster import Cluster, Object, Ref
-from rollcast.stacks.clusters.failures import ConflictError
+from rollcast.stacks.clusters.failures import settled
 from rollcast.stacks.clusters.marks import MANAGED, RECORD, SCOPE
 
-_ATTEMPTS = 20
 _TOKEN = "token"
 
 
@@ -32,22 +31,17 @@ class ClusterFence:
 
     def pass_through(self, fence: int) -> None:
         """Returns where a token is not late; one that is newer is remembered. Raises FenceError, StackError."""
-        for _ in range(_ATTEMPTS):
-            found = self._cluster.get(self._ref)
-            newest = self._token(found) if found else 0
-            if fence < newest:
-                raise late_write(fence, newest)
-            if fence == newest and found:
-                return
-            try:
-                if found:
-                    self._cluster.replace({**found, "data": {_TOKEN: str(fence)}})
-                else:
-                    self._cluster.create(self._first(fence))
-                return
-            except ConflictError:
-                continue
-        raise StackError(f"{self._ref.shown} at {self._cluster.shown} is written by others all the time. Try again.")
+        settled(f"{self._ref.shown} at {self._cluster.shown}", lambda: self._remember(fence))
+
+    def _remember(self, fence: int) -> None:
+        found = self._cluster.get(self._ref)
+        newest = self._token(found) if found else 0
+        if fence < newest:
+            raise late_write(fence, newest)
+        if found is None:
+            self._cluster.create(self._first(fence))
+        elif fence > newest:
+            self._cluster.replace({**found, "data": {_TOKEN: str(fence)}})
 
     def _first(self, fence: int) -> Object:
         metadata = {

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rollcast.stacks.clusters.failures import ClusterError
+from rollcast.stacks.clusters.failures import ClusterError, rule
 
 REVIEWS = "authorization.k8s.io/v1"
 
@@ -35,11 +34,7 @@ def unpermitted(missing: Iterable[Permission], shown: str) -> ClusterError:
         by_resource.setdefault((each.group, each.resource), []).append(each.verb)
     for (group, resource), verbs in by_resource.items():
         by_verbs.setdefault((group, tuple(verbs)), []).append(resource)
-    rules = [
-        f'- apiGroups: ["{group}"]\n  resources: {json.dumps(resources)}\n  verbs: {json.dumps(verbs)}'
-        for (group, verbs), resources in by_verbs.items()
-    ]
-    whole = "\n".join(rules)
+    whole = "\n".join(rule(group, resources, verbs) for (group, verbs), resources in by_verbs.items())
     return ClusterError(f"Permissions are missing at {shown}. Add these rules to the Role of whoever applies:\n{whole}")
 
 

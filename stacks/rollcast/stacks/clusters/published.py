@@ -15,10 +15,9 @@ from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.clusters.access import ClusterSettings
 from rollcast.stacks.clusters.cluster import Cluster, Object, Ref
 from rollcast.stacks.clusters.configmaps import FLAGS, body_of, config_map, refuse_too_long, refuse_unmarked
-from rollcast.stacks.clusters.failures import ConflictError
+from rollcast.stacks.clusters.failures import settled
 
 _WATCH_S = 10.0
-_ATTEMPTS = 20
 
 
 class PublishedConfigMap:
@@ -43,18 +42,16 @@ class PublishedConfigMap:
         """Replaces the text. Raises StackError."""
         cluster, data = self._open(), {FLAGS: text}
         refuse_too_long(data, self.shown)
-        for _ in range(_ATTEMPTS):
+
+        def change() -> None:
             found = cluster.get(self._ref)
-            try:
-                if found is None:
-                    cluster.create({**config_map(self._ref.name, "published"), "data": data})
-                else:
-                    refuse_unmarked(found, self.shown)
-                    cluster.replace({**found, "data": {**(found.get("data") or {}), **data}})
-                return
-            except ConflictError:
-                continue
-        raise StackError(f"{self.shown} is written by others all the time. Try again.")
+            if found is None:
+                cluster.create({**config_map(self._ref.name, "published"), "data": data})
+            else:
+                refuse_unmarked(found, self.shown)
+                cluster.replace({**found, "data": {**(found.get("data") or {}), **data}})
+
+        settled(self.shown, change)
 
     def get(self, seen: str = "") -> tuple[str, str] | None:
         """(version, text), or None where for ten seconds nothing came after the version `seen`. Raises StackError."""

@@ -7,7 +7,6 @@ that the file can be read.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -20,7 +19,7 @@ from rollcast.stacks.base import atomic_files
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.fences import FolderFence
 from rollcast.stacks.flags import Holding
-from rollcast.stacks.flags.flag_documents import definition_of
+from rollcast.stacks.flags.flag_documents import definition_of, holdings_of, is_of_digest, with_flag, with_holding
 from rollcast.stacks.flags.publishing import place_of
 
 _PUBLISHED = (
@@ -115,11 +114,7 @@ class FlagdFlags:
 
     def put_flag(self, fence: int, key: str, flag: Mapping[str, Any] | None) -> None:
         with self._fence.held(fence):
-            data = self._read()
-            flags = {name: value for name, value in data["flags"].items() if name != key}
-            if flag is not None:
-                flags[key] = dict(flag)
-            text = json.dumps({**data, "flags": flags}, indent=1, ensure_ascii=False) + "\n"
+            text = with_flag(self._read(), key, flag)
             for place in self._published:  # before the file: what is true here was published
                 place.put(text)
             atomic_files.write(self.definition, text)
@@ -127,17 +122,17 @@ class FlagdFlags:
     # ---- who holds what -----------------------------------------------------------------------
 
     def holdings(self) -> dict[str, Holding]:
+        return holdings_of(self._held())
+
+    def _held(self) -> str:
         try:
-            data = json.loads(self._holdings.read_text("utf-8"))
-            return {str(name): Holding.model_validate(item) for name, item in data.items()}
-        except (OSError, ValueError, AttributeError):
-            return {}  # it only says where to go; the marks of flags and instances say whose they are
+            return self._holdings.read_text("utf-8")
+        except (OSError, UnicodeError):
+            return ""
 
     def put_holding(self, fence: int, pipelines: Collection[str], holding: Holding) -> None:
         with self._fence.held(fence):
-            said = {**self.holdings(), **dict.fromkeys(pipelines, holding)}
-            body = {name: item.model_dump(mode="json") for name, item in sorted(said.items())}
-            atomic_files.write(self._holdings, json.dumps(body, indent=1, ensure_ascii=False) + "\n")
+            atomic_files.write(self._holdings, with_holding(self._held(), pipelines, holding))
 
     # ---- definitions --------------------------------------------------------------------------
 
@@ -147,7 +142,7 @@ class FlagdFlags:
             text = path.read_text("utf-8")
         except OSError as error:
             raise StackError(f"{path} can't be read ({error.strerror}). Restore it from a backup.") from None
-        if "sha256:" + hashlib.sha256(text.encode()).hexdigest() != digest:
+        if not is_of_digest(text, digest):
             raise StackError(f"{path} was changed: it is not what its name says. Restore it from a backup.")
         return json.loads(text)
 

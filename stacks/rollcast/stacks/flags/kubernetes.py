@@ -7,10 +7,7 @@ own, by digest, which never change.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import random
-import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,14 +27,14 @@ from rollcast.stacks.clusters.configmaps import (
     refuse_too_long,
     refuse_unmarked,
 )
-from rollcast.stacks.clusters.failures import ConflictError
+from rollcast.stacks.clusters.failures import ConflictError, settled
+from rollcast.stacks.clusters.marks import notes_of
 from rollcast.stacks.flags import Holding
-from rollcast.stacks.flags.flag_documents import definition_of
+from rollcast.stacks.flags.flag_documents import definition_of, holdings_of, is_of_digest, with_flag, with_holding
 from rollcast.stacks.flags.kubernetes_routes import FlagRoutes, RouteSettings
 
 _HOLDINGS = "holdings.json"
 _ATTEMPTS = 60
-_PATIENT_S = 90.0
 
 
 class KubernetesFlagsSettings(ClusterSettings):
@@ -64,7 +61,7 @@ class KubernetesFlags:
 
     def __init__(self, settings: KubernetesFlagsSettings, root: Path, scope: str = "") -> None:
         """`scope`: whose tokens its writes carry. Who writes waits longer for a cluster that does not answer."""
-        self._cluster = Cluster(settings, root, **({"patience_s": _PATIENT_S} if scope else {}))
+        self._cluster = Cluster.for_scope(settings, root, scope)
         self._ref = Ref("v1", "ConfigMap", settings.configmap)
         self._routes = FlagRoutes(settings.route, self._cluster, scope) if settings.route else None
         self._token = f"rollcast.dev/fence-{scope_mark(scope) or 'all'}"
@@ -84,7 +81,7 @@ class KubernetesFlags:
 
     def _newest(self, found: Object) -> int:
         try:
-            return int((found["metadata"].get("annotations") or {}).get(self._token, 0))
+            return int(notes_of(found).get(self._token, 0))
         except ValueError:
             raise StackError(
                 f"{self._shown}: its annotation {self._token} is no number. Remove it when no rollout is running."
@@ -92,28 +89,25 @@ class KubernetesFlags:
 
     def _write(self, fence: int, change: Callable[[dict[str, str]], None]) -> None:
         """Changes the data of the ConfigMap in one step. Raises FenceError, StackError."""
-        for attempt in range(_ATTEMPTS):
-            found = self._cluster.get(self._ref)
-            if found:
-                refuse_unmarked(found, self._shown)
-            newest = self._newest(found) if found else 0
-            if fence < newest:
-                raise late_write(fence, newest)
-            data = dict((found or {}).get("data") or {})
-            before = dict(data)
-            change(data)
-            if found and fence == newest and data == before:
-                return
-            refuse_too_long(data, self._shown)
-            made = dict(found) if found else config_map(self._ref.name, FLAGS)
-            notes = {**(made["metadata"].get("annotations") or {}), self._token: str(fence)}
-            made = {**made, "metadata": {**made["metadata"], "annotations": notes}, "data": data}
-            try:
-                self._cluster.replace(made) if found else self._cluster.create(made)
-                return
-            except ConflictError:
-                time.sleep(random.uniform(0, 0.02 * min(attempt + 1, 10)))
-        raise StackError(f"{self._shown} is written by others all the time. Try again.")
+        settled(self._shown, lambda: self._change(fence, change), _ATTEMPTS)
+
+    def _change(self, fence: int, change: Callable[[dict[str, str]], None]) -> None:
+        found = self._cluster.get(self._ref)
+        if found:
+            refuse_unmarked(found, self._shown)
+        newest = self._newest(found) if found else 0
+        if fence < newest:
+            raise late_write(fence, newest)
+        data = dict((found or {}).get("data") or {})
+        before = dict(data)
+        change(data)
+        if found and fence == newest and data == before:
+            return
+        refuse_too_long(data, self._shown)
+        made = dict(found) if found else config_map(self._ref.name, FLAGS)
+        notes = {**notes_of(made), self._token: str(fence)}
+        made = {**made, "metadata": {**made["metadata"], "annotations": notes}, "data": data}
+        self._cluster.replace(made) if found else self._cluster.create(made)
 
     @property
     def _shown(self) -> str:
@@ -140,11 +134,7 @@ class KubernetesFlags:
 
     def put_flag(self, fence: int, key: str, flag: Mapping[str, Any] | None) -> None:
         def change(data: dict[str, str]) -> None:
-            whole = self._definition(data)
-            flags = {name: value for name, value in whole["flags"].items() if name != key}
-            if flag is not None:
-                flags[key] = dict(flag)
-            data[FLAGS] = json.dumps({**whole, "flags": flags}, indent=1, ensure_ascii=False) + "\n"
+            data[FLAGS] = with_flag(self._definition(data), key, flag)
 
         if self._routes is not None:
             self.claim(fence)  # a late driver changes no route either
@@ -158,13 +148,11 @@ class KubernetesFlags:
 
     def holdings(self) -> dict[str, Holding]:
         found = self._cluster.get(self._ref)
-        return _holdings((found or {}).get("data") or {})
+        return holdings_of(body_of(found or {}, _HOLDINGS))
 
     def put_holding(self, fence: int, pipelines: Collection[str], holding: Holding) -> None:
         def change(data: dict[str, str]) -> None:
-            said = {**_holdings(data), **dict.fromkeys(pipelines, holding)}
-            body = {name: item.model_dump(mode="json") for name, item in sorted(said.items())}
-            data[_HOLDINGS] = json.dumps(body, indent=1, ensure_ascii=False) + "\n"
+            data[_HOLDINGS] = with_holding(data.get(_HOLDINGS, ""), pipelines, holding)
 
         self._write(fence, change)
 
@@ -176,7 +164,7 @@ class KubernetesFlags:
         if not found:
             raise StackError(f"{ref.shown} is not at {self._cluster.shown}. Restore it from a backup.")
         text = body_of(found)
-        if "sha256:" + hashlib.sha256(text.encode()).hexdigest() != digest:
+        if not is_of_digest(text, digest):
             raise StackError(
                 f"{ref.shown} at {self._cluster.shown} was changed: it is not what its name says. Restore it from a "
                 "backup."
@@ -198,10 +186,3 @@ class KubernetesFlags:
 
 def _definition_ref(digest: str) -> Ref:
     return Ref("v1", "ConfigMap", f"rollcast-definition-{digest.removeprefix('sha256:')[:40]}")
-
-
-def _holdings(data: Mapping[str, str]) -> dict[str, Holding]:
-    try:
-        return {str(name): Holding.model_validate(item) for name, item in json.loads(data[_HOLDINGS]).items()}
-    except (KeyError, ValueError, AttributeError):
-        return {}  # it only says where to go; the marks of flags and instances say whose they are

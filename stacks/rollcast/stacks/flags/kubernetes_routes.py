@@ -14,7 +14,7 @@ from pydantic import Field
 from rollcast.plugins.settings import Settings
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.clusters.cluster import Cluster, Object, Ref
-from rollcast.stacks.clusters.failures import ConflictError
+from rollcast.stacks.clusters.failures import settled
 from rollcast.stacks.clusters.marks import MANAGED, MANAGED_BY, RECORD, SCOPE, instance_name, labels_of, owner_in_words
 
 _API, _KIND = "gateway.networking.k8s.io/v1", "HTTPRoute"
@@ -48,29 +48,26 @@ class FlagRoutes:
     def cover(self, key: str, flag: Mapping[str, Any] | None) -> None:
         """Makes every release of a flag reachable, and those that still have a Service. Raises StackError."""
         ref = Ref(_API, _KIND, f"rollcast-{instance_name(key)}")
-        for _ in range(_ATTEMPTS):
-            found = self._cluster.get(ref)
-            if found is not None and labels_of(found).get(MANAGED_BY) != "rollcast":
-                raise StackError(
-                    f"{ref.shown} at {self._cluster.shown} is that of {owner_in_words(found)}, and stays as it is. "
-                    "Delete it, or choose another namespace."
-                )
-            rules = {**self._still_there(found), **self._rules_of(flag)}
-            if not rules:
-                if found is not None:
-                    self._cluster.delete(ref, found["metadata"]["uid"])
-                return
-            if len(rules) > _MOST_RULES:
-                raise StackError(
-                    f"{ref.shown} would have {len(rules)} rules, over {_MOST_RULES}: so many releases still have a "
-                    "Service. Let 'rollcast apply' retire what is drained."
-                )
-            try:
-                self._cluster.apply(self._route(ref, rules), found["metadata"]["resourceVersion"] if found else "")
-                return
-            except ConflictError:
-                continue
-        raise StackError(f"{ref.shown} at {self._cluster.shown} is written by others all the time. Try again.")
+        settled(f"{ref.shown} at {self._cluster.shown}", lambda: self._cover(ref, flag), _ATTEMPTS)
+
+    def _cover(self, ref: Ref, flag: Mapping[str, Any] | None) -> None:
+        found = self._cluster.get(ref)
+        if found is not None and labels_of(found).get(MANAGED_BY) != "rollcast":
+            raise StackError(
+                f"{ref.shown} at {self._cluster.shown} is that of {owner_in_words(found)}, and stays as it is. "
+                "Delete it, or choose another namespace."
+            )
+        rules = {**self._still_there(found), **self._rules_of(flag)}
+        if not rules:
+            if found is not None:
+                self._cluster.delete(ref, found["metadata"]["uid"])
+            return
+        if len(rules) > _MOST_RULES:
+            raise StackError(
+                f"{ref.shown} would have {len(rules)} rules, over {_MOST_RULES}: so many releases still have a "
+                "Service. Let 'rollcast apply' retire what is drained."
+            )
+        self._cluster.apply(self._route(ref, rules), found["metadata"]["resourceVersion"] if found else "")
 
     def _rules_of(self, flag: Mapping[str, Any] | None) -> Rules:
         return dict(self._named(flag)) if flag is not None else {}

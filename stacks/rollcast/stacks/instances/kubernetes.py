@@ -22,7 +22,7 @@ from rollcast.stacks.base.errors import FenceError, StackError
 from rollcast.stacks.base.failpoints import failpoint
 from rollcast.stacks.clusters.cluster import MANAGER, Cluster, Object, Ref, ref_of
 from rollcast.stacks.clusters.diagnosis import diagnosis
-from rollcast.stacks.clusters.failures import ConflictError, UnknownKindError
+from rollcast.stacks.clusters.failures import ConflictError, UnknownKindError, settled
 from rollcast.stacks.clusters.fences import ClusterFence
 from rollcast.stacks.clusters.marks import (
     INSTANCE,
@@ -44,9 +44,8 @@ from rollcast.stacks.instances.kubernetes_records import (
     ObjectRecord,
 )
 from rollcast.stacks.instances.kubernetes_settings import ADDRESS_VARIABLES, KubernetesInstancesSettings
-from rollcast.stacks.instances.process_settings import filled_template
+from rollcast.stacks.instances.variables import filled_template
 
-_PATIENT_S = 90.0
 _ATTEMPTS = 10
 _LOOK_S = 2.0
 Items = Sequence[dict[str, Any]]
@@ -61,7 +60,7 @@ class KubernetesInstances:
     def __init__(self, settings: KubernetesInstancesSettings, root: Path, scope: str = "") -> None:
         """`scope`: whose tokens its writes carry. Who writes waits longer for a cluster that does not answer."""
         self._settings, self._root, self._scope = settings, root, scope
-        self._cluster = Cluster(settings, root, **({"patience_s": _PATIENT_S} if scope else {}))
+        self._cluster = Cluster.for_scope(settings, root, scope)
         self._fence = ClusterFence(self._cluster, scope)
         self._records = InstanceRecords(self._cluster)
 
@@ -168,13 +167,13 @@ class KubernetesInstances:
 
     def _apply(self, item: Object, placed: Placed) -> Object:
         """Applies an object over that which was looked at, and over none that another made meanwhile."""
-        for _ in range(_ATTEMPTS):
-            found = self._own(ref_of(item), placed)
-            try:
-                return self._cluster.apply(item, found["metadata"]["resourceVersion"] if found else "")
-            except ConflictError:
-                time.sleep(0.05)
-        raise StackError(f"{ref_of(item).shown} at {self._cluster.shown} is written by others all the time. Try again.")
+        ref = ref_of(item)
+
+        def change() -> Object:
+            found = self._own(ref, placed)
+            return self._cluster.apply(item, found["metadata"]["resourceVersion"] if found else "")
+
+        return settled(f"{ref.shown} at {self._cluster.shown}", change, _ATTEMPTS)
 
     def _own(self, ref: Ref, placed: Placed) -> Object | None:
         """The object of an instance, where it is there. Raises StackError where it is another's."""
