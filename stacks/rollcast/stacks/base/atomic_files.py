@@ -78,6 +78,16 @@ def remove(folder: Path, doomed: Path) -> None:
     shutil.rmtree(doomed, ignore_errors=True)
 
 
+def prune(folder: Path, top: Path) -> None:
+    """Takes a folder and those above it away while they are empty, up to `top`, which stays."""
+    while folder.resolve() != top.resolve():
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent
+
+
 @contextlib.contextmanager
 def locked(path: Path, wait_s: float = 60.0) -> Iterator[None]:
     """Holds an exclusive lock on a file, which is made when it is absent; the system frees it when a process dies.

@@ -7,7 +7,8 @@ import re
 
 from rollcast.stacks.base.errors import StackError
 
-_NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+"""How a declaration names a variable of the environment."""
 
 
 def filled(text: str) -> str:
@@ -21,7 +22,7 @@ def filled(text: str) -> str:
             )
         return found
 
-    return _NAME.sub(value, text)
+    return REFERENCE.sub(value, text)
 
 
 def without_password(url: str) -> str:
@@ -35,4 +36,4 @@ def without_password(url: str) -> str:
     return url if "@" not in address else f"{before}://…@{address.rpartition('@')[2]}{''.join(rest)}"
 
 
-__all__ = ["filled", "without_password"]
+__all__ = ["REFERENCE", "filled", "without_password"]

@@ -17,10 +17,12 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 def strict_json(text: str | bytes) -> Any:
     """The value of a JSON text. Raises ValueError, which says in a few words what is wrong with it."""
     try:
+        if isinstance(text, str):
+            text.encode()  # half of a pair can't be encoded
         read = text if isinstance(text, str) else text.decode("utf-8")
         value = json.loads(read, parse_constant=_refuse, parse_int=_integer)
-        if _SURROGATE.search(read) or not read.isascii():
-            json.dumps(value, ensure_ascii=False).encode()  # half of a pair can't be encoded
+        if _SURROGATE.search(read):
+            json.dumps(value, ensure_ascii=False).encode()
         return value
     except UnicodeError:
         raise ValueError("it holds what is no Unicode text") from None

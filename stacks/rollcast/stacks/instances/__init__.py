@@ -15,6 +15,10 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rollcast.stacks.base.errors import StackError
+
+MANIFEST = "manifest.json"
+
 
 class Placed(BaseModel):
     """An instance that exists: what it holds, and the release and slot that it was provisioned for.
@@ -101,6 +105,12 @@ class Instances(Protocol):
 
     def content(self, folder: str) -> Path | None:
         """The content of an instance as a folder of this machine, where it is one."""
+
+
+def refuse_no_content(content: Path) -> None:
+    """Raises StackError where a folder is not what `apply` hands over: content with its manifest."""
+    if not (content / MANIFEST).is_file():
+        raise StackError(f"{content} is no content: it has no {MANIFEST}. Run 'rollcast apply' again.")
 
 
 def refusal(folder: str, other: Placed) -> str:

@@ -16,10 +16,9 @@ from rollcast.plugins.settings import Settings
 from rollcast.stacks.base import atomic_files
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.fences import FolderFence
-from rollcast.stacks.instances import InstanceSpec, Placed, Provisioning, owned_by_another, refusal
+from rollcast.stacks.instances import MANIFEST, InstanceSpec, Placed, Provisioning, owned_by_another, refusal
 
 _DEEPEST = 3  # pipeline / slot / instance
-_MANIFEST = "manifest.json"
 
 
 class FolderSettings(Settings):
@@ -77,7 +76,7 @@ class FolderInstances:
         return {}
 
     def _placed_at(self, folder: str) -> Placed | None:
-        manifest = self.instances / folder / _MANIFEST
+        manifest = self.instances / folder / MANIFEST
         try:
             data = json.loads(manifest.read_text("utf-8"))
             return Placed(folder=folder, digest=data["digest"], **data.get("provisioned", {}))
@@ -94,8 +93,8 @@ class FolderInstances:
     def _manifests(self, folder: Path, depth: int) -> Iterator[Path]:
         if depth > _DEEPEST or not folder.is_dir():
             return
-        if (folder / _MANIFEST).is_file() and depth > 1:
-            yield folder / _MANIFEST
+        if (folder / MANIFEST).is_file() and depth > 1:
+            yield folder / MANIFEST
             return
         try:
             children = sorted(folder.iterdir())
@@ -118,9 +117,9 @@ class FolderInstances:
         try:
             shutil.rmtree(staged, ignore_errors=True)
             shutil.copytree(content, staged)
-            manifest = json.loads((content / _MANIFEST).read_text("utf-8"))
+            manifest = json.loads((content / MANIFEST).read_text("utf-8"))
             manifest["provisioned"] = placed.model_dump(exclude={"folder", "digest", "address"}, exclude_defaults=True)
-            (staged / _MANIFEST).write_text(json.dumps(manifest, sort_keys=True) + "\n", "utf-8")
+            (staged / MANIFEST).write_text(json.dumps(manifest, sort_keys=True) + "\n", "utf-8")
             staged.chmod(0o755)
             with self._fence.held(fence):
                 other = self._others(placed.folder, placed.owner)
@@ -153,15 +152,7 @@ class FolderInstances:
             if self._others(folder, owner) is not None:
                 return
             atomic_files.remove(place, self._staging(fence, folder))
-            self._prune(place.parent)
-
-    def _prune(self, folder: Path) -> None:
-        while folder != self.instances.resolve():
-            try:
-                folder.rmdir()
-            except OSError:
-                return
-            folder = folder.parent
+            atomic_files.prune(place.parent, self.instances)
 
     def content(self, folder: str) -> Path | None:
         found = self.instances / folder

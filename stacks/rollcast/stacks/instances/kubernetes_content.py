@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rollcast.stacks.base.errors import StackError
-
-MOST_BYTES = 900 * 1024
-_MANIFEST = "manifest.json"
+from rollcast.stacks.clusters.configmaps import MOST_BYTES
+from rollcast.stacks.instances import refuse_no_content
 
 
 def content_map(content: Path, name: str) -> tuple[dict[str, Any], list[dict[str, str]]] | None:
@@ -18,8 +17,7 @@ def content_map(content: Path, name: str) -> tuple[dict[str, Any], list[dict[str
     Raises StackError where the folder is no content of an artifact.
     """
     try:
-        if not (content / _MANIFEST).is_file():
-            raise StackError(f"{content} is no content: it has no {_MANIFEST}. Run 'rollcast apply' again.")
+        refuse_no_content(content)
         files = sorted(each for each in content.rglob("*") if each.is_file())
         if sum(each.stat().st_size for each in files) > MOST_BYTES:
             return None

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 from rollcast.planner.base.errors import did_you_mean
 from rollcast.planner.base.values import Seconds
 from rollcast.stacks.clusters.access import ClusterSettings
-from rollcast.stacks.instances.process_settings import filled_template
+from rollcast.stacks.instances.variables import filled_template
 
 ADDRESS_VARIABLES = ("name", "namespace", "component", "pipeline", "instance")
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -29,15 +28,15 @@ from rollcast.stacks.base.errors import FenceError, StackError
 from rollcast.stacks.base.failpoints import failpoint
 from rollcast.stacks.base.fences import FolderFence
 from rollcast.stacks.base.programs import with_this_python
-from rollcast.stacks.base.secrets import filled
-from rollcast.stacks.instances import InstanceSpec, Placed, Provisioning, owned_by_another, refusal
-from rollcast.stacks.instances.process_settings import ProcessSettings, filled_template
+from rollcast.stacks.base.secrets import REFERENCE, filled
+from rollcast.stacks.instances import InstanceSpec, Placed, Provisioning, owned_by_another, refusal, refuse_no_content
+from rollcast.stacks.instances.process_settings import ProcessSettings
 from rollcast.stacks.instances.readiness import Probed, last_lines_of, state_of, wait_until_ready
+from rollcast.stacks.instances.variables import filled_template
 
-_PLACED, _CONTENT, _MANIFEST = "placed.json", "content", "manifest.json"
+_PLACED, _CONTENT = "placed.json", "content"
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR")
 _MOST_LOGS = 100
-_VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _SUPERVISOR_S = 10.0  # for a supervisor to begin, or to end beyond its program's own time
 
 
@@ -146,8 +145,7 @@ class ProcessInstances:
         try:
             if content is not None:
                 shutil.rmtree(staged, ignore_errors=True)
-                if not (content / _MANIFEST).is_file():
-                    raise StackError(f"{content} is no content: it has no {_MANIFEST}. Run 'rollcast apply' again.")
+                refuse_no_content(content)
                 shutil.copytree(content, staged / _CONTENT)
                 staged.chmod(0o755)
                 if found is not None:
@@ -201,7 +199,7 @@ class ProcessInstances:
             atomic_files.remove(folder, self._staging(fence, placed.folder))
             if before.exists():
                 os.replace(before, folder)
-            self._prune(folder.parent)
+            atomic_files.prune(folder.parent, self._folder)
             back = self._at(folder)
         if back is not None and back.placed is not None:
             values = self._values(back.placed, InstanceSpec(), folder, back.spec["port"])
@@ -225,7 +223,7 @@ class ProcessInstances:
     def _take_away(self, fence: int, folder: Path) -> None:
         with self._fence.held(fence):
             atomic_files.remove(folder, self._staging(fence, folder.relative_to(self._folder).as_posix()))
-            self._prune(folder.parent)
+            atomic_files.prune(folder.parent, self._folder)
 
     @staticmethod
     def _end(folder: Path) -> None:
@@ -246,14 +244,6 @@ class ProcessInstances:
             child = state_of(folder).get("child")
         if child is not None and processes.is_alive(child):
             processes.end_group(child, stop_s)
-
-    def _prune(self, folder: Path) -> None:
-        while folder.resolve() != self._folder.resolve():
-            try:
-                folder.rmdir()
-            except OSError:
-                return
-            folder = folder.parent
 
     def _prune_logs(self) -> None:
         """Keeps the logs of what is there, and the newest of what is gone."""
@@ -370,8 +360,8 @@ class ProcessInstances:
 
     def _secrets(self) -> list[str]:
         """The values that come from the environment of whoever applies. Raises StackError where one is not set."""
-        names = {name for text in self._settings.environment.values() for name in _VARIABLE.findall(text)}
-        return [filled(name) for name in sorted(names)]
+        texts = self._settings.environment.values()
+        return [filled(text) for text in sorted({found[0] for each in texts for found in REFERENCE.finditer(each)})]
 
     def _refuse_unknown_program(self, environment: dict[str, str]) -> None:
         (program,) = with_this_python(self._settings.command[:1])

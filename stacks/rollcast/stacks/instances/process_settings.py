@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from string import Formatter
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -12,10 +10,11 @@ from pydantic import Field, field_validator, model_validator
 from rollcast.planner.base.errors import did_you_mean
 from rollcast.planner.base.values import Seconds
 from rollcast.plugins.settings import Settings
+from rollcast.stacks.base.secrets import REFERENCE
+from rollcast.stacks.instances.variables import named_in
 
 VARIABLES = ("artifact", "host", "port", "release", "component", "pipeline", "instance", "reference")
 _PORTS = re.compile(r"^(\d{1,5})(?:\s*-\s*(\d{1,5}))?$")
-_SECRET = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
@@ -72,12 +71,12 @@ class ProcessSettings(Settings):
     def _known_variables(self) -> ProcessSettings:
         texts = [*self.command, self.address, *self.environment.values(), *(self.ready.command or ())]
         for text in texts:
-            for name in _named(text):
+            for name in named_in(text):
                 if name not in VARIABLES:
                     known = ", ".join(f"{{{each}}}" for each in VARIABLES)
                     hint = did_you_mean(name, VARIABLES)
                     raise ValueError(f"'{{{name}}}' is no variable. {hint or f'There are {known}.'} A brace is '{{{{'")
-        if any(_SECRET.search(word) for word in (*self.command, *(self.ready.command or ()))):
+        if any(REFERENCE.search(word) for word in (*self.command, *(self.ready.command or ()))):
             raise ValueError("a command can be read by every user of the machine: give secrets under 'environment'")
         if not any("{port}" in text for text in (*self.command, *self.environment.values())):
             raise ValueError("it has no way to know its port: write '{port}' in the command, or as a variable")
@@ -99,27 +98,4 @@ def bounds_of(given: str | int) -> tuple[int, int]:
     return first, last
 
 
-def filled_template(text: str, values: Mapping[str, str]) -> str:
-    """Text with its `{variables}` replaced; `{{` is a brace, and `${NAME}` stays for later. Raises ValueError."""
-    return "".join(before + ("" if name is None else values[name]) for before, name in _parts(_guarded(text))).replace(
-        "\0", "${"
-    )
-
-
-def _named(text: str) -> list[str]:
-    return [name for _, name in _parts(_guarded(text)) if name is not None]
-
-
-def _guarded(text: str) -> str:
-    """`${NAME}` is no variable of the template."""
-    return _SECRET.sub(lambda match: "\0" + match.group()[2:-1] + "}}", text)
-
-
-def _parts(text: str) -> Iterator[tuple[str, str | None]]:
-    for before, name, form, conversion in Formatter().parse(text):
-        if form or conversion:
-            raise ValueError(f"'{{{name}}}' takes no format: write the name alone. A brace is '{{{{'")
-        yield before, name
-
-
-__all__ = ["VARIABLES", "ProcessSettings", "Ready", "filled_template"]
+__all__ = ["VARIABLES", "ProcessSettings", "Ready"]

@@ -87,7 +87,8 @@ def _look(probed: Probed) -> str:
     if ready.http is not None:
         url = f"http://{probed.host}:{probed.port}{ready.http}"
         try:
-            status = httpx.get(url, timeout=_LOOK_S, trust_env=False, verify=False).status_code
+            with httpx.stream("GET", url, timeout=_LOOK_S, trust_env=False, verify=False) as answer:
+                status = answer.status_code  # what it says besides is not waited for
         except httpx.HTTPError as error:
             return f"GET {ready.http}: {type(error).__name__}"
         return "" if status < 400 else f"GET {ready.http} answers {status}"

@@ -9,7 +9,6 @@ from urllib.parse import quote, urlsplit
 
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.registries.s3_client import refusals, s3_client
-from rollcast.stacks.registries.transfer import CHUNK
 
 _SHAPE = "Write s3://BUCKET/KEY, the place of the new object."
 _MOST_BYTES = 5 * 1024**3  # of one object that is put at once
@@ -27,10 +26,8 @@ def upload(file: Path, url: str) -> str:
         raise StackError(f"'{url}' is no place for a file. {_SHAPE}")
     if file.stat().st_size > _MOST_BYTES:
         raise StackError(f"{file} has over 5 GiB, more than S3 takes at once. Upload it with AWS's own tools.")
-    digest = hashlib.sha256()
     with file.open("rb") as content:
-        while piece := content.read(CHUNK):
-            digest.update(piece)
+        digest = hashlib.file_digest(content, "sha256")
     client = s3_client()
     taken = f"something is there already, and a version is never overwritten. Choose another key than '{key}'."
     with refusals(url, moved=taken), file.open("rb") as content:
