@@ -8,11 +8,16 @@ import os
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from rollcast.planner.declaration.models import Artifact, ArtifactKind, Component, Declaration, SourcePin
 from rollcast.stacks.artifacts import cache
+from rollcast.stacks.artifacts.lock import Lock, LockedSource, computed
 from rollcast.stacks.base.errors import StackError
 from tests.registries import web as behaviours
 from tests.registries.locking import content, declare, locked, run
@@ -57,6 +62,30 @@ def test_a_pin_is_never_declared(project: Path, capsys: pytest.CaptureFixture[st
     declare(project, "vendor:example/bot-2026-05-01", more=pin)
     assert run(project, "validate") == 1
     assert "'pinned' is what the lock says" in capsys.readouterr().err
+    declare(project, "vendor:example/bot-2026-05-01", more=", made_from: [a@1]")
+    assert run(project, "validate") == 1
+    assert "'made_from' is what a registry says" in capsys.readouterr().err
+
+
+@given(st.lists(st.sampled_from(["a@1", "b@1", "git+file:a", "elsewhere:x", "c@1"]), max_size=5).map(tuple))
+def test_what_a_registry_names_joins_the_lineage_once_and_changes_no_digest(said: tuple[str, ...]) -> None:
+    artifact = partial(Artifact, kind=ArtifactKind.DATASET, version="1")
+    made, maker = artifact(name="c", source="git+file:c", derived_from=("b@1",)), artifact(name="a", source="git+file:a")
+    c = Component(artifact="c@1")
+    declaration = Declaration(pipeline="p", components={"c": c}, artifacts=(maker, artifact(name="b"), made))
+    pin = {name: SourcePin(identity=f"git+file:{name}", digest=f"sha256:{'0' * 64}", size=1) for name in "ac"}
+    lock = Lock({}, {
+        "a@1": LockedSource(source="git+file:a", pin=pin["a"]),
+        "c@1": LockedSource(source="git+file:c", pin=pin["c"], lineage=said),
+    })  # fmt: skip
+    known = {one.reference: one for one in lock.pins_of(declaration).artifacts}
+    expected = {"a@1" if name == "git+file:a" else name for name in said} & {"a@1", "b@1"}
+    assert {*known["c@1"].made_from} == expected
+    assert {*known["c@1"].makers} == {"b@1", *expected}
+    assert len(known["c@1"].makers) == len({*known["c@1"].makers})
+    bare = Lock({}, {name: one.model_copy(update={"lineage": ()}) for name, one in lock.sources.items()})
+    here = Path()
+    assert computed(lock.pins_of(declaration), here) == computed(bare.pins_of(declaration), here)
 
 
 def test_one_artifact_is_updated_and_all_else_stays(project: Path, tmp_path: Path) -> None:

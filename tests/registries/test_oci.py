@@ -263,6 +263,31 @@ def test_what_annotations_say_that_it_was_made_from_is_its_lineage(
     assert "docs@2026-11" in capsys.readouterr().out
 
 
+def test_an_index_that_only_its_registry_says_another_embedder_made_is_blocked(
+    project: Path, server: OciServer, repository: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for version in "12":
+        (project / f"e{version}.txt").write_text(version, "utf-8")
+    push(server, f"{repository}:v1", project, "vectors", rollcast__derived_from="e@1")
+    (project / "rollcast.yaml").write_text(
+        "pipeline: chat\nartifacts:\n"
+        "  - {kind: embedding-model, name: e, version: '1', source: 'file:e1.txt', provides: {space: a}}\n"
+        "  - {kind: embedding-model, name: e, version: '2', source: 'file:e2.txt', provides: {space: b}}\n"
+        f"  - {{kind: retrieval-index, name: kb, version: '1', source: 'oci://{server.host}/{repository}:v1'}}\n"
+        "components:\n  e: {artifact: e@2}\n  kb: {artifact: kb@1, upstream: [e]}\n",
+        "utf-8",
+    )
+    assert run(project, "lock") == 0
+    capsys.readouterr()
+    assert run(project, "plan") == 3
+    said = " ".join("".join(capsys.readouterr()).split())
+    assert "kb@1 was derived from e@1, and e@2 embeds on channel default" in said
+    assert "index kb@1 was built by e@1, and e@2 serves beside it" in said
+    text = (project / "rollcast.yaml").read_text("utf-8")
+    (project / "rollcast.yaml").write_text(text.replace("artifact: e@2", "artifact: e@1"), "utf-8")
+    assert run(project, "plan") == 0
+
+
 def test_a_pin_whose_two_digests_differ_is_refused(project: Path, server: OciServer, repository: str) -> None:
     digest = push(server, f"{repository}:v1", project, "one")
     pin = SourcePin(

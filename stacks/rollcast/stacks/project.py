@@ -114,7 +114,8 @@ class Project:
 
     @property
     def declaration_digest(self) -> str:
-        own = self.declaration.model_dump(mode="json", by_alias=True, exclude={"artifacts": {"__all__": {"pinned"}}})
+        from_the_lock = {"artifacts": {"__all__": {"pinned", "made_from"}}}
+        own = self.declaration.model_dump(mode="json", by_alias=True, exclude=from_the_lock)
         return digest_of(own)
 
     @property

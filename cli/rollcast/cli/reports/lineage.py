@@ -44,16 +44,9 @@ def lineage_of(
 ) -> Lineage:
     """The part of the graph that leads to or from some artifacts, what their registries say included."""
     graph = lineage_graph(artifacts.values())
-    sources = locked.sources if locked else {}
-    known = {said.pin.identity: reference for reference, said in sources.items()}
-    known |= {said.source: reference for reference, said in sources.items()}
-    named: dict[str, set[str]] = {}  # a card of the Hub names no revision: the one that is locked, if it is one
-    for reference, said in sources.items():
-        named.setdefault(said.pin.identity.partition("@")[0], set()).add(reference)
-    known = {name: next(iter(found)) for name, found in named.items() if len(found) == 1} | known
-    for reference, said in sources.items():
+    for reference, makers in (locked.makers() if locked else {}).items():
         if reference in artifacts:
-            graph.add_edges_from((known.get(maker, maker), reference) for maker in said.lineage)
+            graph.add_edges_from((maker, reference) for maker in makers)
     near = {other for one in chosen for other in (one, *nx.ancestors(graph, one), *nx.descendants(graph, one))}
     return Lineage(graph.subgraph(near), chosen, artifacts, locked.artifacts if locked else {}, used_by)
 

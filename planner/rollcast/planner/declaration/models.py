@@ -162,10 +162,19 @@ class Artifact(Model):
     pinned: SkipJsonSchema[SourcePin | None] = Field(
         None, exclude_if=lambda pin: pin is None, description="read from the lock, never declared"
     )
+    made_from: SkipJsonSchema[tuple[str, ...]] = Field(
+        (), exclude_if=lambda makers: not makers,
+        description="references that its registry says it was made from; read from the lock, never declared",
+    )  # fmt: skip
 
     @property
     def reference(self) -> str:
         return f"{self.name}@{self.version}"
+
+    @property
+    def makers(self) -> tuple[str, ...]:
+        """References of all that it was made from: what is declared, then what its registry adds."""
+        return tuple(dict.fromkeys((*self.derived_from, *self.made_from)))
 
     @property
     def by_name(self) -> bool:

@@ -105,6 +105,8 @@ def _artifacts(declaration: Declaration) -> Iterator[Mistake]:
         seen.add(artifact.reference)
         if artifact.pinned is not None:
             yield Mistake((*path, "pinned"), "'pinned' is what the lock says.", "Remove it, and run 'rollcast lock'.")
+        if artifact.made_from:
+            yield Mistake((*path, "made_from"), "'made_from' is what a registry says.", "Name it in 'derived_from'.")
         for index, source in enumerate(artifact.derived_from):
             yield from _reference((*path, "derived_from", index), source, known)
         yield from _ranges(path, artifact)

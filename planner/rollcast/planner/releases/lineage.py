@@ -1,4 +1,4 @@
-"""What was made from what: `derived_from` of all artifacts as one graph, and what of it no longer fits together.
+"""What was made from what, as one graph: `derived_from` and what registries say. And what no longer fits together.
 
 An artifact is outdated when what it was made from has moved on: another version of that serves beside it, or, for a
 dataset, a later one is declared. It may still serve, where a contract says that the two fit; else it is to be rebuilt.
@@ -41,14 +41,14 @@ def lineage_graph(artifacts: Iterable[Artifact]) -> nx.DiGraph:
     graph = nx.DiGraph()
     for artifact in artifacts:
         graph.add_node(artifact.reference)
-        graph.add_edges_from((source, artifact.reference) for source in artifact.derived_from)
+        graph.add_edges_from((source, artifact.reference) for source in artifact.makers)
     return graph
 
 
 def makers_of(artifact: Artifact, artifacts: Mapping[str, Artifact], kind: ArtifactKind) -> list[str]:
     """The artifacts of a kind that made another one, through what lies between them; those behind them are not."""
     found: dict[str, None] = {}
-    pending, seen = list(artifact.derived_from), set[str]()
+    pending, seen = list(artifacts.get(artifact.reference, artifact).makers), set[str]()
     while pending:
         reference = pending.pop()
         if reference in seen or reference not in artifacts:
@@ -57,7 +57,7 @@ def makers_of(artifact: Artifact, artifacts: Mapping[str, Artifact], kind: Artif
         if artifacts[reference].kind == kind:
             found[reference] = None
         else:
-            pending.extend(artifacts[reference].derived_from)
+            pending.extend(artifacts[reference].makers)
     return sorted(found)
 
 

@@ -150,7 +150,7 @@ def lineage_complete(
                 if version.artifact.kind not in kinds or reference in reported:
                     continue
                 reported.add(reference)
-                wrong = _gap(version.artifact, known)
+                wrong = _gap(known.get(reference, version.artifact), known)
                 if wrong:
                     remedy = "Name what it was made from in 'derived_from', down to a dataset with 'source' or 'build'."
                     yield Violation(f"{reference}: {wrong}.", review.artifact_path(reference), remedy)
@@ -166,7 +166,7 @@ def _gap(artifact: Artifact, known: Mapping[str, Artifact]) -> str:
         for one in level:
             if one.kind is ArtifactKind.DATASET:
                 datasets.append(one)
-            for source in one.derived_from:
+            for source in one.makers:
                 if source not in known:
                     return f"its ancestor {source} is not declared"
                 if source not in seen:

@@ -17,7 +17,7 @@ from pathlib import Path
 import networkx as nx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from rollcast.planner.declaration.models import Declaration, SourcePin
+from rollcast.planner.declaration.models import Artifact, Declaration, SourcePin
 from rollcast.planner.releases.lineage import lineage_graph
 from rollcast.planner.releases.releases import digest_of
 from rollcast.stacks.artifacts.recipes import definitions_of, digests_of
@@ -56,17 +56,32 @@ class Lock:
     def pins_of(self, declaration: Declaration) -> Declaration:
         """The declaration with what is locked of each artifact's source, as long as that is the source still.
 
-        A pin that is declared itself counts before that.
+        A pin that is declared itself counts before that. Of what registries say that something was made from, the
+        artifacts of this declaration become its `made_from`; what else they name has no place in a release.
         """
-        found = {name: one.pin for name, one in self.sources.items()}
         said = {name: one.source for name, one in self.sources.items()}
-        artifacts = tuple(
-            artifact.model_copy(update={"pinned": artifact.pin or found[artifact.reference]})
-            if artifact.pin or said.get(artifact.reference, "") == artifact.source
-            else artifact
-            for artifact in declaration.artifacts
-        )
-        return declaration.model_copy(update={"artifacts": artifacts})
+        declared = {artifact.reference for artifact in declaration.artifacts}
+        makers = self.makers()
+
+        def locked(artifact: Artifact) -> Artifact:
+            name = artifact.reference
+            stands = name in said and said[name] == artifact.source
+            if not stands:
+                return artifact if artifact.pin is None else artifact.model_copy(update={"pinned": artifact.pin})
+            made_from = tuple(maker for maker in makers[name] if maker in declared and maker != name)
+            pin = artifact.pin or self.sources[name].pin
+            return artifact.model_copy(update={"pinned": pin, "made_from": made_from})
+
+        return declaration.model_copy(update={"artifacts": tuple(locked(each) for each in declaration.artifacts)})
+
+    def makers(self) -> dict[str, list[str]]:
+        """What each artifact was made from, as its registry says: references where those are locked, else its words."""
+        known: dict[str, set[str]] = {}  # a card of the Hub names no revision: the one that is locked, if it is one
+        for reference, one in self.sources.items():
+            known.setdefault(one.pin.identity.partition("@")[0], set()).add(reference)
+        exact = {said: name for name, one in self.sources.items() for said in (one.source, one.pin.identity)}
+        only = {said: next(iter(names)) for said, names in known.items() if len(names) == 1} | exact
+        return {name: [only.get(maker, maker) for maker in one.lineage] for name, one in self.sources.items()}
 
 
 def computed(declaration: Declaration, folder: Path) -> dict[str, str]:

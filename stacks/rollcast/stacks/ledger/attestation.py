@@ -79,6 +79,8 @@ def _materials(release: Release) -> list[dict[str, Any]]:
             "release": release.id, "slot": slot, "artifact": version.reference, "kind": artifact.kind.value,
             "recipe_digest": version.digest, "derived_from": list(artifact.derived_from),
         }  # fmt: skip
+        if artifact.made_from:
+            part["made_from"] = list(artifact.made_from)
         if artifact.pinned is not None:
             part["pinned"] = artifact.pinned.model_dump(mode="json", exclude_none=True)
         if artifact.by_name:

@@ -68,7 +68,7 @@ def bom_of(
         bom.components.add(part)
     bom.register_dependency(root, [parts[name] for name in sorted(used)])
     for name, part in parts.items():
-        bom.register_dependency(part, [parts[maker] for maker in known[name].derived_from if maker in parts])
+        bom.register_dependency(part, [parts[maker] for maker in known[name].makers if maker in parts])
     text = str(JsonV1Dot6(bom).output_as_string(indent=2))
     wrong = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
     if wrong is not None:

@@ -99,5 +99,6 @@ def _artifacts(context: RolloutContext, releases: Mapping[str, Release]) -> Iter
             continue
         if pinned := item.pop("pinned", None):
             item["pin"] = {name: value for name, value in pinned.items() if value is not None}
-        pending.extend(item.get("derived_from") or ())
+        made_from = item.pop("made_from", [])
+        pending.extend([*(item.get("derived_from") or ()), *made_from])
         yield item
