@@ -70,7 +70,10 @@ def test_a_pin_is_never_declared(project: Path, capsys: pytest.CaptureFixture[st
 @given(st.lists(st.sampled_from(["a@1", "b@1", "git+file:a", "elsewhere:x", "c@1"]), max_size=5).map(tuple))
 def test_what_a_registry_names_joins_the_lineage_once_and_changes_no_digest(said: tuple[str, ...]) -> None:
     artifact = partial(Artifact, kind=ArtifactKind.DATASET, version="1")
-    made, maker = artifact(name="c", source="git+file:c", derived_from=("b@1",)), artifact(name="a", source="git+file:a")
+    made, maker = (
+        artifact(name="c", source="git+file:c", derived_from=("b@1",)),
+        artifact(name="a", source="git+file:a"),
+    )
     c = Component(artifact="c@1")
     declaration = Declaration(pipeline="p", components={"c": c}, artifacts=(maker, artifact(name="b"), made))
     pin = {name: SourcePin(identity=f"git+file:{name}", digest=f"sha256:{'0' * 64}", size=1) for name in "ac"}

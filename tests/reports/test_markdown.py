@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +18,12 @@ from tests.reports.elsewhere import written_elsewhere
 from tests.reports.scenes import example_plan, forecast_for
 
 COMMAND = "rollcast simulate --from released.yaml --runs 200 --seed 7"
-HEADINGS = ["What changes", "Now and after", "Guardrails", "What this rollout would catch", "Who is exposed when"]
+FOLDED = [
+    "More to know",
+    "Now and after", "What this rollout would catch", "Who is exposed when", "Order of operations", "Guardrails",
+    "Cost and capacity", "What the forecast rests on", "How to reproduce",
+]  # fmt: skip
+MOST_LINES = 60  # that a reviewer sees before anything is unfolded
 RULES = (
     {"policy": "residency", "level": "mandatory", "passed": True},
     {"policy": "approved", "level": "mandatory", "passed": False, "message": "index stdlib@2 has no approval."},
@@ -30,14 +36,19 @@ def whole_subject() -> Subject:
     return Subject(plan, [Named("forecast", forecast_for(plan))], command=COMMAND)
 
 
-def headings(text: str) -> list[str]:
-    return re.findall(r"^### (.*)$", text, re.MULTILINE)
+def folded(text: str) -> list[str]:
+    """The titles of what is folded, up to the figure in them."""
+    return [title.partition(":")[0] for title in re.findall(r"<summary>(.*?)</summary>", text)]
+
+
+def unfolded(text: str) -> list[str]:
+    return re.sub(r"<details>.*?</details>\n", "", text, flags=re.DOTALL).splitlines()
 
 
 def test_the_verdict_comes_first_and_every_part_is_there() -> None:
     text = markdown_of(whole_subject())
     assert text.startswith("## ❌ Blocked by a guardrail: approved\n")
-    assert headings(text) == HEADINGS
+    assert folded(text) == FOLDED
     assert COMMAND in text
     assert "seed 7" in text.splitlines()[-1]
 
@@ -45,9 +56,9 @@ def test_the_verdict_comes_first_and_every_part_is_there() -> None:
 @pytest.mark.parametrize(
     ("promoted", "start"),
     [
-        (0.97, "## ✅ Expected to be promoted: 97 %"),
-        (0.7, "## ⚠️ Promotion is not sure: 70 %"),
-        (0.1, "## ❌ Expected to be rolled back"),
+        (0.97, "## ✅ Goes through after about 52 min, 194 of 200 runs"),
+        (0.7, "## ⚠️ Goes through after about 52 min, 140 of 200 runs"),
+        (0.1, "## ❌ Is rolled back after about"),
     ],
 )
 def test_the_verdict_follows_the_forecast(promoted: float, start: str) -> None:
@@ -80,10 +91,22 @@ def test_everything_is_readable_with_no_picture_loaded() -> None:
 
 def test_the_markdown_is_what_it_looks_like() -> None:
     rendered = MarkdownIt("gfm-like", {"html": True, "linkify": True}).render(markdown_of(whole_subject()))
-    known = {"h2", "h3", "p", "ul", "li", "table", "thead", "tbody", "tr", "th", "td", "code", "details", "summary",
+    known = {"h2", "p", "ul", "li", "table", "thead", "tbody", "tr", "th", "td", "code", "details", "summary",
              "pre", "sub"}  # fmt: skip
     assert set(re.findall(r"<(\w+)", rendered)) == known
     assert rendered.count("<details>") == rendered.count("</details>")
+
+
+@given(plans())
+def test_a_reviewer_sees_one_screen_and_no_more(plan: Plan) -> None:
+    noisy = plan.model_copy(update={"guardrails": RULES, "notes": ("a note",) * 9})
+    text = markdown_of(Subject(noisy, [Named("f", forecast_for(noisy))], command=COMMAND))
+    assert len(unfolded(text)) <= MOST_LINES
+
+
+def test_the_reports_of_the_examples_are_one_screen() -> None:
+    for path in (Path(__file__).parent / "golden").glob("*.md"):
+        assert len(unfolded(path.read_text("utf-8"))) <= MOST_LINES, path.name
 
 
 def test_another_process_writes_the_same_bytes() -> None:

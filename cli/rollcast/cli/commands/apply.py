@@ -249,20 +249,22 @@ def event_reader(format_: Format, plan: Plan | None = None, forecast: Forecast |
     return nullcontext(Lines().emit)
 
 
-def close(project: Project, ended: Ended, format_: Format) -> NoReturn:
-    """The last words of a rollout, and its exit code."""
+def close(project: Project, ended: Ended, format_: Format, *, by_hand: bool = False) -> NoReturn:
+    """The last words of a rollout, and its exit code. `by_hand`: its plan was to go back to an earlier release."""
+    from rollcast.cli.output.ending import last_words
     from rollcast.cli.output.rollout import emit_json
     from rollcast.cli.output.status import measured, not_judged
     from rollcast.stacks.base.events import CommandEnded
-    from rollcast.stacks.rollout.status import desired_now
+    from rollcast.stacks.rollout.status import desired_of, serving_now
     from rollcast.stacks.rollout.status import measured as measure
 
-    found = measure(ended.tally, desired_now(project))
+    serving = serving_now(project)
+    found = measure(ended.tally, desired_of(serving))
     if format_ == "json":
         emit_json(CommandEnded(exit=int(ended.exit), outcome=ended.outcome, reason=ended.reason, measured=found))
     else:
-        word = (ended.outcome or ended.exit.name).replace("_", " ").lower()
-        terminal.out(f"{terminal.paint(word.capitalize(), bold=True)}: {terminal.clean(ended.reason)}")
+        releases = {share.release for shares in serving.values() for share in shares}
+        terminal.out(last_words(ended, releases, by_hand=by_hand))
         if found["requests"] or any(not_judged(found)):
             terminal.out(measured(found))
     if ended.exit and not terminal.coloured():  # a script that keeps only one of the streams learns why, too

@@ -78,7 +78,7 @@ def rollback(
     why = reason or f"rolled back by hand to {to or 'the release before'}"
     with event_reader(format_) as emit:
         ended = start(project, way.plan, emit, reason=why, declared=(way.declaration, way.digests), rollback=True)
-    close(project, ended, format_)
+    close(project, ended, format_, by_hand=True)
 
 
 def retry(

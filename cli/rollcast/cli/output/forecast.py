@@ -1,23 +1,24 @@
-"""A forecast as text for a terminal: how it ends, how answers fare, who is exposed, what it rests on."""
+"""A forecast as text for a terminal: one sentence, then who is exposed, how answers fare, what would be caught."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from rollcast.cli.reports.amounts import amount, between, count, duration, percent
 from rollcast.cli.reports.facts import moved_in_words
+from rollcast.cli.reports.sentence import LATE, caught_in, chance, in_one_sentence, tone_of
 from rollcast.cli.terminal import paint
 from rollcast.simulator.forecast.models import (
-    UNPROVED,
     CapacityCost,
     Detection,
     Duration,
     Forecast,
-    Interval,
     MetricForecast,
     StageForecast,
 )
 
 _SHOWN_STAGES = 40
+_COLOURS = {"good": "green", "warn": "yellow", "bad": "red", "plain": None}
 
 
 def text_of(forecast: Forecast) -> str:
@@ -26,23 +27,28 @@ def text_of(forecast: Forecast) -> str:
 
 
 def _lines(forecast: Forecast) -> Iterator[str]:
-    runs = f"{forecast.runs:,} run{'s' if forecast.runs != 1 else ''}"
-    if forecast.interrupted:
-        runs += f" of {forecast.runs_asked:,} (interrupted: only the finished runs are counted)"
-    yield paint(f"Forecast for {forecast.pipeline} in {forecast.environment}", bold=True)
-    made = f"{runs}, engine {forecast.engine}, seed {forecast.seed}"
-    yield f"  {forecast.requests:,} recorded requests ({_plain(forecast.traffic)}), {made}"
-    yield ""
+    yield paint(f"{in_one_sentence(forecast)}.", _COLOURS[tone_of(forecast)], bold=True)
     yield from _outcome(forecast)
+    for warning in forecast.warnings:
+        yield paint(f"Warning: {warning}", "yellow")
+    if forecast.warnings:
+        yield ""
     yield from _metrics(forecast)
     yield from _stages(forecast)
     yield from _detection(forecast.detection)
     yield from _stations(forecast)
-    for warning in forecast.warnings:
-        yield paint(f"Warning: {warning}", "yellow")
     yield paint("Rests on", bold=True)
     for assumption in forecast.assumptions:
         yield f"  · {_plain(assumption)}"
+    yield f"  · {_made(forecast)}"
+
+
+def _made(forecast: Forecast) -> str:
+    runs = f"{forecast.runs:,} run{'s' if forecast.runs != 1 else ''}"
+    if forecast.interrupted:
+        runs += f" of {forecast.runs_asked:,} (interrupted: only the finished runs are counted)"
+    recorded = f"{forecast.requests:,} recorded requests ({_plain(forecast.traffic)})"
+    return f"{recorded}, {runs}, engine {forecast.engine}, seed {forecast.seed}"
 
 
 def _plain(text: str) -> str:
@@ -50,33 +56,27 @@ def _plain(text: str) -> str:
 
 
 def _outcome(forecast: Forecast) -> Iterator[str]:
-    yield paint("Outcome", bold=True)
-    ends = (("promoted", "green"), ("rolled_back", "red"), ("held", "yellow"))
-    for name, colour in ends:
+    where = f"{_plain(forecast.pipeline)} in {_plain(forecast.environment)}"
+    lasts, later = duration(forecast.duration_s.p50), duration(forecast.duration_s.p95)
+    over = f"; 95 % of runs are over within {later}" if later != lasts else ""
+    yield f"  {where}: lasts {lasts}{over}"
+    for name, word in (("promoted", "goes through"), ("rolled_back", "rolled back"), ("held", "stops")):
         share: float = getattr(forecast.outcome, name)
-        known: Interval | None = getattr(forecast.outcome_interval, name) if forecast.outcome_interval else None
-        label = f"{name.replace('_', ' '):<12}"
-        text = f"  {label} {share:6.1%}" + (f"   ({known[0]:.1%} to {known[1]:.1%})" if known else "")
-        plain = name == "promoted" and forecast.proof in UNPROVED
-        yield paint(text, colour if share > 0 and not plain else None, dim=share == 0)
-    if forecast.proof in UNPROVED:
-        yield paint(f"  {UNPROVED[forecast.proof]}", "yellow")
-    lasts = duration(forecast.duration_s.p50)
-    later = duration(forecast.duration_s.p95)
-    yield f"  lasts        {lasts}" + (f" (95 % of runs: at most {later})" if later != lasts else "")
-    for name, _ in ends:
         after: Duration | None = getattr(forecast.ends_after_s, name)
-        if after is not None and getattr(forecast.outcome, name) < 1:
-            yield f"               {name.replace('_', ' ')} after {duration(after.p50)}"
-    for moved in forecast.moved:
-        yield f"  goes over     {_plain(moved_in_words(moved))}"
-    exposure = forecast.exposure
-    served = f"{exposure.requests:,.0f} requests of {exposure.users:,.0f} users"
-    yield f"  exposed      {served} are served by what is not yet proved"
-    if forecast.capacity_cost is not None:
-        yield f"  capacity     {_cost(forecast.capacity_cost)}"
+        if 0 < share < 1:
+            yield f"  {word} {chance(forecast, name)}" + (f", after {duration(after.p50)}" if after else "")
     for reason in forecast.reasons:
-        yield f"  {reason.probability:6.1%} {_plain(reason.metric)}: {_plain(reason.example)}"
+        why = "time that runs out" if reason.metric in LATE else _plain(reason.metric)
+        yield f"    {percent(reason.probability)} by {why}: {_plain(reason.example)}"
+    for moved in forecast.moved:
+        yield f"  goes over: {_plain(moved_in_words(moved))}"
+    exposure = forecast.exposure
+    served = f"{count(exposure.requests)} requests of {count(exposure.users)} users"
+    users = exposure.users_interval
+    doubt = f" ({count(users[0])} to {count(users[1])} in 95 % of runs)" if users else ""
+    yield f"  {served}{doubt} are served by what is not yet proved"
+    if forecast.capacity_cost is not None:
+        yield f"  capacity {_cost(forecast.capacity_cost)}"
     yield ""
 
 
@@ -90,36 +90,44 @@ def _cost(cost: CapacityCost) -> str:
 
 
 def _metrics(forecast: Forecast) -> Iterator[str]:
-    yield paint("Metrics, without and with the rollout", bold=True)
+    compared = any(metric.baseline is not None for metric in forecast.metrics)
+    yield paint("Metrics, without and with the rollout" if compared else "Metrics", bold=True)
     several = len({metric.audience for metric in forecast.metrics}) > 1
+    known = [metric for metric in forecast.metrics if metric.rollout is not None]
     rows = [
-        (
-            metric.name + (f" ({metric.audience})" if several else ""), number(metric.name, metric.baseline),
-            number(metric.name, metric.rollout), _difference(metric), _limit(metric), metric.ok,
-        )
-        for metric in forecast.metrics
-        if metric.rollout is not None
+        [
+            metric.name + (f" ({metric.audience})" if several else ""),
+            amount(metric.name, metric.baseline) if compared else "", "->" if compared else "",
+            amount(metric.name, metric.rollout), _difference(metric), _limit(metric),
+        ]
+        for metric in known
     ]  # fmt: skip
-    width = max((len(row[0]) for row in rows), default=0)
-    for name, before, after, difference, limit, ok in rows:
-        line = f"  {name:<{width}}  {before:>10} -> {after:>10}  {difference}{limit}"
-        yield paint(line.rstrip(), None if ok else "red")
+    for metric, line in zip(known, _columns(rows, right={1, 3}), strict=True):
+        yield paint(line, None if metric.ok else "red")
     yield ""
+
+
+def _columns(rows: Sequence[Sequence[str]], right: set[int]) -> Iterator[str]:
+    """Rows as lines whose columns stand below each other; those in `right` end alike. Empty columns take no room."""
+    widths = [max(map(len, column), default=0) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            cell.rjust(w) if n in right else cell.ljust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield f"  {'  '.join(cell for cell, width in zip(cells, widths, strict=True) if width)}".rstrip()
 
 
 def _difference(metric: MetricForecast) -> str:
     if metric.difference is None:
         return ""
-    text = f"{signed(metric.name, metric.difference):>11}"
-    if metric.interval is not None:
-        text += f"  [{signed(metric.name, metric.interval[0])}, {signed(metric.name, metric.interval[1])}]"
-    return text
+    text = amount(metric.name, metric.difference, signed=True)
+    return text if metric.interval is None else f"{text} ({between(metric.name, metric.interval, signed=True)})"
 
 
 def _limit(metric: MetricForecast) -> str:
     if metric.limit is None:
         return ""
-    return f"  limit {number(metric.name, metric.limit)}" + ("" if metric.ok else "  BEYOND")
+    return f"limit {amount(metric.name, metric.limit)}" + ("" if metric.ok else "  BEYOND")
 
 
 def _stages(forecast: Forecast) -> Iterator[str]:
@@ -127,31 +135,31 @@ def _stages(forecast: Forecast) -> Iterator[str]:
     if not stages:
         return
     yield paint("Stages", bold=True)
-    for stage in stages[:_SHOWN_STAGES]:
-        yield _stage(stage)
+    yield from _columns([_stage(stage) for stage in stages[:_SHOWN_STAGES]], right={0, 2, 3})
     if len(stages) > _SHOWN_STAGES:
         yield f"  … and {len(stages) - _SHOWN_STAGES} more (all of them with --format json)"
     yield ""
 
 
-def _stage(stage: StageForecast) -> str:
+def _stage(stage: StageForecast) -> list[str]:
     lasts = duration(stage.seconds) if stage.seconds is not None else ""
-    exposed = f"{stage.exposed:,.0f} of {stage.requests:,.0f} requests on the new release" if stage.exposed else ""
-    text = f"  {stage.milestone:>3} {_plain(stage.title.split(':')[0] if not stage.exposed else stage.title)}"
-    return f"{text:<50} {stage.reached:6.0%}  {lasts:>9}  {exposed}".rstrip()
+    exposed = f"{count(stage.exposed)} of {count(stage.requests)} requests on the new release" if stage.exposed else ""
+    title = _plain(stage.title.split(":")[0] if not stage.exposed else stage.title)
+    return [str(stage.milestone), title, percent(stage.reached), lasts, exposed]
 
 
 def _detection(detection: tuple[Detection, ...]) -> Iterator[str]:
     if not detection:
         return
     yield paint("What this rollout would catch", bold=True)
+    rows = []
     for found in detection:
         where = f" in {found.component}" if found.component else ""
-        what = f"{found.metric} {signed(found.metric, found.regression)}{where}"
-        text = f"  {_plain(what)}: caught with {found.probability:.0%}"
-        if found.seconds is not None and found.requests_exposed is not None:
-            text += f", after {duration(found.seconds)}, {found.requests_exposed:,.0f} requests exposed"
-        yield text
+        what = f"{found.metric} {amount(found.metric, found.regression, signed=True)}{where}"
+        after = f"after {duration(found.seconds)}" if found.seconds is not None else ""
+        exposed = f"{count(found.requests_exposed)} requests exposed" if found.requests_exposed is not None else ""
+        rows.append([_plain(what), caught_in(found), after, exposed])
+    yield from _columns(rows, right=set())
     yield ""
 
 
@@ -163,34 +171,6 @@ def _stations(forecast: Forecast) -> Iterator[str]:
     width = max(len(f"{station.component} {station.artifact}") for station in busy)
     for station in busy:
         name = f"{station.component} {station.artifact}"
-        queue = f"longest queue {station.longest_queue:,.0f}" if station.longest_queue else "never a queue"
-        yield f"  {_plain(name):<{width}}  {station.utilization:7.1%} busy, {queue}"
+        queue = f"longest queue {count(station.longest_queue)}" if station.longest_queue else "never a queue"
+        yield f"  {_plain(name):<{width}}  {percent(station.utilization, 1):>7} busy, {queue}"
     yield ""
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
-
-
-def number(metric: str, value: float | None) -> str:
-    """A value in the unit that the metric's name says."""
-    if value is None:
-        return "-"
-    if metric.endswith("_s"):
-        return f"{value * 1000:.2f} ms" if abs(value) < 0.1 else f"{value:.3f} s"
-    if metric.endswith("_usd"):
-        return f"${value:.6f}"
-    if metric.endswith("_rate") or metric == "slo_attainment":
-        return f"{value:.2%}"
-    return f"{value:.4g}"
-
-
-def signed(metric: str, value: float) -> str:
-    """A difference in that unit, with its sign."""
-    text = number(metric, abs(value))
-    return ("-" if value < 0 else "+") + text

@@ -1,14 +1,19 @@
-"""The plan's frames as a Mermaid diagram, small enough for a code host to draw."""
+"""A plan as a Mermaid diagram, small enough for a code host to draw: its steps in a row, or every operation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
+from rollcast.cli.reports.amounts import duration
 from rollcast.cli.reports.graph import Frame, OperationBox
 from rollcast.cli.reports.mermaid import Edge, MermaidFrame, MermaidNode, flowchart
+from rollcast.cli.reports.steps import PlanStep
+from rollcast.simulator.forecast.models import Forecast
 
 # Code hosts draw at most 500 edges and 50,000 characters; more than this many boxes nobody reads.
 MOST_BOXES = 48
+MOST_STEPS = 6  # in a row
 _STYLES = {
     "provision": "fill:#e6f4ee,stroke:#00785c,color:#111",
     "warm": "fill:#eef1f4,stroke:#4a5560,color:#111",
@@ -37,6 +42,23 @@ def mermaid_of(frames: Sequence[Frame]) -> str:
     ]
     used = {box.kind for frame in frames for rank in frame.ranks for box in rank}
     return flowchart(parts, edges, direction="TB", styles={k: v for k, v in _STYLES.items() if k in used})
+
+
+def mermaid_of_steps(steps: Sequence[PlanStep], forecast: Forecast | None) -> str:
+    """The steps in a row: what moves, who and how much, and how long the forecast expects it to last."""
+    lasts = {stage.milestone: stage.seconds for stage in forecast.stages if stage.reached} if forecast else {}
+    nodes = []
+    for step in steps[:MOST_STEPS]:
+        known = [seconds for stage in step.stages if (seconds := lasts.get(stage.index)) is not None]
+        said = [f"about {duration(sum(known))}"] if known else []
+        style = "retire" if step.in_place or step.paused else "shift"
+        nodes.append(MermaidNode(str(step.number), [f"{step.number}  {step.name}", step.who, *said], style))
+    if len(steps) > MOST_STEPS:
+        nodes.append(MermaidNode("more", [f"… and {len(steps) - MOST_STEPS} more steps"]))
+    if not nodes:
+        nodes.append(MermaidNode("none", ["nobody changes release"]))
+    edges = [Edge(one.key, other.key) for one, other in pairwise(nodes)]
+    return flowchart(nodes, edges, styles={k: v for k, v in _STYLES.items() if k in {node.style for node in nodes}})
 
 
 def _node(box: OperationBox) -> MermaidNode:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from rollcast.cli.reports.amounts import UNKNOWN, amount, between, count, duration, percent
 from rollcast.cli.reports.page import Tone
+from rollcast.cli.reports.sentence import caught_in
 from rollcast.cli.reports.subject import Subject
 from rollcast.planner.plan.models import Milestone, Plan
 from rollcast.planner.releases.changes import SYMBOLS, Change
 from rollcast.policies import Judgement
-from rollcast.simulator.forecast.models import Forecast, MetricForecast, Moved, StageForecast
+from rollcast.simulator.forecast.models import UNPROVED, Forecast, MetricForecast, Moved, StageForecast
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,8 @@ def metrics(forecast: Forecast) -> Facts:
     head = ["metric", *(["audience"] if several else []), "now", "after", "difference", "95 % interval", "limit"]
     known = [metric for metric in forecast.metrics if metric.rollout is not None]
     rows = [[m.name, *([m.audience] if several else []), *_values(m)] for m in known]
-    tones: list[Tone | None] = [_tone(metric) for metric in known]
+    proved = forecast.proof not in UNPROVED
+    tones: list[Tone | None] = [_tone(metric) if proved or not metric.ok else None for metric in known]
     shift = int(several)
     caption = "Now, after, and the difference over the same requests"
     return Facts(caption, head, rows, tones, frozenset({0}), frozenset(range(1 + shift, 6 + shift)))
@@ -112,12 +114,10 @@ def _stage(stage: StageForecast | None) -> list[str]:
 
 def detection(forecast: Forecast) -> Facts:
     """What this very rollout would catch."""
-    head = ["metric", "regression", "component", "caught with", "after", "requests exposed", "users exposed"]
+    head = ["metric", "regression", "component", "caught", "after", "requests exposed", "users exposed"]
     rows = []
     for found in forecast.detection:
-        caught = percent(found.probability)
-        if found.probability_interval:
-            caught += f" ({percent(found.probability_interval[0])} to {percent(found.probability_interval[1])})"
+        caught = caught_in(found).removeprefix("in ")
         exposed = [count(n) if n is not None else UNKNOWN for n in (found.requests_exposed, found.users_exposed)]
         size = amount(found.metric, found.regression, signed=True)
         rows.append([found.metric, size, found.component, caught, duration(found.seconds), *exposed])

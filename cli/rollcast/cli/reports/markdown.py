@@ -17,11 +17,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rollcast.cli.reports import facts
 from rollcast.cli.reports.contents import in_markdown
-from rollcast.cli.reports.diagram import mermaid_of
+from rollcast.cli.reports.diagram import mermaid_of, mermaid_of_steps
 from rollcast.cli.reports.escaping import code, markdown
 from rollcast.cli.reports.facts import Facts
 from rollcast.cli.reports.graph import frames_of
 from rollcast.cli.reports.page import Tone
+from rollcast.cli.reports.steps import steps_of
 from rollcast.cli.reports.subject import Subject
 from rollcast.cli.reports.verdict import verdict_of
 from rollcast.cli.terminal import clean
@@ -29,6 +30,7 @@ from rollcast.simulator.forecast.models import Forecast
 
 LIMIT = 65_536  # characters of a comment on GitHub; GitLab takes more
 MOST_LINES = 6
+MOST_REASONS, MOST_ROWS = 3, 10  # outside of what is folded: a reviewer has a minute
 _RESERVE = 536  # for the mark of a sticky comment, and a line about what is left out
 MARKS: dict[Tone, str] = {"good": "✅", "warn": "⚠️", "bad": "❌", "plain": "➖"}
 # (most rows of a table, longest text of a cell): tried in turn until the report fits
@@ -55,6 +57,8 @@ def markdown_of(subject: Subject) -> str:
 def _parts(subject: Subject) -> dict[str, Any]:
     plan, forecast = subject.plan, subject.forecast
     lines = [(line, plan.from_release.get(line) or "nothing", to) for line, to in plan.to_release.items()]
+    verdict = verdict_of(subject)
+    warnings = forecast.warnings if forecast is not None else ()
     lines += [(ln, own[0].release, "removed") for ln, own in plan.start.items() if own and ln not in plan.to_release]
     rules = facts.guardrails(subject)
     passing = [tone == "good" for tone in rules.tones]
@@ -62,7 +66,8 @@ def _parts(subject: Subject) -> dict[str, Any]:
         "plan": plan,
         "lines": lines[:MOST_LINES],
         "lines_left": max(0, len(lines) - MOST_LINES),
-        "verdict": verdict_of(subject),
+        "verdict": verdict,
+        "left": [text for texts in (verdict.reasons, warnings, plan.notes) for text in texts[MOST_REASONS:]],
         "mark": {tone: Written(mark) for tone, mark in MARKS.items()},
         "changes": facts.changes(plan),
         "contents": [Written(text) for text in in_markdown(plan.contents)],
@@ -73,6 +78,9 @@ def _parts(subject: Subject) -> dict[str, Any]:
         "passing": _some(rules, passing),
         "exposure": facts.exposure(plan, forecast),
         "diagram": Written(mermaid_of(frames_of(plan))),
+        "steps": Written(mermaid_of_steps(steps_of(plan), forecast)),
+        "most_reasons": MOST_REASONS,
+        "most_rows": MOST_ROWS,
         "compared": facts.comparison(subject) if len(subject.forecasts) > 1 else None,
         "command": Written(_fenced(subject.command)),
         "foot": _foot(subject),
@@ -83,7 +91,7 @@ def _parts(subject: Subject) -> dict[str, Any]:
 
 def _forecast_parts(forecast: Forecast | None) -> dict[str, Any]:
     if forecast is None:
-        return dict.fromkeys(("metrics", "others", "detection", "costs", "stations"), None) | {
+        return dict.fromkeys(("metrics", "others", "detection", "costs", "stations", "within"), None) | {
             "warnings": (),
             "moved": (),
             "assumptions": (),
@@ -92,7 +100,13 @@ def _forecast_parts(forecast: Forecast | None) -> dict[str, Any]:
     costs = [row[0].endswith("_usd") for row in metrics.rows]
     first = [metric.audience for metric in forecast.metrics][:1]
     shown = [m.limit is not None or m.audience in first for m in forecast.metrics if m.rollout is not None]
+    gated = [metric for metric in forecast.metrics if metric.limit is not None]
+    beyond = sum(not metric.ok for metric in gated)
+    within = f"{beyond} of {len(gated)} gated metrics beyond their limits" if beyond else (
+        f"{len(gated)} gated metrics within their limits" if gated else "no gate watches a metric"
+    )  # fmt: skip
     return {
+        "within": within,
         "metrics": _some(metrics, shown),
         "others": _some(metrics, [not kept for kept in shown]),
         "detection": facts.detection(forecast),
@@ -137,6 +151,7 @@ def _environment(rows: int, longest: int) -> Environment:
     )
     loaded.filters["code"] = lambda text: Written(code(text, longest))
     loaded.filters["first_of"] = lambda texts: _first_of(texts, rows)
+    loaded.filters["first_rows"] = lambda table, most=MOST_ROWS: Written(_table(table, min(rows, most), longest))
     loaded.filters["table"] = lambda table: Written(_table(table, rows, longest))
     return loaded
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from rollcast.cli.reports.amounts import amount, count, duration, percent
 from rollcast.cli.reports.escaping import one_line
 from rollcast.cli.reports.page import Tone
+from rollcast.cli.reports.sentence import FEW, LATE, caught, chance, in_one_sentence, tone_of, weakest_of
 from rollcast.cli.reports.subject import Reality, Subject
 from rollcast.planner.base.wording import some_of
-from rollcast.simulator.forecast.models import UNPROVED, Detection, Forecast
+from rollcast.simulator.forecast.models import Forecast
 
-SURE = 0.9
 MOST = 5  # of one kind of reason
 _WORDS = {"promoted": "promoted", "rolled_back": "rolled back", "held": "held"}
 
@@ -61,39 +61,13 @@ def _against(real: Reality, forecast: Forecast | None) -> Iterator[str]:
         return
     outcome = str(real.outcome)
     if outcome in _WORDS:
-        runs = f"{count(forecast.runs)} run{'s' if forecast.runs != 1 else ''}"
-        yield f"The forecast gave {_WORDS[outcome]} {_chance(forecast, outcome)} of {runs}."
+        yield f"The forecast: {_WORDS[outcome]} {chance(forecast, outcome)}."
     lasts = forecast.duration_s
     yield f"The forecast lasted {duration(lasts.p50)}, and 95 % of its runs at most {duration(lasts.p95)}."
 
 
 def _outcome(forecast: Forecast) -> tuple[Tone, str]:
-    chances = {name: float(getattr(forecast.outcome, name)) for name in _WORDS}
-    likely = max(chances, key=lambda name: chances[name])
-    beyond = [metric for metric in forecast.metrics if not metric.ok]
-    if likely == "promoted" and forecast.proof in UNPROVED:
-        said = UNPROVED[forecast.proof]
-        return "warn", f"{said[0].upper()}{said[1:]}"
-    if forecast.runs == 1:
-        word = _WORDS[likely].capitalize()
-        return "bad" if likely == "rolled_back" else "warn", f"{word} in the only run, and one run says little"
-    runs = f"{count(forecast.runs)} runs"
-    if likely != "promoted":
-        tone: Tone = "bad" if likely == "rolled_back" else "warn"
-        return tone, f"Expected to be {_WORDS[likely]}: {_chance(forecast, likely)} of {runs}"
-    if chances["promoted"] < SURE:
-        return "warn", f"Promotion is not sure: {_chance(forecast, 'promoted')} of {runs}"
-    if beyond:
-        return "warn", f"Promoted in {_chance(forecast, 'promoted')} of {runs}, with {beyond[0].name} beyond its limit"
-    return "good", f"Expected to be promoted: {_chance(forecast, 'promoted')} of {runs}"
-
-
-def _chance(forecast: Forecast, name: str) -> str:
-    value = float(getattr(forecast.outcome, name))
-    known = getattr(forecast.outcome_interval, name) if forecast.outcome_interval else None
-    if known is None:
-        return percent(value)
-    return f"{percent(value)} ({percent(known[0])} to {percent(known[1])})"
+    return tone_of(forecast), in_one_sentence(forecast)
 
 
 def _reasons(subject: Subject) -> Iterator[str]:
@@ -107,7 +81,7 @@ def _reasons(subject: Subject) -> Iterator[str]:
             yield "Replay recorded traffic through the plan with 'rollcast simulate' to learn how it ends."
         return
     for reason in forecast.reasons[:2]:
-        ended = "late" if reason.metric in ("overdue", "held") else f"by {reason.metric}"
+        ended = "late" if reason.metric in LATE else f"by {reason.metric}"
         yield f"{percent(reason.probability)} of runs stop {ended}: {one_line(reason.example, 240)}"
     beyond = [metric for metric in forecast.metrics if not metric.ok]
     for metric in beyond[:MOST]:
@@ -115,11 +89,11 @@ def _reasons(subject: Subject) -> Iterator[str]:
         yield f"{metric.name} of {metric.audience} is beyond its limit: {values}"
     if not subject.plan.empty:
         yield _lasts(forecast)
-    weakest = min(forecast.detection, key=lambda found: found.probability, default=None)
+    weakest = weakest_of(forecast)
     if weakest is not None:
         yield caught(weakest)
-    if forecast.runs < 20:
-        yield "Few runs: the chances have wide intervals. Ask for 200 with --runs 200."
+    if forecast.runs < FEW:
+        yield f"Few runs: the chances have wide intervals. {FEW * 10} have narrow ones: --runs {FEW * 10}."
 
 
 def _lasts(forecast: Forecast) -> str:
@@ -129,15 +103,3 @@ def _lasts(forecast: Forecast) -> str:
     exposed = forecast.exposure
     served = f"{count(exposed.requests)} requests of {count(exposed.users)} users"
     return f"{lasts}; {served} are served by what is not yet proved."
-
-
-def caught(found: Detection) -> str:
-    """A detection in one sentence."""
-    where = f" in {found.component}" if found.component else ""
-    text = f"A regression of {found.metric} by {amount(found.metric, found.regression, signed=True)}{where} is caught"
-    text += f" with {percent(found.probability)}"
-    if found.seconds is not None:
-        text += f", after {duration(found.seconds)}"
-    if found.requests_exposed is not None:
-        text += f" and {count(found.requests_exposed)} exposed requests"
-    return text + "."

@@ -103,7 +103,8 @@ def detection_of(question: DetectionCase, answers: Sequence[DetectionResult]) ->
     )
     return Detection(
         metric=question.gate.metric, regression=question.injection.delta, component=question.injection.component,
-        probability=len(caught) / len(answers), probability_interval=share_interval(len(caught), len(answers)),
+        replays=len(answers), probability=len(caught) / len(answers),
+        probability_interval=share_interval(len(caught), len(answers)),
         seconds=float(np.median(seconds)) if caught else None, seconds_interval=spread(seconds),
         requests_exposed=float(requests.mean()) if caught else None, requests_interval=spread(requests),
         users_exposed=float(users.mean()) if caught else None, users_interval=spread(users),

@@ -109,6 +109,12 @@ class Detection(Part):
     seconds_interval: Interval | None = Field(None, description="where 95 % of the replays that were caught are")
     requests_interval: Interval | None = None
     users_interval: Interval | None = None
+    replays: int = Field(0, description="how often it was replayed; 0: a forecast that did not keep that")
+
+    @property
+    def caught(self) -> int:
+        """In how many of the replays."""
+        return round(self.probability * self.replays)
 
 
 class StageForecast(Part):

@@ -180,8 +180,7 @@ def _stand(plan: Plan, index: int, rollback_from: int | None) -> str:
     return f"milestone {index} of {len(plan.milestones) - 1}, {plan.milestones[index].title}"
 
 
-def desired_now(project: Project) -> dict[str, float]:
-    """The fraction desired of each release now."""
+def serving_now(project: Project) -> Serving:
+    """Which release serves whom now, by the flags of the target."""
     target = target_at(project.folder, project.environment)
-    live = read(target, project.declaration.each_pipeline(), edited=EditedFlags.LEFT_OUT)
-    return desired_of(live.state.serving)
+    return read(target, project.declaration.each_pipeline(), edited=EditedFlags.LEFT_OUT).state.serving
