@@ -40,6 +40,12 @@ def test_nothing_that_a_request_names_is_part_of_a_script() -> None:
     assert not any("${{" in line for line in GITLAB["script"])
 
 
+def test_every_action_of_others_is_pinned_by_commit() -> None:
+    used = re.findall(r"uses: (\S+)", (ROOT / "action.yml").read_text("utf-8"))
+    assert used
+    assert all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", one) for one in used), used
+
+
 def test_every_option_that_a_template_uses_is_one_of_the_command() -> None:
     said = subprocess.run(
         [str(BIN / "rollcast"), "review", "--help"], capture_output=True, text=True, check=True

@@ -38,6 +38,7 @@ GOLDEN = Path(__file__).with_name("golden")
 NAMES = sorted(path.parent.name for path in EXAMPLES.glob("*/rollcast.yaml"))
 TODAY = date(2026, 11, 24)
 RUNS, SEED = 20, 7
+FEWER = {"workflow-platform": 4}  # runs of days of traffic on the readable engine
 REQUESTS = {"rag-search": (20_000, 0.01), "image-generation": (30_000, 1.0)}  # how many, seconds apart on average
 FEW = (5_000, 10.0)  # enough to see where a rollout of days would stop for want of proof
 
@@ -49,7 +50,8 @@ def subject_of(name: str, folder: Path) -> Subject:
     plan = make_plan(project.declaration, live, project.environment_name, project.digests)
     plan = plan.model_copy(update={"binding": Binding(tool_version="(version)")})
     traffic = read_traffic([traffic_in(folder, *REQUESTS.get(name, FEW))], seed=SEED)
-    forecast = simulate(plan, traffic, runs=RUNS, seed=SEED, workers=1, detect=1)
+    runs = FEWER.get(name, RUNS)
+    forecast = simulate(plan, traffic, runs=runs, seed=SEED, workers=1, detect=1)
     judged = judge(
         project.folder,
         project.declaration,
@@ -59,7 +61,7 @@ def subject_of(name: str, folder: Path) -> Subject:
         digests=project.pinned,
         file=project.file,
     ).on(plan)
-    command = f"rollcast simulate --from released.yaml --traffic traffic.jsonl --runs {RUNS} --seed {SEED}"
+    command = f"rollcast simulate --from released.yaml --traffic traffic.jsonl --runs {runs} --seed {SEED}"
     return Subject(judged, [Named("forecast", forecast)], command=command)
 
 

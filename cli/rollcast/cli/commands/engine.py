@@ -11,7 +11,10 @@ app = typer.Typer(no_args_is_help=True, help="The Pulumi engine: install it, or 
 
 @app.command()
 def install() -> None:
-    """Find the engine, or install it: downloaded, else built as a Go module, which takes some minutes."""
+    """Find the engine, or install it: built as a Go module, which takes some minutes, or downloaded by its digest.
+
+    The official archive is only fetched where ROLLCAST_ENGINE_SHA256 gives its SHA-256, and only used where it has that.
+    """
     from rollcast.stacks import engine
 
     terminal.out(str(engine.ensure(terminal.note)))

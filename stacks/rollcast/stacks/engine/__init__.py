@@ -1,11 +1,14 @@
-"""The Pulumi engine at the pinned version: found, else installed by the SDK, else built as a Go module.
+"""The Pulumi engine at the pinned version: found, else downloaded by a digest, else built as a Go module.
 
+Nothing that was downloaded is run on trust: the archive is the one whose SHA-256 `ROLLCAST_ENGINE_SHA256` gives (it is
+never fetched without), and what is built from modules is what `go.sum` pins.
 The engine is kept where the Automation API looks by itself: `~/.pulumi/versions/<version>/bin/pulumi`. Building takes
 some minutes once; the result is moved into place whole, and callers that come at the same time wait for each other.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -21,6 +24,8 @@ from rollcast.stacks.base.errors import EngineError
 VERSION = "3.250.0"
 _MODULE = Path(__file__).parent
 _LDFLAGS = f"-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{VERSION}"
+_ARCHIVE = f"https://get.pulumi.com/releases/sdk/pulumi-v{VERSION}-linux-x64.tar.gz"
+_CHECKSUM = "ROLLCAST_ENGINE_SHA256"
 _PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 Progress = Callable[[str], None]
 
@@ -79,17 +84,24 @@ def ensure(progress: Progress) -> Path:
 
 
 def _download(progress: Progress) -> None:
-    curl = shutil.which("curl")
-    if curl is None:
+    """The official archive, where its digest is known. Raises EngineError: what came is something else."""
+    wanted, curl = os.environ.get(_CHECKSUM, "").strip().lower().removeprefix("sha256:"), shutil.which("curl")
+    if not wanted or curl is None:
         return
-    progress("trying the official download")
-    url = f"https://get.pulumi.com/releases/sdk/pulumi-v{VERSION}-linux-x64.tar.gz"
+    progress(f"fetching {_ARCHIVE}")
     with tempfile.TemporaryDirectory(dir=home()) as scratch:
         archive = Path(scratch) / "pulumi.tar.gz"
-        fetch = [curl, "-fsSL", "--connect-timeout", "8", "--max-time", "300", "-o", str(archive), url]
+        fetch = [curl, "-fsSL", "--connect-timeout", "8", "--max-time", "300", "-o", str(archive), _ARCHIVE]
         if os.uname().machine != "x86_64" or subprocess.run(fetch, capture_output=True, check=False).returncode:
             progress("the download can't be reached from here")
             return
+        with archive.open("rb") as content:
+            found = hashlib.file_digest(content, "sha256").hexdigest()
+        if found != wanted:
+            raise EngineError(
+                f"{_ARCHIVE} has the SHA-256 {found}, and {_CHECKSUM} says {wanted}. Nothing was installed: see the "
+                "checksums of Pulumi's release, or unset it to build the engine as a Go module."
+            )
         shutil.unpack_archive(archive, scratch, filter="data")
         _place(Path(scratch) / "pulumi" / "pulumi")
 
@@ -98,8 +110,8 @@ def _build(progress: Progress) -> None:
     go = shutil.which("go")
     if go is None:
         raise EngineError(
-            f"The engine {VERSION} can be neither downloaded nor built: Go isn't installed. "
-            f"Install Go, or put pulumi {VERSION} on PATH, and run 'rollcast engine install' again."
+            f"The engine {VERSION} can't be built: Go isn't installed. Install Go, put pulumi {VERSION} on PATH, or give "
+            f"the SHA-256 of its archive in {_CHECKSUM} to download it, and run 'rollcast engine install' again."
         )
     with tempfile.TemporaryDirectory(dir=home()) as scratch:
         for name in ("go.mod", "go.sum", "tools.go"):
