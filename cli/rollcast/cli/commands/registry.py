@@ -22,6 +22,7 @@ MODULES = (
     "report",
     "review",
     "apply",
+    "approve",
     "status",
     "doctor",
     "steer",

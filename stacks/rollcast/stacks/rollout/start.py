@@ -23,6 +23,7 @@ from rollcast.planner.plan.models import Plan
 from rollcast.stacks import engine
 from rollcast.stacks.base.errors import LedgerError, LockedError, StackError
 from rollcast.stacks.base.events import Emit, Started
+from rollcast.stacks.eligibility.rule import eligibility_of
 from rollcast.stacks.engine.update import EngineStack
 from rollcast.stacks.flags import Holding
 from rollcast.stacks.fleet.control import Unanswered
@@ -84,11 +85,13 @@ def start(
     forecast: Mapping[str, Any] | None = None,
     rollback: bool = False,
     blind: bool = False,
+    hotfix: str = "",
 ) -> Ended:
     """Carries out a plan. `declared`: what it was made from, with digests, where that is not the project's own.
 
     `forecast` is what was shown for it, kept in the ledger; `rollback`: it rolls back to an earlier release; `blind`:
-    it waits for no evidence, so that telemetry may be out of reach.
+    it waits for no evidence, so that telemetry may be out of reach; `hotfix`: why it does not wait until its release
+    has served the environment before.
 
     What was changed by hand since the last rollout is put back first: the plan begins from what that left.
 
@@ -113,7 +116,9 @@ def start(
         if plan.empty:
             left = "what was changed by hand is put back" if found.drift else "nothing is left to do"
             return Ended(Exit.DONE, f"the live state is as declared: {left}", RequestCounts(), "nothing_to_do")
-        if refused := rejection(ledger, plan, unattended=once):
+        may_enter = None if rollback else eligibility_of(project, plan)
+        refused = rejection(ledger, plan, unattended=once) or (may_enter.refusal(hotfix) if may_enter else "")
+        if refused:
             return Ended(Exit.HELD, refused, RequestCounts())
         live = read(target, project.declaration.each_pipeline())
         target.claim(held.lease.token)
@@ -121,9 +126,12 @@ def start(
         about: dict[str, Any] = {"reason": reason, "by": getpass.getuser(), "forecast": stored, "rollback": rollback}
         if rollback:
             about["declared"] = project.declaration_digest
+        if may_enter is not None:
+            about["eligibility"] = may_enter.to_json()
+            about["hotfix"] = hotfix if not may_enter.served else ""
         declaration, digests = declared or (project.declaration, project.digests)
         context = begin(ledger, held.lease, plan, declaration, digests, live.routing, about)
-        emit(Started(rollout=context.id, milestones=len(plan.milestones)))
+        emit(Started(rollout=context.id, milestones=len(plan.milestones), hotfix=about.get("hotfix", "")))
         return _drive(project, context, ledger, held, emit, recover=False, once=once)
 
 
