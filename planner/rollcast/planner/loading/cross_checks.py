@@ -378,7 +378,8 @@ def _sequence(environments: Mapping[str, Environment]) -> Iterator[Mistake]:
         if after.environment == name:
             yield Mistake((*path, "environment"), f"'{name}' comes after itself.", "Name the environment before it.")
         elif after.environment not in environments:
-            remedy = did_you_mean(after.environment, [other for other in environments if other != name])
+            others = [other for other in environments if other != name]
+            remedy = did_you_mean(after.environment, others) or "Declare it under 'environments'."
             yield Mistake((*path, "environment"), f"there is no environment '{after.environment}'.", remedy)
         else:
             graph.add_edge(after.environment, name)
