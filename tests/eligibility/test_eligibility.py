@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcast.planner.declaration.models import After, Declaration
-from rollcast.planner.planning.planner import make_plan
 from rollcast.planner.plan.models import LiveState, Plan
+from rollcast.planner.planning.planner import make_plan
 from rollcast.stacks.base.clock import Clock
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.eligibility.approvals import APPROVED, ApprovedBody, approvals_of, approve
@@ -253,7 +253,8 @@ def test_approvals_are_of_distinct_people_that_are_named_for_this_plan_and_no_ro
 def test_an_approval_of_another_plan_is_named_as_outdated() -> None:
     found = approvals_of(approval_records([("ana", "sha256:other"), ("bo", "sha256:this")]), PEOPLE, "sha256:this")
     assert found.sentence == (
-        "this plan awaits the approval of 1 of ana and cy beside bo; ana approved another plan, and it has changed since"
+        "this plan awaits the approval of 1 of ana and cy beside bo; "
+        "ana approved another plan, and it has changed since"
     )
 
 
@@ -294,9 +295,7 @@ def test_a_person_approves_once_and_only_one_who_is_named(project: Project, monk
         approve(ledger, "prod", after, plan)
     who(monkeypatch, "ana")
     assert approve(ledger, "prod", after, plan, "seen").awaited == ("bo",)
-    with pytest.raises(
-        StackError, match="'ana' approved this plan before, and each person counts once. This plan awai"
-    ):
+    with pytest.raises(StackError, match="'ana' approved this plan before, and each person counts once"):
         approve(ledger, "prod", after, plan)
     who(monkeypatch, "bo")
     assert approve(ledger, "prod", after, plan).enough
@@ -360,7 +359,7 @@ def test_a_hotfix_does_not_wait_for_the_time_and_still_asks_for_approval(project
     found = at(0.0, project, planned(project))
     assert "rollcast apply --hotfix REASON" in found.refusal()
     refused = found.refusal("it burns")
-    assert "never promoted" not in refused and "awaits the approval" in refused
+    assert refused.startswith("Not eligible in prod: this plan awaits the approval of 1 of ana and bo")
 
 
 def test_what_serves_already_and_what_comes_after_nothing_needs_nothing(project: Project) -> None:

@@ -28,6 +28,7 @@ MODULES = (
     "steer",
     "destroy",
     "ledger",
+    "moving",
     "evidence",
     "serve",
     "relay",

@@ -47,6 +47,10 @@ class LedgerError(StackError):
     """The ledger can't be reached, or its chain is broken."""
 
 
+class MovedError(LedgerError):
+    """The ledger is at another place now, or on its way there."""
+
+
 class FormatError(LedgerError):
     """A newer version of rollcast stored this, in a form that this one does not read."""
 

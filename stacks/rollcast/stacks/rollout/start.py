@@ -24,6 +24,7 @@ from rollcast.stacks import engine
 from rollcast.stacks.base.errors import LedgerError, LockedError, StackError
 from rollcast.stacks.base.events import Emit, Started
 from rollcast.stacks.eligibility.rule import eligibility_of
+from rollcast.stacks.engine.backends import BACKEND_URL, backend_shown, backend_url
 from rollcast.stacks.engine.update import EngineStack
 from rollcast.stacks.flags import Holding
 from rollcast.stacks.fleet.control import Unanswered
@@ -107,10 +108,10 @@ def start(
         refuse_others(target, project.declaration.each_pipeline(), ledger.lineage(), made)
         refuse_stale(project, plan, found, own=declared is None)
         if not plan.empty:
-            _open_once(project, plan, target, held.lease, evidence=not (rollback or blind))
+            _open_once(project, plan, target, ledger, held.lease, evidence=not (rollback or blind))
         if found.drift:
             target.claim(held.lease.token)
-            world = _world(project, held)
+            world = _world(project, held, ledger)
             held.on_second.append(world.end)
             put_back(project, found, world, ledger, held.lease, emit)
         if plan.empty:
@@ -155,7 +156,7 @@ def resume(
         if started is None:
             raise StackError("The rollout ended just now. See 'rollcast status'.")
         context = _where_things_are(project, load(ledger, started))
-        _world(project, held).end_orphans()  # one that was stopped in a write would hold the target's lock
+        _world(project, held, ledger).end_orphans()  # one that was stopped in a write would hold the target's lock
         target_at(project.folder, context.plan.settings, ledger.scope).claim(held.lease.token)
         if order is not None:
             ledger.append("order", context.id, order.to_json(), held.lease)
@@ -165,7 +166,7 @@ def resume(
 def _drive(
     project: Project, context: RolloutContext, ledger: Ledger, held: Held, emit: Emit, *, recover: bool, once: bool
 ) -> Ended:
-    world = _world(project, held)
+    world = _world(project, held, ledger)
     held.on_second.append(world.end)
     _announce(project, context, ledger, held.lease)
     if recover:
@@ -184,7 +185,7 @@ def _announce(project: Project, context: RolloutContext, ledger: Ledger, lease: 
     target_at(project.folder, context.plan.settings, ledger.scope).put_holding(lease.token, pipelines, holding)
 
 
-def _open_once(project: Project, plan: Plan, target: Target, lease: Lease, evidence: bool) -> None:
+def _open_once(project: Project, plan: Plan, target: Target, ledger: Ledger, lease: Lease, evidence: bool) -> None:
     """Opens what the rollout will need before it begins. Raises StackError: nothing was changed.
 
     The target is written by its fencing token. Where nothing serves yet there may be no telemetry, of which only the
@@ -192,6 +193,7 @@ def _open_once(project: Project, plan: Plan, target: Target, lease: Lease, evide
     """
     source, serves = Guarded(project.environment.telemetry, project.folder), any(plan.from_release.values())
     try:
+        _refuse_backend(project, ledger)
         engine.require()
         target.claim(lease.token)
         if evidence:
@@ -218,8 +220,21 @@ def _where_things_are(project: Project, context: RolloutContext) -> RolloutConte
     return replace(context, plan=context.plan.model_copy(update={"settings": settings}))
 
 
-def _world(project: Project, held: Held) -> EngineStack:
-    """The environment's stack, in the hands of whoever holds the lease."""
+def _refuse_backend(project: Project, ledger: Ledger) -> None:
+    """Raises StackError where Pulumi's state was carried elsewhere than it would be looked for."""
+    kept, url = ledger.backend(), backend_url(project.folder)
+    if kept and kept != backend_shown(url, project.folder):
+        found = backend_shown(url, project.folder)
+        said = f"{BACKEND_URL} names {found}" if found else f"{BACKEND_URL} isn't set"
+        raise StackError(
+            f"Pulumi keeps the state of this ledger's stacks at {kept}, and {said}. Set it to that place, with its "
+            "user and password. Nothing was changed."
+        )
+
+
+def _world(project: Project, held: Held, ledger: Ledger) -> EngineStack:
+    """The environment's stack, in the hands of whoever holds the lease. Raises StackError where it is elsewhere."""
+    _refuse_backend(project, ledger)
     return EngineStack(project.folder, project.declaration.pipeline, project.environment_name, held.lease.token)
 
 
