@@ -51,7 +51,7 @@ def _rollout(records: Iterable[Record], started: Record) -> dict[str, Any]:
         "to_release": body.to_release,
         "plan_digest": body.plan_digest,
         "hotfix": body.hotfix,
-        "approved_by": _approved_by(body),
+        "approved_by": body.approved_by,
         "outcome": ended.outcome if ended else None,
         "reason": ended.reason if ended else "",
         "milestones": [_step(record) for record in own if record.kind == "reached"],
@@ -61,11 +61,6 @@ def _rollout(records: Iterable[Record], started: Record) -> dict[str, Any]:
         "drift": [text for r in own if r.kind == "drift" for text in r.read(MovedBody).moved],
         "tally": {k: v for k, v in ended.tally.items() if k != "format"} if ended else None,
     }
-
-
-def _approved_by(body: StartedBody) -> list[str]:
-    given = ((body.eligibility or {}).get("approvals") or {}).get("given", [])
-    return [str(one["by"]) for one in given]
 
 
 def _step(record: Record) -> dict[str, Any]:

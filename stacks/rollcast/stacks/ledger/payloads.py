@@ -48,6 +48,12 @@ class StartedBody(StoredModel):
         None, description="of an environment after another: what the release had served, and who approved the plan"
     )
 
+    @property
+    def approved_by(self) -> list[str]:
+        """Who approved the plan."""
+        given = ((self.eligibility or {}).get("approvals") or {}).get("given", [])
+        return [str(one["by"]) for one in given]
+
 
 class IntentBody(StoredModel):
     """A driver sets out for a milestone."""
