@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
-import subprocess
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.stacks.site import ROLLCAST
+from rollcast.cli.main import main
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -58,18 +58,20 @@ class Three:
         (self.folder / "rollcast.yaml").write_text(text, "utf-8")
 
     def run(self, *words: str, who: str = "eve") -> tuple[int, str]:
-        done = subprocess.run(
-            [ROLLCAST, *words], cwd=self.folder, capture_output=True, text=True, timeout=120, check=False,
-            env={**os.environ, "NO_COLOR": "1", "LOGNAME": who},
-        )  # fmt: skip
-        return done.returncode, done.stdout + done.stderr
+        """A command in this process: its exit code and all that it said."""
+        code, out, said = self._run(words, who)
+        return code, out + said
 
     def read(self, *words: str, who: str = "eve") -> Any:
-        done = subprocess.run(
-            [ROLLCAST, *words, "--format", "json"], cwd=self.folder, capture_output=True, text=True, timeout=120,
-            check=False, env={**os.environ, "NO_COLOR": "1", "LOGNAME": who},
-        )  # fmt: skip
-        return json.loads(done.stdout)
+        return json.loads(self._run((*words, "--format", "json"), who)[1])
+
+    def _run(self, words: tuple[str, ...], who: str) -> tuple[int, str, str]:
+        out, said = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patched, redirect_stdout(out), redirect_stderr(said):
+            patched.setenv("LOGNAME", who)
+            patched.delenv("ROLLCAST_LEDGER_URL", raising=False)
+            code = main(["-C", str(self.folder), *words])
+        return code, out.getvalue(), said.getvalue()
 
 
 @pytest.fixture(scope="module")

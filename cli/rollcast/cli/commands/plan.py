@@ -51,11 +51,14 @@ def plan(
     if refresh_only:
         _drift(project_of(context), format_, detailed_exitcode)
         return
-    if saved is None:
-        note_others(project_of(context))
-    found = Planned(read_plan(saved), ()) if saved is not None else plan_of(project_of(context), from_)
+    if saved is not None:
+        found, may_enter = Planned(read_plan(saved), ()), None
+    else:
+        project = project_of(context)
+        note_others(project)
+        found = plan_of(project, from_)
+        may_enter = eligibility_of(project, found.plan) if from_ is None else None
     made, drift = found.plan, found.drift
-    may_enter = None if saved is not None or from_ is not None else eligibility_of(project_of(context), made)
     if out is not None:
         save_plan(made, out)
     show(made, format_, _power(made, traffic, scale), drift, found.supersedes, may_enter, verbose=verbose)

@@ -105,6 +105,7 @@ class EngineStack:
         self.scope = f"{project}/{environment}"
         self._engine = EngineProcess(engine.require().parent.parent)
         self._stack: automation.Stack | None = None
+        self._made_again = False
 
     def up(self, nodes: Sequence[ResourceNode], progress: Progress) -> dict[str, dict[str, Any]]:
         """Makes the world so. Gives the outputs of resources that changed, by name. Raises StackError."""
@@ -122,10 +123,26 @@ class EngineStack:
         except OSError as error:
             raise EngineError(f"The Pulumi engine failed: {error}.") from None
         except automation.errors.CommandError as error:
-            raise events.error(error) from None
+            if not self._is_of_another_passphrase(error):
+                raise events.error(error) from None
+        else:
+            return events.outputs
         finally:
             limit.cancel()
-        return events.outputs
+        return self.up(nodes, progress)
+
+    def _is_of_another_passphrase(self, error: Exception) -> bool:
+        """Whether this folder's settings of the stack were made with another passphrase; they are made again then.
+
+        They hold the salt of secrets and nothing else. rollcast marks nothing in a stack as secret, so nothing is lost;
+        where there is a secret all the same, the engine says so the next time.
+        """
+        settings = self._folder / f"Pulumi.{self._name}.yaml"
+        if "incorrect passphrase" not in str(error) or self._made_again or not settings.exists():
+            return False
+        settings.unlink()
+        self._stack, self._made_again = None, True
+        return True
 
     def recover(self) -> None:
         """Makes the stack usable after an `up` that was killed: its lock and pending operations are dropped.
