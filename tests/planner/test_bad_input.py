@@ -104,7 +104,7 @@ BETA = "beta: {segment: [beta, power]}"
         ("prod: {", "prod: {after: {environment: a, for: -1}, ", "13:34", "can't be negative", "Correct it"),
         ("prod: {", "prod: {after: {environment: a, approved_by: [x, x]}, ", "13:51", "'x' is named twice", "once"),
         ("prod: {", "prod: {after: {environment: a, approvals: 2}, ", "13:34", "0 may approve", "Name more people"),
-        ("prod: {", "prod: {after: {environment: a, hotfix: alowed}, ", "13:34", "'alowed' is not valid", "allowed"),
+        ("prod: {", "prod: {after: {environment: a, hotfix: allow}, ", "13:34", "'allow' is not valid", "allowed"),
         (
             "prod: {",
             "a: {after: {environment: b}}\n  b: {after: {environment: a}}\n  prod: {",
