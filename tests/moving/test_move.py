@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -109,17 +108,13 @@ def rows(url: str) -> dict[str, list[str]]:
 
 
 @contextmanager
-def using(url: str | None) -> Iterator[None]:
-    """Commands of this block find their ledger there."""
-    before = os.environ.pop("ROLLCAST_LEDGER_URL", None)
-    if url is not None:
-        os.environ["ROLLCAST_LEDGER_URL"] = url
-    try:
+def using(url: str) -> Iterator[None]:
+    """Commands of this block find their ledger there, and Pulumi's state as the move said it."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("ROLLCAST_LEDGER_URL", url)
+        if url.startswith("postgresql"):
+            patched.setenv("PULUMI_BACKEND_URL", url.replace("postgresql+psycopg", "postgres"))
         yield
-    finally:
-        os.environ.pop("ROLLCAST_LEDGER_URL", None)
-        if before is not None:
-            os.environ["ROLLCAST_LEDGER_URL"] = before
 
 
 # ---- every row --------------------------------------------------------------------------------
@@ -325,6 +320,18 @@ def test_an_edited_ledger_is_not_moved(project: Project, server: Postgres) -> No
         move(project, url, None)
     assert rows(url)["rollcast_records"] == []
     open_ledger(project.folder, "shop/prod").append("note", "", {})
+
+
+def test_a_ledger_is_not_moved_on_without_the_state_of_its_stacks(
+    project: Project, server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = server.database()
+    move(project, url, None)
+    with using(url):
+        monkeypatch.setenv("PULUMI_BACKEND_URL", "postgres://elsewhere/x")
+        with pytest.raises(StackError, match=r"at postgres://127.0.0.1:\d+/test_\d+, and PULUMI_BACKEND_URL names "
+                                             r"postgres://elsewhere/x"):  # fmt: skip
+            move(project, "file", None)
 
 
 # ---- killed -----------------------------------------------------------------------------------

@@ -92,6 +92,8 @@ def test_what_one_person_began_a_team_goes_on_with_and_one_of_it_takes_back(tmp_
         assert bo.outcomes(**team) == ["promoted", "promoted"]
         assert instances(live) == ["p@2"], "the stack's memory moved: what ana made, bo's rollout took away"
 
+        code, _, said = ana.run("ledger", "move", "--to", "file", **{**team, "PULUMI_BACKEND_URL": ""})
+        assert (code, "Pulumi keeps the state of this ledger's stacks at postgres://127.0.0.1" in said) == (1, True)
         code, _, said = ana.run("ledger", "move", "--to", "file", **team)
         assert code == 0, said
         code, _, said = bo.run("plan", **team)

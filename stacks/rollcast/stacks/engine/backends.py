@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.engine import make_url
 
+from rollcast.stacks.base.errors import StackError
+
 BACKEND_URL = "PULUMI_BACKEND_URL"
 PASSPHRASE = "PULUMI_CONFIG_PASSPHRASE"
 
@@ -43,6 +45,17 @@ def backend_shown(url: str, root: Path) -> str:
     parts = urlsplit(url)
     scheme = "postgres" if parts.scheme == "postgresql" else parts.scheme
     return f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def refuse_other_backend(kept: str, root: Path) -> None:
+    """Raises StackError where Pulumi's state was carried to `kept`, and would be looked for elsewhere."""
+    found = backend_shown(backend_url(root), root)
+    if kept and kept != found:
+        said = f"{BACKEND_URL} names {found}" if found else f"{BACKEND_URL} isn't set"
+        raise StackError(
+            f"Pulumi keeps the state of this ledger's stacks at {kept}, and {said}. Set it to that place, with its "
+            "user and password. Nothing was changed."
+        )
 
 
 def backend_beside(ledger_url: str) -> str:

@@ -18,6 +18,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -35,6 +36,7 @@ from rollcast.stacks.engine.backends import (
     own_backend,
     passphrase,
     passphrase_file,
+    refuse_other_backend,
 )
 from rollcast.stacks.ledger.connecting import OpenedDatabase, connect, database_now_s
 from rollcast.stacks.ledger.lease import Holder
@@ -130,7 +132,7 @@ def _moved(project: Project, source: OpenedDatabase, target: OpenedDatabase, bac
     stacks: list[str] = []
     with _locked(source, declared) as old:
         scopes = scopes_of(old, pipeline, every=source.is_file)
-        left = _left_before(old, pipeline, source, target)
+        left = _left_before(old, pipeline, source, target, project.folder)
         _refuse_held(old, scopes)
         with _locked(target, declared) as new:
             arrived = mark_of(new, f"{pipeline}/")
@@ -179,10 +181,16 @@ def _locked(database: OpenedDatabase, scopes: Sequence[str]) -> Iterator[Connect
         yield connection
 
 
-def _left_before(old: Connection, pipeline: str, source: OpenedDatabase, target: OpenedDatabase) -> bool:
-    """Whether the old place was marked by a move to this very place. Raises MovedError where it went elsewhere."""
+def _left_before(old: Connection, pipeline: str, source: OpenedDatabase, target: OpenedDatabase, root: Path) -> bool:
+    """Whether the old place was marked by a move to this very place.
+
+    Raises MovedError where it went elsewhere, StackError where Pulumi's state is not where it would be looked for.
+    """
     mark = mark_of(old, f"{pipeline}/")
-    if mark is None or mark.state is MarkState.HERE:
+    if mark is None:
+        return False
+    if mark.state is MarkState.HERE:
+        refuse_other_backend(mark.backend, root)
         return False
     if mark.state is MarkState.ARRIVING:
         raise MovedError(

@@ -24,7 +24,7 @@ from rollcast.stacks import engine
 from rollcast.stacks.base.errors import LedgerError, LockedError, StackError
 from rollcast.stacks.base.events import Emit, Started
 from rollcast.stacks.eligibility.rule import eligibility_of
-from rollcast.stacks.engine.backends import BACKEND_URL, backend_shown, backend_url
+from rollcast.stacks.engine.backends import refuse_other_backend
 from rollcast.stacks.engine.update import EngineStack
 from rollcast.stacks.flags import Holding
 from rollcast.stacks.fleet.control import Unanswered
@@ -193,7 +193,7 @@ def _open_once(project: Project, plan: Plan, target: Target, ledger: Ledger, lea
     """
     source, serves = Guarded(project.environment.telemetry, project.folder), any(plan.from_release.values())
     try:
-        _refuse_backend(project, ledger)
+        refuse_other_backend(ledger.backend(), project.folder)
         engine.require()
         target.claim(lease.token)
         if evidence:
@@ -220,21 +220,9 @@ def _where_things_are(project: Project, context: RolloutContext) -> RolloutConte
     return replace(context, plan=context.plan.model_copy(update={"settings": settings}))
 
 
-def _refuse_backend(project: Project, ledger: Ledger) -> None:
-    """Raises StackError where Pulumi's state was carried elsewhere than it would be looked for."""
-    kept, url = ledger.backend(), backend_url(project.folder)
-    if kept and kept != backend_shown(url, project.folder):
-        found = backend_shown(url, project.folder)
-        said = f"{BACKEND_URL} names {found}" if found else f"{BACKEND_URL} isn't set"
-        raise StackError(
-            f"Pulumi keeps the state of this ledger's stacks at {kept}, and {said}. Set it to that place, with its "
-            "user and password. Nothing was changed."
-        )
-
-
 def _world(project: Project, held: Held, ledger: Ledger) -> EngineStack:
     """The environment's stack, in the hands of whoever holds the lease. Raises StackError where it is elsewhere."""
-    _refuse_backend(project, ledger)
+    refuse_other_backend(ledger.backend(), project.folder)
     return EngineStack(project.folder, project.declaration.pipeline, project.environment_name, held.lease.token)
 
 
