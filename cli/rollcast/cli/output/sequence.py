@@ -32,11 +32,11 @@ def _rule(after: Mapping[str, Any] | None) -> str:
     """What an environment asks of a release, behind its name."""
     if after is None:
         return ""
-    asked = f"  after {clean(after['environment'])}"
-    asked += f" for {lasting(after['for_s'])}" if after["for_s"] else ""
+    rule = f"  after {clean(after['environment'])}"
+    rule += f" for {lasting(after['for_s'])}" if after["for_s"] else ""
     if after["approved_by"]:
-        asked += f", approved by {after['approvals']} of {clean(', '.join(after['approved_by']))}"
-    return asked + (", hotfix allowed" if after["hotfix"] == "allowed" else "")
+        rule += f", approved by {after['approvals']} of {clean(', '.join(after['approved_by']))}"
+    return rule + (", hotfix allowed" if after["hotfix"] == "allowed" else "")
 
 
 def _environment(one: Report) -> Iterator[str]:

@@ -8,6 +8,8 @@
 
 Killed before 4 the old place is the truth, and the new one refuses to be used; killed after it, neither is used. The
 same command goes on from each of these.
+
+Long because the order of a move is in one place.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ OWN = "file"
 Progress = Callable[[str], None]
 
 
-class MovedBody(StoredModel):
+class ArrivedBody(StoredModel):
     """The ledger came here: from where, how many records were there, and who moved it."""
 
     source: str
@@ -161,7 +163,7 @@ def _moved(project: Project, source: OpenedDatabase, target: OpenedDatabase, bac
         for name in _pipelines(pipeline, scopes):
             put_mark(new, name, MarkState.HERE, source.place, shown)
         for one in copied.scopes:
-            body = MovedBody(
+            body = ArrivedBody(
                 source=source.place, place=target.place, records=one.records, head=one.head, by=getpass.getuser()
             )
             Ledger(target.engine, one.scope).append_within(new, MOVED, "", body.to_json())
