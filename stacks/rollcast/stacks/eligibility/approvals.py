@@ -117,7 +117,7 @@ def may_approve(environment: str, after: After | None) -> str:
 def approve(ledger: Ledger, environment: str, after: After | None, plan: Plan, reason: str = "") -> Approvals:
     """Writes down that whoever runs this agrees to a plan; gives all approvals of it.
 
-    Raises StackError where no approval is needed, the plan changes nothing, or this person is not named or agreed before.
+    Raises StackError where no approval is needed, nothing changes, or this person is not named or agreed before.
     """
     by = may_approve(environment, after)
     assert after is not None
