@@ -232,7 +232,7 @@ def test_a_ledger_of_an_older_version_is_brought_up_to_date(
     again = open_ledger(tmp_path, SCOPE)
     assert [record.body for record in again.records()] == [{"old": True}]
     with create_engine(url).connect() as connection:
-        assert connection.execute(text("SELECT version FROM rollcast_version")).scalar() == 2
+        assert connection.execute(text("SELECT version FROM rollcast_version")).scalar() == len(second)
         connection.execute(text("SELECT note FROM rollcast_leases"))
     open_ledger(tmp_path, SCOPE)  # a second time nothing is to do
     monkeypatch.undo()

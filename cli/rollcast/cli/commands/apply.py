@@ -40,6 +40,12 @@ def apply(
             "--supersede", help="Replace the rollout under way: it is rolled back once the new plan is approved."
         ),
     ] = False,
+    hotfix: Annotated[
+        str | None,
+        typer.Option(
+            "--hotfix", metavar="REASON", help="Do not wait until it has served the environment before; kept with why."
+        ),
+    ] = None,
     forecast: Annotated[
         bool, typer.Option("--forecast/--no-forecast", help="Replay the traffic in traffic/ through the plan first.")
     ] = True,
@@ -57,6 +63,7 @@ def apply(
     project = project_of(context)
     if resume and (plan is not None or supersede):
         raise StackError("--resume goes on with the plan under way. Leave out the plan and --supersede, or --resume.")
+    _refuse_hotfix(project, hotfix, resume)
     approved = read_plan(plan, approved=True) if plan is not None else None
     if resume:
         found = found_under_way(project)
@@ -65,24 +72,26 @@ def apply(
             ended = steering.go_on(project, emit, found, once=once)
         close(project, ended, format_)
     refuse_foreign(project)
-    made = _judged(project, _chosen(project, approved, once, supersede, format_), forecast, approved is not None)
-    refused = _confirmed(project, made, format_, once, auto_approve, approved is not None)
+    made = _judged(
+        project, _chosen(project, approved, once, supersede, format_, hotfix or ""), forecast, approved is not None
+    )
+    refused = _confirmed(project, made, format_, once, auto_approve, approved is not None, hotfix or "")
     if made.supersedes is not None:
         if approved is not None:
             refuse_stale(project, approved, made.supersedes.baseline)
         back = _roll_back_first(project, format_)
         if refused:
             close(project, Ended(Exit.HELD, refused, back.tally), format_)
-        again = _chosen(project, approved, once, False, format_)
+        again = _chosen(project, approved, once, False, format_, hotfix or "")
         if once and again.plan.empty and not again.drift:
             close(project, back, format_)
         if again.plan.digest != made.plan.digest or again.drift:
             terminal.note("What the rollback left is not what was foreseen, so the plan is another one.")
             made = _judged(project, again, forecast, approved is not None)
-            _confirmed(project, made, format_, once, auto_approve, approved is not None)
+            _confirmed(project, made, format_, once, auto_approve, approved is not None, hotfix or "")
     kept = made.forecast.to_json() if made.forecast else None
     with event_reader(format_, made.plan, made.forecast) as emit:
-        ended = start(project, made.plan, emit, once=once, forecast=kept)
+        ended = start(project, made.plan, emit, once=once, forecast=kept, hotfix=hotfix or "")
     close(project, ended, format_)
 
 
@@ -95,13 +104,31 @@ class _Judged(NamedTuple):
     forecast: Forecast | None
 
 
-def _chosen(project: Project, approved: Plan | None, once: bool, supersede: bool, format_: Format) -> Planned:
+def _refuse_hotfix(project: Project, hotfix: str | None, resume: bool) -> None:
+    """Raises StackError where a hotfix is not allowed, is without a reason, or would be one of what began already."""
+    from rollcast.stacks.base.errors import StackError
+    from rollcast.stacks.eligibility.rule import refuse_hotfix
+
+    if hotfix is None:
+        return
+    if not hotfix.strip():
+        raise StackError("Say why it can't wait: rollcast apply --hotfix REASON")
+    if resume:
+        raise StackError("--resume goes on with what began already. Leave out --hotfix.")
+    refuse_hotfix(project.environment_name, project.environment.after)
+
+
+def _chosen(
+    project: Project, approved: Plan | None, once: bool, supersede: bool, format_: Format, hotfix: str
+) -> Planned:
     """The saved plan, or the one that takes what is live to what is declared.
 
     While a rollout is under way that is where rolling it back will end, if it is to be superseded. With `once` it is
-    when another thing is declared now; otherwise the rollout goes on here. Raises LockedError where neither is chosen.
+    when another thing is declared now that may enter the environment; otherwise the rollout goes on here. Raises
+    LockedError where neither is chosen.
     """
     from rollcast.cli.inputs.plans import Planned, plan_of
+    from rollcast.stacks.eligibility.rule import eligibility_of
     from rollcast.stacks.ledger.rollouts import ledger_of, load, under_way
     from rollcast.stacks.rollout.drift import drift_of
     from rollcast.stacks.rollout.start import refuse_second
@@ -118,6 +145,10 @@ def _chosen(project: Project, approved: Plan | None, once: bool, supersede: bool
             _go_on(project, format_)
         declared = plan_of(project)
         if leads_to(project, work, declared.plan):
+            _go_on(project, format_)
+        may_enter = eligibility_of(project, declared.plan)
+        if may_enter is not None and (refused := may_enter.refusal(hotfix)):
+            terminal.note(f"{refused} Until then rollout {work.id} goes on as it began.")
             _go_on(project, format_)
         terminal.note(f"{project.file} declares something else than rollout {work.id}, which is rolled back.")
         return declared
@@ -156,13 +187,17 @@ def _judged(project: Project, found: Planned, forecast: bool, saved: bool) -> _J
     return _Judged(again, found.drift, found.supersedes, expected)
 
 
-def _confirmed(project: Project, made: _Judged, format_: Format, once: bool, auto_approve: bool, saved: bool) -> str:
+def _confirmed(
+    project: Project, made: _Judged, format_: Format, once: bool, auto_approve: bool, saved: bool, hotfix: str
+) -> str:
     """Shows the plan, and leaves the command where it may not be carried out: nothing was changed until then.
 
     A plan that only rolls back to what is declared is not held up by guardrails, nor with `once` by a question. What
-    was rejected is not begun; the answer says why where something else is still to be done before.
+    was rejected or may not enter the environment is not begun; the answer says why where something else is still to be
+    done before. For what may not enter nothing is rolled back.
     """
     from rollcast.cli.inputs.guardrails import refuse
+    from rollcast.stacks.eligibility.rule import eligibility_of
     from rollcast.stacks.ledger.rejections import rejection
     from rollcast.stacks.ledger.rollouts import ledger_of
     from rollcast.stacks.rollout.driver import Ended, Exit
@@ -173,6 +208,13 @@ def _confirmed(project: Project, made: _Judged, format_: Format, once: bool, aut
     if not (superseded and plan.empty):
         refuse(plan, "apply")
     refused = "" if plan.empty else rejection(ledger_of(project), plan, unattended=once)
+    may_enter = eligibility_of(project, plan)
+    waits = may_enter.refusal(hotfix) if may_enter is not None else ""
+    if waits and superseded:
+        close(project, Ended(Exit.HELD, waits, RequestCounts()), format_)
+    if hotfix and may_enter is not None and may_enter.served:
+        terminal.note("Its time in the environment before is over, so this is no hotfix, and is not recorded as one.")
+    refused = refused or waits
     if refused and not made.drift and not (superseded and once):
         close(project, Ended(Exit.HELD, refused, RequestCounts()), format_)
     asks = made.drift or not plan.empty or (superseded and not once)

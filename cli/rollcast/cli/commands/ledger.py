@@ -42,6 +42,10 @@ def _rollout(rollout: Mapping[str, Any]) -> Iterator[str]:
         yield f"    {clean(line)}: {rollout['from_release'].get(line) or 'nothing'} -> {release}"
     if rollout["reason"]:
         yield paint(f"    {rollout['reason']}", dim=True)
+    if rollout["hotfix"]:
+        yield paint(f"    hotfix: {rollout['hotfix']}", "yellow")
+    if rollout["approved_by"]:
+        yield f"    approved by {clean(', '.join(rollout['approved_by']))}"
     for failure in rollout["failures"]:
         yield paint(f"    failed: {failure}", "red")
     for text in rollout["drift"]:

@@ -14,6 +14,7 @@ from rollcast.cli.inputs.options import FromOption, note_others, project_of
 if TYPE_CHECKING:
     from rollcast.planner.plan.models import Plan
     from rollcast.planner.rollout.detection import StagePower
+    from rollcast.stacks.eligibility.rule import Eligibility
     from rollcast.stacks.project import Project
     from rollcast.stacks.rollout.supersede import AfterSupersede
 
@@ -44,21 +45,29 @@ def plan(
     """Show what would change, in which order, and the rollback."""
     from rollcast.cli.inputs.guardrails import refuse
     from rollcast.cli.inputs.plans import Planned, plan_of, read_plan, save_plan
+    from rollcast.stacks.base.errors import IneligibleError
+    from rollcast.stacks.eligibility.rule import eligibility_of
 
     if refresh_only:
         _drift(project_of(context), format_, detailed_exitcode)
         return
-    if saved is None:
-        note_others(project_of(context))
-    found = Planned(read_plan(saved), ()) if saved is not None else plan_of(project_of(context), from_)
+    if saved is not None:
+        found, may_enter = Planned(read_plan(saved), ()), None
+    else:
+        project = project_of(context)
+        note_others(project)
+        found = plan_of(project, from_)
+        may_enter = eligibility_of(project, found.plan) if from_ is None else None
     made, drift = found.plan, found.drift
     if out is not None:
         save_plan(made, out)
-    show(made, format_, _power(made, traffic, scale), drift, found.supersedes, verbose=verbose)
+    show(made, format_, _power(made, traffic, scale), drift, found.supersedes, may_enter, verbose=verbose)
     if out is not None:
         terminal.note(f"Saved to {out}. Carry it out with: rollcast apply {out}")
     if saved is None:
         refuse(made, "plan")
+    if may_enter is not None and (refused := may_enter.refusal()):
+        raise IneligibleError(refused)
     if detailed_exitcode and (drift or not made.empty):
         raise typer.Exit(2)
 
@@ -104,12 +113,14 @@ def show(
     power: tuple[StagePower, ...] | None = None,
     drift: Sequence[str] = (),
     first: AfterSupersede | None = None,
+    may_enter: Eligibility | None = None,
     *,
     verbose: bool = False,
 ) -> None:
     """Writes a plan in one of its forms; as text and JSON with what its stages can detect, where that is known.
 
     `drift` is what was changed by hand before it, `first` what is rolled back before it; diagrams leave both out.
+    `may_enter`: whether its environment is open to it, which JSON says.
     """
     from rollcast.cli.inputs.saved import sealed
     from rollcast.cli.output import margins as show_margins
@@ -118,7 +129,8 @@ def show(
         detectable = {} if power is None else {"detectable": show_margins.json_of(power)}
         before = {"supersedes": {"rollout": first.context.id, "way_back": list(first.steps)}} if first else {}
         drifted = {"drift": list(drift)} if drift else {}
-        terminal.out_json(sealed({**made.to_json(), **drifted, **before, **detectable}))
+        entering = {"eligibility": may_enter.to_json()} if may_enter else {}
+        terminal.out_json(sealed({**made.to_json(), **drifted, **before, **detectable, **entering}))
     elif format_ == "markdown":
         from rollcast.cli.output.plan_formats.markdown import markdown_of
 

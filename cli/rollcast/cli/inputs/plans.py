@@ -60,6 +60,18 @@ def plan_of(project: Project, from_: str | None = None) -> Planned:
     return Planned(judged(project, _bound(project, made, live.serial, digest, notes)), drift, first)
 
 
+def digest_of_plan(project: Project) -> str:
+    """The digest of the plan that `plan_of` would give now; nobody judges it. Raises PlannerError or StackError."""
+    from rollcast.planner.planning.planner import make_plan
+    from rollcast.stacks.rollout.drift import baseline_of
+    from rollcast.stacks.rollout.supersede import after_supersede
+
+    first = after_supersede(project)
+    found = first.baseline if first else baseline_of(project)
+    made = make_plan(project.declaration, found.state, project.environment_name, project.digests)
+    return _bound(project, made, found.state.serial, found.digest, _others_in_words(found.live.others)).digest
+
+
 def _explain(made: Plan, drift: tuple[str, ...]) -> None:
     """How a plan came about, for diagnostics: what changes, what goes first or together and why, and each operation."""
     if not _LOG.isEnabledFor(logging.DEBUG):
@@ -151,4 +163,4 @@ def save_plan(made: Plan, path: Path) -> None:
     files.write(path, text, "The plan", private=True)
 
 
-__all__ = ["Planned", "plan_of", "read_plan", "save_plan"]
+__all__ = ["Planned", "digest_of_plan", "plan_of", "read_plan", "save_plan"]

@@ -69,7 +69,8 @@ def sentence(event: Event) -> str:
     """An event in one line; empty for one that needs no words."""
     match event:
         case Started():
-            return f"{event.rollout}: {event.milestones} milestones"
+            hotfix = f", a hotfix: {clean(event.hotfix)}" if event.hotfix else ""
+            return f"{event.rollout}: {event.milestones} milestones{hotfix}"
         case Working() | Reached():
             way = "back, " if event.rollback else ""
             head = paint("reached", "green") if isinstance(event, Reached) else "working"

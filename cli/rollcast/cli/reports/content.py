@@ -125,11 +125,11 @@ def _reality(subject: Subject) -> Iterator[Block]:
 def _how_it_ended(subject: Subject) -> str:
     assert subject.reality is not None
     real = subject.reality
+    entered = f" {real.entered}" if real.entered else ""
     if real.outcome is None:
-        return f"Rollout {real.rollout} is under way."
-    return (
-        f"Rollout {real.rollout}: {real.outcome.replace('_', ' ')} after {duration(real.seconds)}. Why: {real.reason}."
-    )
+        return f"Rollout {real.rollout} is under way.{entered}"
+    outcome = real.outcome.replace("_", " ")
+    return f"Rollout {real.rollout}: {outcome} after {duration(real.seconds)}. Why: {real.reason}.{entered}"
 
 
 def _what_if(subject: Subject) -> Iterator[Block]:

@@ -73,6 +73,7 @@ def _parts(subject: Subject) -> dict[str, Any]:
         "contents": [Written(text) for text in in_markdown(plan.contents)],
         "evaluations": plan.evaluations,
         "notes": plan.notes,
+        "entered": subject.reality.entered if subject.reality else "",
         "guardrails": rules,
         "failing": _some(rules, [not passes for passes in passing]),
         "passing": _some(rules, passing),

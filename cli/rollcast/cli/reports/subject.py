@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rollcast.planner.base.wording import in_words
 from rollcast.planner.plan.models import Plan
 from rollcast.policies import Judgement
 from rollcast.simulator.forecast.models import Forecast
-from rollcast.stacks.ledger.payloads import ROLLBACK, VERDICT
+from rollcast.stacks.ledger.payloads import ROLLBACK, VERDICT, StartedBody
 from rollcast.stacks.ledger.records import Record
 
 
@@ -53,6 +54,8 @@ class Reality:
     outcome: str | None
     reason: str
     seconds: float | None
+    entered: str = ""
+    """How it came into an environment after another one: why as a hotfix, and who approved."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,15 @@ def reality_of(records: Iterable[Record], rollout: str) -> Reality | None:
         outcome=str(finished.body["outcome"]) if finished else None,
         reason=str(finished.body["reason"]) if finished else "",
         seconds=finished.time_s - started.time_s if finished else None,
+        entered=_entered(started),
     )
+
+
+def _entered(started: Record) -> str:
+    body = started.read(StartedBody)
+    hotfix = f"A hotfix, ahead of its time: {body.hotfix}." if body.hotfix else ""
+    who = f"Approved by {in_words(body.approved_by)}." if body.approved_by else ""
+    return f"{hotfix} {who}".strip()
 
 
 def _judged(record: Record) -> Iterable[Judged]:

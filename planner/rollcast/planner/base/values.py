@@ -38,6 +38,8 @@ def duration_s(value: Any) -> Any:
     if not isinstance(value, str):
         seconds = float(value)
     else:
+        if value.lstrip().startswith("-"):
+            raise ValueError(f"'{value}' is negative, and a duration can't be")
         parts = _DURATION.findall(value.replace(" ", ""))
         if not parts or "".join(n + unit for n, unit in parts) != value.replace(" ", ""):
             raise ValueError(f"'{value}' is not a duration; write 90s, 10m or 1h30m")

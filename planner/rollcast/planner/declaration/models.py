@@ -463,11 +463,42 @@ class Propagation(Model):
         return self
 
 
+class Hotfix(StrEnum):
+    """Whether a release may enter an environment before it has served the one before."""
+
+    REFUSED = "refused"
+    ALLOWED = "allowed"
+
+
+class After(Model):
+    """What a release must have behind it before it is applied here: the environment before, and who agreed."""
+
+    environment: Name = Field(description="the environment that it must have served, promoted to everybody there")
+    for_: Seconds = Field(
+        0.0, alias="for", description="how long it must have served everybody there without being rolled back"
+    )
+    approved_by: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = Field(
+        (), description="who may approve a plan of this environment, by the names of their accounts; nobody is needed "
+        "where left out",
+    )  # fmt: skip
+    approvals: int = Field(1, ge=1, description="how many of them must approve, each for one")
+    hotfix: Hotfix = Field(
+        Hotfix.REFUSED,
+        description="whether 'rollcast apply --hotfix REASON' may go before the time is over; approvals are needed all "
+        "the same",
+    )
+
+
 class Environment(Model):
     """Where releases run: target, telemetry, regions, capacity, prices."""
 
     default: bool = False
     development: bool = False
+    after: After | None = Field(
+        None,
+        description="the environment that a release must have served before; any may enter where left out",
+        exclude_if=lambda given: given is None,
+    )
     target: TargetSettings = TargetSettings()
     telemetry: Telemetry = Telemetry()
     recording: Recording | None = Field(
@@ -621,9 +652,24 @@ class Declaration(Model):
             raise KeyError("default")
         return marked[0]
 
+    def in_sequence(self) -> tuple[str, ...]:
+        """Every environment after the one that it comes after, else in the order in which they are declared."""
+        found: dict[str, None] = {}
+
+        def put(name: str) -> None:
+            after = self.environments[name].after
+            if after is not None:
+                put(after.environment)
+            found.setdefault(name)
+
+        for name in self.environments:
+            put(name)
+        return tuple(found)
+
 
 __all__ = [
     "ATTACHMENTS",
+    "After",
     "Artifact",
     "Component",
     "Declaration",

@@ -367,6 +367,33 @@ def _environments(declaration: Declaration) -> Iterator[Mistake]:
                 remedy = "Write the path of a file or folder that this machine can reach."
                 yield Mistake(("environments", name, *place), f"'{place[1]}' is a path, not an address.", remedy)
         yield from _run_as(declaration, name, environment)
+    yield from _sequence(declaration.environments)
+
+
+def _sequence(environments: Mapping[str, Environment]) -> Iterator[Mistake]:
+    """Environments that come after others: those are there, none comes after itself, and approvals can be given."""
+    graph = nx.DiGraph()
+    for name, environment in environments.items():
+        after, path = environment.after, ("environments", name, "after")
+        if after is None:
+            continue
+        if after.environment == name:
+            yield Mistake((*path, "environment"), f"'{name}' comes after itself.", "Name the environment before it.")
+        elif after.environment not in environments:
+            others = [other for other in environments if other != name]
+            remedy = did_you_mean(after.environment, others) or "Declare it under 'environments'."
+            yield Mistake((*path, "environment"), f"there is no environment '{after.environment}'.", remedy)
+        else:
+            graph.add_edge(after.environment, name)
+        named = after.approved_by
+        for index, who in enumerate(named):
+            if who in named[:index]:
+                yield Mistake((*path, "approved_by", index), f"'{who}' is named twice.", "Name each person once.")
+        few = len({*named}) < after.approvals
+        if few and (named or after.approvals > 1):
+            summary = f"{after.approvals} approvals are needed, and {len({*named})} may approve."
+            yield Mistake((*path, "approvals"), summary, "Name more people under 'approved_by', or ask for fewer.")
+    yield from _cycle(("environments",), graph, "environments come after each other in a circle")
 
 
 def _run_as(declaration: Declaration, name: str, environment: Environment) -> Iterator[Mistake]:

@@ -39,8 +39,16 @@ class HeldError(StackError):
     """Nothing goes on until a person has acted: exit code 5. What was reached stays as it is, and is resumable."""
 
 
+class IneligibleError(HeldError):
+    """A release may not enter an environment yet: the time in the one before is not over, or approval is missing."""
+
+
 class LedgerError(StackError):
     """The ledger can't be reached, or its chain is broken."""
+
+
+class MovedError(LedgerError):
+    """The ledger is at another place now, or on its way there."""
 
 
 class FormatError(LedgerError):

@@ -31,6 +31,7 @@ class Started(Event):
     event: Literal["started"] = "started"
     rollout: str
     milestones: int
+    hotfix: str = ""
 
 
 class _AtMilestone(Event):

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from pulumi.automation.events import EngineEvent
 from rollcast.stacks import engine
 from rollcast.stacks.base.errors import HELD, EngineError, FenceError, HeldError, StackError
 from rollcast.stacks.base.failpoints import failpoint
+from rollcast.stacks.engine.backends import PASSPHRASE, backend_shown, backend_url, passphrase, passphrase_file
 from rollcast.stacks.engine.program import ResourceNode, program_of
 
 # An engine that ends in the middle also ends its event stream; the error itself says what happened.
@@ -42,7 +42,7 @@ _TRANSIENT = (
 Progress = Callable[[str], None]
 
 
-class _Engine(automation.PulumiCommand):
+class EngineProcess(automation.PulumiCommand):
     """The engine as a child in its own session, which can be ended by its number."""
 
     def __init__(self, root: Path) -> None:
@@ -103,12 +103,13 @@ class EngineStack:
         self._folder = self._root / ".rollcast" / "pulumi"
         self._project, self._name, self._fence = project, environment, fence
         self.scope = f"{project}/{environment}"
-        self._engine = _Engine(engine.require().parent.parent)
+        self._engine = EngineProcess(engine.require().parent.parent)
         self._stack: automation.Stack | None = None
+        self._made_again = False
 
     def up(self, nodes: Sequence[ResourceNode], progress: Progress) -> dict[str, dict[str, Any]]:
         """Makes the world so. Gives the outputs of resources that changed, by name. Raises StackError."""
-        events = _Events(progress)
+        events = _Events(progress, self._root)
         stack = self._open()
         stack.workspace.program = program_of(nodes)
         failpoint("engine: before an update")
@@ -122,10 +123,26 @@ class EngineStack:
         except OSError as error:
             raise EngineError(f"The Pulumi engine failed: {error}.") from None
         except automation.errors.CommandError as error:
-            raise events.error(error) from None
+            if not self._is_of_another_passphrase(error):
+                raise events.error(error) from None
+        else:
+            return events.outputs
         finally:
             limit.cancel()
-        return events.outputs
+        return self.up(nodes, progress)
+
+    def _is_of_another_passphrase(self, error: Exception) -> bool:
+        """Whether this folder's settings of the stack were made with another passphrase; they are made again then.
+
+        They hold the salt of secrets and nothing else. rollcast marks nothing in a stack as secret, so nothing is lost;
+        where there is a secret all the same, the engine says so the next time.
+        """
+        settings = self._folder / f"Pulumi.{self._name}.yaml"
+        if "incorrect passphrase" not in str(error) or self._made_again or not settings.exists():
+            return False
+        settings.unlink()
+        self._stack, self._made_again = None, True
+        return True
 
     def recover(self) -> None:
         """Makes the stack usable after an `up` that was killed: its lock and pending operations are dropped.
@@ -157,7 +174,7 @@ class EngineStack:
             self._own_folder()
             state = self._folder / "state"
             state.mkdir(exist_ok=True, mode=0o700)
-            url = os.environ.get("PULUMI_BACKEND_URL") or f"file://{state}"
+            url = backend_url(self._root)
             settings = automation.ProjectSettings(
                 name=self._project, runtime="python", backend=automation.ProjectBackend(url)
             )
@@ -172,7 +189,7 @@ class EngineStack:
             try:
                 self._stack = _Stack(self._name, workspace, StackInitMode.CREATE_OR_SELECT)
             except automation.errors.CommandError as error:
-                raise EngineError(f"The Pulumi stack can't be opened: {_last_line(str(error))}") from None
+                raise EngineError(self._unopened(str(error), url)) from None
         return self._stack
 
     def _environment(self, url: str) -> dict[str, str]:
@@ -181,7 +198,7 @@ class EngineStack:
         return {
             "PATH": path,
             "PULUMI_BACKEND_URL": url,
-            "PULUMI_CONFIG_PASSPHRASE": os.environ.get("PULUMI_CONFIG_PASSPHRASE") or self._passphrase(),
+            "PULUMI_CONFIG_PASSPHRASE": passphrase(self._root),
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_HOME": os.environ.get("PULUMI_HOME") or str(self._folder / "home"),
             "ROLLCAST_ROOT": str(self._root),
@@ -191,26 +208,20 @@ class EngineStack:
             "ROLLCAST_DRIVER": str(os.getpid()),
         }
 
+    def _unopened(self, said: str, url: str) -> str:
+        return stack_unopened(said, url, self._root)
+
     def _own_folder(self) -> None:
         """The folder of everything that the engine keeps, for its owner alone."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder.chmod(0o700)
 
-    def _passphrase(self) -> str:
-        path = self._folder / "passphrase"
-        try:
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-                file.write(secrets.token_urlsafe(32))
-        except FileExistsError:
-            pass
-        return path.read_text("ascii")
-
 
 class _Events:
     """What the engine reports while it works."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, progress: Progress, root: Path) -> None:
+        self._progress, self._root, self._url = progress, root, backend_url(root)
         self.outputs: dict[str, dict[str, Any]] = {}
         self.errors: list[str] = []
         self.transient = self.held = False
@@ -231,6 +242,8 @@ class _Events:
 
     def error(self, error: Exception) -> StackError:
         """What went wrong, in the provider's own words where it said something."""
+        if "incorrect passphrase" in str(error):
+            return EngineError(stack_unopened(str(error), self._url, self._root))
         causes = [text for text in self.errors if text and not text.startswith(("update failed", "Resource monitor"))]
         if not causes:
             return EngineError(f"The Pulumi engine failed: {_last_line(str(error))}")
@@ -256,6 +269,17 @@ def _plain(diagnostic: str) -> str:
     return text
 
 
+def stack_unopened(said: str, url: str, root: Path) -> str:
+    """Why a stack can't be opened, and what to do, from what the engine said."""
+    if "passphrase" in said:
+        shown = backend_shown(url, root) or "the project's own folder"
+        return (
+            f"The Pulumi stack at {shown} was made with another passphrase. Set {PASSPHRASE} to that one; where the "
+            f"project was begun, the file {passphrase_file(root).relative_to(root.resolve())} has it."
+        )
+    return f"The Pulumi stack can't be opened: {_last_line(said)}"
+
+
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else "it said nothing"
@@ -271,4 +295,4 @@ def _end_orphans(mark: str, fence: int) -> None:
                 os.kill(int(entry.name), signal.SIGKILL)
 
 
-__all__ = ["EngineStack"]
+__all__ = ["EngineProcess", "EngineStack", "stack_unopened"]

@@ -50,6 +50,8 @@ def _rollout(records: Iterable[Record], started: Record) -> dict[str, Any]:
         "from_release": body.from_release,
         "to_release": body.to_release,
         "plan_digest": body.plan_digest,
+        "hotfix": body.hotfix,
+        "approved_by": body.approved_by,
         "outcome": ended.outcome if ended else None,
         "reason": ended.reason if ended else "",
         "milestones": [_step(record) for record in own if record.kind == "reached"],

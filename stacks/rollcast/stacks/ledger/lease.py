@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import ConfigDict
 
+from rollcast.stacks.base.errors import LockedError
 from rollcast.stacks.base.formats import StoredModel, read_stored
 from rollcast.stacks.base.processes import began, boot_of, identity_of
 
@@ -49,6 +50,20 @@ class Holder(StoredModel):
         if self.host != socket.gethostname():
             return False
         return self.boot != boot_of() or began(self.pid) != self.began
+
+    def refuse(self, left_s: float, *, take_over: bool) -> None:
+        """Raises LockedError where this holds a lease for `left_s` seconds more, or only by order gives it up."""
+        if left_s > 0 and not self.is_gone:
+            raise LockedError(
+                f"{self} is at work here and holds the lease for {left_s:.0f} s more. "
+                "Wait for it, or steer it with 'rollcast pause', 'promote', 'abort' or 'rollback'."
+            )
+        if not take_over:
+            why = "is gone" if self.is_gone else f"has not renewed it for {-left_s:.0f} s"
+            raise LockedError(
+                f"The lease is still that of {self}, which {why}. "
+                "Take it over with 'rollcast apply --resume', or roll back with 'rollcast abort'."
+            )
 
     def __str__(self) -> str:
         return f"process {self.pid} of {self.user} on {self.host}"

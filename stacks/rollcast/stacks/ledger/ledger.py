@@ -1,38 +1,31 @@
 """Reading and writing the ledger. One `Ledger` is about one scope: a pipeline in an environment.
 
-A file that may not be written, or not be made, is read as it is: reading needs no right to write. Only a write is
-refused then, with the file and what it lacks.
-
 Long because transactions, records, positions and leases share their fencing.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select, text, update
+from sqlalchemy import Connection, Engine, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import StaticPool
 
 from rollcast.planner.releases.releases import canonical, digest_of
-from rollcast.stacks.base.databases import LEDGER_URL, engine_at, first_line, ledger_file
+from rollcast.stacks.base.databases import LEDGER_URL, first_line, ledger_file
 from rollcast.stacks.base.errors import LedgerError, LockedError
 from rollcast.stacks.base.failpoints import failpoint
 from rollcast.stacks.base.formats import require_readable
+from rollcast.stacks.ledger.connecting import connect, database_now_s, place_of
 from rollcast.stacks.ledger.lease import TTL_S, Holder, Lease
+from rollcast.stacks.ledger.marks import mark_of, refuse_moved
 from rollcast.stacks.ledger.records import Record, link
-from rollcast.stacks.ledger.schema import DOCUMENTS, LEASES, POSITIONS, RECORDS, migrate
-
-_BUSY_S = 15.0
+from rollcast.stacks.ledger.schema import DOCUMENTS, LEASES, POSITIONS, RECORDS
 
 
 class Ledger:
@@ -52,6 +45,7 @@ class Ledger:
         try:
             failpoint("ledger: before a write")
             with self._transaction() as connection:
+                refuse_moved(connection, self.scope)
                 if lease is not None:
                     self._require(connection, lease)
                 yield connection
@@ -83,19 +77,17 @@ class Ledger:
     @property
     def place(self) -> str:
         """Where it is, as messages may show it: without a password or a query, which may hold one."""
-        url = self._engine.url
-        if url.get_backend_name() == "sqlite":
-            return f"{Path(url.database).resolve() if url.database else 'in memory'} on {socket.gethostname()}"
-        return url.set(query={}).render_as_string()  # hides the password
+        return place_of(self._engine)
 
     # ---- records and documents ----------------------------------------------------------------
 
     def append(self, kind: str, rollout: str, body: dict[str, Any], lease: Lease | None = None) -> Record:
         """Adds a record. With a lease it is refused when the lease was taken over."""
         with self._write(lease) as connection:
-            return self._append(connection, kind, rollout, body)
+            return self.append_within(connection, kind, rollout, body)
 
-    def _append(self, connection: Connection, kind: str, rollout: str, body: dict[str, Any]) -> Record:
+    def append_within(self, connection: Connection, kind: str, rollout: str, body: dict[str, Any]) -> Record:
+        """Adds a record in a transaction of the caller's, who holds whatever it takes."""
         query = select(RECORDS).where(RECORDS.c.scope == self.scope).order_by(RECORDS.c.seq.desc()).limit(1)
         row = connection.execute(query).first()
         record = link(self.scope, _record(row) if row else None, self._clock(), kind, rollout, body)
@@ -155,7 +147,13 @@ class Ledger:
                 row = {"scope": self.scope, "rollout": rollout, "token": lease.token, "body": content}
                 connection.execute(insert(POSITIONS).values(row))
             if kind:
-                self._append(connection, kind, rollout, record)
+                self.append_within(connection, kind, rollout, record)
+
+    def backend(self) -> str:
+        """Where Pulumi's state was carried to when this ledger came here; empty where that does not matter."""
+        with self._read() as connection:
+            mark = mark_of(connection, self.scope)
+        return mark.backend if mark is not None else ""
 
     def scopes(self) -> list[str]:
         """Every scope that has records in this database, in order."""
@@ -179,9 +177,9 @@ class Ledger:
         holder = Holder.this()
         with self._write() as connection:
             row = connection.execute(select(LEASES).where(LEASES.c.scope == self.scope)).first()
-            now = _now(connection)
+            now = database_now_s(connection)
             if row is not None and row.held:
-                self._may_take(Holder.of(json.loads(row.holder)), row.expires_s - now, take_over)
+                Holder.of(json.loads(row.holder)).refuse(row.expires_s - now, take_over=take_over)
             token = max(row.token if row else 0, above) + 1
             values = {"token": token, "holder": canonical(holder.to_json()), "expires_s": now + ttl_s, "held": True}
             if row is None:
@@ -190,24 +188,10 @@ class Ledger:
                 connection.execute(update(LEASES).where(LEASES.c.scope == self.scope).values(**values))
         return Lease(self.scope, token, holder)
 
-    @staticmethod
-    def _may_take(held_by: Holder, left_s: float, take_over: bool) -> None:
-        if left_s > 0 and not held_by.is_gone:
-            raise LockedError(
-                f"{held_by} is at work here and holds the lease for {left_s:.0f} s more. "
-                "Wait for it, or steer it with 'rollcast pause', 'promote', 'abort' or 'rollback'."
-            )
-        if not take_over:
-            why = "is gone" if held_by.is_gone else f"has not renewed it for {-left_s:.0f} s"
-            raise LockedError(
-                f"The lease is still that of {held_by}, which {why}. "
-                "Take it over with 'rollcast apply --resume', or roll back with 'rollcast abort'."
-            )
-
     def renew(self, lease: Lease, ttl_s: float = TTL_S) -> None:
         """Keeps the lease for another while. Raises LockedError when it was taken over."""
         with self._write(lease) as connection:
-            until = _now(connection) + ttl_s
+            until = database_now_s(connection) + ttl_s
             connection.execute(update(LEASES).where(LEASES.c.scope == self.scope).values(expires_s=until))
 
     def release(self, lease: Lease) -> None:
@@ -222,7 +206,7 @@ class Ledger:
             row = connection.execute(select(LEASES).where(LEASES.c.scope == self.scope)).first()
             if row is None or not row.held:
                 return None
-            return Holder.of(json.loads(row.holder)), row.expires_s - _now(connection)
+            return Holder.of(json.loads(row.holder)), row.expires_s - database_now_s(connection)
 
     def _require(self, connection: Connection, lease: Lease) -> None:
         row = connection.execute(select(LEASES).where(LEASES.c.scope == self.scope)).first()
@@ -250,70 +234,18 @@ def scopes_in(folder: Path) -> list[str]:
 
 
 def open_ledger(folder: Path, scope: str) -> Ledger:
-    """The ledger of a project: the database that ROLLCAST_LEDGER_URL names, else a file of the project."""
+    """The ledger of a project: the database that ROLLCAST_LEDGER_URL names, else a file of the project.
+
+    Raises LedgerError; MovedError where this one was moved elsewhere.
+    """
     url = os.environ.get(LEDGER_URL)
-    read_only = ""
+    opened = connect(url or ledger_file(folder))
     try:
-        if not url:
-            read_only = _unwritable(ledger_file(folder))
-        engine = engine_at(url, pool_pre_ping=True) if url else _sqlite(ledger_file(folder), bool(read_only))
-        with engine.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('rollcast-migrations'))"))
-            migrate(connection)
-    except (SQLAlchemyError, OSError, ImportError) as error:
-        file = ledger_file(folder)
-        remedy = (
-            f"Correct {LEDGER_URL}, or make the database reachable."
-            if url
-            else f"Restore {file} from a backup: nothing else knows what was decided."
-        )
-        raise LedgerError(f"The ledger can't be opened ({first_line(error)}). {remedy}") from None
-    return Ledger(engine, scope, read_only=read_only)
-
-
-def _unwritable(path: Path) -> str:
-    """Why a file may not be written, which is made where it is absent; empty where it may. Raises OSError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise
-        mode = f", mode {path.stat().st_mode & 0o777:04o}" if path.exists() else ""
-        return f"{path}: {error.strerror}{mode}"
-    return ""
-
-
-def _sqlite(path: Path, read_only: bool) -> Engine:
-    """A file's database; where it is read only and absent, an empty one in memory."""
-    settings: dict[str, Any] = {"timeout": _BUSY_S, "check_same_thread": False}
-    if not read_only:
-        engine = create_engine(f"sqlite:///{path}", connect_args=settings)
-    elif path.exists():
-        place = f"file:{quote(str(path.resolve()))}?mode=ro&uri=true"
-        engine = create_engine(f"sqlite:///{place}", connect_args=settings)
-    else:
-        engine = create_engine("sqlite://", connect_args=settings, poolclass=StaticPool)
-
-    # The driver would begin a transaction only at the first write; two readers could then both decide to write.
-    @event.listens_for(engine, "connect")
-    def _plain(connection: Any, _: Any) -> None:
-        connection.isolation_level = None
-        connection.execute("PRAGMA synchronous=FULL")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
-
-    return engine
-
-
-def _now(connection: Connection) -> float:
-    """The database's time, in seconds."""
-    if connection.dialect.name == "postgresql":
-        return float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
-    return float(connection.execute(text("SELECT (julianday('now') - 2440587.5) * 86400.0")).scalar_one())
+        with opened.engine.begin() as connection:
+            refuse_moved(connection, scope)
+    except SQLAlchemyError as error:
+        raise opened.unreadable(error) from None
+    return Ledger(opened.engine, scope, read_only=opened.read_only)
 
 
 def _record(row: Any) -> Record:

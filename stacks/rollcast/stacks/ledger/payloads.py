@@ -43,6 +43,16 @@ class StartedBody(StoredModel):
     forecast: str | None = Field(None, description="the digest of the forecast that was shown for it")
     rollback: bool = Field(False, description="it goes back to an earlier release")
     declared: str = Field("", description="of a rollback: the digest of the declaration that it leaves")
+    hotfix: str = Field("", description="why it did not wait for its time in the environment before")
+    eligibility: dict[str, Any] | None = Field(
+        None, description="of an environment after another: what the release had served, and who approved the plan"
+    )
+
+    @property
+    def approved_by(self) -> list[str]:
+        """Who approved the plan."""
+        given = ((self.eligibility or {}).get("approvals") or {}).get("given", [])
+        return [str(one["by"]) for one in given]
 
 
 class IntentBody(StoredModel):

@@ -74,6 +74,17 @@ LEASES = Table(
     Column("held", Boolean, nullable=False),
 )
 
+MOVES = Table(
+    "rollcast_moves",
+    METADATA,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("pipeline", String(120), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("place", Text, nullable=False),
+    Column("backend", Text, nullable=False),
+    Column("time_s", Float(53), nullable=False),
+)
+
 _SQLITE_FROZEN = (
     "CREATE TRIGGER IF NOT EXISTS {table}_no_{verb} BEFORE {verb} ON {table} "
     "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
@@ -98,15 +109,24 @@ def _first(connection: Connection) -> None:
             connection.execute(text(statement.format(table=table.name, verb=verb)))
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [_first]
+def _moves(connection: Connection) -> None:
+    MOVES.create(connection, checkfirst=True)
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [_first, _moves]
+
+
+def require_known(connection: Connection) -> int:
+    """The version of the tables. Raises LedgerError when they are newer than this program."""
+    known, there = len(MIGRATIONS), _version(connection)
+    if there > known:
+        raise LedgerError(f"The ledger has version {there}; this rollcast knows {known}. Use a newer rollcast.")
+    return there
 
 
 def migrate(connection: Connection) -> None:
     """Brings the tables to the newest version. Raises LedgerError when they are newer than this program."""
-    known = len(MIGRATIONS)
-    there = _version(connection)
-    if there > known:
-        raise LedgerError(f"The ledger has version {there}; this rollcast knows {known}. Use a newer rollcast.")
+    known, there = len(MIGRATIONS), require_known(connection)
     for number in range(there, known):
         MIGRATIONS[number](connection)
     if there == 0:

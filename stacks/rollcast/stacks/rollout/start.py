@@ -23,6 +23,8 @@ from rollcast.planner.plan.models import Plan
 from rollcast.stacks import engine
 from rollcast.stacks.base.errors import LedgerError, LockedError, StackError
 from rollcast.stacks.base.events import Emit, Started
+from rollcast.stacks.eligibility.rule import eligibility_of
+from rollcast.stacks.engine.backends import refuse_other_backend
 from rollcast.stacks.engine.update import EngineStack
 from rollcast.stacks.flags import Holding
 from rollcast.stacks.fleet.control import Unanswered
@@ -84,11 +86,13 @@ def start(
     forecast: Mapping[str, Any] | None = None,
     rollback: bool = False,
     blind: bool = False,
+    hotfix: str = "",
 ) -> Ended:
     """Carries out a plan. `declared`: what it was made from, with digests, where that is not the project's own.
 
     `forecast` is what was shown for it, kept in the ledger; `rollback`: it rolls back to an earlier release; `blind`:
-    it waits for no evidence, so that telemetry may be out of reach.
+    it waits for no evidence, so that telemetry may be out of reach; `hotfix`: why it does not wait until its release
+    has served the environment before.
 
     What was changed by hand since the last rollout is put back first: the plan begins from what that left.
 
@@ -104,16 +108,18 @@ def start(
         refuse_others(target, project.declaration.each_pipeline(), ledger.lineage(), made)
         refuse_stale(project, plan, found, own=declared is None)
         if not plan.empty:
-            _open_once(project, plan, target, held.lease, evidence=not (rollback or blind))
+            _open_once(project, plan, target, ledger, held.lease, evidence=not (rollback or blind))
         if found.drift:
             target.claim(held.lease.token)
-            world = _world(project, held)
+            world = _world(project, held, ledger)
             held.on_second.append(world.end)
             put_back(project, found, world, ledger, held.lease, emit)
         if plan.empty:
             left = "what was changed by hand is put back" if found.drift else "nothing is left to do"
             return Ended(Exit.DONE, f"the live state is as declared: {left}", RequestCounts(), "nothing_to_do")
-        if refused := rejection(ledger, plan, unattended=once):
+        may_enter = None if rollback else eligibility_of(project, plan)
+        refused = rejection(ledger, plan, unattended=once) or (may_enter.refusal(hotfix) if may_enter else "")
+        if refused:
             return Ended(Exit.HELD, refused, RequestCounts())
         live = read(target, project.declaration.each_pipeline())
         target.claim(held.lease.token)
@@ -121,9 +127,12 @@ def start(
         about: dict[str, Any] = {"reason": reason, "by": getpass.getuser(), "forecast": stored, "rollback": rollback}
         if rollback:
             about["declared"] = project.declaration_digest
+        if may_enter is not None:
+            about["eligibility"] = may_enter.to_json()
+            about["hotfix"] = hotfix if not may_enter.served else ""
         declaration, digests = declared or (project.declaration, project.digests)
         context = begin(ledger, held.lease, plan, declaration, digests, live.routing, about)
-        emit(Started(rollout=context.id, milestones=len(plan.milestones)))
+        emit(Started(rollout=context.id, milestones=len(plan.milestones), hotfix=about.get("hotfix", "")))
         return _drive(project, context, ledger, held, emit, recover=False, once=once)
 
 
@@ -147,7 +156,7 @@ def resume(
         if started is None:
             raise StackError("The rollout ended just now. See 'rollcast status'.")
         context = _where_things_are(project, load(ledger, started))
-        _world(project, held).end_orphans()  # one that was stopped in a write would hold the target's lock
+        _world(project, held, ledger).end_orphans()  # one that was stopped in a write would hold the target's lock
         target_at(project.folder, context.plan.settings, ledger.scope).claim(held.lease.token)
         if order is not None:
             ledger.append("order", context.id, order.to_json(), held.lease)
@@ -157,7 +166,7 @@ def resume(
 def _drive(
     project: Project, context: RolloutContext, ledger: Ledger, held: Held, emit: Emit, *, recover: bool, once: bool
 ) -> Ended:
-    world = _world(project, held)
+    world = _world(project, held, ledger)
     held.on_second.append(world.end)
     _announce(project, context, ledger, held.lease)
     if recover:
@@ -176,7 +185,7 @@ def _announce(project: Project, context: RolloutContext, ledger: Ledger, lease: 
     target_at(project.folder, context.plan.settings, ledger.scope).put_holding(lease.token, pipelines, holding)
 
 
-def _open_once(project: Project, plan: Plan, target: Target, lease: Lease, evidence: bool) -> None:
+def _open_once(project: Project, plan: Plan, target: Target, ledger: Ledger, lease: Lease, evidence: bool) -> None:
     """Opens what the rollout will need before it begins. Raises StackError: nothing was changed.
 
     The target is written by its fencing token. Where nothing serves yet there may be no telemetry, of which only the
@@ -184,6 +193,7 @@ def _open_once(project: Project, plan: Plan, target: Target, lease: Lease, evide
     """
     source, serves = Guarded(project.environment.telemetry, project.folder), any(plan.from_release.values())
     try:
+        refuse_other_backend(ledger.backend(), project.folder)
         engine.require()
         target.claim(lease.token)
         if evidence:
@@ -210,8 +220,9 @@ def _where_things_are(project: Project, context: RolloutContext) -> RolloutConte
     return replace(context, plan=context.plan.model_copy(update={"settings": settings}))
 
 
-def _world(project: Project, held: Held) -> EngineStack:
-    """The environment's stack, in the hands of whoever holds the lease."""
+def _world(project: Project, held: Held, ledger: Ledger) -> EngineStack:
+    """The environment's stack, in the hands of whoever holds the lease. Raises StackError where it is elsewhere."""
+    refuse_other_backend(ledger.backend(), project.folder)
     return EngineStack(project.folder, project.declaration.pipeline, project.environment_name, held.lease.token)
 
 
