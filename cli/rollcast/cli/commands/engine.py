@@ -13,7 +13,7 @@ app = typer.Typer(no_args_is_help=True, help="The Pulumi engine: install it, or 
 def install() -> None:
     """Find the engine, or install it: built as a Go module, which takes some minutes, or downloaded by its digest.
 
-    The official archive is only fetched where ROLLCAST_ENGINE_SHA256 gives its SHA-256, and only used where it has that.
+    The official archive is only fetched where ROLLCAST_ENGINE_SHA256 gives its SHA-256, and used where it has it.
     """
     from rollcast.stacks import engine
 

@@ -110,8 +110,8 @@ def _build(progress: Progress) -> None:
     go = shutil.which("go")
     if go is None:
         raise EngineError(
-            f"The engine {VERSION} can't be built: Go isn't installed. Install Go, put pulumi {VERSION} on PATH, or give "
-            f"the SHA-256 of its archive in {_CHECKSUM} to download it, and run 'rollcast engine install' again."
+            f"The engine {VERSION} can't be built: Go isn't installed. Install Go, put pulumi {VERSION} on PATH, or "
+            f"give the SHA-256 of its archive in {_CHECKSUM} to download it, and run 'rollcast engine install' again."
         )
     with tempfile.TemporaryDirectory(dir=home()) as scratch:
         for name in ("go.mod", "go.sum", "tools.go"):
