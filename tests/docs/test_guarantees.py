@@ -24,3 +24,10 @@ def test_a_named_property_is_drawn_by_the_profile_alone(path: str, name: str) ->
     decorators = [ast.unparse(each).partition("(")[0] for each in found.decorator_list]
     assert "given" in decorators
     assert "settings" not in decorators, "its number of cases would not be that of the profile"
+
+
+@pytest.mark.parametrize("page", ["guarantees.md", "security.md"])
+def test_every_test_that_a_page_names_is_there(page: str) -> None:
+    named = re.findall(r"`(tests/[\w/-]+(?:\.py)?/?)(?:::\w+)?`", (ROOT / "docs" / page).read_text("utf-8"))
+    assert len(named) >= 20
+    assert [path for path in named if not (ROOT / path).exists()] == []
