@@ -40,7 +40,7 @@ LEFT_OUT = (".rollcast", "__pycache__", ".pytest_cache", ".hypothesis", "build")
 class Demo:
     """The copy of an example in `folder`, and what was done with it so far.
 
-    `service`: words after `python` that start a replica; `--port N` is added, and `regions[i]` as `--region`.
+    `service`: words after `python` that start a replica; `--port N` is added.
     `declarations`: files in which the service's address is replaced by that of each replica.
     `keep_built`: what an earlier demo built in the same folder is used again; content is known by its digest.
     """
@@ -52,13 +52,12 @@ class Demo:
         service: Sequence[str],
         declarations: Sequence[str],
         folder: Path | None = None,
-        regions: Sequence[str] = ("", ""),
         keep_built: bool = False,
     ) -> None:
         self.example, self.began = example.resolve(), time.monotonic()
         self.folder = (folder or _asked_for(self.example)).resolve()
-        self.service, self.regions = list(service), list(regions)
-        self.replicas = [free_port() for _ in range(len(regions) if shutil.which("haproxy") else 1)]
+        self.service = list(service)
+        self.replicas = [free_port() for _ in range(2 if shutil.which("haproxy") else 1)]
         os.environ.setdefault("NO_COLOR", "" if sys.stdout.isatty() else "1")
         self._copy(declarations, keep_built)
         self._loads = 0
@@ -108,12 +107,7 @@ class Demo:
     @contextmanager
     def serving(self) -> Iterator[str]:
         """The replicas of the service, and the address at which users find them."""
-        regions = self.regions[: len(self.replicas)] if len(self.replicas) > 1 else [""]
-        commands = [
-            [*self.service, "--port", str(port), *(["--region", region] if region else [])]
-            for port, region in zip(self.replicas, regions, strict=True)
-        ]
-        with serving(self.folder, self.replicas, commands, regions) as endpoint:
+        with serving(self.folder, self.replicas, self.service) as endpoint:
             yield endpoint
 
     @contextmanager
@@ -141,12 +135,16 @@ class Demo:
         rollouts: list[Mapping[str, Any]] = json.loads(done.stdout)["rollouts"]
         return rollouts
 
-    def forecast(self, name: str) -> Mapping[str, Any]:
-        """What a forecast in the folder says, in short: how it ends, and how a regression would be caught."""
+    def forecast(self, name: str, metric: str) -> dict[str, Any]:
+        """What a forecast in the folder says, in short: how the rollout ends, and how its gates would catch the
+        greatest regression of a metric that it tried (in the metric's unit; None where it tried none).
+        """
         found = json.loads((self.folder / name).read_text("utf-8"))
-        probable = max(found["detection"], key=lambda each: each["regression"], default=None)
-        caught = {key: probable[key] for key in ("metric", "regression", "probability", "seconds", "requests_exposed")}
-        return {"outcome": found["outcome"], "exposed": found["exposure"]["requests"], "would_catch": caught}
+        tried = [each for each in found["detection"] if each["metric"] == metric]
+        worst = max(tried, key=lambda each: float(each["regression"]), default=None)
+        told = ("metric", "regression", "probability", "seconds", "requests_exposed")
+        caught = {word: _short(worst[word]) for word in told} if worst else None
+        return {"promoted": _short(found["outcome"]["promoted"]), "would_catch": caught}
 
     def lost(self) -> int:
         """Requests of the loads that ended so far that got no answer, or one with an error of the service."""
@@ -178,6 +176,11 @@ class Demo:
         self.say("Done", f"{minutes} min {rest} s. The folder {self.folder} is a project of its own: go on from there.")
         print(f"demo: {json.dumps(summary)}", flush=True)
         return summary
+
+
+def _short(value: Any) -> Any:
+    """A number as it is read: four digits."""
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _asked_for(example: Path) -> Path:

@@ -21,11 +21,11 @@ defaults
   timeout server 60s
 frontend users
   bind 127.0.0.1:{front}
-{routes}  default_backend service
+  default_backend service
 backend service
   balance roundrobin
 {servers}
-{backends}"""
+"""
 STARTS_WITHIN_S = 60
 
 
@@ -62,32 +62,22 @@ def wait_until_it_answers(endpoint: str) -> None:
 
 
 @contextmanager
-def serving(
-    folder: Path, replicas: Sequence[int], commands: Sequence[Sequence[str]], own: Sequence[str]
-) -> Iterator[str]:
+def serving(folder: Path, replicas: Sequence[int], service: Sequence[str]) -> Iterator[str]:
     """Replicas of a service, and the address at which users find them: haproxy's, where there are several.
 
-    `commands[i]` starts the replica that listens at port `replicas[i]`; Python runs it. `own[i]`, where it is not
-    empty, is a value of the header `x-region`: requests with it go to that replica alone, and fail where it is down.
+    `service`: words after `python` that start one; `--port N` is added, for each port of `replicas`.
     """
     with ExitStack() as stack:
-        for port, words in zip(replicas, commands, strict=True):
-            stack.enter_context(background(folder, f"service-{port}", *words))
+        for port in replicas:
+            stack.enter_context(background(folder, f"service-{port}", *service, "--port", str(port)))
         for port in replicas:
             wait_until_it_answers(f"http://127.0.0.1:{port}")
         if len(replicas) == 1:
             yield f"http://127.0.0.1:{replicas[0]}"
             return
         front = free_port()
-        (folder / "haproxy.cfg").write_text(_configuration(front, replicas, own), "utf-8")
+        servers = "\n".join(f"  server r{port} 127.0.0.1:{port}" for port in replicas)
+        (folder / "haproxy.cfg").write_text(HAPROXY.format(front=front, servers=servers), "utf-8")
         stack.enter_context(background(folder, "haproxy", "-f", "haproxy.cfg", program=str(shutil.which("haproxy"))))
         wait_until_it_answers(f"http://127.0.0.1:{front}")
         yield f"http://127.0.0.1:{front}"
-
-
-def _configuration(front: int, replicas: Sequence[int], own: Sequence[str]) -> str:
-    named = [(region, port) for region, port in zip(own, replicas, strict=True) if region]
-    routes = "".join(f"  use_backend {region} if {{ hdr(x-region) {region} }}\n" for region, _ in named)
-    backends = "".join(f"backend {region}\n  server r{port} 127.0.0.1:{port}\n" for region, port in named)
-    servers = "\n".join(f"  server r{port} 127.0.0.1:{port}" for port in replicas)
-    return HAPROXY.format(front=front, servers=servers, routes=routes, backends=backends)

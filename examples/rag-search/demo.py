@@ -86,7 +86,7 @@ def main() -> None:
         demo.run("status")
         ask(endpoint)
         demo.check_telemetry()
-    demo.finish(demo.forecast("forecast.json"))
+    demo.finish(demo.forecast("forecast.json", "violation_rate"))
 
 
 if __name__ == "__main__":
