@@ -18,7 +18,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))  # in a checkout, d
 from demos.demo import Demo
 
 EXAMPLE = Path(__file__).resolve().parent
-TRAFFIC = "traffic/recorded.jsonl"
+TRAFFIC = "traffic/recorded.jsonl.gz"
 INK = "@%#*+=-:. "
 ASKED = (("a sketch of three", "plain"), ("a sketch of three", "house"), ("how many seasons", "plain"))
 
