@@ -271,7 +271,7 @@ class KindSettings(Model):
     @model_validator(mode="wrap")
     @classmethod
     def _keep_own(cls, data: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
-        """A kind's own settings are kept, also where a reader ignores fields that it doesn't know, as of a saved plan."""
+        """A kind's own settings are kept, also where a reader ignores what it doesn't know, as of a saved plan."""
         made = read(data)
         if isinstance(data, Mapping) and cls.model_config.get("extra") == "allow":
             known = {word for name, field in cls.model_fields.items() for word in (name, field.alias)}
