@@ -48,7 +48,7 @@ def test_a_good_release_is_promoted_and_each_bad_one_is_caught_by_its_own_harm(
     demo.python("tools/prepare.py")
     with demo.serving() as endpoint:
         demo.run("apply", "--file", "released.yaml", "--auto-approve", "--no-forecast")
-        with demo.load(endpoint, "--seconds", "600", "--speedup", "3"):
+        with demo.load(endpoint, "--seconds", "600"):
             demo.run("apply", "--auto-approve", "--no-forecast")
             for declared in ("off-style.yaml", "blind.yaml"):
                 demo.run("apply", "--file", declared, "--auto-approve", "--no-forecast", expect=4)
