@@ -1,4 +1,4 @@
-# make demo: the main job, end to end. make test: everything. make check: the quick loop.
+# make demo: the main job, end to end; make demo-image-generation: another system that runs. make test: everything. make check: the quick loop.
 # Each target sets up what it needs; the second time that is quick. Packages are cached by pip, the engine in ~/.pulumi.
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 # axe-core and what the TypeScript kit is tested with. A test that makes the machine's clock jump compiles a few lines of C.
 SERVERS := docker-registry haproxy nginx-light jq curl postgresql prometheus chromium gcc libc6-dev
 
-.PHONY: demo test check cases lint bench validate docs engine servers constraints clean
+.PHONY: demo demo-image-generation test check cases lint bench validate docs engine servers constraints clean
 
 $(READY): pyproject.toml dataplane/python/pyproject.toml tests/constraints.txt
 	@echo "== setting up $(VENV): about a minute the first time"
@@ -30,6 +30,10 @@ servers:
 demo: engine
 	@command -v haproxy >/dev/null || sh tests/install-servers.sh haproxy || true
 	@$(BIN)/python examples/rag-search/demo.py
+
+demo-image-generation: engine
+	@command -v haproxy >/dev/null || sh tests/install-servers.sh haproxy || true
+	@$(BIN)/python examples/image-generation/demo.py
 
 test: engine servers lint
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=20

@@ -48,6 +48,15 @@ def test_a_copied_example_is_a_working_project(system: str, tmp_path: Path) -> N
     assert main(["plan", "-C", str(folder), "--from", "released.yaml", "--format", "markdown"]) == 0
 
 
+def test_a_copied_example_with_a_demo_has_what_the_demo_needs(tmp_path: Path) -> None:
+    assert main(["init", str(tmp_path / "copy"), "--example", "rag-search"]) == 0
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    for program in ("demo.py", "load.py"):
+        command = [sys.executable, program, "--help"]
+        done = subprocess.run(command, cwd=tmp_path / "copy", capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stderr
+
+
 def test_nothing_that_is_there_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "rollcast.yaml").write_text("mine", "utf-8")
     assert main(["init", str(tmp_path)]) == 1

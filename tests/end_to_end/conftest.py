@@ -79,7 +79,8 @@ def _free_port() -> int:
 def system(tmp_path: Path) -> Iterator[System]:
     """The example with short bakes, its service running and nothing released."""
     folder = tmp_path / "project"
-    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns(".rollcast", "__pycache__"))
+    for source, target in ((EXAMPLE, folder), (EXAMPLE.parent / "demos", folder / "demos")):
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns(".rollcast", "__pycache__"))
     port = _free_port()
     for path in folder.glob("*.yaml"):
         text = path.read_text("utf-8").replace("127.0.0.1:8787", f"127.0.0.1:{port}")

@@ -39,7 +39,7 @@ NAMES = sorted(path.parent.name for path in EXAMPLES.glob("*/rollcast.yaml"))
 TODAY = date(2026, 11, 24)
 RUNS, SEED = 20, 7
 FEWER = {"workflow-platform": 4}  # runs of days of traffic on the readable engine
-REQUESTS = {"rag-search": (20_000, 0.01), "image-generation": (30_000, 1.0)}  # how many, seconds apart on average
+REQUESTS = {"rag-search": (20_000, 0.01), "image-generation": (20_000, 0.025)}  # how many, seconds apart on average
 FEW = (5_000, 10.0)  # enough to see where a rollout of days would stop for want of proof
 
 

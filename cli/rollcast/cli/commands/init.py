@@ -15,6 +15,7 @@ import typer
 from rollcast.cli import terminal
 
 LEFT_OUT = (".rollcast", "__pycache__", ".pytest_cache")
+DEMO, DEMOS = "demo.py", "demos"  # an example with a demo takes what all demos share with it
 
 
 def init(
@@ -58,24 +59,27 @@ def copy(source: Path, target: Path) -> list[Path]:
     from rollcast.planner.base.wording import some_of
     from rollcast.stacks.base.errors import StackError
 
-    files = [
-        path.relative_to(source)
+    files = {
+        path.relative_to(source): path
         for path in sorted(source.rglob("*"))
         if path.is_file() and not set(LEFT_OUT) & set(path.relative_to(source).parts)
-    ]
-    renamed = {path: Path(".gitignore") if path == Path("gitignore") else path for path in files}
-    there = [str(target / name) for name in renamed.values() if (target / name).exists()]
+    }
+    if Path(DEMO) in files:
+        shared = source.parent / DEMOS
+        files |= {path.relative_to(source.parent): path for path in sorted(shared.glob("*.py"))}
+    renamed = {Path(".gitignore") if name == Path("gitignore") else name: path for name, path in files.items()}
+    there = [str(target / name) for name in renamed if (target / name).exists()]
     if there:
         raise StackError(f"There is {some_of(there, 3)} already, and nothing is overwritten. Choose another folder.")
     try:
-        for path, name in renamed.items():
+        for name, path in renamed.items():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / path, target / name)
+            shutil.copyfile(path, target / name)
     except OSError as error:
         raise StackError(
             f"The project can't be written to {target} ({error.strerror}). Choose another folder."
         ) from None
-    return [target / name for name in renamed.values()]
+    return [target / name for name in renamed]
 
 
 def _source(example: str | None) -> Path:

@@ -1,0 +1,1 @@
+"""What makes the artifacts of this example, and what is only needed around them."""
