@@ -20,6 +20,11 @@ _LOADERS: dict[str, Callable[[Path], Any]] = {  # by the file that says what a f
 }
 
 
+def content(folder: Path) -> Any:
+    """The component whose content is in `folder`. Raises OSError, ValueError, KeyError, TypeError or StopIteration."""
+    return next(load for name, load in _LOADERS.items() if (folder / name).is_file())(folder)
+
+
 class Instances:
     """Loads each instance once. A folder counts as whole when its `manifest.json`, written last, is there."""
 
@@ -40,8 +45,7 @@ class Instances:
                 manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
                 if digest is not None and manifest["digest"] != digest:
                     raise InstanceNotReady(f"{instance} holds {manifest['digest']}, not {digest}. Apply again.")
-                load = next(load for name, load in _LOADERS.items() if (folder / name).is_file())
-                component = load(folder)
+                component = content(folder)
             except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
                 raise InstanceNotReady(f"Instance {instance} can't be loaded ({error}). Apply again.") from error
             self._loaded = {k: v for k, v in self._loaded.items() if (self.root / k[0]).is_dir()}

@@ -10,9 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections import Counter
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +27,8 @@ from rollcast_dataplane import DataPlane, ServingRelease
 from rollcast_dataplane.asgi import AsgiMiddleware, Receive, Send
 
 USD_PER_SECOND = 0.0004  # of sound
+LATE_S = 1.0  # first words that come later than this after a call began are late
 BYTES_PER_SECOND = {"pcm16-16khz": 32_000, "pcmu-8khz": 8_000}
-SENT_BYTES = 3_200
 
 
 class Transcribe:
@@ -53,7 +51,7 @@ class Transcribe:
     ) -> None:
         headers = [(b"content-type", b"application/x-ndjson")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        heard_bytes, partials, shown = 0, Partials(), ""
+        heard_bytes, partials, shown, began = 0, Partials(), "", time.perf_counter()
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -72,7 +70,7 @@ class Transcribe:
         seconds = heard_bytes / BYTES_PER_SECOND[about["codec"]]
         self.plane.outcome(
             audio_s=round(seconds, 3), cost_usd=round(seconds * USD_PER_SECOND, 7), final_delay_s=since(ended),
-            jitter_s=partials.jitter_s, violation=domain_of(about) == "gdpr" and monitor.tells_a_number(found.text),
+            jitter_s=partials.jitter_s, late_first_words=partials.first_s(began) > LATE_S, violation=domain_of(about) == "gdpr" and monitor.tells_a_number(found.text),
             **judged(about, found),
         )  # fmt: skip
         answer = {"transcript": found.text, "language": found.language, "translation": found.translation}
@@ -88,6 +86,10 @@ class Partials:
 
     def sent(self) -> None:
         self._times.append(time.perf_counter())
+
+    def first_s(self, began: float) -> float:
+        """Seconds from when a call began to its first partial; to now, where it had none."""
+        return (self._times[0] if self._times else time.perf_counter()) - began
 
     @property
     def jitter_s(self) -> float:
@@ -128,33 +130,6 @@ def line(value: dict[str, Any], more: bool) -> dict[str, Any]:
     return {"type": "http.response.body", "body": json.dumps(value).encode() + b"\n", "more_body": more}
 
 
-def evaluate(instances: Instances, release: ServingRelease, suite: str) -> dict[str, Any]:
-    """words_right, and word_error_rate as counts, by accent; right_language and translated_right of all cases."""
-    wrong: Counter[str] = Counter()
-    words: Counter[str] = Counter()
-    language = translated = cases = 0
-    for case, sound in cases_of(Path(suite)):
-        call = pipeline.Call(release.variant, instances, case["codec"], "")
-        for start in range(0, len(sound), SENT_BYTES):
-            call.sound(sound[start : start + SENT_BYTES])
-        found = call.end()
-        many, of = monitor.wrong_words(case["said"], found.heard)
-        accent = case["attributes"]["accent"]
-        wrong[accent] += min(many, of)
-        words[accent] += of
-        language += found.language == case["attributes"]["language"]
-        translated += monitor.plain(found.translation) == monitor.plain(case["translated"])
-        cases += 1
-    segments = {accent: {"failures": wrong[accent], "total": words[accent]} for accent in sorted(words)}
-    total = {"failures": wrong.total(), "total": words.total()}
-    metrics = {
-        "words_right": 1 - wrong.total() / words.total(),
-        "right_language": language / cases,
-        "translated_right": translated / cases,
-    }
-    return {"cases": cases, "metrics": metrics, "counts": {"word_error_rate": {**total, "segments": segments}}}
-
-
 def cases_of(folder: Path) -> Iterator[tuple[dict[str, Any], bytes]]:
     """Each recorded call of a folder, with its sound."""
     sound = (folder / "sound.bin").read_bytes()
@@ -180,7 +155,7 @@ def main() -> None:
     instances = Instances(options.instances)
     plane = DataPlane(
         "transcription", definition=options.definition, state=options.definition.with_suffix(".state"),
-        telemetry=options.telemetry, warm=instances.get, evaluate=partial(evaluate, instances),
+        telemetry=options.telemetry, warm=instances.get,
     )  # fmt: skip
     uvicorn.run(application(plane, instances), host="127.0.0.1", port=options.port, log_level="warning")
 
