@@ -1,8 +1,8 @@
 """A telephone line that understands orders: released, forecast, and two bad releases caught by what callers notice.
 
 Run: make demo-transcription (or python examples/transcription/demo.py [--folder DIR]). Everything is real: the sound,
-what is heard of it, the Pulumi engine, the service, the flag evaluator. The first time it lets voices speak some hundred
-calls, for half a minute. It leaves its folder behind to look at.
+what is heard of it, the Pulumi engine, the service, the flag evaluator. The first time it lets voices speak some
+hundred calls, for half a minute. It leaves its folder behind to look at.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 sys.path.append(str(Path(__file__).resolve().parent.parent))  # in a checkout, demos stands beside the examples
 
 import aiohttp
+from load import REGIONS, Seen, ring
 
 from demos.demo import Demo
-from load import REGIONS, Seen, ring
 from tools.speech import Spoken, call
 
 EXAMPLE = Path(__file__).resolve().parent
@@ -59,7 +59,8 @@ def main() -> None:
     )
     demo.say(
         "1. What is heard",
-        f"A copy of the example is in {demo.folder}. Voices of espeak-ng speak its calls: accents, streets, telephones.",
+        f"A copy of the example is in {demo.folder}.",
+        "Voices of espeak-ng speak its calls: accents, streets, telephones.",
         "How wrong each acoustic model is. A model this small is weak; in what it is weak differs.",
     )
     demo.python("tools/measure.py")
@@ -89,7 +90,7 @@ def main() -> None:
 
             demo.say(
                 "7. Better on clean American speech, worse on an accent",
-                "one-accent.yaml is narrowed to one way of saying each word. Its suite, two thirds American, passes it.",
+                "one-accent.yaml is narrowed to one way of saying each word. Its suite is two thirds American.",
                 "Hard accents are judged first, and apart from all others: that gate has to catch it.",
             )
             demo.run("plan", "--file", "one-accent.yaml", "--out", "bad.plan")

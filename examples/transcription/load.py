@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, pairwise
 from math import log
 from pathlib import Path
 from statistics import quantiles
@@ -116,7 +116,7 @@ async def ring(client: aiohttp.ClientSession, about: dict[str, Any], sound: byte
         seen.releases[str(last["release"])] += 1
         seen.first_words_s.append(times[0])
         seen.answer_s.append(times[-1] - seconds)
-        waits = [after - before for before, after in zip(times, times[1:-1], strict=False)]
+        waits = [after - before for before, after in pairwise(times[:-1])]
         seen.jitter_s.append(max(waits) - min(waits) if len(waits) > 1 else 0.0)
     return last
 

@@ -38,7 +38,11 @@ GOLDEN = Path(__file__).with_name("golden")
 NAMES = sorted(path.parent.name for path in EXAMPLES.glob("*/rollcast.yaml"))
 TODAY = date(2026, 11, 24)
 RUNS, SEED = 20, 7
-REQUESTS = {"rag-search": (20_000, 0.01), "image-generation": (30_000, 1.0), "transcription": (4_000, 0.17)}  # how many, seconds apart on average
+REQUESTS = {  # how many, seconds apart on average
+    "rag-search": (20_000, 0.01),
+    "image-generation": (30_000, 1.0),
+    "transcription": (4_000, 0.17),
+}
 FEW = (5_000, 10.0)  # enough to see where a rollout of days would stop for want of proof
 
 

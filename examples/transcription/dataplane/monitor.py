@@ -5,7 +5,26 @@ from __future__ import annotations
 import unicodedata
 
 _DIGITS = frozenset(
-    "one two three four five six seven eight nine uno dos tres cuatro cinco seis siete ocho nueve".split()
+    [
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "uno",
+        "dos",
+        "tres",
+        "cuatro",
+        "cinco",
+        "seis",
+        "siete",
+        "ocho",
+        "nueve",
+    ]
 )
 _NUMBER = frozenset({("my", "number", "is"), ("mi", "numero", "es")})
 DIGITS_OF_A_NUMBER = 2

@@ -2,7 +2,8 @@
 
 `POST /transcribe`: the header `x-call` is JSON (`key`, `codec`, `attributes`; for test calls also `said` and
 `translated`), the body is sound. Each line of the answer is a partial transcript, the last one the whole. No sound and
-no words are kept: telemetry has numbers alone. Which release serves, what is in flight and what is recorded is the kit's.
+no words are kept: telemetry has numbers alone.
+Which release serves, what is in flight and what is recorded is the kit's.
 """
 
 from __future__ import annotations
@@ -69,10 +70,14 @@ class Transcribe:
         found = call.end()
         seconds = heard_bytes / BYTES_PER_SECOND[about["codec"]]
         self.plane.outcome(
-            audio_s=round(seconds, 3), cost_usd=round(seconds * USD_PER_SECOND, 7), final_delay_s=since(ended),
-            jitter_s=partials.jitter_s, late_first_words=partials.first_s(began) > LATE_S, violation=domain_of(about) == "gdpr" and monitor.tells_a_number(found.text),
+            audio_s=round(seconds, 3),
+            cost_usd=round(seconds * USD_PER_SECOND, 7),
+            final_delay_s=since(ended),
+            jitter_s=partials.jitter_s,
+            late_first_words=partials.first_s(began) > LATE_S,
+            violation=domain_of(about) == "gdpr" and monitor.tells_a_number(found.text),
             **judged(about, found),
-        )  # fmt: skip
+        )
         answer = {"transcript": found.text, "language": found.language, "translation": found.translation}
         served = {"request": self.plane.current().id, "release": release.id, "components": release.artifacts}
         await send(line({**answer, **served}, more=False))

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 
-
 @dataclass(frozen=True)
 class Task:
     """What to build, from what, and where to put it."""
@@ -54,7 +53,6 @@ def task() -> Task:
 
 def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
-
 
 
 def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -11,8 +11,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(PROJECT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dataplane import acoustic, grammar, monitor
 from dataplane.front import Front
@@ -21,6 +20,7 @@ from rollcast.stacks.artifacts.building import materialize
 from rollcast.stacks.artifacts.recipes import definitions_of
 from rollcast.stacks.project import Project
 
+PROJECT = Path(__file__).resolve().parent.parent
 VERSIONS = {"acoustic@1": "lm-policy@1", "acoustic@2": "lm-policy@2", "acoustic@3": "lm-policy@2"}
 
 

@@ -27,7 +27,7 @@ LONGEST = 3
 
 
 def pronunciations(voice: str, word: str) -> list[str]:
-    """How `word` sounds to `voice`: one reading, or two, each phones apart by spaces. Ends the program without espeak."""
+    """How `word` sounds to `voice`: one reading or two, of phones. Ends the program without espeak."""
     sounds = _ipa(voice, word)
     found = dict.fromkeys(_read(sounds, table) for table in _READINGS.get(voice, (_ENGLISH,)))
     return [each for each in found if each]

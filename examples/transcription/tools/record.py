@@ -12,11 +12,11 @@ import tempfile
 import time
 from pathlib import Path
 
-EXAMPLE = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(EXAMPLE), str(EXAMPLE.parent)]
+sys.path.append(str(Path(__file__).resolve().parent.parent.parent))
 
 from demos.demo import Demo
 
+EXAMPLE = Path(__file__).resolve().parent.parent
 SECONDS = 60
 CALLS = "traffic/calls.jsonl"
 

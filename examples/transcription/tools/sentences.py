@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 NUMBERS = dict(
     zip(
-        "uno dos tres cuatro cinco seis siete ocho nueve".split(),
-        "one two three four five six seven eight nine".split(),
+        ["uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve"],
+        ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"],
         strict=True,
     )
 )
 DAYS = dict(
     zip(
-        "lunes martes miércoles jueves viernes sábado domingo".split(),
-        "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split(),
+        ["lunes", "martes", "miércoles", "jueves", "viernes", "sábado", "domingo"],
+        ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"],
         strict=True,
     )
 )
