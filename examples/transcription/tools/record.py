@@ -17,7 +17,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent.parent))
 from demos.demo import Demo
 
 EXAMPLE = Path(__file__).resolve().parent.parent
-SECONDS = 60
+SECONDS = 100
 CALLS = "traffic/calls.jsonl"
 
 
@@ -35,8 +35,8 @@ def main() -> None:
                 time.sleep(SECONDS + 20)  # the calls are built first
         attributes = [word for name in ("accent", "line", "region") for word in ("--attribute", name)]
         demo.run("record", "--out", CALLS, *attributes)
-        demo.run("calibrate", "--file", "released.yaml", "--telemetry", CALLS, "--out", "profile.yaml")
         shutil.copyfile(demo.folder / CALLS, EXAMPLE / CALLS)
+        demo.run("calibrate", "--file", "released.yaml", "--telemetry", CALLS, "--station", "pool", "--out", "profile.yaml")
         print((demo.folder / "profile.yaml").read_text("utf-8"))
 
 
