@@ -36,7 +36,9 @@ def main() -> None:
         attributes = [word for name in ("accent", "line", "region") for word in ("--attribute", name)]
         demo.run("record", "--out", CALLS, *attributes)
         shutil.copyfile(demo.folder / CALLS, EXAMPLE / CALLS)
-        demo.run("calibrate", "--file", "released.yaml", "--telemetry", CALLS, "--station", "pool", "--out", "profile.yaml")
+        demo.run(
+            "calibrate", "--file", "released.yaml", "--telemetry", CALLS, "--station", "pool", "--out", "profile.yaml"
+        )
         print((demo.folder / "profile.yaml").read_text("utf-8"))
 
 
