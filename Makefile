@@ -1,4 +1,4 @@
-# make demo: the main job, end to end. make test: everything. make check: the quick loop.
+# make demo: the main job, end to end; make demo-image-generation: another system that runs. make test: everything. make check: the quick loop.
 # Each target sets up what it needs; the second time that is quick. Packages are cached by pip, the engine in ~/.pulumi.
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 # speaks the calls of the transcription example.
 SERVERS := docker-registry haproxy nginx-light jq curl postgresql prometheus chromium gcc libc6-dev espeak-ng
 
-.PHONY: demo demo-transcription test check cases lint bench validate docs engine servers constraints clean
+.PHONY: demo demo-image-generation demo-transcription test check cases lint bench validate docs engine servers constraints clean
 
 $(READY): pyproject.toml dataplane/python/pyproject.toml tests/constraints.txt
 	@echo "== setting up $(VENV): about a minute the first time"
@@ -36,6 +36,10 @@ demo-transcription: engine
 	@sh tests/install-servers.sh espeak-ng
 	@command -v haproxy >/dev/null || sh tests/install-servers.sh haproxy || true
 	@$(BIN)/python examples/transcription/demo.py
+
+demo-image-generation: engine
+	@command -v haproxy >/dev/null || sh tests/install-servers.sh haproxy || true
+	@$(BIN)/python examples/image-generation/demo.py
 
 test: engine servers lint
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=20

@@ -18,7 +18,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))  # in a checkout, d
 from demos.demo import Demo
 
 EXAMPLE = Path(__file__).resolve().parent
-TRAFFIC = "traffic/recorded.jsonl"
+TRAFFIC = "traffic/recorded.jsonl.gz"
 INK = "@%#*+=-:. "
 ASKED = (("a sketch of three", "plain"), ("a sketch of three", "house"), ("how many seasons", "plain"))
 
@@ -83,7 +83,7 @@ def main() -> None:
             )
             demo.run("plan", "--file", "off-style.yaml", "--out", "off-style.plan")
             demo.run("simulate", "off-style.plan", *simulate, "--out", "off-style.json", "--file", "off-style.yaml")
-            demo.run("apply", "off-style.plan", "--auto-approve", "--no-forecast", expect=4)
+            demo.run("apply", "off-style.plan", "--file", "off-style.yaml", "--auto-approve", "--no-forecast", expect=4)
             demo.run("compare", "off-style.json")
 
             demo.say(

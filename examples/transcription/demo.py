@@ -90,7 +90,8 @@ def main() -> None:
 
             demo.say(
                 "7. Cheaper on clean American speech, worse on accents",
-                "one-accent.yaml knows one way of saying each word, and searches narrowly: a third less to compute. Its suite is two thirds American.",
+                "one-accent.yaml knows one way of saying each word and searches narrowly: a third less to compute. Its",
+                "suite is two thirds American, and passes it.",
                 "Hard accents are judged first, and apart from all others: that gate has to catch it.",
             )
             demo.run("plan", "--file", "one-accent.yaml", "--out", "bad.plan")

@@ -53,6 +53,19 @@ def test_a_platform_twice_as_large_has_a_plan_twice_as_large() -> None:
     assert 1.8 < large / small < 2.2
 
 
+def test_a_saved_plan_keeps_what_a_kind_of_evaluator_is_told() -> None:
+    evaluate = {"suite": "s@1", "thresholds": {}, "evaluator": {"kind": "command", "run": ["python", "suite.py"]}}
+    old, new = (declaration(1, 1, 2, changed) for changed in (False, True))
+    suite = {"kind": "evaluation-suite", "name": "s", "version": "1"}
+    new |= {"artifacts": [*new["artifacts"], suite], "rollout": {**new.get("rollout", {}), "evaluate": [evaluate]}}
+    plan = make_plan(Declaration.model_validate(new), live_as_declared(Declaration.model_validate(old)))
+    found = [o.evaluate for o in plan.operations if o.evaluate]
+    assert found
+    read = [o.evaluate for o in Plan.from_json(json.loads(json.dumps(plan.to_json()))).operations if o.evaluate]
+    assert read == found
+    assert [one.model_dump(mode="json") for one in read] == [evaluate] * len(found)
+
+
 def test_a_form_that_says_nothing_of_pipelines_has_complete_servings() -> None:
     plan = platform_plan(2)
     data = plan.to_json()

@@ -23,6 +23,14 @@ _LOADERS: dict[str, Callable[[Path], Any]] = {  # by the file that says what a f
 }
 
 
+def load(folder: Path) -> Any:
+    """The component in a folder. Raises OSError, ValueError, KeyError or TypeError where it can't be read."""
+    for name, loader in _LOADERS.items():
+        if (folder / name).is_file():
+            return loader(folder)
+    raise ValueError(f"{folder} holds none of {', '.join(_LOADERS)}")
+
+
 class Instances:
     """Loads each instance once. A folder counts as whole when its `manifest.json`, written last, is there."""
 
@@ -43,9 +51,8 @@ class Instances:
                 manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
                 if digest is not None and manifest["digest"] != digest:
                     raise InstanceNotReady(f"{instance} holds {manifest['digest']}, not {digest}. Apply again.")
-                load = next(load for name, load in _LOADERS.items() if (folder / name).is_file())
                 component = load(folder)
-            except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
+            except (OSError, ValueError, KeyError, TypeError) as error:
                 raise InstanceNotReady(f"Instance {instance} can't be loaded ({error}). Apply again.") from error
             self._loaded = {k: v for k, v in self._loaded.items() if (self.root / k[0]).is_dir()}
             self._loaded[instance, manifest["digest"]] = component

@@ -12,7 +12,15 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    field_validator,
+    model_validator,
+)
 from pydantic.json_schema import SkipJsonSchema
 
 from rollcast.planner.base.audiences import Predicate
@@ -259,6 +267,18 @@ class KindSettings(Model):
 
     outside: ClassVar[tuple[str, ...]] = ("kind",)  # words of every kind, which are no settings of its own
     kind: Name
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep_own(cls, data: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
+        """A kind's own settings are kept, also where a reader ignores what it doesn't know, as of a saved plan."""
+        made = read(data)
+        if isinstance(data, Mapping) and cls.model_config.get("extra") == "allow":
+            known = {word for name, field in cls.model_fields.items() for word in (name, field.alias)}
+            own = {word: value for word, value in data.items() if word not in known}
+            object.__setattr__(made, "__pydantic_extra__", own)
+            made.__pydantic_fields_set__.update(own)
+        return made
 
     def own(self, model: type[BaseModel]) -> dict[str, Any]:
         """What is given for a kind whose settings are `model`: without shared words that it does not have."""

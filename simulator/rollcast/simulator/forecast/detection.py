@@ -51,7 +51,8 @@ def questions(stage: RunInputs) -> list[DetectionCase]:
         for gate in track.rollout.gates:
             component = _component(stage, gate)
             for size in _SIZES:
-                worse = gate.margin * size * (-1 if gate.better == "higher" and gate.kind is MetricKind.MEAN else 1)
+                lower = gate.better == "higher" and gate.kind in (MetricKind.MEAN, MetricKind.RATE)
+                worse = gate.margin * size * (-1 if lower else 1)
                 injection = Injection(gate.metric, worse, component) if component else None
                 if injection is not None and _possible(stage, gate, injection):
                     found.setdefault((gate.metric, size), DetectionCase(gate, injection))
