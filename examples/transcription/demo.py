@@ -22,7 +22,7 @@ from tools.speech import Spoken, call
 
 EXAMPLE = Path(__file__).resolve().parent
 TRAFFIC = "traffic/calls.jsonl"
-RATE = "5"
+RATE = "4"
 QUIET = {"quiet": 1.0}
 CALLERS = ("us", "caribbean", "spanish")
 

@@ -1,7 +1,7 @@
 """Callers, as they are: each speaks into an open line, sound leaves as it is said, and partial transcripts come back.
 
 What they say is the content of calls@1; when they call and from where is drawn from a seed. A caller calls once.
-Run: python load.py --endpoint URL [--rate 6]. Ended by SIGTERM it lets the calls end and prints one line of JSON: what
+Run: python load.py --endpoint URL [--rate 4]. Ended by SIGTERM it lets the calls end and prints one line of JSON: what
 became of them, and what callers saw: seconds to the first words, from the last sound to the answer, and the jitter.
 """
 
@@ -147,7 +147,7 @@ async def replay(endpoint: str, rate: float, seconds: float, seed: int) -> dict[
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--endpoint", default="http://127.0.0.1:8787")
-    parser.add_argument("--rate", type=float, default=6.0, help="calls a second")
+    parser.add_argument("--rate", type=float, default=4.0, help="calls a second")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()

@@ -117,7 +117,7 @@ def test_words_come_while_a_call_is_spoken_and_a_release_that_is_late_with_them_
         first = rollcast(folder, "apply", "--file", "released.yaml", "--auto-approve", "--no-forecast")
         assert first.returncode == 0, first.stdout + first.stderr
         endpoint = (folder / "endpoint").read_text("utf-8")
-        with _running(folder, ["load.py", "--endpoint", endpoint, "--rate", "6", "--seconds", "600"]):
+        with _running(folder, ["load.py", "--endpoint", endpoint, "--rate", "4", "--seconds", "600"]):
             late = rollcast(folder, "apply", "--auto-approve", "--no-forecast")
         assert late.returncode == 4, late.stdout + late.stderr
         assert "late_first_words is proved worse" in late.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,12 +41,10 @@ class Call:
             raise BadRequest(f"The sound can't be used: {error}. Correct 'codec'.") from error
         self._hearing = Hearing(parts["acoustic"], self._grammar)
 
-    def sound(self, data: bytes) -> str | None:
-        """The words so far, after more sound; None where not enough of it has come."""
-        said = None
+    def sound(self, data: bytes) -> Iterator[str]:
+        """The words so far, after each piece that more sound makes full. Each takes some milliseconds to hear."""
         for piece in self._stream.heard(data):
-            said = self._hearing.piece(piece)
-        return said if said is None else self._leaves(said)
+            yield self._leaves(self._hearing.piece(piece))
 
     def end(self) -> Transcript:
         """The whole call."""

@@ -9,6 +9,7 @@ Which release serves, what is in flight and what is recorded is the kit's.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -59,11 +60,12 @@ class Transcribe:
                 return
             data = message.get("body", b"")
             heard_bytes += len(data)
-            said = call.sound(data)
-            if said and said != shown:
-                shown = said
-                partials.sent()
-                await send(line({"partial": said}, more=True))
+            for said in call.sound(data):
+                if said and said != shown:
+                    shown = said
+                    partials.sent()
+                    await send(line({"partial": said}, more=True))
+                await asyncio.sleep(0)  # other callers, and who asks what is in flight, come between two pieces
             if not message.get("more_body"):
                 break
         ended = time.perf_counter()

@@ -42,7 +42,7 @@ def evaluate(release: dict[str, Any], suite: Path) -> dict[str, Any]:
     for case, sound in cases_of(suite):
         call = pipeline.Call(release, contents, case["codec"], "")
         for start in range(0, len(sound), SENT_BYTES):
-            call.sound(sound[start : start + SENT_BYTES])
+            list(call.sound(sound[start : start + SENT_BYTES]))
         found = call.end()
         many, of = monitor.wrong_words(case["said"], found.heard)
         accent = case["attributes"]["accent"]

@@ -17,7 +17,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent.parent))
 from demos.demo import Demo
 
 EXAMPLE = Path(__file__).resolve().parent.parent
-SECONDS = 100
+SECONDS = 120
 CALLS = "traffic/calls.jsonl"
 
 
@@ -31,7 +31,7 @@ def main() -> None:
         )
         with demo.serving() as endpoint:
             demo.run("apply", "--file", "released.yaml", "--auto-approve", "--no-forecast")
-            with demo.load(endpoint, "--rate", "5", "--seconds", str(SECONDS)):
+            with demo.load(endpoint, "--rate", "4", "--seconds", str(SECONDS)):
                 time.sleep(SECONDS + 20)  # the calls are built first
         attributes = [word for name in ("accent", "line", "region") for word in ("--attribute", name)]
         demo.run("record", "--out", CALLS, *attributes)
