@@ -89,10 +89,10 @@ def main() -> None:
             demo.run("compare", "forecast.json")
 
             demo.say(
-                "7. Cheaper on clean American speech, worse on accents",
+                "7. Cheaper, and worse on an accent",
                 "one-accent.yaml knows one way of saying each word and searches narrowly: a third less to compute. Its",
                 "suite is two thirds American, and passes it.",
-                "Hard accents are judged first, and apart from all others: that gate has to catch it.",
+                "The West Midlands are judged first, and apart from all others: that gate has to catch it.",
             )
             demo.run("plan", "--file", "one-accent.yaml", "--out", "bad.plan")
             demo.run("simulate", "bad.plan", *simulate, "--out", "bad.json", "--file", "one-accent.yaml")

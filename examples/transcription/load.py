@@ -1,6 +1,6 @@
 """Callers, as they are: each speaks into an open line, sound leaves as it is said, and partial transcripts come back.
 
-What they say is the content of calls@1; when they call and from where is drawn from a seed. A caller calls once.
+What they say is the content of calls@1; who calls (MIX), when and from where is drawn from a seed. A caller calls once.
 Run: python load.py --endpoint URL [--rate 4]. Ended by SIGTERM it lets the calls end and prints one line of JSON: what
 became of them, and what callers saw: seconds to the first words, from the last sound to the answer, and the jitter.
 """
@@ -31,12 +31,14 @@ from rollcast.stacks.artifacts.building import materialize
 from rollcast.stacks.artifacts.recipes import definitions_of
 from rollcast.stacks.project import Project
 from tools.sentences import share
+from tools.speech import drawn
 
 PROJECT = Path(__file__).resolve().parent
 CALLS = "calls@1"
+MIX = {"us": 0.2, "british": 0.1, "scottish": 0.1, "west-midlands": 0.45, "caribbean": 0.1, "spanish": 0.05}
 REGIONS = ("eu", "us")
 CHUNK_S = 0.1
-MOST_CALLS = 64
+MOST_CALLS = 20
 Case = tuple[dict[str, Any], bytes]
 
 
@@ -75,10 +77,11 @@ def calls() -> list[Case]:
 
 def arrivals(pool: list[Case], rate: float, seed: int) -> Iterator[tuple[float, dict[str, Any], bytes]]:
     """(seconds since the start, what the call says of itself, its sound), without end."""
-    at = 0.0
+    at, by_accent = 0.0, {name: [case for case in pool if case[0]["attributes"]["accent"] == name] for name in MIX}
     for number in count():
         at -= log(1 - share(seed, "gap", number)) / rate
-        case, sound = pool[int(share(seed, "call", number) * len(pool))]
+        own = by_accent[drawn(MIX, seed, "accent", number)]
+        case, sound = own[int(share(seed, "call", number) * len(own))]
         region = REGIONS[int(share(seed, "region", number) * len(REGIONS))]
         about = {
             "key": f"caller-{seed}-{number}",

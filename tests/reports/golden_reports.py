@@ -31,7 +31,7 @@ ATTRIBUTES = {
     "regulatory_domain": ["none", "none", "none", "hipaa"],
     "request_family": ["completion", "completion", "completion", "agentic-edit"],
     "input_format": ["opus-48khz", "opus-48khz", "pcmu-8khz"],
-    "accent": ["us", "us", "caribbean"],
+    "accent": ["us", "us", "west-midlands"],
     "snr_db": [8, 18, 24],
 }
 GOLDEN = Path(__file__).with_name("golden")

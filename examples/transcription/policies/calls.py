@@ -5,7 +5,7 @@ from rollcast.policies.library import max_exposure
 
 max_exposure(percent=50)
 
-HARD = "hard-accents"
+FIRST = "west-midlands"
 
 
 @policy(level="mandatory")
@@ -20,10 +20,10 @@ def telephone_numbers_are_masked(review):
 
 
 @policy(level="mandatory")
-def those_who_are_heard_worst_are_judged_first(review):
-    """Nobody else gets a release that hard accents have not proved: an average over all callers would hide them."""
+def the_accent_that_the_lexicon_was_widened_for_is_judged_first(review):
+    """Nobody else gets a release that this accent has not proved: an average over all callers would hide it."""
     for state in review.states:
         for share in state.new_shares:
-            if state.is_unproved(share) and share.audience != HARD:
-                message = f"{share.audience} would be served by {share.release} before {HARD} have proved it."
-                yield Violation(message, review.rollout_path("default", "stages"), f"Begin with '{HARD}'.", state)
+            if state.is_unproved(share) and share.audience != FIRST:
+                message = f"{share.audience} would be served by {share.release} before {FIRST} has proved it."
+                yield Violation(message, review.rollout_path("default", "stages"), f"Begin with '{FIRST}'.", state)
