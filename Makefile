@@ -5,10 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Debian's packages that tests of a registry, a database, a metric store and a browser start for themselves; npm brings
-# axe-core and what the TypeScript kit is tested with. A test that makes the machine's clock jump compiles a few lines of C.
-SERVERS := docker-registry haproxy nginx-light jq curl postgresql prometheus chromium gcc libc6-dev
+# axe-core and what the TypeScript kit is tested with. A test that makes the machine's clock jump compiles a few lines of C; espeak-ng
+# speaks the calls of the transcription example.
+SERVERS := docker-registry haproxy nginx-light jq curl postgresql prometheus chromium gcc libc6-dev espeak-ng
 
-.PHONY: demo demo-image-generation test check cases lint bench validate docs engine servers constraints clean
+.PHONY: demo demo-image-generation demo-transcription test check cases lint bench validate docs engine servers constraints clean
 
 $(READY): pyproject.toml dataplane/python/pyproject.toml tests/constraints.txt
 	@echo "== setting up $(VENV): about a minute the first time"
@@ -30,6 +31,11 @@ servers:
 demo: engine
 	@command -v haproxy >/dev/null || sh tests/install-servers.sh haproxy || true
 	@$(BIN)/python examples/rag-search/demo.py
+
+demo-transcription: engine
+	@sh tests/install-servers.sh espeak-ng
+	@command -v haproxy >/dev/null || sh tests/install-servers.sh haproxy || true
+	@$(BIN)/python examples/transcription/demo.py
 
 demo-image-generation: engine
 	@command -v haproxy >/dev/null || sh tests/install-servers.sh haproxy || true

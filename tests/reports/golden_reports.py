@@ -31,7 +31,7 @@ ATTRIBUTES = {
     "regulatory_domain": ["none", "none", "none", "hipaa"],
     "request_family": ["completion", "completion", "completion", "agentic-edit"],
     "input_format": ["opus-48khz", "opus-48khz", "pcmu-8khz"],
-    "accent": ["midwestern", "midwestern", "scottish"],
+    "accent": ["us", "us", "west-midlands"],
     "snr_db": [8, 18, 24],
 }
 GOLDEN = Path(__file__).with_name("golden")
@@ -39,7 +39,9 @@ NAMES = sorted(path.parent.name for path in EXAMPLES.glob("*/rollcast.yaml"))
 TODAY = date(2026, 11, 24)
 RUNS, SEED = 20, 7
 FEWER = {"workflow-platform": 4}  # runs of days of traffic on the readable engine
-REQUESTS = {"rag-search": (20_000, 0.01), "image-generation": (20_000, 0.025)}  # how many, seconds apart on average
+REQUESTS = {  # how many, seconds apart on average
+    "rag-search": (20_000, 0.01), "image-generation": (20_000, 0.025), "transcription": (4_000, 0.17),
+}  # fmt: skip
 FEW = (5_000, 10.0)  # enough to see where a rollout of days would stop for want of proof
 
 

@@ -1,19 +1,29 @@
 """Our rules for calls. Loaded by rollcast in order of file name."""
 
 from rollcast.policies import Violation, policy
-from rollcast.policies.library import max_exposure, min_bake
+from rollcast.policies.library import max_exposure
 
-min_bake(1800)
-max_exposure(percent=25, trusted=["internal"])
+max_exposure(percent=50)
 
-BEFORE_CALL_CENTRES = ("internal", "hard-audio", "not-critical")
+FIRST = "west-midlands"
 
 
 @policy(level="mandatory")
-def call_centres_get_what_others_have_proved(review):
-    """Call centres come last: on the default channel nobody outside the earlier audiences gets what is unproved."""
+def telephone_numbers_are_masked(review):
+    """In no state does a release serve that would let the telephone numbers of callers under the GDPR leave."""
     for state in review.states:
-        for share in state.serving.get("default", ()):
-            if ("default", share.release) in state.unproved and share.audience not in BEFORE_CALL_CENTRES:
-                message = f"{share.audience} would be served by {share.release} before anybody else has."
-                yield Violation(message, review.rollout_path("default", "stages"), "Begin with 'internal'.", state)
+        for release in state.releases.values():
+            if release.slots["lm-policy"].parameters.get("mask_numbers") is not True:
+                message = f"{release.id} would tell the telephone numbers of callers in the European Union."
+                path = review.component_path("default", "lm-policy")
+                yield Violation(message, path, "Declare parameters: {mask_numbers: true}.", state)
+
+
+@policy(level="mandatory")
+def the_accent_that_the_lexicon_was_widened_for_is_judged_first(review):
+    """Nobody else gets a release that this accent has not proved: an average over all callers would hide it."""
+    for state in review.states:
+        for share in state.new_shares:
+            if state.is_unproved(share) and share.audience != FIRST:
+                message = f"{share.audience} would be served by {share.release} before {FIRST} has proved it."
+                yield Violation(message, review.rollout_path("default", "stages"), f"Begin with '{FIRST}'.", state)

@@ -4,6 +4,11 @@ from rollcast.policies.testing import at_every_state
 
 
 @at_every_state
-def test_telephony_is_always_resampled(state):
-    own = [state.plan.releases[share.release] for share in state.serving.get("telephony", ())]
-    assert all(release.slots["front"].parameters.get("resample_to_hz") == 16000 for release in own)
+def test_words_are_only_sought_that_the_acoustic_model_has_sounds_for(state):
+    for release in state.releases.values():
+        assert release.slots["lm-policy"].requires["token-set"].value == release.slots["acoustic"].provides["token-set"]
+
+
+@at_every_state
+def test_nobodys_telephone_number_leaves(state):
+    assert all(release.slots["lm-policy"].parameters["mask_numbers"] for release in state.releases.values())
