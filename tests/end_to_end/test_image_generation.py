@@ -1,4 +1,4 @@
-"""The image service as a running system, told in short: baked less, both bad releases caught by their own harm.
+"""The image service as a running system, in short: baked less, both bad releases caught by their own harm.
 
 Its models are kept in build/ between runs, by digest: they are trained once, in half a minute of one core.
 """
