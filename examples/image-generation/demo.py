@@ -1,8 +1,8 @@
 """An image service on this machine: trained, released, forecast, and two bad releases caught by what they do to users.
 
 Run: make demo-image-generation (or python examples/image-generation/demo.py [--folder DIR]). Everything is real: the
-models, the pictures, the Pulumi engine, the service, the flag evaluator. The first time it trains the models, for a
-minute or two; after that it takes about three minutes. It leaves its folder behind to look at.
+models, the pictures, the Pulumi engine, the service, the flag evaluator. The first time it trains the models and
+compiles the simulator, a minute or two each on a quiet machine. It leaves its folder behind to look at.
 """
 
 from __future__ import annotations
