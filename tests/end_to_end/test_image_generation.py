@@ -1,6 +1,6 @@
-"""The image service as a running system, told in short: baked less, both bad releases caught by their own harm.
+"""The image service as a running system, in short: baked less, both bad releases caught by their own harm.
 
-Its models are kept in build/ between runs, by digest: they are trained once, in half a minute of one core.
+Its models are kept in build/ between runs, by digest: they are trained once, in about a minute.
 """
 
 from __future__ import annotations

@@ -46,13 +46,13 @@ def main() -> None:
             print(error, file=sys.stderr)
             failures["error_rate"], totals["error_rate"] = failures["error_rate"] + 1, totals["error_rate"] + 1
             continue
-        found = judging.judge(made.picture, case["style"], case["asked"])
+        found = judging.judge(made.picture, case["style"], case["wanted"])
         bad = {
             "error_rate": False,
             "violation_rate": found["violation"],
             "persona": found["persona"] < PERSONA if "persona" in found else None,
             "prompt_followed": not found["prompt_followed"] if "prompt_followed" in found else None,
-            "rejection_rate": None if case["asked"] in WITHHELD else made.picture is None,
+            "rejection_rate": None if case["wanted"] in WITHHELD else made.picture is None,
         }
         for name in measured:
             if bad[name] is not None:
