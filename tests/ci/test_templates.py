@@ -19,6 +19,9 @@ ROOT = Path(__file__).parents[2]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
 GITLAB: dict[str, Any] = yaml.safe_load((ROOT / "ci" / "gitlab.yml").read_text("utf-8"))["rollcast-review"]
 BIN = Path(sys.executable).parent
+REVIEW, COMMENT = (
+    next(s for s in ACTION["runs"]["steps"] if word in s.get("run", "")) for word in ("review", "comment")
+)
 
 
 @pytest.mark.parametrize(
@@ -46,12 +49,18 @@ def test_every_action_of_others_is_pinned_by_commit() -> None:
     assert all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", one) for one in used), used
 
 
+def test_no_step_that_runs_the_change_has_a_token() -> None:
+    assert "TOKEN" not in yaml.safe_dump(REVIEW)
+    assert "TOKEN" in yaml.safe_dump(COMMENT["env"])
+    (reviewing,) = [line for line in GITLAB["script"] if "rollcast review" in line]
+    assert "env -u ROLLCAST_GITLAB_TOKEN -u GITLAB_TOKEN rollcast review" in reviewing
+
+
 def test_every_option_that_a_template_uses_is_one_of_the_command() -> None:
-    said = subprocess.run(
-        [str(BIN / "rollcast"), "review", "--help"], capture_output=True, text=True, check=True
-    ).stdout
+    words = [[str(BIN / "rollcast"), name, "--help"] for name in ("review", "comment")]
+    said = "".join(subprocess.run(one, capture_output=True, text=True, check=True).stdout for one in words)
     shared = ["-C", "--file", "--env"]
-    for script in (ACTION["runs"]["steps"][2]["run"], "\n".join(GITLAB["script"])):
+    for script in (REVIEW["run"], COMMENT["run"], "\n".join(GITLAB["script"])):
         used = re.findall(
             r"(?<![\w-])(--[a-z-]+)",
             "\n".join(line for line in script.splitlines() if "git " not in line and "pip" not in line),
@@ -74,9 +83,8 @@ def run(script: str, folder: Path, environment: dict[str, str]) -> subprocess.Co
     )
 
 
-def inputs(**given: str) -> dict[str, str]:
-    """The environment of the action's main step, its inputs at their defaults but for those given."""
-    step = ACTION["runs"]["steps"][2]
+def inputs(step: dict[str, Any], **given: str) -> dict[str, str]:
+    """The environment of a step of the action, its inputs at their defaults but for those given."""
     values = {name: str(about["default"]) for name, about in ACTION["inputs"].items()} | given
     return {
         name: re.sub(r"\$\{\{ inputs\.([\w-]+) \}\}", lambda m: values[m[1]], text)
@@ -95,9 +103,13 @@ def test_the_actions_step_updates_the_comment_and_reports_the_exit_code(
     origin(project)
     with playing("github-update", mark) as api:
         as_github(monkeypatch, api, project.parent)
-        given = inputs(base="main", runs="1", token="a-token", traffic="traffic/short.csv\n", directory=".")
+        monkeypatch.delenv("GITHUB_TOKEN")
+        given = {"base": "main", "runs": "1", "token": "a-token", "traffic": "traffic/short.csv\n", "directory": "."}
         out = {"RUNNER_TEMP": str(tmp_path), "GITHUB_OUTPUT": str(tmp_path / "output")}
-        done = run(ACTION["runs"]["steps"][2]["run"], project, {**given, **out})
+        done = run(REVIEW["run"], project, {**inputs(REVIEW, **given), **out})
+        assert done.returncode == 0, done.stderr
+        assert api.tokens == set()
+        done = run(COMMENT["run"], project, {**inputs(COMMENT, **given), **out})
     assert done.returncode == 0, done.stderr
     assert api.exchanges == []
     assert api.tokens == {"Bearer a-token"}
@@ -116,9 +128,10 @@ def test_the_actions_dry_run_writes_nothing_and_a_blocked_plan_fails_the_step(
     (project / "policies" / "days.py").write_text(rule, "utf-8")
     with playing("github-update", mark) as api:
         as_github(monkeypatch, api, project.parent)
-        given = inputs(base="main", runs="1", token="a-token", **{"dry-run": "true"})
+        given = {"base": "main", "runs": "1", "token": "a-token", "dry-run": "true"}
         out = {"RUNNER_TEMP": str(tmp_path), "GITHUB_OUTPUT": str(tmp_path / "output")}
-        done = run(ACTION["runs"]["steps"][2]["run"], project, {**given, **out})
+        done = run(REVIEW["run"], project, {**inputs(REVIEW, **given), **out})
+        assert run(COMMENT["run"], project, {**inputs(COMMENT, **given), **out}).returncode == 0
     assert done.returncode == 3
     assert api.bodies == []
     assert "exit-code=3" in (tmp_path / "output").read_text("utf-8")
@@ -127,9 +140,9 @@ def test_the_actions_dry_run_writes_nothing_and_a_blocked_plan_fails_the_step(
 @pytest.mark.parametrize("hostile", ["$(touch pwned)", "main; touch pwned", "--upload-pack=touch pwned"])
 def test_a_hostile_branch_name_is_only_a_name(project: Path, tmp_path: Path, hostile: str) -> None:
     origin(project)
-    given = inputs(base=hostile, runs="1", token="", comment="none")
+    given = inputs(REVIEW, base=hostile, runs="1", token="", comment="none")
     out = {"RUNNER_TEMP": str(tmp_path), "GITHUB_OUTPUT": str(tmp_path / "output")}
-    assert run(ACTION["runs"]["steps"][2]["run"], project, {**given, **out}).returncode != 0
+    assert run(REVIEW["run"], project, {**given, **out}).returncode != 0
     assert not (project / "pwned").exists()
 
 

@@ -16,7 +16,7 @@ def test_a_rollback_says_where_everyone_is_and_who_had_met_what_is_gone() -> Non
     said = last_words(ended("rolled_back", Exit.ROLLED_BACK, rel_new=1260, rel_old=9000), {"rel-old"})
     assert said == "Rolled back to rel-old: the reason\n  1,260 requests had met rel-new; nothing else is to be done"
     bare = last_words(ended("rolled_back", Exit.ROLLED_BACK, rel_old=9), {"rel-old"})
-    assert "no request is on record that met what was taken back" in bare
+    assert "no request is on record of what was taken back" in bare
     assert last_words(ended("rolled_back", Exit.ROLLED_BACK), set()).startswith(
         "Rolled back: nothing serves: the reason"
     )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rollcast.policies.errors import NotJudged, PolicyError
+    from rollcast.policies.judgement.base_rules import BaseRules
     from rollcast.policies.judgement.discovery import PolicySet, discover
     from rollcast.policies.judgement.evaluation import Finding, Judgement, evaluate
     from rollcast.policies.judgement.judging import Judgements, judge
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Finding": "judgement.evaluation",
+    "BaseRules": "judgement.base_rules",
     "Judgement": "judgement.evaluation",
     "Judgements": "judgement.judging",
     "NotJudged": "errors",
@@ -49,6 +51,7 @@ def __getattr__(name: str) -> object:
 
 
 __all__ = [
+    "BaseRules",
     "Finding",
     "Judgement",
     "Judgements",

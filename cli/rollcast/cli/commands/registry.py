@@ -21,6 +21,7 @@ MODULES = (
     "record",
     "report",
     "review",
+    "comment",
     "apply",
     "approve",
     "status",

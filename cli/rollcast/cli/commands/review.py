@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rollcast.cli import files, terminal
+from rollcast.cli.commands.comment import Where, publish
 from rollcast.cli.inputs.options import (
     FromOption,
     RunsOption,
@@ -23,8 +25,6 @@ from rollcast.cli.inputs.options import (
 
 if TYPE_CHECKING:
     from rollcast.cli.reports.subject import Subject
-
-Where = Literal["auto", "github", "gitlab", "none"]
 
 
 def review(
@@ -88,27 +88,32 @@ def _subject(
     from rollcast.cli.inputs.revisions import declaration_at
     from rollcast.cli.reports.reproducing import command_of
     from rollcast.cli.reports.subject import Named, Subject
+    from rollcast.policies import BaseRules
     from rollcast.simulator.forecast.simulate import simulate
     from rollcast.simulator.stations.custom import load_stations
     from rollcast.simulator.traffic.recording import read_traffic
 
     chosen, project = options_of(context), project_of(context)
-    if base is not None:
-        with declaration_at(base, chosen.directory, chosen.file) as there:
-            plan = plan_of(project, str(there)).plan
-    else:
-        plan = plan_of(project, from_).plan
-    files = traffic or traffic_of(chosen.directory)
-    command = command_of(context)
-    if plan.empty or not files:
-        if not plan.empty:
-            terminal.note("No recorded traffic: nothing is simulated. Name some with --traffic, or put it in traffic/.")
-        return Subject(plan, command=command)
-    load_stations(chosen.directory)
-    forecast = simulate(
-        plan, read_traffic(files, seed=seed, scale=scale, users=users), runs=runs, seed=seed, detect=detect
-    )
-    return Subject(judged(project, plan, forecast), [Named("forecast", forecast)], command=command)
+    with ExitStack() as kept:  # what stands at the base is there until everything is judged by it
+        rules = None
+        if base is not None:
+            there = kept.enter_context(declaration_at(base, chosen.directory, chosen.file))
+            declared, _ = project.sibling(str(there))
+            rules = BaseRules(there.parent, declared.overrides, base)
+            from_ = str(there)
+        plan = plan_of(project, from_, rules).plan
+        files = traffic or traffic_of(chosen.directory)
+        command = command_of(context)
+        if plan.empty or not files:
+            if not plan.empty:
+                terminal.note(
+                    "No recorded traffic, so nothing is simulated. Name some with --traffic, or put it in traffic/."
+                )
+            return Subject(plan, command=command)
+        load_stations(chosen.directory)
+        recorded = read_traffic(files, seed=seed, scale=scale, users=users)
+        forecast = simulate(plan, recorded, runs=runs, seed=seed, detect=detect)
+        return Subject(judged(project, plan, forecast, rules), [Named("forecast", forecast)], command=command)
 
 
 def _failure(error: Exception) -> str:
@@ -121,26 +126,15 @@ def _failure(error: Exception) -> str:
 
 
 def _publish(text: str, mark: str, where: Where, dry_run: bool, markdown: Path | None) -> None:
-    """The comment, the job's summary, the file. What a code host refuses is said and is not the check's result."""
-    from rollcast.cli.commenting.errors import CommentError
-    from rollcast.cli.commenting.hosts import host_of, named_by
-    from rollcast.cli.commenting.sticky import keep
-
+    """The comment, the job's summary, the file; standard output where it would be nowhere else."""
     if markdown is not None:
         files.write(markdown, text, "The report")
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
         with open(summary, "a", encoding="utf-8") as file:
             file.write(text)
-    name = named_by(os.environ) if where == "auto" else None if where == "none" else where
-    if name is None:
-        if markdown is None and not summary:
-            terminal.out(text.rstrip("\n"))
-        return
-    try:
-        keep(host_of(name, os.environ), mark, text, dry_run=dry_run, say=terminal.note)
-    except CommentError as error:
-        terminal.note(f"Warning: no comment was written. {error}")
+    if not publish(text, mark, where, dry_run) and markdown is None and not summary:
+        terminal.out(text.rstrip("\n"))
 
 
 def register(app: typer.Typer) -> None:

@@ -10,7 +10,7 @@ from rollcast.cli import terminal
 
 if TYPE_CHECKING:
     from rollcast.planner.plan.models import Plan
-    from rollcast.policies import Judgement
+    from rollcast.policies import BaseRules, Judgement
     from rollcast.simulator.forecast.models import Forecast
     from rollcast.stacks.project import Project
 
@@ -18,17 +18,19 @@ BLOCKED = 3
 Command = Literal["plan", "simulate", "apply"]
 
 
-def judged(project: Project, plan: Plan, forecast: Forecast | None = None) -> Plan:
-    """The plan with today's judgement of the project's policies, bound to their digest. Raises PolicyError."""
+def judged(project: Project, plan: Plan, forecast: Forecast | None = None, base: BaseRules | None = None) -> Plan:
+    """The plan with today's judgement of the project's policies, bound to their digest. Raises PolicyError.
+
+    `base`: the rules of the branch that it is to be merged into, which hold instead of its own of the same names.
+    """
     from datetime import date
 
     from rollcast.policies import judge
 
-    pinned = project.pinned
-    today = date.today()
     return judge(
-        project.folder, project.declaration, plan, today=today, forecast=forecast, digests=pinned, file=project.file
-    ).on(plan)
+        project.folder, project.declaration, plan, today=date.today(), forecast=forecast, digests=project.pinned,
+        file=project.file, base=base,
+    ).on(plan)  # fmt: skip
 
 
 def judged_again(project: Project, plan: Plan, forecast: Forecast | None = None) -> Plan:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from rollcast.planner.plan.models import Plan
+    from rollcast.policies import BaseRules
     from rollcast.stacks.project import Project
     from rollcast.stacks.rollout.supersede import AfterSupersede
 
@@ -22,8 +23,10 @@ class Planned(NamedTuple):
     supersedes: AfterSupersede | None = None
 
 
-def plan_of(project: Project, from_: str | None = None) -> Planned:
+def plan_of(project: Project, from_: str | None = None, base: BaseRules | None = None) -> Planned:
     """The plan of a project from what is live, or from another declaration: there is no drift from that.
+
+    `base`: the rules of the branch that it is to be merged into, which judge it.
 
     While a rollout is under way it begins where rolling that back will end.
 
@@ -57,7 +60,8 @@ def plan_of(project: Project, from_: str | None = None) -> Planned:
         }
     )
     _explain(made, drift)
-    return Planned(judged(project, _bound(project, made, live.serial, digest, notes)), drift, first)
+    bound = _bound(project, made, live.serial, digest, notes)
+    return Planned(judged(project, bound, base=base), drift, first)
 
 
 def digest_of_plan(project: Project) -> str:

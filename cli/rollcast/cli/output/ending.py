@@ -1,4 +1,4 @@
-"""The last words of a rollout: how it ended, why, who had met what is gone again, and what is left to do."""
+"""The last words of a rollout: how it ended, why, who was served by what is gone, and what is left to do."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _met(ended: Ended, serving: Collection[str]) -> str:
     """How many requests what no longer serves has answered, as far as telemetry brought them."""
     gone = {release: served for release, served in ended.tally.total.items() if release not in serving and served}
     if not gone:
-        return "no request is on record that met what was taken back"
+        return "no request is on record of what was taken back"
     return ", ".join(f"{count(served)} requests had met {clean(release)}" for release, served in sorted(gone.items()))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rollcast.planner.declaration.models import Declaration
 from rollcast.planner.plan.models import LiveState, Plan
+from rollcast.policies.judgement.base_rules import BaseRules, judged_by
 from rollcast.policies.judgement.discovery import discover
 from rollcast.policies.judgement.evaluation import Command, Judgement, evaluate
 from rollcast.policies.rules.places import Places
@@ -43,14 +44,19 @@ def judge(
     forecast: Forecast | None = None,
     digests: Mapping[str, str] | None = None,
     file: str = "rollcast.yaml",
+    base: BaseRules | None = None,
 ) -> Judgements:
     """Judge a plan by the policies of a project folder. `digests` are those of the lock file, None without one.
 
+    `base`: the rules of the branch that a change is to be merged into, which it may add to and not weaken.
+
     Raises PolicyError when the policies themselves can't be loaded.
     """
-    policies = discover(folder)
     places = places_of(folder, file)
     review = Review(declaration, live_of(plan), plan, today, forecast, digests, places)
+    if base is not None:
+        return Judgements(*judged_by(base, folder, review))
+    policies = discover(folder)
     return Judgements(evaluate(review, policies.policies), policies.digest)
 
 

@@ -31,7 +31,7 @@ class MarkState(StrEnum):
 
 
 @dataclass(frozen=True)
-class Mark:
+class MoveMark:
     """A mark. `place`: where the ledger went to, or came from; `backend`: of Pulumi, without a password."""
 
     state: MarkState
@@ -40,7 +40,7 @@ class Mark:
     time_s: float
 
 
-def mark_of(connection: Connection, scope: str) -> Mark | None:
+def mark_of(connection: Connection, scope: str) -> MoveMark | None:
     """The mark that decides for a scope; None where there is none."""
     if not inspect(connection).has_table(MOVES.name):  # a ledger of before that may not be written
         return None
@@ -55,7 +55,7 @@ def mark_of(connection: Connection, scope: str) -> Mark | None:
         raise LedgerError(
             f"The ledger says '{row.state}' of a move, which this rollcast does not know. Use a newer rollcast."
         ) from None
-    return Mark(state, row.place, row.backend, row.time_s)
+    return MoveMark(state, row.place, row.backend, row.time_s)
 
 
 def put_mark(connection: Connection, pipeline: str, state: MarkState, place: str, backend: str = "") -> None:
