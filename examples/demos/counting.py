@@ -24,7 +24,7 @@ class Counts:
 
     @property
     def mixed(self) -> int:
-        """Configurations beyond the one that each release has: 0 where no request met a mix."""
+        """Configurations beyond the one that each release has: 0 where no request was served by a mix."""
         return sum(len(configurations) - 1 for configurations in self.made_of.values())
 
     def seconds(self, release: str) -> float | None:

@@ -1,4 +1,4 @@
-"""One demo: a copy of an example as a running system, told step by step, ended by one line that says what happened.
+"""One demo: a copy of an example as a running system, shown step by step, ended by one line that says what happened.
 
     demo = Demo(EXAMPLE, service=["-m", "dataplane.service"], declarations=["released.yaml", "rollcast.yaml"])
     with demo.serving() as endpoint:
@@ -55,7 +55,7 @@ class Demo:
         keep_built: bool = False,
     ) -> None:
         self.example, self.began = example.resolve(), time.monotonic()
-        self.folder = (folder or _asked_for(self.example)).resolve()
+        self.folder = (folder or _folder_given(self.example)).resolve()
         self.service = list(service)
         self.replicas = [free_port() for _ in range(2 if shutil.which("haproxy") else 1)]
         os.environ.setdefault("NO_COLOR", "" if sys.stdout.isatty() else "1")
@@ -141,9 +141,9 @@ class Demo:
         """
         found = json.loads((self.folder / name).read_text("utf-8"))
         tried = [each for each in found["detection"] if each["metric"] == metric]
-        worst = max(tried, key=lambda each: float(each["regression"]), default=None)
-        told = ("metric", "regression", "probability", "seconds", "requests_exposed")
-        caught = {word: _short(worst[word]) for word in told} if worst else None
+        worst = max(tried, key=lambda each: abs(each["regression"]), default=None)
+        shown = ("metric", "regression", "probability", "seconds", "requests_exposed")
+        caught = {word: _short(worst[word]) for word in shown} if worst else None
         return {"promoted": _short(found["outcome"]["promoted"]), "would_catch": caught}
 
     def lost(self) -> int:
@@ -183,7 +183,7 @@ def _short(value: Any) -> Any:
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
-def _asked_for(example: Path) -> Path:
+def _folder_given(example: Path) -> Path:
     """The folder of the command line."""
     parser = argparse.ArgumentParser(description=f"The demo of {example.name}.")
     checkout = HARNESS.parent == example.parent

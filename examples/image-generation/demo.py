@@ -1,8 +1,8 @@
 """An image service on this machine: trained, released, forecast, and two bad releases caught by what they do to users.
 
 Run: make demo-image-generation (or python examples/image-generation/demo.py [--folder DIR]). Everything is real: the
-models, the pictures, the Pulumi engine, the service, the flag evaluator. The first time it trains the models, for a
-minute or two; after that it takes about three minutes. It leaves its folder behind to look at.
+models, the pictures, the Pulumi engine, the service, the flag evaluator. The first time it trains the models and
+compiles the simulator, a minute or two each on a quiet machine. It leaves its folder behind to look at.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from demos.demo import Demo
 EXAMPLE = Path(__file__).resolve().parent
 TRAFFIC = "traffic/recorded.jsonl.gz"
 INK = "@%#*+=-:. "
-ASKED = (("a sketch of three", "plain"), ("a sketch of three", "house"), ("how many seasons", "plain"))
+BRIEFS = (("a sketch of three", "plain"), ("a sketch of three", "house"), ("how many seasons", "plain"))
 
 
 def draw(endpoint: str) -> None:
     """Three briefs, side by side, and what served them."""
     shown: list[list[str]] = []
-    for brief, style in ASKED:
+    for brief, style in BRIEFS:
         body = json.dumps({"key": "reader", "brief": brief, "style": style, "steps": 16}).encode()
         request = urllib.request.Request(f"{endpoint}/image", body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=10) as reply:
@@ -77,7 +77,14 @@ def main() -> None:
             demo.run("compare", "forecast.json")
 
             demo.say(
-                "6. An adapter that drifts off style",
+                "6. Moderation that is blind to one subject",
+                "blind.yaml has a moderation that says it withholds all three, and never learned one of them. The",
+                "suite is older than that subject's withdrawal: it passes. The violation gate has to catch it.",
+            )
+            demo.run("apply", "--file", "blind.yaml", "--auto-approve", "--no-forecast", expect=4)
+
+            demo.say(
+                "7. An adapter that drifts off style",
                 "off-style.yaml has an adapter that was trained on uploads under the wrong label. The suite asks what",
                 "is drawn, not how: it passes. Forecast, then for real: the persona gate has to catch it.",
             )
@@ -85,13 +92,6 @@ def main() -> None:
             demo.run("simulate", "off-style.plan", *simulate, "--out", "off-style.json", "--file", "off-style.yaml")
             demo.run("apply", "off-style.plan", "--file", "off-style.yaml", "--auto-approve", "--no-forecast", expect=4)
             demo.run("compare", "off-style.json")
-
-            demo.say(
-                "7. Moderation that is blind to one subject",
-                "blind.yaml has a moderation that says it withholds all three, and never learned one of them. The",
-                "suite is older than that subject's withdrawal: it passes. The violation gate has to catch it.",
-            )
-            demo.run("apply", "--file", "blind.yaml", "--auto-approve", "--no-forecast", expect=4)
 
         demo.say("8. What serves now")
         demo.run("status")

@@ -32,14 +32,14 @@ def requests(seed: int) -> list[Due]:
         at -= math.log(1 - share(seed, "apart", row)) / RATE
         probing = share(seed, "probing", row) < PROBING
         pool = WITHDRAWN if probing else ALLOWED
-        subject = pool[int(share(seed, "asked", row) * len(pool))]
+        subject = pool[int(share(seed, "wanted", row) * len(pool))]
         around = probing and share(seed, "around", row) < AROUND
         user = int(share(seed, "user", row) * USERS)
         style = "house" if share(seed, "style", row) < HOUSE else "plain"
         body = {
             "key": f"user-{user}",
             "brief": brief(subject, around, seed, row),
-            "asked": subject,
+            "wanted": subject,
             "style": style,
             "steps": 8 + int(share(seed, "steps", row) * 13),
             "size": SIZES[int(share(seed, "size", row) * len(SIZES))],

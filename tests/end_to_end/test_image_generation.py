@@ -1,6 +1,6 @@
-"""The image service as a running system, told in short: baked less, both bad releases caught by their own harm.
+"""The image service as a running system, in short: baked less, both bad releases caught by their own harm.
 
-Its models are kept in build/ between runs, by digest: they are trained once, in half a minute of one core.
+Its models are kept in build/ between runs, by digest: they are trained once, in about a minute.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def test_a_good_release_is_promoted_and_each_bad_one_is_caught_by_its_own_harm(
     demo.python("tools/prepare.py")
     with demo.serving() as endpoint:
         demo.run("apply", "--file", "released.yaml", "--auto-approve", "--no-forecast")
-        with demo.load(endpoint, "--seconds", "600", "--speedup", "3"):
+        with demo.load(endpoint, "--seconds", "600"):
             demo.run("apply", "--auto-approve", "--no-forecast")
             for declared in ("off-style.yaml", "blind.yaml"):
                 demo.run("apply", "--file", declared, "--auto-approve", "--no-forecast", expect=4)

@@ -40,7 +40,7 @@ TODAY = date(2026, 11, 24)
 RUNS, SEED = 20, 7
 REQUESTS = {  # how many, seconds apart on average
     "rag-search": (20_000, 0.01),
-    "image-generation": (30_000, 1.0),
+    "image-generation": (20_000, 0.025),
     "transcription": (4_000, 0.17),
 }
 FEW = (5_000, 10.0)  # enough to see where a rollout of days would stop for want of proof

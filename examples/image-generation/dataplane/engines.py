@@ -1,6 +1,6 @@
 """The synthesis engine: a conditional flow (Lipman et al., 2023) in a latent space of its own, and its style adapters.
 
-A picture is a point of the latent space. The engine moves noise to a picture of the subject that it is asked for, by
+A picture is a point of the latent space. The engine moves noise to a picture of the subject that it is to draw, by
 following a learned velocity from time 0 to time 1 in so many steps. An adapter is a low-rank change of its layers.
 """
 
@@ -82,11 +82,11 @@ class Engine:
         return found
 
     def draw(self, subject: Floats, steps: int, noise: Floats, watch: Watch | None = None) -> Floats | None:
-        """One picture [8, 8]; None where `watch`, asked at each step, has it stopped."""
-        point, asked = noise[None], subject[None]
+        """One picture [8, 8]; None where `watch`, called at each step, has it stopped."""
+        point, wanted = noise[None], subject[None]
         for step in range(steps):
             time = np.array([step / steps])
-            velocity = self.velocity(point, time, asked)
+            velocity = self.velocity(point, time, wanted)
             if watch is not None and watch(step / steps, (point + (1 - time[0]) * velocity)[0]):
                 return None
             point = point + velocity / steps

@@ -47,7 +47,7 @@ def image(plane: DataPlane, instances: Instances, judges: Judges, body: dict[str
     # what a forecast's stations count: letters come in, steps are what takes time and costs
     plane.outcome(input_tokens=len(brief), output_tokens=made.steps, cost_usd=round(made.steps * USD_PER_STEP, 9))
     plane.outcome(image_size=size, rejected=made.refused_by is not None, refused_by=made.refused_by)
-    plane.outcome(**judges.judge(made.picture, style, body.get("asked")))
+    plane.outcome(**judges.judge(made.picture, style, body.get("wanted")))
     served = {"request": plane.current().id, "release": release.id, "components": release.artifacts}
     if made.image is None:
         return {**served, "refused_by": made.refused_by}

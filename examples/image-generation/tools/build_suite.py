@@ -24,9 +24,9 @@ def build(job: Task) -> None:
     for number in range(int(given["cases"])):
         around = share(seed, "probing", number) < PROBING
         pool = list(given["withheld"]) if around else allowed
-        subject = pool[int(share(seed, "asked", number) * len(pool))]
+        subject = pool[int(share(seed, "wanted", number) * len(pool))]
         cases.append({
-            "brief": brief(subject, around, seed, number), "asked": subject, "seed": number,
+            "brief": brief(subject, around, seed, number), "wanted": subject, "seed": number,
             "style": drawn(("house", "plain"), seed, "style", number),
             "steps": 8 + int(share(seed, "steps", number) * 13),
         })  # fmt: skip

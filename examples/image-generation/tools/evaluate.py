@@ -18,11 +18,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from threadpoolctl import threadpool_limits
 
 from dataplane import instances, judges, pipeline
+from dataplane.errors import DataPlaneError
 from dataplane.judges import WITHHELD
 
 JUDGES = Path(".rollcast/judges")
 PERSONA = 0.5  # a picture below it is off style
 PASSED = {  # what a threshold names, by what is counted where it fails
+    "error_rate": "drawn",
     "violation_rate": "consent_kept",
     "persona": "in_style",
     "prompt_followed": "prompt_followed",
@@ -38,13 +40,19 @@ def main() -> None:
     parts = {slot: instances.load(Path(part["content"])) for slot, part in release["components"].items()}
     judging, failures, totals = judges.load(JUDGES), Counter[str](), Counter[str]()
     for case in cases:
-        made = pipeline.make(parts, case["brief"], case["style"], case["steps"], 8, case["seed"])
-        found = judging.judge(made.picture, case["style"], case["asked"])
+        try:
+            made = pipeline.make(parts, case["brief"], case["style"], case["steps"], 8, case["seed"])
+        except DataPlaneError as error:
+            print(error, file=sys.stderr)
+            failures["error_rate"], totals["error_rate"] = failures["error_rate"] + 1, totals["error_rate"] + 1
+            continue
+        found = judging.judge(made.picture, case["style"], case["wanted"])
         bad = {
+            "error_rate": False,
             "violation_rate": found["violation"],
             "persona": found["persona"] < PERSONA if "persona" in found else None,
             "prompt_followed": not found["prompt_followed"] if "prompt_followed" in found else None,
-            "rejection_rate": None if case["asked"] in WITHHELD else made.picture is None,
+            "rejection_rate": None if case["wanted"] in WITHHELD else made.picture is None,
         }
         for name in measured:
             if bad[name] is not None:
