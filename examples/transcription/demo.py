@@ -76,7 +76,9 @@ def main() -> None:
         )
         demo.run("evaluate")
         demo.run("plan", "--out", "release.plan")
-        demo.say("4. A release that would tell telephone numbers", "A rule of policies/calls.py refuses to plan it.")
+        demo.say(
+            "4. A release that would give telephone numbers away", "A rule of policies/calls.py refuses to plan it."
+        )
         demo.run("plan", "--file", "unmasked.yaml", expect=3)
         demo.say("5. The forecast", "The plan, replayed against traffic that was recorded of this service.")
         simulate = ("--traffic", TRAFFIC, "--runs", "20", "--seed", "7")
@@ -96,7 +98,7 @@ def main() -> None:
             )
             demo.run("plan", "--file", "one-accent.yaml", "--out", "bad.plan")
             demo.run("simulate", "bad.plan", *simulate, "--out", "bad.json", "--file", "one-accent.yaml")
-            demo.run("apply", "bad.plan", "--auto-approve", "--no-forecast", expect=4)
+            demo.run("apply", "bad.plan", "--file", "one-accent.yaml", "--auto-approve", "--no-forecast", expect=4)
             demo.run("compare", "bad.json")
 
             demo.say(

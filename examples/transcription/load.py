@@ -77,10 +77,13 @@ def calls() -> list[Case]:
 
 def arrivals(pool: list[Case], rate: float, seed: int) -> Iterator[tuple[float, dict[str, Any], bytes]]:
     """(seconds since the start, what the call says of itself, its sound), without end."""
-    at, by_accent = 0.0, {name: [case for case in pool if case[0]["attributes"]["accent"] == name] for name in MIX}
+    by_accent: dict[str, list[Case]] = {}
+    for case in pool:
+        by_accent.setdefault(case[0]["attributes"]["accent"], []).append(case)
+    at, mix = 0.0, {accent: part for accent, part in MIX.items() if accent in by_accent}
     for number in count():
         at -= log(1 - share(seed, "gap", number)) / rate
-        own = by_accent[drawn(MIX, seed, "accent", number)]
+        own = by_accent[drawn(mix, seed, "accent", number)]
         case, sound = own[int(share(seed, "call", number) * len(own))]
         region = REGIONS[int(share(seed, "region", number) * len(REGIONS))]
         about = {

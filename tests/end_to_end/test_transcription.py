@@ -78,10 +78,10 @@ def test_wrong_words_are_a_distance(one: str, other: str) -> None:
 
 
 @given(WORDS)
-def test_a_masked_transcript_tells_nobodys_number(rest: str) -> None:
+def test_a_masked_transcript_says_nobodys_number(rest: str) -> None:
     policy = grammar.load(EXAMPLE / "grammars/2")
     for begun in ("My number is", "Mi número es"):
-        assert not monitor.tells_a_number(policy.masked(f"{begun} {rest}"))
+        assert not monitor.says_a_number(policy.masked(f"{begun} {rest}"))
     assert policy.masked(f"Cancel {rest}") == f"Cancel {rest}"
 
 

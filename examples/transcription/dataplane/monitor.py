@@ -53,7 +53,7 @@ def word_error_rate(said: str, heard: str) -> float:
     return min(1.0, wrong / words) if words else float(wrong > 0)
 
 
-def tells_a_number(text: str) -> bool:
+def says_a_number(text: str) -> bool:
     """Whether a text says somebody's telephone number."""
     words = plain(text)
     return tuple(words[:3]) in _NUMBER and sum(word in _DIGITS for word in words[3:]) >= DIGITS_OF_A_NUMBER

@@ -77,7 +77,7 @@ class Transcribe:
             final_delay_s=since(ended),
             jitter_s=partials.jitter_s,
             late_first_words=partials.first_s(began) > LATE_S,
-            violation=domain_of(about) == "gdpr" and monitor.tells_a_number(found.text),
+            violation=domain_of(about) == "gdpr" and monitor.says_a_number(found.text),
             **judged(about, found),
         )
         answer = {"transcript": found.text, "language": found.language, "translation": found.translation}

@@ -14,7 +14,7 @@ def telephone_numbers_are_masked(review):
     for state in review.states:
         for release in state.releases.values():
             if release.slots["lm-policy"].parameters.get("mask_numbers") is not True:
-                message = f"{release.id} would tell the telephone numbers of callers in the European Union."
+                message = f"{release.id} would give away telephone numbers of callers in the European Union."
                 path = review.component_path("default", "lm-policy")
                 yield Violation(message, path, "Declare parameters: {mask_numbers: true}.", state)
 

@@ -83,4 +83,4 @@ def refuse_moved(connection: Connection, scope: str) -> None:
     raise MovedError(f"This ledger was moved to {mark.place} ({when}), so nothing goes on here. {remedy}")
 
 
-__all__ = ["EVERY", "Mark", "MarkState", "mark_of", "put_mark", "refuse_moved"]
+__all__ = ["EVERY", "MarkState", "MoveMark", "mark_of", "put_mark", "refuse_moved"]
