@@ -19,9 +19,8 @@ ROOT = Path(__file__).parents[2]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
 GITLAB: dict[str, Any] = yaml.safe_load((ROOT / "ci" / "gitlab.yml").read_text("utf-8"))["rollcast-review"]
 BIN = Path(sys.executable).parent
-REVIEW, COMMENT = (
-    next(s for s in ACTION["runs"]["steps"] if word in s.get("run", "")) for word in ("review", "comment")
-)
+STEPS = [step for step in ACTION["runs"]["steps"] if "run" in step]
+REVIEW, COMMENT = (next(step for step in STEPS if word in step["run"]) for word in ("rollcast review", "(comment"))
 
 
 @pytest.mark.parametrize(
