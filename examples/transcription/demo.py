@@ -94,8 +94,10 @@ def main() -> None:
                 "7. Cheaper, and worse on an accent",
                 "one-accent.yaml knows one way of saying each word and searches narrowly: a third less to compute. Its",
                 "suite is two thirds American, and passes it.",
-                "The West Midlands are judged first, and apart from all others: that gate has to catch it.",
+                "The West Midlands are judged first, and apart from all others:",
+                "proved worse, or not proved well enough in three minutes, it has to go.",
             )
+            demo.run("evaluate", "--file", "one-accent.yaml")
             demo.run("plan", "--file", "one-accent.yaml", "--out", "bad.plan")
             demo.run("simulate", "bad.plan", *simulate, "--out", "bad.json", "--file", "one-accent.yaml")
             demo.run("apply", "bad.plan", "--file", "one-accent.yaml", "--auto-approve", "--no-forecast", expect=4)

@@ -132,7 +132,8 @@ async def replay(endpoint: str, rate: float, seconds: float, seed: int) -> dict[
     seen, tasks, over = Seen(), set[asyncio.Task[Any]](), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
     pool = calls()
-    async with aiohttp.ClientSession(endpoint, timeout=aiohttp.ClientTimeout(20)) as client:
+    own_lines = aiohttp.TCPConnector(force_close=True, limit=0)  # each caller has a line of their own
+    async with aiohttp.ClientSession(endpoint, timeout=aiohttp.ClientTimeout(20), connector=own_lines) as client:
         began = time.monotonic()
         for at, about, sound in arrivals(pool, rate, seed):
             if at > seconds or over.is_set():

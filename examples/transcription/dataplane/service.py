@@ -164,7 +164,9 @@ def main() -> None:
         "transcription", definition=options.definition, state=options.definition.with_suffix(".state"),
         telemetry=options.telemetry, warm=instances.get,
     )  # fmt: skip
-    uvicorn.run(application(plane, instances), host="127.0.0.1", port=options.port, log_level="warning")
+    served = application(plane, instances)
+    # A call can't be sent twice, so an idle connection is not closed before the proxy closes it.
+    uvicorn.run(served, host="127.0.0.1", port=options.port, log_level="warning", timeout_keep_alive=120)
 
 
 if __name__ == "__main__":
