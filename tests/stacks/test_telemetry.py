@@ -491,9 +491,10 @@ GATE = GateSpec(metric="error_rate", kind=MetricKind.RATE, field="error", margin
 
 def _judged(keyless: int, keyed: int, dropped: int = 0, unit: Literal["user", "request"] = "user") -> StageVerdict:
     """A stage after as many healthy requests, half of them of each release."""
-    made = collector()
+    made, now_s = collector(), time.time()  # this file may have been read long before
     stage = StageGates.start([GATE.model_copy(update={"unit": unit})], alpha=0.05, split=0.5, started_s=-3600.0)
-    lines = [record(n, ("rel-new", "rel-old")[n % 2], key=None if n < keyless else n) for n in range(keyless + keyed)]
+    arms, many = ("rel-new", "rel-old"), keyless + keyed
+    lines = [record(n, arms[n % 2], key=None if n < keyless else n, time=now_s) for n in range(many)]
     outcomes = made.take(batch(*lines), watch())
     assert outcomes is not None
     stage.observe(outcomes)
