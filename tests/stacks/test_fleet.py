@@ -139,6 +139,24 @@ def test_a_replica_that_is_not_ready_is_called_again_until_the_limit() -> None:
         fleet.warm("i", 5.0, NEVER)
 
 
+def test_why_a_replica_is_not_ready_is_said_while_it_is_tried_again_and_once() -> None:
+    said: list[str] = []
+    turn = iter(range(1000))
+    why = {"error": "KeyError:\n 'tokens'" + "x" * 1000}
+    with replicas(lambda path: (503, why) if next(turn) < 3 else (200, {"ready": True})) as fleet:
+        fleet.warm("i", 10.0, NEVER, said.append)
+    (line,) = said
+    assert "i is not warm yet, and is tried again for 10 s" in line
+    assert "HTTP 503: KeyError: 'tokens'" in line
+    assert len(line) < 600
+    for body in ([], {"error": 7}, {}):
+        with (
+            replicas(lambda path, body=body: (503, body)) as fleet,
+            pytest.raises(StackError, match=r"503\)\. See why"),
+        ):
+            fleet.warm("i", 0.2, NEVER)
+
+
 KEYS = st.sampled_from(["releases", "definitions", "replica", "finished", "f"])
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

@@ -30,11 +30,13 @@ from rollcast.stacks.base.errors import StackError, first_mistake
 from rollcast.stacks.base.strict_json import strict_json
 
 Stopped = Callable[[], bool]
+Say = Callable[[str], None]
 Result = TypeVar("Result")
 ENDPOINT_TOKEN = "ROLLCAST_ENDPOINT_TOKEN"
 POLL_S = 0.1
 ASK_S = 5.0
 _UNKNOWN, _UNAUTHORIZED = 404, 401
+_MOST_SAID = 300  # characters of why a replica is not ready
 _LATEST_S = 1e11  # a clock beyond it counts milliseconds
 _BUSY = (429, 502, 503, 504)  # not yet, or not just now: called again until the operation's limit
 
@@ -81,6 +83,20 @@ class Unanswered(StackError):
     """An address gave no answer, or one that asks for patience."""
 
 
+def silent(text: str) -> None:
+    """Nobody listens."""
+
+
+def _reason(reply: httpx.Response) -> str:
+    """What a replica says of why it is not ready, in one short line; nothing where it says nothing that can be read."""
+    try:
+        found = strict_json(reply.content)
+    except ValueError:
+        return ""
+    said = found.get("error") if isinstance(found, dict) else None
+    return " ".join(said.split())[:_MOST_SAID] if isinstance(said, str) else ""
+
+
 class Control:
     """One address of a data plane. `token_of`: the variable of the environment that holds its bearer token."""
 
@@ -90,9 +106,12 @@ class Control:
         self.address, self._token_of = address, token_of
         self._client = bounded(httpx.Client(base_url=address, headers=headers, trust_env=False))
 
-    def warm(self, instance: str, timeout_s: float, stopped: Stopped) -> None:
-        """Returns when the instance answers; asks again while the replica is not ready to. Raises StackError."""
-        until = time.monotonic() + timeout_s
+    def warm(self, instance: str, timeout_s: float, stopped: Stopped, say: Say = silent) -> None:
+        """Returns when the instance answers; asks again while the replica is not ready to, and says why it is not.
+
+        Raises StackError.
+        """
+        until, said = time.monotonic() + timeout_s, ""
         while True:
             left_s = until - time.monotonic()
             try:
@@ -101,6 +120,9 @@ class Control:
             except Unanswered as error:
                 if time.monotonic() + POLL_S >= until:
                     raise StackError(f"{error} Tried again for {timeout_s:.0f} s.") from None
+                if str(error) != said:
+                    said = str(error)
+                    say(f"{instance} is not warm yet, and is tried again for {left_s:.0f} s: {said}")
             nap(POLL_S, stopped)
 
     def evaluate(self, release: Mapping[str, Any], suite: str, timeout_s: float) -> dict[str, Any]:
@@ -123,7 +145,7 @@ class Control:
         """The JSON object that answers. Raises StackError; Unanswered where it may be otherwise in a moment."""
         try:
             reply = self._client.request(method, path, json=body, timeout=timeout_s)
-            data = None if reply.status_code in _BUSY else strict_json(reply.content)
+            data = _reason(reply) if reply.status_code in _BUSY else strict_json(reply.content)
         except (httpx.HTTPError, ValueError) as error:
             if isinstance(error, ValueError) and reply.status_code == _UNKNOWN:
                 raise self._not_connected(path) from None
@@ -133,8 +155,8 @@ class Control:
             ) from None
         if reply.status_code in _BUSY:
             raise Unanswered(
-                f"The data plane at {self.address} is not ready for {path} (HTTP {reply.status_code}). See why, or "
-                "give it more time."
+                f"The data plane at {self.address} is not ready for {path} (HTTP {reply.status_code}"
+                f"{f': {data}' if data else ''}). See why, or give it more time."
             )
         if reply.status_code == _UNKNOWN and not (isinstance(data, dict) and "error" in data):
             raise self._not_connected(path)

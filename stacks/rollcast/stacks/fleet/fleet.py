@@ -22,11 +22,13 @@ from rollcast.stacks.fleet.control import (
     POLL_S,
     Control,
     ReplicaState,
+    Say,
     Stopped,
     Unanswered,
     at_once,
     nap,
     pause,
+    silent,
 )
 from rollcast.stacks.fleet.relays import RELAY, Look, MissingReplica, Relays
 
@@ -51,10 +53,10 @@ class Fleet:
     def __bool__(self) -> bool:
         return bool(self.controls) or bool(self.relays)
 
-    def warm(self, instance: str, timeout_s: float, stopped: Stopped) -> None:
-        """Returns when every replica has the instance warm. Raises StackError."""
+    def warm(self, instance: str, timeout_s: float, stopped: Stopped, say: Say = silent) -> None:
+        """Returns when every replica has the instance warm, and says why one has not yet. Raises StackError."""
         until = time.monotonic() + timeout_s
-        for _, found in at_once(self.controls, lambda control: control.warm(instance, timeout_s, stopped)):
+        for _, found in at_once(self.controls, lambda control: control.warm(instance, timeout_s, stopped, say)):
             if isinstance(found, StackError):
                 raise found
         if not self.relays:

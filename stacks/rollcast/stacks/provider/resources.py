@@ -210,7 +210,7 @@ class WarmResource(_Step):
 
     def make(self, inputs: Plain, context: Context) -> Plain:
         wanted = WarmInputs.model_validate(inputs)
-        Fleet(wanted.endpoints).warm(wanted.instance, wanted.timeout_s, context.stopped)
+        Fleet(wanted.endpoints).warm(wanted.instance, wanted.timeout_s, context.stopped, context.progress)
         return inputs
 
 
