@@ -56,6 +56,7 @@ def _plain(text: str) -> str:
 
 
 def _outcome(forecast: Forecast) -> Iterator[str]:
+    yield paint("Outcome", bold=True)
     where = f"{_plain(forecast.pipeline)} in {_plain(forecast.environment)}"
     lasts, later = duration(forecast.duration_s.p50), duration(forecast.duration_s.p95)
     over = f"; 95 % of runs are over within {later}" if later != lasts else ""
