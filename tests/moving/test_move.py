@@ -322,13 +322,11 @@ def test_an_edited_ledger_is_not_moved(project: Project, server: Postgres) -> No
     open_ledger(project.folder, "shop/prod").append("note", "", {})
 
 
-def test_a_ledger_is_not_moved_on_without_the_state_of_its_stacks(
-    project: Project, server: Postgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_ledger_is_not_moved_on_without_the_state_of_its_stacks(project: Project, server: Postgres) -> None:
     url = server.database()
     move(project, url, None)
-    with using(url):
-        monkeypatch.setenv("PULUMI_BACKEND_URL", "postgres://elsewhere/x")
+    with using(url), pytest.MonkeyPatch.context() as elsewhere:  # inside: what is undone last would come back for good
+        elsewhere.setenv("PULUMI_BACKEND_URL", "postgres://elsewhere/x")
         with pytest.raises(StackError, match=r"at postgres://127.0.0.1:\d+/test_\d+, and PULUMI_BACKEND_URL names "
                                              r"postgres://elsewhere/x"):  # fmt: skip
             move(project, "file", None)
