@@ -63,7 +63,7 @@ def apply(
     project = project_of(context)
     if resume and (plan is not None or supersede):
         raise StackError("--resume goes on with the plan under way. Leave out the plan and --supersede, or --resume.")
-    _refuse_hotfix(project, hotfix, resume)
+    urgent = _hotfix_reason(project, hotfix, resume)
     approved = read_plan(plan, approved=True) if plan is not None else None
     if resume:
         found = found_under_way(project)
@@ -73,25 +73,25 @@ def apply(
         close(project, ended, format_)
     refuse_foreign(project)
     made = _judged(
-        project, _chosen(project, approved, once, supersede, format_, hotfix or ""), forecast, approved is not None
+        project, _chosen(project, approved, once, supersede, format_, urgent), forecast, approved is not None
     )
-    refused = _confirmed(project, made, format_, once, auto_approve, approved is not None, hotfix or "")
+    refused = _confirmed(project, made, format_, once, auto_approve, approved is not None, urgent)
     if made.supersedes is not None:
         if approved is not None:
             refuse_stale(project, approved, made.supersedes.baseline)
         back = _roll_back_first(project, format_)
         if refused:
             close(project, Ended(Exit.HELD, refused, back.tally), format_)
-        again = _chosen(project, approved, once, False, format_, hotfix or "")
+        again = _chosen(project, approved, once, False, format_, urgent)
         if once and again.plan.empty and not again.drift:
             close(project, back, format_)
         if again.plan.digest != made.plan.digest or again.drift:
             terminal.note("What the rollback left is not what was foreseen, so the plan is another one.")
             made = _judged(project, again, forecast, approved is not None)
-            _confirmed(project, made, format_, once, auto_approve, approved is not None, hotfix or "")
+            _confirmed(project, made, format_, once, auto_approve, approved is not None, urgent)
     kept = made.forecast.to_json() if made.forecast else None
     with event_reader(format_, made.plan, made.forecast) as emit:
-        ended = start(project, made.plan, emit, once=once, forecast=kept, hotfix=hotfix or "")
+        ended = start(project, made.plan, emit, once=once, forecast=kept, hotfix=urgent)
     close(project, ended, format_)
 
 
@@ -104,18 +104,22 @@ class _Judged(NamedTuple):
     forecast: Forecast | None
 
 
-def _refuse_hotfix(project: Project, hotfix: str | None, resume: bool) -> None:
-    """Raises StackError where a hotfix is not allowed, is without a reason, or would be one of what began already."""
+def _hotfix_reason(project: Project, hotfix: str | None, resume: bool) -> str:
+    """Why it can't wait; empty where it is no hotfix.
+
+    Raises StackError where one is not allowed, is without a reason, or would be one of what began already.
+    """
     from rollcast.stacks.base.errors import StackError
     from rollcast.stacks.eligibility.rule import refuse_hotfix
 
     if hotfix is None:
-        return
+        return ""
     if not hotfix.strip():
         raise StackError("Say why it can't wait: rollcast apply --hotfix REASON")
     if resume:
         raise StackError("--resume goes on with what began already. Leave out --hotfix.")
     refuse_hotfix(project.environment_name, project.environment.after)
+    return hotfix
 
 
 def _chosen(

@@ -26,7 +26,6 @@ def comment(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read comments, write none.")] = False,
 ) -> None:
     """Keep one comment on a pull request with a report that was written before; no code of the change is run."""
-    from rollcast.cli.commenting.sticky import mark_of
     from rollcast.stacks.base.errors import StackError
 
     try:
@@ -36,10 +35,16 @@ def comment(
         raise StackError(
             f"{report} can't be read ({error.strerror}). Write it with 'rollcast review --markdown'."
         ) from None
-    chosen = options_of(context)
-    mark = mark_of(os.path.normpath(chosen.given), chosen.file, chosen.environment or "")
-    if not publish(text, mark, where, dry_run):
+    if not publish(text, mark_for(context), where, dry_run):
         raise StackError("There is no job of a code host here to comment in. Name the host with --to.")
+
+
+def mark_for(context: typer.Context) -> str:
+    """The mark of the comment about the project, declaration and environment that a command is for."""
+    from rollcast.cli.commenting.sticky import mark_of
+
+    chosen = options_of(context)
+    return mark_of(os.path.normpath(chosen.given), chosen.file, chosen.environment or "")
 
 
 def publish(text: str, mark: str, where: Where, dry_run: bool) -> bool:

@@ -58,9 +58,9 @@ def _rollout(rollout: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _time(seconds: float) -> str:
-    from datetime import UTC, datetime
+    from rollcast.stacks.base.clock import moment
 
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return moment(seconds)
 
 
 def audit(

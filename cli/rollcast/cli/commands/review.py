@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rollcast.cli import files, terminal
-from rollcast.cli.commands.comment import Where, publish
+from rollcast.cli.commands.comment import Where, mark_for, publish
 from rollcast.cli.inputs.options import (
     FromOption,
     RunsOption,
@@ -54,12 +54,10 @@ def review(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read comments, write none.")] = False,
 ) -> None:
     """Plan, simulate, judge and report, as a job of a pull request: exit 3 when a mandatory guardrail blocks."""
-    from rollcast.cli.commenting.sticky import mark_of
     from rollcast.cli.inputs.guardrails import refuse
     from rollcast.cli.reports.writing import text_of
 
-    chosen = options_of(context)
-    mark = mark_of(os.path.normpath(chosen.given), chosen.file, chosen.environment or "")
+    mark = mark_for(context)
     try:
         subject = _subject(context, base, from_, traffic or [], runs, seed, scale, detect, users)
     except Exception as error:
@@ -92,13 +90,14 @@ def _subject(
     from rollcast.simulator.forecast.simulate import simulate
     from rollcast.simulator.stations.custom import load_stations
     from rollcast.simulator.traffic.recording import read_traffic
+    from rollcast.stacks.project import read_declaration
 
     chosen, project = options_of(context), project_of(context)
     with ExitStack() as kept:  # what stands at the base is there until everything is judged by it
         rules = None
         if base is not None:
             there = kept.enter_context(declaration_at(base, chosen.directory, chosen.file))
-            declared, _ = project.sibling(str(there))
+            _, declared = read_declaration(there.parent, there.name)
             rules = BaseRules(there.parent, declared.overrides, base)
             from_ = str(there)
         plan = plan_of(project, from_, rules).plan

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from rollcast.planner.plan.models import Plan
+    from rollcast.planner.plan.models import LiveState, Plan
     from rollcast.policies import BaseRules
     from rollcast.stacks.project import Project
     from rollcast.stacks.rollout.supersede import AfterSupersede
@@ -33,25 +33,14 @@ def plan_of(project: Project, from_: str | None = None, base: BaseRules | None =
     Raises PlannerError, StackError or PolicyError.
     """
     from rollcast.cli.inputs.guardrails import judged
-    from rollcast.planner.planning.planner import live_as_declared, make_plan
+    from rollcast.planner.planning.planner import make_plan
     from rollcast.stacks.artifacts import signatures
     from rollcast.stacks.artifacts.comparing import changes_of
-    from rollcast.stacks.rollout.drift import baseline_of
     from rollcast.stacks.rollout.evaluations import findings_of
-    from rollcast.stacks.rollout.supersede import after_supersede
 
-    first = after_supersede(project) if from_ is None else None
-    drift: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    if from_ is not None:
-        live = live_as_declared(*project.sibling(from_))
-        digest = live.digest
-    else:
-        found = first.baseline if first else baseline_of(project)
-        live, digest, drift = found.state, found.digest, found.drift
-        notes = _others_in_words(found.live.others)
+    begins = _beginning(project, from_)
     project.refuse_templates()
-    made = make_plan(project.declaration, live, project.environment_name, project.digests)
+    made = make_plan(project.declaration, begins.live, project.environment_name, project.digests)
     made = made.model_copy(
         update={
             "evaluations": findings_of(project, made),
@@ -59,21 +48,44 @@ def plan_of(project: Project, from_: str | None = None, base: BaseRules | None =
             "signatures": signatures.findings_of(made, project.locked, project.folder),
         }
     )
-    _explain(made, drift)
-    bound = _bound(project, made, live.serial, digest, notes)
-    return Planned(judged(project, bound, base=base), drift, first)
+    _explain(made, begins.drift)
+    bound = _bound(project, made, begins.live.serial, begins.digest, begins.notes)
+    return Planned(judged(project, bound, base=base), begins.drift, begins.first)
 
 
 def digest_of_plan(project: Project) -> str:
     """The digest of the plan that `plan_of` would give now; nobody judges it. Raises PlannerError or StackError."""
     from rollcast.planner.planning.planner import make_plan
+
+    begins = _beginning(project)
+    made = make_plan(project.declaration, begins.live, project.environment_name, project.digests)
+    return _bound(project, made, begins.live.serial, begins.digest, begins.notes).digest
+
+
+class _Beginning(NamedTuple):
+    """What a plan starts from: the live state and its digest, what was changed by hand, what is to be said of it.
+
+    `first`: the rollout under way that is rolled back before.
+    """
+
+    live: LiveState
+    digest: str
+    drift: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    first: AfterSupersede | None = None
+
+
+def _beginning(project: Project, from_: str | None = None) -> _Beginning:
+    from rollcast.planner.planning.planner import live_as_declared
     from rollcast.stacks.rollout.drift import baseline_of
     from rollcast.stacks.rollout.supersede import after_supersede
 
+    if from_ is not None:
+        live = live_as_declared(*project.sibling(from_))
+        return _Beginning(live, live.digest)
     first = after_supersede(project)
     found = first.baseline if first else baseline_of(project)
-    made = make_plan(project.declaration, found.state, project.environment_name, project.digests)
-    return _bound(project, made, found.state.serial, found.digest, _others_in_words(found.live.others)).digest
+    return _Beginning(found.state, found.digest, found.drift, _others_in_words(found.live.others), first)
 
 
 def _explain(made: Plan, drift: tuple[str, ...]) -> None:

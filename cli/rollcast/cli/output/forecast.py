@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rollcast.cli.reports.amounts import amount, between, count, duration, percent
 from rollcast.cli.reports.facts import moved_in_words
-from rollcast.cli.reports.sentence import LATE, caught_in, chance, in_one_sentence, tone_of
+from rollcast.cli.reports.sentence import caught_in, cause_of, chance, in_one_sentence, tone_of
 from rollcast.cli.terminal import paint
 from rollcast.simulator.forecast.models import (
     CapacityCost,
@@ -67,8 +67,7 @@ def _outcome(forecast: Forecast) -> Iterator[str]:
         if 0 < share < 1:
             yield f"  {word} {chance(forecast, name)}" + (f", after {duration(after.p50)}" if after else "")
     for reason in forecast.reasons:
-        why = "time that runs out" if reason.metric in LATE else _plain(reason.metric)
-        yield f"    {percent(reason.probability)} by {why}: {_plain(reason.example)}"
+        yield f"    {percent(reason.probability)} by {_plain(cause_of(reason))}: {_plain(reason.example)}"
     for moved in forecast.moved:
         yield f"  goes over: {_plain(moved_in_words(moved))}"
     exposure = forecast.exposure

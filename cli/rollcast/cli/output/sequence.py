@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rollcast.cli.terminal import clean, paint
-from rollcast.stacks.eligibility.rule import lasting, moment
+from rollcast.stacks.base.clock import moment
+from rollcast.stacks.eligibility.rule import lasting
 
 Report = Mapping[str, Any]
 

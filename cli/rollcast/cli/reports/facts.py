@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rollcast.cli.reports.amounts import UNKNOWN, amount, between, count, duration, percent
 from rollcast.cli.reports.page import Tone
-from rollcast.cli.reports.sentence import caught_in
+from rollcast.cli.reports.sentence import times_caught
 from rollcast.cli.reports.subject import Subject
 from rollcast.planner.plan.models import Milestone, Plan
 from rollcast.planner.releases.changes import SYMBOLS, Change
@@ -117,10 +117,9 @@ def detection(forecast: Forecast) -> Facts:
     head = ["metric", "regression", "component", "caught", "after", "requests exposed", "users exposed"]
     rows = []
     for found in forecast.detection:
-        caught = caught_in(found).removeprefix("in ")
         exposed = [count(n) if n is not None else UNKNOWN for n in (found.requests_exposed, found.users_exposed)]
         size = amount(found.metric, found.regression, signed=True)
-        rows.append([found.metric, size, found.component, caught, duration(found.seconds), *exposed])
+        rows.append([found.metric, size, found.component, times_caught(found), duration(found.seconds), *exposed])
     return Facts(
         "What this rollout would catch", head, rows, names=frozenset({0, 2}), numbers=frozenset({1, 3, 4, 5, 6})
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from rollcast.cli.reports.amounts import amount, count, duration, percent
 from rollcast.cli.reports.escaping import one_line
 from rollcast.cli.reports.page import Tone
-from rollcast.simulator.forecast.models import UNPROVED, Detection, Duration, Forecast, Interval
+from rollcast.simulator.forecast.models import UNPROVED, Detection, Duration, Forecast, Interval, Reason
 
 SURE = 0.9  # of the runs that are promoted, for a promotion that is expected
 POWER = 0.8  # of the replays of a regression, which a test is usually planned for
@@ -69,17 +69,26 @@ def caught(found: Detection) -> str:
 
 
 def caught_in(found: Detection) -> str:
-    """In how many of the replays a regression is caught, and what that leaves open."""
+    """In how many of the replays a regression is caught, as part of a sentence."""
+    return f"{_in(found)} {times_caught(found)}"
+
+
+def _in(found: Detection) -> str:
+    """What stands before times_caught: in so many replays, with so great a share."""
+    return "in" if found.replays else "with"
+
+
+def times_caught(found: Detection) -> str:
+    """How many replays of a regression are caught, and what that leaves open; their share, of an older forecast."""
     known = found.probability_interval
     if found.replays:
-        return f"in {_of(found.caught, found.replays, 'replay', known)}"
-    return f"with {percent(found.probability)}" + (f" ({_between(known)})" if known else "")
+        return _of(found.caught, found.replays, "replay", known)
+    return percent(found.probability) + (f" ({_between(known)})" if known else "")
 
 
-def _only(found: str) -> str:
-    """`in 5 of 10 replays` as what is too few."""
-    head, rest = found.split(" ", 1)
-    return f"{head} only {rest}"
+def cause_of(reason: Reason) -> str:
+    """What ends a rollout early, in words."""
+    return "time that runs out" if reason.metric in LATE else reason.metric
 
 
 def _of(part: int, whole: int, what: str, known: Interval | None) -> str:
@@ -102,7 +111,7 @@ def _trouble(forecast: Forecast, end: str) -> str:
     beyond = [metric for metric in forecast.metrics if not metric.ok]
     if forecast.reasons:
         reason = max(forecast.reasons, key=lambda one: one.probability)
-        why = "time that runs out" if reason.metric in LATE else reason.metric
+        why = cause_of(reason)
         if end == "promoted":
             runs = count(round(reason.probability * forecast.runs))
             return f"the likeliest trouble is {why}, in {runs} of them"
@@ -112,9 +121,12 @@ def _trouble(forecast: Forecast, end: str) -> str:
     weakest = weakest_of(forecast)
     if end != "promoted" or weakest is None or weakest.probability >= POWER:
         return ""
-    return f"{_regression(weakest)[0].lower()}{_regression(weakest)[1:]} would be caught {_only(caught_in(weakest))}"
+    regression = _regression(weakest)
+    rarely = f"{_in(weakest)} only {times_caught(weakest)}"
+    return f"{regression[0].lower()}{regression[1:]} would be caught {rarely}"
 
 
 __all__ = [
-    "FEW", "LATE", "SURE", "caught", "caught_in", "chance", "in_one_sentence", "likeliest", "tone_of", "weakest_of",
+    "FEW", "LATE", "SURE", "caught", "caught_in", "cause_of", "chance", "in_one_sentence", "likeliest", "times_caught",
+    "tone_of", "weakest_of",
 ]  # fmt: skip

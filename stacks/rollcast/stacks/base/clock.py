@@ -10,8 +10,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 _JUMP_S = 2.0
+
+
+def moment(seconds: float) -> str:
+    """Seconds since 1970 as messages show a moment: in UTC, to the second."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%SZ}"
 
 
 @dataclass

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from rollcast.planner.declaration.models import After, Hotfix
 from rollcast.planner.plan.models import Plan
-from rollcast.stacks.base.clock import Clock
+from rollcast.stacks.base.clock import Clock, moment
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.eligibility.approvals import Approvals, approvals_of
 from rollcast.stacks.eligibility.periods import ServedHistory, served_history
@@ -203,9 +202,4 @@ def lasting(seconds: float) -> str:
     return " ".join(parts) if parts else f"{left} s"
 
 
-def moment(seconds: float) -> str:
-    """A moment, as all of them are shown."""
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%SZ}"
-
-
-__all__ = ["Eligibility", "TrackEligibility", "eligibility", "eligibility_of", "judged", "refuse_hotfix"]
+__all__ = ["Eligibility", "TrackEligibility", "eligibility", "eligibility_of", "judged", "lasting", "refuse_hotfix"]

@@ -63,6 +63,11 @@ def backend_beside(ledger_url: str) -> str:
     return make_url(ledger_url).set(drivername="postgres").render_as_string(hide_password=False)
 
 
+def engine_variables(url: str, words: str) -> dict[str, str]:
+    """The variables by which the engine finds the state that it works on. `words`: the passphrase."""
+    return {BACKEND_URL: url, PASSPHRASE: words, "PULUMI_SKIP_UPDATE_CHECK": "true"}
+
+
 def passphrase(root: Path) -> str:
     """The passphrase that is in use; one is made where there is none."""
     given = os.environ.get(PASSPHRASE)

@@ -14,6 +14,7 @@ from pulumi import automation
 
 from rollcast.stacks import engine
 from rollcast.stacks.base.errors import EngineError
+from rollcast.stacks.engine.backends import engine_variables
 from rollcast.stacks.engine.update import EngineProcess, stack_unopened
 
 Progress = Callable[[str], None]
@@ -46,11 +47,8 @@ def _workspace(root: Path, folder: Path, project: str, url: str, words: str) -> 
         work_dir=str(folder),
         pulumi_command=EngineProcess(engine.require().parent.parent),
         project_settings=settings,
-        env_vars={
-            "PULUMI_BACKEND_URL": url, "PULUMI_CONFIG_PASSPHRASE": words, "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_HOME": str(folder / "home"),
-        },
-    )  # fmt: skip
+        env_vars={**engine_variables(url, words), "PULUMI_HOME": str(folder / "home")},
+    )
 
 
 def _exported(

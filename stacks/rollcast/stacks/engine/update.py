@@ -28,7 +28,15 @@ from pulumi.automation.events import EngineEvent
 from rollcast.stacks import engine
 from rollcast.stacks.base.errors import HELD, EngineError, FenceError, HeldError, StackError
 from rollcast.stacks.base.failpoints import failpoint
-from rollcast.stacks.engine.backends import PASSPHRASE, backend_shown, backend_url, passphrase, passphrase_file
+from rollcast.stacks.engine.backends import (
+    PASSPHRASE,
+    backend_shown,
+    backend_url,
+    engine_variables,
+    passphrase,
+    passphrase_file,
+    pulumi_folder,
+)
 from rollcast.stacks.engine.program import ResourceNode, program_of
 
 # An engine that ends in the middle also ends its event stream; the error itself says what happened.
@@ -100,7 +108,7 @@ class EngineStack:
 
     def __init__(self, root: Path, project: str, environment: str, fence: int) -> None:
         self._root = root.resolve()
-        self._folder = self._root / ".rollcast" / "pulumi"
+        self._folder = pulumi_folder(self._root)
         self._project, self._name, self._fence = project, environment, fence
         self.scope = f"{project}/{environment}"
         self._engine = EngineProcess(engine.require().parent.parent)
@@ -189,7 +197,7 @@ class EngineStack:
             try:
                 self._stack = _Stack(self._name, workspace, StackInitMode.CREATE_OR_SELECT)
             except automation.errors.CommandError as error:
-                raise EngineError(self._unopened(str(error), url)) from None
+                raise EngineError(stack_unopened(str(error), url, self._root)) from None
         return self._stack
 
     def _environment(self, url: str) -> dict[str, str]:
@@ -197,9 +205,7 @@ class EngineStack:
         path = os.pathsep.join([str(own), os.environ.get("PATH", "")])
         return {
             "PATH": path,
-            "PULUMI_BACKEND_URL": url,
-            "PULUMI_CONFIG_PASSPHRASE": passphrase(self._root),
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            **engine_variables(url, passphrase(self._root)),
             "PULUMI_HOME": os.environ.get("PULUMI_HOME") or str(self._folder / "home"),
             "ROLLCAST_ROOT": str(self._root),
             "ROLLCAST_FENCE": str(self._fence),
@@ -207,9 +213,6 @@ class EngineStack:
             _MARK: self._mark(),
             "ROLLCAST_DRIVER": str(os.getpid()),
         }
-
-    def _unopened(self, said: str, url: str) -> str:
-        return stack_unopened(said, url, self._root)
 
     def _own_folder(self) -> None:
         """The folder of everything that the engine keeps, for its owner alone."""

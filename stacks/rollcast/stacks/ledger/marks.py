@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 
 from sqlalchemy import Connection, func, insert, inspect, select
 
+from rollcast.stacks.base.clock import moment
 from rollcast.stacks.base.databases import LEDGER_URL
 from rollcast.stacks.base.errors import LedgerError, MovedError
 from rollcast.stacks.ledger.schema import MOVES
@@ -70,7 +70,7 @@ def refuse_moved(connection: Connection, scope: str) -> None:
     mark = mark_of(connection, scope)
     if mark is None or mark.state is MarkState.HERE:
         return
-    when = f"{datetime.fromtimestamp(mark.time_s, UTC):%Y-%m-%d %H:%M:%SZ}"
+    when = moment(mark.time_s)
     if mark.state is MarkState.ARRIVING:
         raise MovedError(
             f"The ledger was being moved here from {mark.place} ({when}), and that has not come to its end. "

@@ -31,6 +31,7 @@ from rollcast.stacks.base.failpoints import failpoint
 from rollcast.stacks.base.formats import StoredModel
 from rollcast.stacks.base.secrets import filled
 from rollcast.stacks.engine.backends import (
+    PASSPHRASE,
     backend_beside,
     backend_shown,
     backend_url,
@@ -168,7 +169,7 @@ def _moved(project: Project, source: OpenedDatabase, target: OpenedDatabase, bac
             )
             Ledger(target.engine, one.scope).append_within(new, MOVED, "", body.to_json())
         failpoint("move: before the end is kept")
-    held_in = "" if os.environ.get("PULUMI_CONFIG_PASSPHRASE") else str(passphrase_file(project.folder))
+    held_in = "" if os.environ.get(PASSPHRASE) else str(passphrase_file(project.folder))
     return Move(source.place, target.place, copied, shown, tuple(stacks), held_in)
 
 
@@ -247,7 +248,7 @@ def _carry(project: Project, scopes: Sequence[str], backend: str, progress: Prog
 
 def _keep_words(project: Project, backend: str) -> None:
     """A stack that comes back to the project's folder is opened by the file that is there."""
-    given = os.environ.get("PULUMI_CONFIG_PASSPHRASE")
+    given = os.environ.get(PASSPHRASE)
     if backend == own_backend(project.folder) and given:
         passphrase_file(project.folder).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         keep_passphrase(project.folder, given)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import UTC, datetime
 from typing import Any
 
 from rollcast.planner.base.wording import some_of
@@ -11,6 +10,7 @@ from rollcast.planner.plan.models import Plan, Serving
 from rollcast.planner.releases.releases import Release
 from rollcast.planner.rollout.state_machine import Position
 from rollcast.planner.routing.split import flag_key
+from rollcast.stacks.base.clock import moment
 from rollcast.stacks.flags.definitions import content_digest
 from rollcast.stacks.fleet.inspection import SeenFleet, inspect
 from rollcast.stacks.ledger.ledger import Ledger
@@ -167,9 +167,9 @@ def _held(ledger: Ledger, rollout: str, position: Position | None) -> str | None
     pauses = [(order, time_s) for order, time_s in given if order.order == Order.PAUSE]
     if not pauses:
         return "paused"
-    pause, when = pauses[-1][0], datetime.fromtimestamp(pauses[-1][1], UTC)
+    pause, paused_s = pauses[-1]
     why = pause.reason or "no reason was given"
-    return f"paused by {pause.by or 'somebody'} at {when:%Y-%m-%d %H:%M:%SZ}: {why}"
+    return f"paused by {pause.by or 'somebody'} at {moment(paused_s)}: {why}"
 
 
 def _stand(plan: Plan, index: int, rollback_from: int | None) -> str:

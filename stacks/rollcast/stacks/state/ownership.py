@@ -7,13 +7,13 @@ pipeline that they were made for.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from rollcast.planner.releases.releases import SHARED
 from rollcast.planner.routing.split import flag_key
+from rollcast.stacks.base.clock import moment
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.flags import Holding
 from rollcast.stacks.flags.definitions import OWNER
@@ -59,10 +59,9 @@ def _held(owner: str, holding: Holding | None) -> str:
     lineage = f"lineage {owner.removeprefix('sha256:')[:12]}"
     if holding is None or holding.lineage != owner:
         return lineage
-    since = datetime.fromtimestamp(holding.since_s, UTC)
     return (
         f"{lineage}; its ledger is {holding.ledger}; rollout {holding.rollout} was last driven by {holding.driver}, "
-        f"since {since:%Y-%m-%d %H:%M:%SZ}"
+        f"since {moment(holding.since_s)}"
     )
 
 
