@@ -146,15 +146,15 @@ def test_the_kit_speaks_of_the_same_hash_and_the_same_content_as_the_planner() -
     assert content_digest(flag(10)) == definitions.content_digest(flag(10))
 
 
-def test_importing_the_kit_takes_less_than_a_fifth_of_a_second_and_brings_nothing_heavy() -> None:
+def test_importing_the_kit_brings_nothing_heavy() -> None:
+    """How long it takes is measured by `make bench`; what takes long is what it would bring."""
     code = (
-        "import time; began = time.perf_counter(); import rollcast_dataplane, rollcast_dataplane.asgi, "
+        "import sys; before = len(sys.modules); import rollcast_dataplane, rollcast_dataplane.asgi, "
         "rollcast_dataplane.wsgi, rollcast_dataplane.clients, rollcast_dataplane.course, rollcast_dataplane.caching; "
-        "took = time.perf_counter() - began; import sys; "
         "heavy = ('grpc', 'httpx', 'pydantic', 'rollcast', 'starlette', 'sqlite3', 'numpy'); "
-        "print(took, [name for name in heavy if name in sys.modules])"
+        "print(len(sys.modules) - before, [name for name in heavy if name in sys.modules])"
     )
-    found = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(3)]
-    seconds, brought = min(each.stdout.split(" ", 1) for each in found)
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules, brought = found.stdout.split(" ", 1)
     assert brought.strip() == "[]"
-    assert float(seconds) < 0.2
+    assert int(modules) < 260, "221 of Python's own and the kit's take 0.19 s"

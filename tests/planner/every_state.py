@@ -246,6 +246,8 @@ class Oracle:
                     return False
                 if here in side and any(c.split("~")[1:2] == [there] for c in side[here].requires):
                     return False
+                if here in side and there in side and side[here].requires.keys() & side[there].provides.keys():
+                    return False
         return True
 
     def _one_generation(self, track: str, up: str, a: SlotVersion, down: str, b: SlotVersion) -> bool:

@@ -1,7 +1,11 @@
-"""A contract that moves from one provider to another while its consumer stays is never with neither of them."""
+"""A contract that moves from one provider to another is never with neither of them.
+
+Its consumer stays as it is, or goes on requiring the same: as another version, or in a channel of its own.
+"""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from hypothesis import event, given
@@ -30,6 +34,7 @@ class Move:
     once: list[str]
     free: list[str]
     changed: list[str]
+    channel: tuple[bool, bool] = (False, False)  # on each side, whether a channel has the taker otherwise
 
     def side(self, number: int) -> Declaration:
         artifacts, components = [], []
@@ -47,7 +52,9 @@ class Move:
                 f"  {name}: {{artifact: {name}@{version}, upstream: [{', '.join(above)}], "
                 f"independent_of: {independent}, in_place: {str(name in self.once).lower()}}}\n"
             )
-        return load(f"pipeline: p\nartifacts:\n{''.join(artifacts)}components:\n{''.join(components)}")
+        own = f"{{components: {{{self.taker}: {{parameters: {{beside: yes}}}}}}, route: {{segment: x}}}}"
+        channels = f"channels: {{x: {own}}}\n" if self.channel[number] else ""
+        return load(f"pipeline: p\nartifacts:\n{''.join(artifacts)}components:\n{''.join(components)}{channels}")
 
     def plan(self) -> Plan:
         return make_plan(self.side(1), live_as_declared(self.side(0)))
@@ -64,12 +71,13 @@ def moves(draw: st.DrawFn) -> Move:
     others = st.sampled_from([name for name in order if name != taker])
     some = st.lists(st.sampled_from(order), unique=True, max_size=4)
     givers = draw(st.lists(others, unique=True, min_size=1, max_size=2)), draw(st.lists(others, min_size=1, max_size=2))
-    changed = [name for name in draw(some) if name != taker]
-    return Move(upstream, givers, taker, draw(some), draw(some), changed)
+    once = draw(some)
+    channel = (False, False) if taker in once else (draw(st.booleans()), draw(st.booleans()))
+    return Move(upstream, givers, taker, once, draw(some), draw(some), channel)
 
 
 @given(moves())
-def test_no_state_is_without_a_provider_of_what_stays(move: Move) -> None:
+def test_no_state_is_without_a_provider_of_what_is_required(move: Move) -> None:
     assert not [*check(move.side(0)), *check(move.side(1))]
     try:
         plan = move.plan()
@@ -88,3 +96,12 @@ def test_no_state_is_without_a_provider_of_what_stays(move: Move) -> None:
 def test_the_new_provider_comes_before_the_old_one_loses_the_contract() -> None:
     apart = Move({"a": [], "b": [], "c": ["a", "b"]}, (["a"], ["b"]), "c", once=["a", "b"], free=[], changed=[])
     assert [m.title for m in apart.plan().milestones] == ["in place: b", "in place: a"]
+
+
+def test_a_channel_that_has_the_consumer_otherwise_does_not_hold_the_providers_up() -> None:
+    beside = Move(
+        {"a": [], "b": [], "c": ["a", "b"]}, (["a"], ["b"]), "c", once=["a", "b"], free=[], changed=[],
+        channel=(False, True),
+    )  # fmt: skip
+    steps = [m.step for m in beside.plan().milestones if m.step]
+    assert [step for step, _ in itertools.groupby(steps)] == ["b", "a", "c"]

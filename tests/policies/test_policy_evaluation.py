@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import os
 import signal
 import sys
@@ -92,6 +93,7 @@ def ends_the_process(review: Review) -> list[str]:
 
 
 def crashes(review: Review) -> list[str]:
+    faulthandler.disable()  # its page of text is meant for a crash that nobody ordered
     return [ctypes.string_at(0).decode()]
 
 
@@ -154,7 +156,7 @@ def test_a_broken_rule_harms_no_other_one_and_not_this_process(rules: list[Calla
         assert judgement.broken is not isinstance(rule, str)
         assert judgement.passed is (rule == "passes")
         assert [found.message for found in judgement.findings] == (["something"] if rule == "finds" else [])
-    assert children() == before, "no process is left behind"
+    assert children() <= before, "no process is left behind"
 
 
 @given(st.one_of(st.none(), st.integers(), st.text(), st.booleans(), st.lists(st.integers(), min_size=1), st.just({})))

@@ -5,8 +5,9 @@ that it names. Only when no upstream slot provides it is it looked for elsewhere
 a data-flow edge declares anything about the other, the worst is assumed: the two only go together in one release.
 
 Most of it is decided pair by pair. What takes three is a contract that moves from one provider to another while its
-consumer stays as it is: each of the two providers may serve the consumer, each in its own generation, and yet the old
-one must not have lost the contract before the new one has it. So such providers constrain each other, too.
+consumer goes on requiring the same of it: each of the two providers may serve the consumer, whichever of its versions
+that is, and yet the old one must not have lost the contract before the new one has it. So such providers constrain each
+other, and of that contract they don't constrain the consumer.
 
 Long because pairs, moved contracts and whole configurations are three readings of one set of contracts.
 """
@@ -62,6 +63,7 @@ class ContractGraph:
                         self.bound.setdefault((provider, name), set()).add(contract)
                         self._bind_fallback(provider, name, contract)
         self.open_edges = {edge for edge in self.flow if not self._declared(edge)}
+        self._held_elsewhere: dict[Edge, set[str]] = {}
         self.moved = {} if self._settled else self._moves()
 
     @cached_property
@@ -81,16 +83,25 @@ class ContractGraph:
         found: dict[Edge, list[tuple[str, str]]] = {}
         sides = tuple(zip((self.old, self.new), self._offered, strict=True))
         for name, slot in self.old.items():
-            if not _same(slot, self.new.get(name)):
-                continue
-            for contract, requirement in slot.requires.items():
-                if contract == SESSION_STATE or contract not in self.new[name].requires or requirement.of is not None:
+            follows = self.new.get(name)
+            for contract, requirement in slot.requires.items() if follows else ():
+                if contract == SESSION_STATE or requirement.of is not None:
+                    continue
+                if follows is None or follows.requires.get(contract) != requirement:
                     continue
                 was, becomes = (_providing(side, offers, name, contract, None) for side, offers in sides)
-                if not set(was) & set(becomes):
-                    for u, v in itertools.product(was, becomes):
-                        found.setdefault((min(u, v), max(u, v)), []).append((name, contract))
+                if not was or not becomes or set(was) & set(becomes):
+                    continue
+                for u, v in itertools.product(was, becomes):
+                    found.setdefault((min(u, v), max(u, v)), []).append((name, contract))
+                for provider in (*was, *becomes):
+                    self._held_elsewhere.setdefault((provider, name), set()).add(contract)
         return found
+
+    def _wanted_of(self, provider: str, consumer: str) -> list[str]:
+        """Names of the requirements of `consumer` that `provider` alone can fulfil."""
+        edge = provider, consumer
+        return sorted(self.bound.get(edge, set()) - self._held_elsewhere.get(edge, set()))
 
     def _bind_fallback(self, provider: str, consumer: str, contract: str) -> None:
         """What may answer in a provider's place must keep the provider's contracts with what is downstream of it."""
@@ -151,7 +162,7 @@ class ContractGraph:
         if a is None or b is None:
             return
         for provider, p, consumer, c in ((u, a, v, b), (v, b, u, a)):
-            for contract in sorted(self.bound.get((provider, consumer), ())):
+            for contract in self._wanted_of(provider, consumer):
                 wanted = c.requires.get(contract)
                 if wanted is None:
                     continue
@@ -203,7 +214,7 @@ class ContractGraph:
 
     def _absent(self, u: str, a: SlotVersion | None, v: str, b: SlotVersion | None) -> str:
         (missing, name, there) = (u, v, b) if a is None else (v, u, a)
-        for contract in sorted(self.bound.get((missing, name), ())) if there else ():
+        for contract in self._wanted_of(missing, name) if there else ():
             if there and contract in there.requires:
                 wanted = there.requires[contract].value
                 return str(Clash(f"{name} {there.reference}", missing, contract, wanted, None))

@@ -106,6 +106,7 @@ class PipelineChange:
 _COUNTS = {most: st.integers(0, most) for most in (2, 3, 9)}
 _REPLICAS = st.integers(1, 3)
 _YES = st.booleans()
+_REQUIRED_AS = st.sampled_from(("1", "1", ">=1"))
 _PROMPTS = st.sampled_from((None, None, Fate.SAME, Fate.NEW_VERSION))
 _FATES = (Fate.SAME, Fate.NEW_VERSION, Fate.NEW_VERSION, Fate.PARAMETERS, Fate.ADDED, Fate.REMOVED)
 
@@ -182,21 +183,23 @@ def _bind(draw: st.DrawFn, slots: list[Slot]) -> list[Slot]:
 
 
 def _move(draw: st.DrawFn, slots: list[Slot]) -> None:
-    """Now and then, a contract that moves from one provider to another, of a consumer that stays as it is."""
-    stays = [slot for slot in slots if slot.fate is Fate.SAME]
+    """Now and then, a contract that moves from one provider to another, of a consumer that goes on requiring it."""
+    stays = [slot for slot in slots if slot.fate not in (Fate.ADDED, Fate.REMOVED)]
     loses = [slot for slot in slots if slot.fate in (Fate.NEW_VERSION, Fate.REMOVED)]
     gains = [slot for slot in slots if slot.fate in (Fate.NEW_VERSION, Fate.ADDED)]
     if not stays or not loses or not gains or draw(_COUNTS[3]):
         return
     taker, loser, gainer = (draw(st.sampled_from(found)).name for found in (stays, loses, gains))
-    if loser == gainer:
+    if len({taker, loser, gainer}) < 3:
         return
+    then = draw(_REQUIRED_AS)
     for place, slot in enumerate(slots):
         provides, requires = [dict(side) for side in slot.provides], [dict(side) for side in slot.requires]
         if slot.name in (loser, gainer):
             provides[slot.name == gainer]["moved"] = "1"
-        for wanted in requires if slot.name == taker else ():
-            wanted["moved"] = Requirement(value="1")
+        for wanted, value in zip(requires, ("1", then if slot.fate is Fate.NEW_VERSION else "1"), strict=True):
+            if slot.name == taker:
+                wanted["moved"] = Requirement(value=value)
         slots[place] = replace(slot, provides=(provides[0], provides[1]), requires=(requires[0], requires[1]))
 
 
