@@ -46,10 +46,10 @@ demo-all: engine
 	@$(BIN)/python examples/demos/all.py
 
 test: engine servers lint
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=20
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile --durations=20
 
 check: $(READY)
-	HYPOTHESIS_PROFILE=check $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not engine and not slow"
+	HYPOTHESIS_PROFILE=check $(BIN)/python -m pytest -q -n 3 --dist loadfile -m "not engine and not slow"
 
 cases: engine
 	@$(BIN)/python -m tests.cases

@@ -1,4 +1,4 @@
-"""What a rollout costs beside its `up`s: reading telemetry, writing the ledger, checking its chain.
+"""What a rollout costs: an update of the engine, reading telemetry, writing the ledger, checking its chain.
 
 Run: python benchmarks/stacks.py. Ratios are within one run: each line beside the least that the same work could take.
 With --rollback: how long one command takes to lead the example back, from the command to the last request that the
@@ -24,6 +24,9 @@ from rollcast.planner.releases.releases import Track
 from rollcast.planner.rollout.state_machine import Arms
 from rollcast.planner.routing.split import Router
 from rollcast.stacks.base.clock import Clock
+from rollcast.stacks.engine.program import ResourceNode, program_of
+from rollcast.stacks.engine.provider_process import PROVIDERS
+from rollcast.stacks.engine.update import EngineStack
 from rollcast.stacks.ledger.ledger import open_ledger
 from rollcast.stacks.ledger.records import verify
 from rollcast.stacks.rollout.evidence import Collector, Watch
@@ -130,6 +133,26 @@ def print_rollbacks() -> None:
         print(f"{name:<34}{statistics.median(times):>10.1f}{max(times):>10.1f}{len(times):>6}")
 
 
+def updates(folder: Path, times: int = 5) -> tuple[float, float]:
+    """Median seconds of an update with a driver's provider, and with one that the engine starts for it."""
+    drain = {"endpoints": [], "releases": ["rel-1"], "least_s": 0.0, "timeout_s": 60.0}
+    folder.mkdir()
+    world = EngineStack(folder, "bench", "dev", fence=1)
+    attached, started = list[float](), list[float]()
+    try:
+        for number in range(times + 1):
+            nodes = [ResourceNode("Drain", "drain", {**drain, "run": f"attached/{number}"})]
+            attached.append(seconds(lambda nodes=nodes: world.up(nodes, lambda text: None)))  # type: ignore[misc]
+        stack = world._open()
+        stack.workspace.env_vars = {k: v for k, v in stack.workspace.env_vars.items() if k != PROVIDERS}
+        for number in range(times + 1):
+            stack.workspace.program = program_of([ResourceNode("Drain", "drain", {**drain, "run": f"own/{number}"})])
+            started.append(seconds(lambda: stack.up(color="never")))
+    finally:
+        world.end()
+    return statistics.median(attached[1:]), statistics.median(started[1:])
+
+
 def main() -> None:
     if "--rollback" in sys.argv[1:]:
         print_rollbacks()
@@ -138,12 +161,15 @@ def main() -> None:
         folder = Path(scratch)
         taken, parse = telemetry(folder)
         append, plain, check = ledger(folder)
+        update, alone = updates(folder / "updates")
     print(f"{'work':<44}{'a second':>12}{'ratio':>10}  beside")
     print(f"{'telemetry records to outcomes':<44}{RECORDS / taken:>12,.0f}{taken / parse:>10.1f}  parsing their JSON")
     print(
         f"{'ledger records with position, durable':<44}{APPENDS / append:>12,.0f}{append / plain:>10.1f}  a bare fsync"
     )
     print(f"{'records of the chain verified':<44}{APPENDS / check:>12,.0f}{check / append:>10.2f}  writing them")
+    beside = f"with a provider of its own ({alone:.1f} s)"
+    print(f"{'updates of the engine':<44}{1 / update:>12.1f}{update / alone:>10.2f}  {beside}")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def _pass(folder: Path, name: str) -> None:
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     elif action == "kill-engine":
-        os.kill(os.getppid() if os.environ.get(DRIVER) else os.getpid(), signal.SIGKILL)
+        os.kill(_engine() if os.environ.get(DRIVER) else os.getpid(), signal.SIGKILL)
         time.sleep(2.0)
     elif action == "kill-all":
         _signal_all(signal.SIGKILL)
@@ -58,6 +58,20 @@ def _pass(folder: Path, name: str) -> None:
         _signal_all(signal.SIGSTOP)
     elif action == "hang":
         time.sleep(_HANG_S)
+
+
+def _engine() -> int:
+    """The engine of this provider's driver."""
+    mark = f"{DRIVER}={os.environ[DRIVER]}".encode()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"/pulumi\0" in (entry / "cmdline").read_bytes() and mark in (entry / "environ").read_bytes().split(
+                b"\0"
+            ):
+                return int(entry.name)
+        except OSError:
+            continue
+    return os.getpid()
 
 
 def _signal_all(number: signal.Signals) -> None:

@@ -24,6 +24,7 @@ import httpx
 from rollcast.planner.base.buckets import BUCKETING, TOTAL_WEIGHT, bucket_of, weight_of
 from rollcast.planner.routing.split import PAUSED, flag_key
 from rollcast.stacks.base import atomic_files
+from rollcast.stacks.base.bounded_http import certificates_for
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.conformance.probe import Probe, ProbeRequest, filled, pointed
 from rollcast.stacks.flags.definitions import CONTENT, content_digest
@@ -58,7 +59,8 @@ class TestedService:
         token = os.environ.get("ROLLCAST_ENDPOINT_TOKEN")
         self.bearer = {"Authorization": f"Bearer {token}"} if token else {}
         fresh = httpx.Limits(max_keepalive_connections=0)
-        self.clients = [httpx.Client(base_url=u, timeout=_ANSWER_S, trust_env=False, limits=fresh) for u in urls]
+        settings: dict[str, Any] = {"timeout": _ANSWER_S, "trust_env": False, "limits": fresh}
+        self.clients = [httpx.Client(base_url=url, verify=certificates_for(url), **settings) for url in urls]
         self._original = self._document = None
         if probe.definition is not None:
             self._original = _read(probe.definition)

@@ -8,6 +8,7 @@ some minutes once; the result is moved into place whole, and callers that come a
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import shutil
@@ -36,7 +37,16 @@ def home() -> Path:
 
 
 def version_of(binary: Path) -> str | None:
-    """The version that a pulumi binary gives; None when it can't be run."""
+    """The version that a pulumi binary gives; None when it can't be run. The same file is run once."""
+    try:
+        found = binary.stat()
+    except OSError:
+        return None
+    return _version_of(binary, found.st_mtime_ns, found.st_size)
+
+
+@functools.cache
+def _version_of(binary: Path, changed_ns: int, size: int) -> str | None:
     try:
         done = subprocess.run([str(binary), "version"], capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError):

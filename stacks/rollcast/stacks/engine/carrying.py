@@ -45,7 +45,7 @@ def _workspace(root: Path, folder: Path, project: str, url: str, words: str) -> 
     settings = automation.ProjectSettings(name=project, runtime="python", backend=automation.ProjectBackend(url))
     return automation.LocalWorkspace(
         work_dir=str(folder),
-        pulumi_command=EngineProcess(engine.require().parent.parent),
+        pulumi_command=EngineProcess(engine.require()),
         project_settings=settings,
         env_vars={**engine_variables(url, words), "PULUMI_HOME": str(folder / "home")},
     )

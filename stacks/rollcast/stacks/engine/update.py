@@ -24,6 +24,7 @@ from typing import Any
 from pulumi import automation
 from pulumi.automation._stack import StackInitMode
 from pulumi.automation.events import EngineEvent
+from semver import VersionInfo
 
 from rollcast.stacks import engine
 from rollcast.stacks.base.errors import HELD, EngineError, FenceError, HeldError, StackError
@@ -38,6 +39,7 @@ from rollcast.stacks.engine.backends import (
     pulumi_folder,
 )
 from rollcast.stacks.engine.program import ResourceNode, program_of
+from rollcast.stacks.engine.provider_process import PROVIDERS, ProviderProcess
 
 # An engine that ends in the middle also ends its event stream; the error itself says what happened.
 warnings.filterwarnings("ignore", message="Error in event stream", module="pulumi")
@@ -53,8 +55,10 @@ Progress = Callable[[str], None]
 class EngineProcess(automation.PulumiCommand):
     """The engine as a child in its own session, which can be ended by its number."""
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(str(root))
+    def __init__(self, binary: Path) -> None:
+        """`binary` is an engine whose version is known to fit: it is not run to be read once more."""
+        self.command = str(binary)
+        self.version = VersionInfo.parse(engine.version_of(binary) or engine.VERSION)
         self.process: subprocess.Popen[str] | None = None
 
     def run(
@@ -86,14 +90,23 @@ class EngineProcess(automation.PulumiCommand):
         return result
 
     def end(self) -> None:
-        """Kills the engine; its provider notices."""
+        """Kills the engine."""
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
 
 
 class _Stack(automation.Stack):
-    """A stack that does not read outputs and history after each `up`: what is needed comes with its events."""
+    """A stack that does not read outputs and history after each `up`: what is needed comes with its events.
+
+    One that is `known` is not looked for before it is used, which takes a run of the engine: each command names it.
+    """
+
+    def __init__(self, name: str, workspace: automation.LocalWorkspace, known: bool) -> None:
+        if known:
+            self.name, self.workspace, self._mode = name, workspace, StackInitMode.SELECT
+        else:
+            super().__init__(name, workspace, StackInitMode.CREATE_OR_SELECT)
 
     def outputs(self) -> automation.OutputMap:
         return {}
@@ -111,7 +124,8 @@ class EngineStack:
         self._folder = pulumi_folder(self._root)
         self._project, self._name, self._fence = project, environment, fence
         self.scope = f"{project}/{environment}"
-        self._engine = EngineProcess(engine.require().parent.parent)
+        self._engine = EngineProcess(engine.require())
+        self._provider = ProviderProcess(self._whose(), self._folder / "provider.log")
         self._stack: automation.Stack | None = None
         self._made_again = False
 
@@ -120,6 +134,7 @@ class EngineStack:
         events = _Events(progress, self._root)
         stack = self._open()
         stack.workspace.program = program_of(nodes)
+        stack.workspace.env_vars = {**stack.workspace.env_vars, PROVIDERS: f"rollcast:{self._provider.port()}"}
         failpoint("engine: before an update")
         # Each operation has its own limit in the provider. This one is for a provider or an engine that hangs itself.
         limit = threading.Timer(sum(node.inputs["timeout_s"] for node in nodes) + _GRACE_S, self.end)
@@ -129,26 +144,41 @@ class EngineStack:
             stack.up(on_event=events.take, color="never", parallel=16)
             failpoint("engine: after an update")
         except OSError as error:
+            self._provider.end()
             raise EngineError(f"The Pulumi engine failed: {error}.") from None
         except automation.errors.CommandError as error:
-            if not self._is_of_another_passphrase(error):
-                raise events.error(error) from None
+            if not self._is_to_be_made_again(error):
+                found = events.error(error)
+                if isinstance(found, HeldError) and not events.failed:
+                    self._provider.rest()  # it has said why, and does nothing any more
+                else:
+                    self._provider.end()
+                raise found from None
+        except BaseException:
+            self._provider.end()
+            raise
         else:
+            self._provider.rest()
             return events.outputs
         finally:
             limit.cancel()
         return self.up(nodes, progress)
 
-    def _is_of_another_passphrase(self, error: Exception) -> bool:
-        """Whether this folder's settings of the stack were made with another passphrase; they are made again then.
+    @property
+    def _settings(self) -> Path:
+        """This folder's settings of the stack."""
+        return self._folder / f"Pulumi.{self._name}.yaml"
+
+    def _is_to_be_made_again(self, error: Exception) -> bool:
+        """Whether the stack is gone, or this folder's settings of it are of another passphrase; once, they are made.
 
         They hold the salt of secrets and nothing else. rollcast marks nothing in a stack as secret, so nothing is lost;
         where there is a secret all the same, the engine says so the next time.
         """
-        settings = self._folder / f"Pulumi.{self._name}.yaml"
-        if "incorrect passphrase" not in str(error) or self._made_again or not settings.exists():
+        gone = isinstance(error, automation.errors.StackNotFoundError)
+        if not (gone or "incorrect passphrase" in str(error)) or self._made_again or not self._settings.exists():
             return False
-        settings.unlink()
+        self._settings.unlink()
         self._stack, self._made_again = None, True
         return True
 
@@ -161,7 +191,13 @@ class EngineStack:
         stack = self._open()
         with contextlib.suppress(automation.errors.CommandError):
             stack.cancel()
-        state = stack.export_stack()
+        try:
+            state = stack.export_stack()
+        except automation.errors.CommandError as error:
+            if not self._is_to_be_made_again(error):
+                raise
+            self.recover()
+            return
         deployment = dict(state.deployment or {})
         if deployment.pop("pending_operations", None):
             stack.import_stack(automation.Deployment(version=state.version, deployment=deployment))
@@ -170,9 +206,15 @@ class EngineStack:
         """Ends engines and providers of earlier holders of the lease that are still on this machine."""
         _end_orphans(self._mark(), self._fence)
 
+    def prepare(self) -> None:
+        """Starts what the first update will need, while something else is done. Raises EngineError."""
+        self._own_folder()
+        self._provider.start()
+
     def end(self) -> None:
-        """Stops the engine at once."""
+        """Stops the engine at once, and the provider with it."""
         self._engine.end()
+        self._provider.end()
 
     def _mark(self) -> str:
         return f"{self._root}|{self._project}|{self._name}"
@@ -195,18 +237,24 @@ class EngineStack:
             with contextlib.suppress(FileNotFoundError):
                 os.chmod(self._folder / "Pulumi.yaml", 0o600)
             try:
-                self._stack = _Stack(self._name, workspace, StackInitMode.CREATE_OR_SELECT)
+                self._stack = _Stack(self._name, workspace, known=self._settings.exists() and not self._made_again)
             except automation.errors.CommandError as error:
                 raise EngineError(stack_unopened(str(error), url, self._root)) from None
         return self._stack
 
     def _environment(self, url: str) -> dict[str, str]:
+        """The variables of an engine."""
         own = Path(sys.executable).parent
-        path = os.pathsep.join([str(own), os.environ.get("PATH", "")])
         return {
-            "PATH": path,
+            "PATH": os.pathsep.join([str(own), os.environ.get("PATH", "")]),
             **engine_variables(url, passphrase(self._root)),
             "PULUMI_HOME": os.environ.get("PULUMI_HOME") or str(self._folder / "home"),
+            **self._whose(),
+        }
+
+    def _whose(self) -> dict[str, str]:
+        """Whose writes they are, for a provider, and for who looks for processes that were left behind."""
+        return {
             "ROLLCAST_ROOT": str(self._root),
             "ROLLCAST_FENCE": str(self._fence),
             "ROLLCAST_SCOPE": self.scope,
@@ -227,7 +275,7 @@ class _Events:
         self._progress, self._root, self._url = progress, root, backend_url(root)
         self.outputs: dict[str, dict[str, Any]] = {}
         self.errors: list[str] = []
-        self.transient = self.held = False
+        self.transient = self.held = self.failed = False
         self._lock = threading.Lock()
 
     def take(self, event: EngineEvent) -> None:
@@ -239,6 +287,7 @@ class _Events:
             if diagnostic is not None and diagnostic.severity == "error":
                 self.transient = self.transient or any(mark in diagnostic.message for mark in _TRANSIENT)
                 self.held = self.held or HELD in diagnostic.message
+                self.failed = self.failed or ("rpc error" in diagnostic.message and HELD not in diagnostic.message)
                 self.errors.append(_plain(diagnostic.message))
             elif diagnostic is not None and diagnostic.urn and diagnostic.severity == "info":
                 self._progress(_plain(diagnostic.message))

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, field_validator
 
-from rollcast.stacks.base.bounded_http import bounded
+from rollcast.stacks.base.bounded_http import bounded, certificates_for
 from rollcast.stacks.base.errors import StackError, first_mistake
 from rollcast.stacks.base.strict_json import strict_json
 
@@ -104,7 +104,9 @@ class Control:
         token = os.environ.get(token_of)
         headers = {"Connection": "close"} | ({"Authorization": f"Bearer {token}"} if token else {})
         self.address, self._token_of = address, token_of
-        self._client = bounded(httpx.Client(base_url=address, headers=headers, trust_env=False))
+        self._client = bounded(
+            httpx.Client(base_url=address, headers=headers, trust_env=False, verify=certificates_for(address))
+        )
 
     def warm(self, instance: str, timeout_s: float, stopped: Stopped, say: Say = silent) -> None:
         """Returns when the instance answers; asks again while the replica is not ready to, and says why it is not.

@@ -1,7 +1,8 @@
-"""The provider as the executable `pulumi-resource-rollcast`, which the engine finds on PATH and starts for each `up`.
+"""The provider as the executable `pulumi-resource-rollcast`, which the driver starts and the engine attaches to.
 
-It ends with its engine: when the parent process is gone, so is the provider, at once and whatever it was doing. Each
-write is whole or absent, so nothing is left half done. The fencing token and the project folder come in the
+An engine that nobody told of a running one (`pulumi preview` by hand) finds it on PATH and starts it for itself.
+It ends with whoever started it: when the parent process is gone, so is the provider, at once and whatever it was doing.
+Each write is whole or absent, so nothing is left half done. The fencing token and the project folder come in the
 environment (ROLLCAST_FENCE, ROLLCAST_SCOPE, ROLLCAST_ROOT), set by the driver that holds the lease.
 """
 
@@ -19,6 +20,7 @@ from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
+from google.protobuf import empty_pb2
 from pulumi.provider.experimental import provider as api
 from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.provider.experimental.server import ProviderServicer
@@ -26,6 +28,7 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2_grpc
 
 from rollcast.stacks.base.errors import HELD, HeldError, StackError
 from rollcast.stacks.base.failpoints import failpoint
+from rollcast.stacks.engine.provider_process import ATTACHED
 from rollcast.stacks.provider.inputs import failures
 from rollcast.stacks.provider.resources import RESOURCES, Context, Plain
 from rollcast.stacks.provider.values import UnknownValue, plain, properties
@@ -39,10 +42,20 @@ _CHANNEL = [("grpc.max_receive_message_length", 400 * 1024 * 1024)]
 class RollcastProvider(api.Provider):
     """Pulumi's requests, answered by `RESOURCES`."""
 
-    def __init__(self, engine: str, root: Path, fence: int, scope: str = "") -> None:
-        self._engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(engine))
+    def __init__(self, engine: str | None, root: Path, fence: int, scope: str = "") -> None:
         self._root, self._fence, self._scope = root, fence, scope
         self._cancelled = threading.Event()
+        self._channel: grpc.Channel | None = None
+        if engine is not None:
+            self.attach(engine)
+
+    def attach(self, engine: str) -> None:
+        """An engine at this address begins an update: what the one before said of its own end is past."""
+        if self._channel is not None:
+            self._channel.close()
+        self._channel = grpc.insecure_channel(engine)
+        self._engine = engine_pb2_grpc.EngineStub(self._channel)
+        self._cancelled.clear()
 
     def _context(self, urn: str) -> Context:
         def progress(text: str) -> None:
@@ -145,6 +158,12 @@ def _kind(request: Any) -> str:
 class _Servicer(ProviderServicer):
     """Errors as one sentence with a status, not as a traceback."""
 
+    _provider: RollcastProvider
+
+    async def Attach(self, request: Any, context: Any) -> empty_pb2.Empty:  # noqa: N802 - Pulumi's name
+        self._provider.attach(request.address)
+        return empty_pb2.Empty()
+
 
 def _emitting(name: str) -> Callable[..., Awaitable[Any]]:
     inherited = getattr(ProviderServicer, name)
@@ -173,11 +192,11 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-async def _serve(engine: str) -> None:
+async def _serve(engine: str | None) -> None:
     root, fence = Path(os.environ.get("ROLLCAST_ROOT", ".")), int(os.environ.get("ROLLCAST_FENCE", "0"))
     server = grpc.aio.server(options=_CHANNEL)
     servicer = _Servicer(
-        [], VERSION, RollcastProvider(engine, root, fence, os.environ.get("ROLLCAST_SCOPE", "")), engine
+        [], VERSION, RollcastProvider(engine, root, fence, os.environ.get("ROLLCAST_SCOPE", "")), engine or ""
     )
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -188,9 +207,9 @@ async def _serve(engine: str) -> None:
 
 
 def main() -> None:
-    """Entry point. The first argument that is no flag is the engine's address."""
+    """Entry point. The first argument that is no flag is the engine's address; without one, engines attach to it."""
     engine = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
-    if engine is None:
+    if engine is None and ATTACHED not in sys.argv:
         sys.exit("pulumi-resource-rollcast is started by the Pulumi engine, not by hand. Run 'rollcast apply'.")
     os.umask(0o022)  # the engine's own files are for its owner alone; the data plane may be another user
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()

@@ -32,13 +32,16 @@ def put_back(
     world.recover()
     wanted = WorldState(found.state.serving, found.state.instances)
     left = found
-    for attempt in range(_TRIES):
-        if attempt:  # the engine only deletes what it knows
-            world.up(nodes_of(_goal(project, left, _with_all(left, wanted))), _quiet)
-        world.up(nodes_of(_goal(project, left, wanted)), lambda text: emit(Progressed(text=text)))
-        left = baseline_of(project)
-        if not left.drift:
-            break
+    try:
+        for attempt in range(_TRIES):
+            if attempt:  # the engine only deletes what it knows
+                world.up(nodes_of(_goal(project, left, _with_all(left, wanted))), _quiet)
+            world.up(nodes_of(_goal(project, left, wanted)), lambda text: emit(Progressed(text=text)))
+            left = baseline_of(project)
+            if not left.drift:
+                break
+    finally:
+        world.end()
     if left.drift:
         raise DriftError(
             f"What was changed by hand is not put back: {'; '.join(left.drift)}. Run 'rollcast apply' again."

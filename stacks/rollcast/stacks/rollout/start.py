@@ -168,12 +168,16 @@ def _drive(
 ) -> Ended:
     world = _world(project, held, ledger)
     held.on_second.append(world.end)
-    _announce(project, context, ledger, held.lease)
-    if recover:
-        world.recover()
-    source = Guarded(project.environment.telemetry, project.folder)
-    steps = MilestoneRunner(project.folder, world)
-    return Driver(context, ledger, held.lease, steps, source, emit, held.stopping).run(once)
+    try:
+        world.prepare()
+        _announce(project, context, ledger, held.lease)
+        if recover:
+            world.recover()
+        source = Guarded(project.environment.telemetry, project.folder)
+        steps = MilestoneRunner(project.folder, world)
+        return Driver(context, ledger, held.lease, steps, source, emit, held.stopping).run(once)
+    finally:
+        world.end()
 
 
 def _announce(project: Project, context: RolloutContext, ledger: Ledger, lease: Lease) -> None:

@@ -31,7 +31,7 @@ import httpx
 from pydantic import BaseModel, Field, ValidationError
 
 from rollcast.plugins.settings import Settings
-from rollcast.stacks.base.bounded_http import bounded
+from rollcast.stacks.base.bounded_http import bounded, certificates_for
 from rollcast.stacks.base.errors import StackError, first_mistake
 from rollcast.stacks.base.secrets import filled, without_password
 from rollcast.stacks.base.strict_json import strict_json
@@ -81,7 +81,9 @@ class Prometheus:
     def __init__(self, settings: PrometheusSettings, root: Path) -> None:
         self._url = filled(settings.url).rstrip("/")
         self._matchers = settings.path.strip("{} ") if settings.path.startswith("{") else ""
-        self._client = bounded(httpx.Client(timeout=_TIMEOUT_S, trust_env=False), _MOST_BYTES)
+        self._client = bounded(
+            httpx.Client(timeout=_TIMEOUT_S, trust_env=False, verify=certificates_for(self._url)), _MOST_BYTES
+        )
         self._shown = without_password(self._url)
 
     def end(self) -> Cursor:
