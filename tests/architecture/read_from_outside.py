@@ -35,6 +35,10 @@ do_GET, do_PUT, log_message, intercept_unary_stream, intercept_stream_unary, int
 # ---- the relay: what gRPC calls, and what a replica says that only the driver reads ---------------
 FetchAllFlags, SyncFlags, GetMetadata, kit
 
+# ---- Pulumi's own stacks, and the engine when it attaches to a provider ----------------------------
+_mode
+Attach
+
 # ---- httpx's connection pools, which call the backend that is put into them ------------------------
 _network_backend
 

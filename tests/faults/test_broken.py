@@ -33,7 +33,7 @@ def in_provider(site: Site) -> list[str]:
     names = site.passed()
     found = [f"{n}#{names[:i].count(n)}" for i, n in enumerate(names) if n.startswith("provider: before")]
     assert len(found) >= 6, names
-    return found
+    return found[:6]  # the last ones may be passed or not, by what is there to retire
 
 
 def _change(site: Site) -> int:

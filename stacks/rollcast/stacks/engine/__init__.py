@@ -42,11 +42,11 @@ def version_of(binary: Path) -> str | None:
         found = binary.stat()
     except OSError:
         return None
-    return _version_of(binary, found.st_mtime_ns, found.st_size)
+    return _version_of(binary, (found.st_mtime_ns, found.st_size))
 
 
 @functools.cache
-def _version_of(binary: Path, changed_ns: int, size: int) -> str | None:
+def _version_of(binary: Path, _state: tuple[int, int]) -> str | None:
     try:
         done = subprocess.run([str(binary), "version"], capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError):

@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rollcast.stacks.base.errors import EngineError
+from rollcast.stacks.provider import ATTACHED
 
-ATTACHED = "--attached"
 PROVIDERS = "PULUMI_DEBUG_PROVIDERS"  # where the engine looks for providers that run already: NAME:PORT
 _PROGRAM = "pulumi-resource-rollcast"
 _START_S = 60.0
@@ -101,4 +101,4 @@ class ProviderProcess:
         return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
 
 
-__all__ = ["ATTACHED", "PROVIDERS", "ProviderProcess"]
+__all__ = ["PROVIDERS", "ProviderProcess"]

@@ -28,7 +28,7 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2_grpc
 
 from rollcast.stacks.base.errors import HELD, HeldError, StackError
 from rollcast.stacks.base.failpoints import failpoint
-from rollcast.stacks.engine.provider_process import ATTACHED
+from rollcast.stacks.provider import ATTACHED
 from rollcast.stacks.provider.inputs import failures
 from rollcast.stacks.provider.resources import RESOURCES, Context, Plain
 from rollcast.stacks.provider.values import UnknownValue, plain, properties
