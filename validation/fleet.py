@@ -2,7 +2,8 @@
 
 The same harness as `tests/fleet`, with more schedules: half of them on a fleet whose replicas the driver asks at their
 addresses, half on one that it knows by two relays, both at once. Needs the engine, haproxy and Node; a schedule takes
-about half a minute. Each verdict is printed on standard error as soon as it is there.
+about half a minute. Each verdict is printed on standard error as soon as it is there. First, chats and streams of two
+minutes are carried across one rollout.
 """
 
 from __future__ import annotations
@@ -17,21 +18,24 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
+from tests.fleet.conversations import Conversations, converse
 from tests.fleet.schedules import Verdict, run, schedule
 from tests.fleet.site import Fleet
 
 SCHEDULES = 200
 REPLICAS = 8
 RELAYS = (0, 2)  # of each fleet
+STREAM_S = 120.0
 
 
 def section(scale: float) -> str:
     """The part of the validation page."""
     each = max(1, round(SCHEDULES * scale / len(RELAYS)))
+    spoken = conversations(STREAM_S if scale >= 1 else STREAM_S * max(scale, 0.2))
     began = time.monotonic()
     with ThreadPoolExecutor(len(RELAYS)) as pool:
         verdicts = list(pool.map(lambda relays: measured(each, relays), RELAYS))
-    return worded(dict(zip(RELAYS, verdicts, strict=True)), time.monotonic() - began)
+    return worded(dict(zip(RELAYS, verdicts, strict=True)), time.monotonic() - began) + "\n" + in_words(spoken)
 
 
 def worded(by_relays: dict[int, list[Verdict]], took_s: float) -> str:
@@ -55,6 +59,29 @@ def worded(by_relays: dict[int, list[Verdict]], took_s: float) -> str:
         mixed=sum(text.startswith("mixed") for text in wrong), lost=sum(text.startswith("lost") for text in wrong),
         again=sum(verdict.tries > 1 for verdict in verdicts), others=len(others),
         problems=f"\n\nFound:\n{problems}" if problems else "",
+    )  # fmt: skip
+
+
+def conversations(stream_s: float) -> Conversations:
+    """One rollout on two replicas, each of which streams for so long."""
+    folder = Path(tempfile.mkdtemp(prefix="rollcast-fleet-"))
+    try:
+        with Fleet(folder / "project", replicas=2, session_s=8) as fleet:
+            fleet.first_release()
+            found = converse(fleet, {"node": stream_s, "python": stream_s})
+            if found.code:
+                raise RuntimeError(found.output + fleet.logs())
+            return found
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def in_words(found: Conversations) -> str:
+    """What became of chats and streams."""
+    return _SPOKEN.format(
+        streams=len(found.streamed), whole=len(found.whole), took=found.ended_at - found.began,
+        chats=len(found.generations), across=len(found.across), changed=len(found.changed), wrong=len(found.wrong),
+        longest=max(each.ended_at for each in found.streamed) - found.began,
     )  # fmt: skip
 
 
@@ -95,4 +122,13 @@ Twelve callers never stop: short requests, chats, streams of up to six seconds.
 
 A request that ended with a killed process is one whose caller saw its connection break while a process was killed, or
 within a second of it.{problems}
+"""
+_SPOKEN = """### Chats and long streams
+
+One rollout on two replicas, one on each kit. When it began, each replica had just begun a stream; the last of them ended
+{longest:.0f} s later and the rollout, which drains what it replaces, after {took:.0f} s. Six people chatted meanwhile.
+
+| streams | whole, on the old release to their end, and waited for | chats | with turns on both kits | that changed release | failed turns |
+| ---: | ---: | ---: | ---: | ---: | ---: |
+| {streams} | {whole} | {chats} | {across} | {changed} | {wrong} |
 """
