@@ -125,10 +125,11 @@ within a second of it.{problems}
 """
 _SPOKEN = """### Chats and long streams
 
-One rollout on two replicas, one on each kit. When it began, each replica had just begun a stream; the last of them ended
-{longest:.0f} s later and the rollout, which drains what it replaces, after {took:.0f} s. Six people chatted meanwhile.
+One rollout on two replicas, one on each kit. When it began, each replica had just begun a stream; the last of them
+ended {longest:.0f} s later and the rollout, which drains what it replaces, after {took:.0f} s. Six people chatted
+meanwhile. A whole stream is served by the old release to its end, and waited for.
 
-| streams | whole, on the old release to their end, and waited for | chats | with turns on both kits | that changed release | failed turns |
+| streams | whole | chats | with turns on both kits | that changed release | failed turns |
 | ---: | ---: | ---: | ---: | ---: | ---: |
 | {streams} | {whole} | {chats} | {across} | {changed} | {wrong} |
 """
