@@ -2,9 +2,9 @@
 
 Real clients over real connections, all in one other process: each keeps a long poll open and acknowledges about as
 often as the relay asks, at once when the flags change. Relay and clients share the machine; the relay itself has one
-core.
+core. With --grpc they get their flags by flagd's sync protocol, each by a connection of its own.
 
-Run: python benchmarks/relay.py [REPLICAS…]
+Run: python benchmarks/relay.py [--grpc] [REPLICAS…]
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import grpc
+import grpc.aio
 import httpx
 import psutil
+from openfeature.schemas.protobuf.flagd.sync.v1 import sync_pb2, sync_pb2_grpc
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -34,8 +37,8 @@ SETTLE_S = 12.0
 class Client:
     """A replica that speaks HTTP/1.1 by hand, so that two thousand of them fit into one process."""
 
-    def __init__(self, number: int, port: int) -> None:
-        self.replica, self.port = f"replica-{number:05}", port
+    def __init__(self, number: int, port: int, grpc_port: int = 0) -> None:
+        self.replica, self.port, self.grpc_port = f"replica-{number:05}", port, grpc_port
         self.tag, self.content, self.interval_s = "", None, 1.0
         self.changed = asyncio.Event()
 
@@ -46,8 +49,18 @@ class Client:
             status, headers, body = await exchange(reader, writer, ask.encode())
             if status == 200:
                 self.tag = headers["etag"]
-                self.content = json.loads(body)["flags"]["rollcast-p"]["metadata"]["rollcast_content"]
-                self.changed.set()
+                self.take(body)
+
+    async def sync(self) -> None:
+        own = [("grpc.use_local_subchannel_pool", 1)]  # not one connection for all
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{self.grpc_port}", options=own) as channel:
+            stub: Any = sync_pb2_grpc.FlagSyncServiceStub(channel)
+            async for answer in stub.SyncFlags(sync_pb2.SyncFlagsRequest()):
+                self.take(answer.flag_configuration)
+
+    def take(self, text: str | bytes) -> None:
+        self.content = json.loads(text)["flags"]["rollcast-p"]["metadata"]["rollcast_content"]
+        self.changed.set()
 
     async def acknowledge(self) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -84,17 +97,18 @@ async def exchange(
     return int(head[0].split(" ")[1]), headers, body
 
 
-async def clients(count: int, port: int) -> None:
+async def clients(count: int, port: int, grpc_port: int) -> None:
     tasks = []
     for number in range(count):
-        client = Client(number, port)
-        tasks += [asyncio.create_task(client.poll()), asyncio.create_task(client.acknowledge())]
+        client = Client(number, port, grpc_port)
+        reads = client.sync() if grpc_port else client.poll()
+        tasks += [asyncio.create_task(reads), asyncio.create_task(client.acknowledge())]
         if number % 50 == 49:
             await asyncio.sleep(0.05)
     await asyncio.gather(*tasks)
 
 
-def measure(count: int) -> dict[str, float]:
+def measure(count: int, by_grpc: bool) -> dict[str, float]:
     """One size, in processes of its own."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "flags.json"
@@ -103,7 +117,8 @@ def measure(count: int) -> dict[str, float]:
         relay.start()
         process = psutil.Process(relay.pid)
         idle_mib = process.memory_info().rss / 2**20
-        running = subprocess.Popen([sys.executable, __file__, "--clients", str(count), str(relay.port)])
+        ports = [str(relay.port), str(relay.grpc_port if by_grpc else 0)]
+        running = subprocess.Popen([sys.executable, __file__, "--clients", str(count), *ports])
         try:
             with httpx.Client(base_url=relay.url, trust_env=False, timeout=30) as driver:
                 known(driver, count, "sha256:rel-new-50000", 120.0)
@@ -145,19 +160,21 @@ def known(driver: httpx.Client, count: int, content: str, most_s: float) -> None
 
 def main() -> None:
     if "--clients" in sys.argv:
-        count, port = map(int, sys.argv[-2:])
+        count, port, grpc_port = map(int, sys.argv[-3:])
         import uvloop
 
-        uvloop.run(clients(count, port))
+        uvloop.run(clients(count, port, grpc_port))
         return
-    sizes = [int(word) for word in sys.argv[1:]] or SIZES
-    print(f"{os.cpu_count()} cores, shared by the relay, its clients and whatever else runs")
+    by_grpc = "--grpc" in sys.argv[1:]
+    sizes = [int(word) for word in sys.argv[1:] if word != "--grpc"] or SIZES
+    how = "flagd's sync over gRPC" if by_grpc else "a long poll"
+    print(f"{os.cpu_count()} cores, shared by the relay, its clients and whatever else runs; flags by {how}")
     print(
         f"{'replicas':>9} {'acknowledged, median':>21} {'worst of 5':>11} {'RSS':>9} {'at rest':>8} {'core used':>10}"
     )
     found = {}
     for size in sizes:
-        found[size] = one = measure(size)
+        found[size] = one = measure(size, by_grpc)
         print(
             f"{size:9,} {one['median_s']:19.2f} s {one['worst_s']:9.2f} s {one['mib']:5.0f} MiB "
             f"{one['idle_mib']:4.0f} MiB {one['core']:9.0%}",
