@@ -61,6 +61,7 @@ class _ByFile(LoadScopeScheduling):
         return _unit(nodeid)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
     config.option.loadscopereorder = False
     return _ByFile(config, log)

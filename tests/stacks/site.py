@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,10 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
+
+from rollcast.cli.output.rollout import finite
+from rollcast.stacks.project import Project
+from rollcast.stacks.rollout.status import status
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "rag-search"
 ROLLCAST = str(Path(sys.executable).parent / "rollcast")
@@ -105,6 +110,30 @@ class Site:
         shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns(".rollcast", "__pycache__", "traffic"))
         self.faults.mkdir()
         self.endpoint = f"http://127.0.0.1:{self.port}"
+        self._serving: subprocess.Popen[bytes] | None = None
+        self._kept = folder.with_name(f"{folder.name}.kept")
+
+    def keep(self) -> None:
+        """Remembers the folder as it is now."""
+        shutil.copytree(self.folder, self._kept, symlinks=True)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether what `keep` remembers is still there: pytest takes folders of tests away."""
+        return self._kept.exists()
+
+    def restore(self) -> None:
+        """The folder as it was kept, without a driver, an engine or a provider; the service starts anew in it."""
+        for entry in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if f"ROLLCAST_WORLD={self.folder.resolve()}|".encode() in (entry / "environ").read_bytes():
+                    os.kill(int(entry.name), signal.SIGKILL)
+        serving = self._serving is not None
+        self._stop()
+        shutil.rmtree(self.folder)
+        shutil.copytree(self._kept, self.folder, symlinks=True)
+        if serving:
+            self._start({})
 
     def declare(self, name: str = "rollcast.yaml", **versions: Any) -> None:
         (self.folder / name).write_text(declaration(self.port, **versions), "utf-8")
@@ -161,9 +190,8 @@ class Site:
         return (self.faults / "passed").read_text("utf-8").splitlines()
 
     def status(self) -> dict[str, Any]:
-        done = self.rollcast("status", "--format", "json")
-        assert done.returncode == 0, done.stderr
-        found: dict[str, Any] = json.loads(done.stdout)
+        """What `rollcast status --format json` gives; read here, for a command takes longer than many a stage."""
+        found: dict[str, Any] = json.loads(json.dumps(finite(status(Project.open(self.folder)))))
         return found
 
     def components(self) -> dict[str, str]:
@@ -194,17 +222,29 @@ class Site:
     @contextmanager
     def service(self, **environment: str) -> Iterator[None]:
         """The data plane, until the block ends."""
+        self._start(environment)
+        try:
+            yield
+        finally:
+            self._stop()
+
+    def _start(self, environment: Mapping[str, str]) -> None:
         words = [sys.executable, "-m", "dataplane.service", "--port", str(self.port)]
         with (self.folder / "service.log").open("ab") as log:
-            process = subprocess.Popen(
+            self._serving = subprocess.Popen(
                 words, cwd=self.folder, stdout=log, stderr=log, env={**os.environ, **environment}
             )
-            try:
-                self._await()
-                yield
-            finally:
-                process.kill()
-                process.wait()
+        try:
+            self._await()
+        except BaseException:
+            self._stop()
+            raise
+
+    def _stop(self) -> None:
+        if self._serving is not None:
+            self._serving.kill()
+            self._serving.wait()
+            self._serving = None
 
     def _await(self, port: int | None = None) -> None:
         for _ in range(300):
@@ -249,10 +289,26 @@ class Site:
 
 @contextmanager
 def first_released(folder: Path, environment: Mapping[str, str] | None = None, **declared: Any) -> Iterator[Site]:
-    """A site whose service runs, and where version 1 of everything serves, declared so."""
-    made = Site(folder)
-    made.declare(**declared)
-    with made.service(**(environment or {})):
-        first = made.rollcast("apply", "--auto-approve", **(environment or {}))
-        assert first.returncode == 0, first.stderr
-        yield made
+    """A site whose service runs, and where version 1 of everything serves, declared so; `restore` leads back here.
+
+    It is released once in a process, where nothing special is wanted: later ones are the same folder, restored.
+    """
+    plain = not environment and not declared
+    made = _released.pop() if plain and _released else None
+    if made is not None and made.is_kept:
+        made.restore()
+        with made.service():
+            yield made
+    else:
+        made = Site(folder)
+        made.declare(**declared)
+        with made.service(**(environment or {})):
+            first = made.rollcast("apply", "--auto-approve", **(environment or {}))
+            assert first.returncode == 0, first.stderr
+            made.keep()
+            yield made
+    if plain:
+        _released.append(made)
+
+
+_released: list[Site] = []  # of this process, and not in use
