@@ -8,6 +8,7 @@ Long because it is the whole of what a user may write, and nothing else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -509,6 +510,58 @@ class After(Model):
     )
 
 
+class NotifyEvent(StrEnum):
+    """What a receiver may hear of."""
+
+    BEGAN = "began"
+    WAITING = "waiting"
+    HELD = "held"
+    DEPLOYED = "deployed"
+    ROLLEDBACK = "rolledback"
+    REMOVED = "removed"
+    FAILED = "failed"
+
+
+class NotifyFormat(StrEnum):
+    """The form in which a receiver gets what happened."""
+
+    CLOUDEVENTS = "cloudevents"
+    SLACK = "slack"
+
+
+class Receiver(Model):
+    """A webhook that hears of rollouts."""
+
+    url: str = Field(
+        pattern=r"^(https?://[^\s@?#]+|\$\{[A-Za-z_][A-Za-z0-9_]*\})$",
+        description="its address, without a password or a query; `${NAME}` is a variable of the environment",
+    )
+    events: tuple[NotifyEvent, ...] = Field(
+        tuple(NotifyEvent),
+        min_length=1,
+        description="began; waiting (a plan awaits approval); held (a rollout needs a person); deployed (everybody is "
+        "on the new release); rolledback; removed (nothing serves any more); failed (a step could not be carried "
+        "out). All of them where left out",
+    )
+    format: NotifyFormat = Field(
+        NotifyFormat.CLOUDEVENTS,
+        description="CloudEvents in CDEvents' vocabulary, or a message that Slack's incoming webhooks take",
+    )
+    secret: str | None = Field(
+        None,
+        pattern=r"^\$\{[A-Za-z_][A-Za-z0-9_]*\}$",
+        description="`${NAME}`: the variable of the environment with the key that every delivery is signed with",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _no_secret(cls, url: str) -> str:
+        """Slack's addresses are secrets: who knows one may write to its channel."""
+        if re.match(r"https?://hooks\.slack\.com\b", url) and "${" not in url:
+            raise ValueError("an address of Slack's webhooks is a secret: put it into a variable, and write ${NAME}")
+        return url
+
+
 class Environment(Model):
     """Where releases run: target, telemetry, regions, capacity, prices."""
 
@@ -543,6 +596,18 @@ class Environment(Model):
     instances: InstancesSettings | None = Field(
         None, description="what components run as; in place of `target`", exclude_if=lambda given: given is None
     )
+    notify: tuple[Receiver, ...] = Field(
+        (), description="webhooks that hear of rollouts here", exclude_if=lambda given: not given
+    )
+
+    @field_validator("notify")
+    @classmethod
+    def _each_receiver_once(cls, receivers: tuple[Receiver, ...]) -> tuple[Receiver, ...]:
+        places = [(one.url, one.format) for one in receivers]
+        twice = [url for url, form in places if places.count((url, form)) > 1]
+        if twice:
+            raise ValueError(f"{twice[0]} stands there twice: name all its events at one place")
+        return receivers
 
     @model_validator(mode="after")
     def _one_form(self) -> Environment:
