@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import count
 
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import StaticPool
 
 from rollcast.stacks.ledger.ledger import Ledger
@@ -14,15 +16,20 @@ from rollcast.stacks.ledger.payloads import FailedBody, FinishedBody, HeldBody, 
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED
 from rollcast.stacks.ledger.schema import migrate
 
-SCOPE = "rag/production"
+_NUMBERS = count()
 
 
-def ledger_in_memory() -> tuple[Ledger, Lease]:
-    """A new ledger, and the lease on it."""
+@cache
+def _engine() -> Engine:
     engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
     with engine.begin() as connection:
         migrate(connection)
-    ledger = Ledger(engine, SCOPE)
+    return engine
+
+
+def ledger_in_memory() -> tuple[Ledger, Lease]:
+    """A ledger of a new pipeline in its environment production, and the lease on it."""
+    ledger = Ledger(_engine(), f"rag{next(_NUMBERS)}/production")
     return ledger, ledger.acquire()
 
 
@@ -40,14 +47,14 @@ class Rollouts:
 
     ledger: Ledger
     lease: Lease
-    count: int = 0
+    begun: int = 0
     serving: str = ""
     seqs: list[int] = field(default_factory=list)
 
     def begin(self, rollback: bool = False, removal: bool = False) -> str:
-        self.count += 1
-        name = f"ro-{self.count}"
-        to = {} if removal else {"default": f"rel-{self.count}"}
+        self.begun += 1
+        name = f"ro-{self.begun}"
+        to = {} if removal else {"default": f"rel-{self.begun}"}
         body = StartedBody(
             documents={}, plan_digest="sha256:p", binding={}, from_release={"default": self.serving or None},
             to_release=to, by="ana", reason="a new prompt", rollback=rollback,

@@ -47,7 +47,7 @@ moves = st.lists(st.sampled_from(["begin", "hold", "fail", "promoted", "rolled_b
 answers = st.lists(st.sampled_from(["taken", "taken", "later", "never", "lost"]), max_size=30)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(moves, answers, st.lists(st.integers(0, 9), max_size=8))
 def test_nothing_is_lost_and_nothing_overtakes_by_a_kill_between_any_two_steps(
     written: list[str], given_: list[str], kills: list[int]

@@ -81,7 +81,7 @@ def cloudevent(notification: Notification) -> dict[str, Any]:
         "type": kind,
         "subject": subject,
         "time": time,
-        "datacontenttype": "application/json",
+        "datacontenttype": "application/cdevents+json",
         "data": {
             "context": context,
             "subject": {"id": subject, "source": source, "content": _content(notification, source, about_service)},
