@@ -10,8 +10,8 @@ from itertools import count
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import StaticPool
 
-from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.lease import Lease
+from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.payloads import FailedBody, FinishedBody, HeldBody, StartedBody
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED
 from rollcast.stacks.ledger.schema import migrate

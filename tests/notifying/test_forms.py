@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from rollcast.planner.declaration.models import NotifyEvent, NotifyFormat, Receiver
+from rollcast.planner.declaration.receivers import NotifyEvent, NotifyFormat, Receiver
 from rollcast.stacks.notifying.forms import body_of, cloudevent, slack, type_of
 from rollcast.stacks.notifying.messages import Notification
 from rollcast.stacks.notifying.queue import Queue, shown, subscribe

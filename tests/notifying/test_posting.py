@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollcast.planner.declaration.models import NotifyEvent, Receiver
+from rollcast.planner.declaration.receivers import NotifyEvent, Receiver
 from rollcast.stacks.notifying import posting
 from rollcast.stacks.notifying.messages import Notification
 from rollcast.stacks.notifying.posting import post

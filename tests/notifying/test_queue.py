@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollcast.planner.declaration.models import NotifyEvent, Receiver
+from rollcast.planner.declaration.receivers import NotifyEvent, Receiver
 from rollcast.stacks.base import failpoints
 from rollcast.stacks.notifying.messages import Notification
 from rollcast.stacks.notifying.posting import Refusal
@@ -118,7 +119,7 @@ def test_what_is_refused_for_an_hour_is_delivered_afterwards_and_waits_ever_long
     queue = Queue(ledger, lease, RECEIVER, send, clock)
     while (waits := queue.step()) is not None:
         clock.now += waits
-    gaps = [later - earlier for earlier, later in zip(tries, tries[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(tries)]
     assert gaps[:-1] == sorted(gaps[:-1])
     assert len(tries) <= MOST_TRIES + 1, "no storm of tries"
     assert queue.state.dead == []

@@ -126,7 +126,7 @@ def test_what_a_killed_driver_recorded_is_delivered_by_whoever_comes_next(projec
     assert code == 0, said
     ids = [delivery.json["id"] for delivery in project.news.taken]
     assert ids[:2] == [first, first], "at least once, with the same id"
-    assert [kind for kind in dict.fromkeys(project.news.types)] == ["rollcast-rollout.began", "service.deployed"]
+    assert list(dict.fromkeys(project.news.types)) == ["rollcast-rollout.began", "service.deployed"]
 
 
 def test_that_a_plan_awaits_approval_is_heard_once(project: Project) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rollcast.planner.declaration.models import Receiver
+from rollcast.planner.declaration.receivers import Receiver
 from rollcast.stacks.base.events import Event, Progressed
-from rollcast.stacks.ledger.ledger import Ledger, open_ledger
 from rollcast.stacks.ledger.lease import Lease
+from rollcast.stacks.ledger.ledger import Ledger, open_ledger
 from rollcast.stacks.notifying.queue import Queue, subscribe
 from rollcast.stacks.notifying.sender import LINGER_S, delivering
 from tests.notifying.ledgers import Rollouts
@@ -65,7 +65,7 @@ def test_what_one_driver_left_the_next_one_delivers_with_the_same_ids(work: tupl
         time.sleep(max(0.0, Queue(ledger, lease, receivers[0]).state.next_s - time.time()))
         with delivering(ledger, lease, receivers, lambda event: None):
             pass
-        assert [delivery.json["id"] for delivery in hook.taken][0] == first
+        assert hook.taken[0].json["id"] == first
         assert hook.types == ["rollcast-rollout.began", "service.deployed"]
 
 

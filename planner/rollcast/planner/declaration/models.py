@@ -8,7 +8,6 @@ Long because it is the whole of what a user may write, and nothing else.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -26,6 +25,8 @@ from pydantic.json_schema import SkipJsonSchema
 
 from rollcast.planner.base.audiences import Predicate
 from rollcast.planner.base.values import Number, Seconds, VersionText
+from rollcast.planner.declaration.receivers import Receiver
+from rollcast.planner.declaration.strict import Model
 from rollcast.planner.gates.spec import GateSpec
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
@@ -33,19 +34,6 @@ SlotName = Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,99}/)?[A
 Address = Annotated[str, Field(pattern=r"^https?://")]
 Reference = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*@[A-Za-z0-9][A-Za-z0-9._+-]*$")]
 Json = Any
-
-
-class Model(BaseModel):
-    """A frozen model that refuses unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy; what was computed from the fields is computed again."""
-        copy = super().model_copy(update=update, deep=deep)
-        for name in [name for name in copy.__dict__ if name not in type(self).model_fields]:
-            del copy.__dict__[name]
-        return copy
 
 
 class ArtifactKind(StrEnum):
@@ -510,58 +498,6 @@ class After(Model):
     )
 
 
-class NotifyEvent(StrEnum):
-    """What a receiver may hear of."""
-
-    BEGAN = "began"
-    WAITING = "waiting"
-    HELD = "held"
-    DEPLOYED = "deployed"
-    ROLLEDBACK = "rolledback"
-    REMOVED = "removed"
-    FAILED = "failed"
-
-
-class NotifyFormat(StrEnum):
-    """The form in which a receiver gets what happened."""
-
-    CLOUDEVENTS = "cloudevents"
-    SLACK = "slack"
-
-
-class Receiver(Model):
-    """A webhook that hears of rollouts."""
-
-    url: str = Field(
-        pattern=r"^(https?://[^\s@?#]+|\$\{[A-Za-z_][A-Za-z0-9_]*\})$",
-        description="its address, without a password or a query; `${NAME}` is a variable of the environment",
-    )
-    events: tuple[NotifyEvent, ...] = Field(
-        tuple(NotifyEvent),
-        min_length=1,
-        description="began; waiting (a plan awaits approval); held (a rollout needs a person); deployed (everybody is "
-        "on the new release); rolledback; removed (nothing serves any more); failed (a step could not be carried "
-        "out). All of them where left out",
-    )
-    format: NotifyFormat = Field(
-        NotifyFormat.CLOUDEVENTS,
-        description="CloudEvents in CDEvents' vocabulary, or a message that Slack's incoming webhooks take",
-    )
-    secret: str | None = Field(
-        None,
-        pattern=r"^\$\{[A-Za-z_][A-Za-z0-9_]*\}$",
-        description="`${NAME}`: the variable of the environment with the key that every delivery is signed with",
-    )
-
-    @field_validator("url")
-    @classmethod
-    def _no_secret(cls, url: str) -> str:
-        """Slack's addresses are secrets: who knows one may write to its channel."""
-        if re.match(r"https?://hooks\.slack\.com\b", url) and "${" not in url:
-            raise ValueError("an address of Slack's webhooks is a secret: put it into a variable, and write ${NAME}")
-        return url
-
-
 class Environment(Model):
     """Where releases run: target, telemetry, regions, capacity, prices."""
 
@@ -759,6 +695,7 @@ __all__ = [
     "Component",
     "Declaration",
     "Environment",
+    "Model",
     "Number",
     "Pipeline",
     "RolloutSettings",

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, assert_never
 from urllib.parse import quote
 
-from rollcast.planner.declaration.models import NotifyEvent, NotifyFormat
+from rollcast.planner.declaration.receivers import NotifyEvent, NotifyFormat
 from rollcast.stacks.notifying.messages import Notification
 
 CDEVENTS = "0.5.1"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pydantic import Field
 
 from rollcast.planner.base.wording import in_words
-from rollcast.planner.declaration.models import NotifyEvent
+from rollcast.planner.declaration.receivers import NotifyEvent
 from rollcast.planner.rollout.state_machine import Outcome
 from rollcast.stacks.base.formats import StoredModel
 from rollcast.stacks.ledger.payloads import FailedBody, FinishedBody, HeldBody, StartedBody

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from rollcast.planner.declaration.models import Receiver
+from rollcast.planner.declaration.receivers import Receiver
 from rollcast.stacks.base.bounded_http import bounded, certificates_for
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.secrets import filled

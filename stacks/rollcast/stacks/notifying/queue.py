@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rollcast.planner.declaration.models import Receiver
+from rollcast.planner.declaration.receivers import Receiver
 from rollcast.stacks.base.failpoints import failpoint
 from rollcast.stacks.base.formats import StoredModel, read_stored
 from rollcast.stacks.ledger.lease import Lease

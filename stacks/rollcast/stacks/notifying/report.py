@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rollcast.planner.declaration.models import Receiver
+from rollcast.planner.declaration.receivers import Receiver
 from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.payloads import StartedBody
 from rollcast.stacks.ledger.rollouts import STARTED

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 
-from rollcast.planner.declaration.models import Receiver
+from rollcast.planner.declaration.receivers import Receiver
 from rollcast.stacks.base.errors import LedgerError, LockedError
 from rollcast.stacks.base.events import Emit, Event, Progressed
 from rollcast.stacks.ledger.lease import Lease
