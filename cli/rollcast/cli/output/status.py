@@ -33,7 +33,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _fleet(report)
     yield from _rollout(report)
     yield from _foreign(report)
-    for receiver in report["notify"]:
+    for receiver in report.get("notify", ()):
         yield from undelivered(receiver)
     if report["measured"]["requests"]:
         yield measured(report["measured"])
