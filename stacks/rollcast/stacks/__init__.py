@@ -1,5 +1,5 @@
 """Everything that touches the world: flags, instances, telemetry, registries, the engine, the ledger, the rollout.
 
 What it does is decided in `rollcast.planner`. Read it in this order: `project`, `registries`, `flags`, `instances`,
-`targets`, `telemetry`, `ledger`, `engine` and `provider`, `state`, `rollout`.
+`targets`, `telemetry`, `ledger`, `notifying`, `engine` and `provider`, `state`, `rollout`.
 """

@@ -114,8 +114,9 @@ class Project:
 
     @property
     def declaration_digest(self) -> str:
-        from_the_lock = {"artifacts": {"__all__": {"pinned", "made_from"}}}
-        own = self.declaration.model_dump(mode="json", by_alias=True, exclude=from_the_lock)
+        """Of what is declared, without what comes from the lock, and without who hears of a rollout."""
+        apart = {"artifacts": {"__all__": {"pinned", "made_from"}}, "environments": {"__all__": {"notify"}}}
+        own = self.declaration.model_dump(mode="json", by_alias=True, exclude=apart)
         return digest_of(own)
 
     @property

@@ -206,6 +206,7 @@ def _confirmed(
     from rollcast.stacks.ledger.rollouts import ledger_of
     from rollcast.stacks.rollout.driver import Ended, Exit
     from rollcast.stacks.rollout.evidence import RequestCounts
+    from rollcast.stacks.rollout.notifications import note_waiting
 
     plan, superseded = made.plan, made.supersedes is not None
     _show(made, format_, saved)
@@ -214,6 +215,8 @@ def _confirmed(
     refused = "" if plan.empty else rejection(ledger_of(project), plan, unattended=once)
     may_enter = eligibility_of(project, plan)
     waits = may_enter.refusal(hotfix) if may_enter is not None else ""
+    if may_enter is not None and not may_enter.approved:
+        note_waiting(project, plan, may_enter)
     if waits and superseded:
         close(project, Ended(Exit.HELD, waits, RequestCounts()), format_)
     if hotfix and may_enter is not None and may_enter.served:

@@ -25,6 +25,7 @@ MODULES = (
     "apply",
     "approve",
     "status",
+    "notify",
     "doctor",
     "steer",
     "destroy",

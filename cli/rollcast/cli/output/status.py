@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rollcast.cli.terminal import clean, paint
+from rollcast.stacks.base.clock import moment
 from rollcast.stacks.rollout.evidence import LEFT_OUT
 
 Report = Mapping[str, Any]
 _MOST_REPLICAS = 24
+_MOST_LETTERS = 5
 _NOT_COUNTED: Mapping[str, str] = {**LEFT_OUT, "repeated": "repeated"}
 
 
@@ -31,6 +33,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _fleet(report)
     yield from _rollout(report)
     yield from _foreign(report)
+    for receiver in report.get("notify", ()):
+        yield from undelivered(receiver)
     if report["measured"]["requests"]:
         yield measured(report["measured"])
     else:
@@ -74,6 +78,24 @@ def _foreign(report: Report) -> Iterator[str]:
             [f"its ledger is {clean(item['ledger'])}, last driven by {clean(item['driver'])}"] if item["ledger"] else []
         )
         yield f"  foreign {item['what']} {clean(item['name'])}: {'; '.join(parts)}"
+
+
+def undelivered(receiver: Report) -> Iterator[str]:
+    """What a receiver of notifications has not got yet, and its dead letters; nothing where it has got all."""
+    name, waiting, dead = clean(receiver["receiver"]), receiver["waiting"], receiver["dead"]
+    if waiting:
+        parts = [f"{waiting} not delivered yet"]
+        parts += [f"the oldest of {moment(receiver['since_s'])}"] if receiver["since_s"] else []
+        parts += [f"tried {receiver['tries']} times: {clean(receiver['error'])}"] if receiver["tries"] else []
+        yield paint(f"  notify {name}: {', '.join(parts)}; 'rollcast notify' delivers", "yellow")
+    if dead:
+        count = "1 dead letter" if len(dead) == 1 else f"{len(dead)} dead letters"
+        yield paint(f"  notify {name}: {count}; 'rollcast notify --again' delivers", "yellow")
+    for letter in dead[-_MOST_LETTERS:]:
+        why = f"{clean(letter['why'])} (tried {letter['tries']} times)"
+        yield paint(f"    {letter['event']}, record {letter['seq']}, {moment(letter['time_s'])}: {why}", "yellow")
+    if left := len(dead) - min(len(dead), _MOST_LETTERS):
+        yield f"    and {left} before, which '--format json' lists"
 
 
 def _fleet(report: Report) -> Iterator[str]:

@@ -25,6 +25,8 @@ from pydantic.json_schema import SkipJsonSchema
 
 from rollcast.planner.base.audiences import Predicate
 from rollcast.planner.base.values import Number, Seconds, VersionText
+from rollcast.planner.declaration.receivers import Receiver
+from rollcast.planner.declaration.strict import Model
 from rollcast.planner.gates.spec import GateSpec
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
@@ -32,19 +34,6 @@ SlotName = Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,99}/)?[A
 Address = Annotated[str, Field(pattern=r"^https?://")]
 Reference = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*@[A-Za-z0-9][A-Za-z0-9._+-]*$")]
 Json = Any
-
-
-class Model(BaseModel):
-    """A frozen model that refuses unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy; what was computed from the fields is computed again."""
-        copy = super().model_copy(update=update, deep=deep)
-        for name in [name for name in copy.__dict__ if name not in type(self).model_fields]:
-            del copy.__dict__[name]
-        return copy
 
 
 class ArtifactKind(StrEnum):
@@ -543,6 +532,18 @@ class Environment(Model):
     instances: InstancesSettings | None = Field(
         None, description="what components run as; in place of `target`", exclude_if=lambda given: given is None
     )
+    notify: tuple[Receiver, ...] = Field(
+        (), description="webhooks that hear of rollouts here", exclude_if=lambda given: not given
+    )
+
+    @field_validator("notify")
+    @classmethod
+    def _each_receiver_once(cls, receivers: tuple[Receiver, ...]) -> tuple[Receiver, ...]:
+        places = [(one.url, one.format) for one in receivers]
+        twice = [url for url, form in places if places.count((url, form)) > 1]
+        if twice:
+            raise ValueError(f"{twice[0]} stands there twice: name all its events at one place")
+        return receivers
 
     @model_validator(mode="after")
     def _one_form(self) -> Environment:
@@ -694,6 +695,7 @@ __all__ = [
     "Component",
     "Declaration",
     "Environment",
+    "Model",
     "Number",
     "Pipeline",
     "RolloutSettings",

@@ -89,7 +89,7 @@ def _whole(
     plan = Plan(
         pipeline=pipeline,
         environment=environment,
-        settings=builder.environment,
+        settings=builder.environment.model_copy(update={"notify": ()}),  # who hears of it is no part of it
         from_release=from_release,
         to_release=to_release,
         live_state_digest=live.digest,

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select, text, update
+from sqlalchemy import Connection, Engine, func, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from rollcast.planner.releases.releases import canonical, digest_of
@@ -102,6 +102,13 @@ class Ledger:
         with self._read() as connection:
             return [_record(row) for row in connection.execute(query)]
 
+    def last_seq(self) -> int:
+        """The sequence number of the newest record; -1 before there is one."""
+        query = select(func.max(RECORDS.c.seq)).where(RECORDS.c.scope == self.scope)
+        with self._read() as connection:
+            found = connection.execute(query).scalar()
+        return -1 if found is None else int(found)
+
     def lineage(self) -> str:
         """Which history this is: the hash of its first record; empty before there is one."""
         query = select(RECORDS).where(RECORDS.c.scope == self.scope).order_by(RECORDS.c.seq).limit(1)
@@ -166,6 +173,14 @@ class Ledger:
         with self._read() as connection:
             row = connection.execute(query).first()
         return json.loads(row.body) if row else None
+
+    def positions(self, beginning: str) -> dict[str, dict[str, Any]]:
+        """Every position whose name begins so, by its name."""
+        query = select(POSITIONS.c.rollout, POSITIONS.c.body).where(
+            POSITIONS.c.scope == self.scope, POSITIONS.c.rollout.startswith(beginning, autoescape=True)
+        )
+        with self._read() as connection:
+            return {row.rollout: json.loads(row.body) for row in connection.execute(query)}
 
     # ---- lease --------------------------------------------------------------------------------
 

@@ -2,5 +2,5 @@
 
 Decisions are the planner's; here they are carried out, kept, and reported. Read `start`, `driver`, `milestones`,
 `observation`, `evidence`, `checkpoint`, `steering`, `supersede`,
-`stale_plan`, `drift`, `restore`, `recorded`, `status`.
+`stale_plan`, `drift`, `restore`, `recorded`, `status`, `notifications`.
 """

@@ -31,4 +31,6 @@ def recorded_project(folder: Path, environment: str | None, file: str) -> Projec
 def _project(folder: Path, file: str, ledger: Ledger, started: Record) -> Project:
     context = load(ledger, started)
     name = ledger.scope.rpartition("/")[2]
-    return Project(folder, file, "", context.declaration, name, context.plan.settings, None)
+    declared = context.declaration.environments.get(name)
+    settings = context.plan.settings.model_copy(update={"notify": declared.notify if declared else ()})
+    return Project(folder, file, "", context.declaration, name, settings, None)

@@ -35,6 +35,8 @@ from rollcast.stacks.ledger.payloads import OrderedBody
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rejections import rejection
 from rollcast.stacks.ledger.rollouts import RolloutContext, begin, ledger_of, load, under_way
+from rollcast.stacks.notifying.queue import subscribe
+from rollcast.stacks.notifying.sender import delivering
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.drift import baseline_of
 from rollcast.stacks.rollout.driver import Driver, Ended, Exit
@@ -130,6 +132,7 @@ def start(
         if may_enter is not None:
             about["eligibility"] = may_enter.to_json()
             about["hotfix"] = hotfix if not may_enter.served else ""
+        subscribe(ledger, held.lease, project.environment.notify)
         declaration, digests = declared or (project.declaration, project.digests)
         context = begin(ledger, held.lease, plan, declaration, digests, live.routing, about)
         emit(Started(rollout=context.id, milestones=len(plan.milestones), hotfix=about.get("hotfix", "")))
@@ -158,6 +161,7 @@ def resume(
         context = _where_things_are(project, load(ledger, started))
         _world(project, held, ledger).end_orphans()  # one that was stopped in a write would hold the target's lock
         target_at(project.folder, context.plan.settings, ledger.scope).claim(held.lease.token)
+        subscribe(ledger, held.lease, project.environment.notify)
         if order is not None:
             ledger.append("order", context.id, order.to_json(), held.lease)
         return _drive(project, context, ledger, held, emit, recover=True, once=once)
@@ -168,16 +172,17 @@ def _drive(
 ) -> Ended:
     world = _world(project, held, ledger)
     held.on_second.append(world.end)
-    try:
-        world.prepare()
-        _announce(project, context, ledger, held.lease)
-        if recover:
-            world.recover()
-        source = Guarded(project.environment.telemetry, project.folder)
-        steps = MilestoneRunner(project.folder, world)
-        return Driver(context, ledger, held.lease, steps, source, emit, held.stopping).run(once)
-    finally:
-        world.end()
+    with delivering(ledger, held.lease, project.environment.notify, emit) as emitted:
+        try:
+            world.prepare()
+            _announce(project, context, ledger, held.lease)
+            if recover:
+                world.recover()
+            source = Guarded(project.environment.telemetry, project.folder)
+            steps = MilestoneRunner(project.folder, world)
+            return Driver(context, ledger, held.lease, steps, source, emitted, held.stopping).run(once)
+        finally:
+            world.end()
 
 
 def _announce(project: Project, context: RolloutContext, ledger: Ledger, lease: Lease) -> None:

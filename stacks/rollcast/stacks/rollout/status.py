@@ -19,6 +19,7 @@ from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rejections import REMEDY as REJECTED_REMEDY
 from rollcast.stacks.ledger.rejections import rejected_of
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, ledger_of, load
+from rollcast.stacks.notifying.report import receivers_report
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.checkpoint import Checkpoint
 from rollcast.stacks.rollout.drift import lineage_of
@@ -68,6 +69,7 @@ def status(project: Project, foreign: bool = False) -> dict[str, Any]:
         "rollout": rollout,
         "measured": measured(tally, desired),
         "fleet": fleet.model_dump(mode="json") if fleet else None,
+        "notify": receivers_report(ledger, project.environment.notify),
         "notes": notes,
         **({"foreign": _foreign(project, target, pipelines)} if foreign else {}),
     }
