@@ -50,7 +50,7 @@ class ProviderProcess:
                         stdout=subprocess.PIPE, stderr=log, start_new_session=True,
                     )  # fmt: skip
             except OSError as error:
-                raise EngineError(f"{program} can't be started: {error.strerror}. Install rollcast anew.") from None
+                raise EngineError(f"{program} can't be started: {error.strerror}. Install rollcast again.") from None
             self._port = None
 
     def port(self) -> int:

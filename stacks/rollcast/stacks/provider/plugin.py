@@ -1,6 +1,6 @@
 """The provider as the executable `pulumi-resource-rollcast`, which the driver starts and the engine attaches to.
 
-An engine that nobody told of a running one (`pulumi preview` by hand) finds it on PATH and starts it for itself.
+An engine that does not know of a running one (`pulumi preview` by hand) finds it on PATH and starts it for itself.
 It ends with whoever started it: when the parent process is gone, so is the provider, at once and whatever it was doing.
 Each write is whole or absent, so nothing is left half done. The fencing token and the project folder come in the
 environment (ROLLCAST_FENCE, ROLLCAST_SCOPE, ROLLCAST_ROOT), set by the driver that holds the lease.
