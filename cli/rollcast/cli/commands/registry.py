@@ -28,6 +28,7 @@ MODULES = (
     "doctor",
     "steer",
     "destroy",
+    "recover",
     "ledger",
     "moving",
     "evidence",

@@ -255,6 +255,14 @@ def begin(builder: PlanBuilder, tracks: Sequence[str]) -> None:
     _rollbacks(builder, len(builder.milestones) - 1, roll_back_from(builder, (), origin, ()))
 
 
+def settle(
+    builder: PlanBuilder, operations: Sequence[Operation], title: str, origin: Serving, serving: Serving
+) -> None:
+    """Split tracks go wholly to one of their releases; the rollback gives them their shares of before."""
+    builder.milestone("restore", title, operations, serving, lines=tuple(serving))
+    _rollbacks(builder, len(builder.milestones) - 1, roll_back_from(builder, (), origin, ()))
+
+
 def _rollbacks(builder: PlanBuilder, first: int, way: Rollback) -> None:
     """The milestones of one step share one rollback."""
     for milestone in builder.milestones[first:]:
