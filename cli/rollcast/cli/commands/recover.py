@@ -46,10 +46,11 @@ def recover(
         done = take_over(project, found, gone=driver_gone, reason=reason, progress=terminal.note)
     elif found.ledger.state is LedgerState.WHOLE and not (to and found.split):
         raise StackError(
-            f"The ledger is whole ({found.ledger.why}), so there is nothing to recover. See 'rollcast status' and "
+            f"Nothing is to be recovered: the ledger is whole, {found.ledger.why}. See 'rollcast status' and "
             "'rollcast history'."
         )
-    _report(project, found, done, format_, more=bool(to))
+    if done is not None or not to:
+        _report(project, found, done, format_, more=bool(to))
     if to:
         _settle(project, to, format_, auto_approve, reason)
 

@@ -48,7 +48,7 @@ def found_in_words(project: Project, found: Found) -> Iterator[str]:
 def done_in_words(found: Found, done: Recovery | None) -> Iterator[str]:
     """The ledger that goes on, and what to do next."""
     if done is None:
-        yield f"The ledger is not to be recovered: {clean(found.ledger.why)}."
+        yield f"Nothing is to be recovered: the ledger is at hand, {clean(found.ledger.why)}."
     else:
         yield f"The ledger goes on at {clean(done.ledger)}, lineage {done.lineage.removeprefix('sha256:')[:12]}."
         if done.body.aside:

@@ -86,7 +86,7 @@ def _of_records(ledger: Ledger, records: list[Record], newest: int) -> FoundLedg
         return FoundLedger(LedgerState.BEHIND, why, lineage)
     if last is not None and last.kind == RECOVERED:
         return FoundLedger(LedgerState.RECOVERED, f"it was recovered {moment(last.time_s)}", lineage)
-    return FoundLedger(LedgerState.WHOLE, f"{len(records)} records in an unbroken chain", lineage)
+    return FoundLedger(LedgerState.WHOLE, f"it has {len(records)} records in an unbroken chain", lineage)
 
 
 def _damage(file: Path) -> str:
