@@ -209,9 +209,7 @@ def test_two_owners_at_one_target(world: World) -> None:
     target = world.target
     folder, item = next(iter(target.placed().items()))
     target.instances[0].hand_over(target.newest(), folder, item.owner, "sha256:another")
-    with pytest.raises(
-        LedgerError, match=r"Two ledgers hold parts .*flag rollcast-shop is of .* instance shop/answer"
-    ):
+    with pytest.raises(LedgerError, match=r"Two ledgers hold parts .*flag rollcast-shop is of .* instance shop/answer"):
         find(world.project)
 
 
