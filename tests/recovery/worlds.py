@@ -1,4 +1,4 @@
-"""A target that a ledger wrote to, in a split, and the ledger: without an engine or a service, so that it is made fast."""
+"""A target that a ledger wrote to, in a split, and the ledger: without an engine or a service, so it is made fast."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from rollcast.cli.inputs.options import project_of
 
 if TYPE_CHECKING:
     from rollcast.stacks.project import Project
-    from rollcast.stacks.recovery.finding import Found
+    from rollcast.stacks.recovery.finding import RecoveryFinding
     from rollcast.stacks.recovery.taking_over import Recovery
 
 
@@ -61,14 +61,14 @@ def _ask(question: str, auto_approve: bool) -> None:
         raise typer.Exit(1)
 
 
-def _show(project: Project, found: Found, format_: Format) -> None:
+def _show(project: Project, found: RecoveryFinding, format_: Format) -> None:
     if format_ == "text":
         from rollcast.cli.output.recovery import found_in_words
 
         terminal.out("\n".join(found_in_words(project, found)))
 
 
-def _report(project: Project, found: Found, done: Recovery | None, format_: Format, *, more: bool) -> None:
+def _report(project: Project, found: RecoveryFinding, done: Recovery | None, format_: Format, *, more: bool) -> None:
     from rollcast.cli.output.recovery import done_in_words, to_json
 
     if format_ == "json":

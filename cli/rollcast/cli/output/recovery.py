@@ -10,13 +10,13 @@ from rollcast.stacks.base.clock import moment
 
 if TYPE_CHECKING:
     from rollcast.stacks.project import Project
-    from rollcast.stacks.recovery.finding import Found
+    from rollcast.stacks.recovery.finding import RecoveryFinding
     from rollcast.stacks.recovery.taking_over import Recovery
 
 FORMAT_VERSION = "1.0"
 
 
-def found_in_words(project: Project, found: Found) -> Iterator[str]:
+def found_in_words(project: Project, found: RecoveryFinding) -> Iterator[str]:
     """What the target says, and what can't be known."""
     body = found.body("", "", "")
     yield paint(f"{project.declaration.pipeline} in {project.environment_name}", bold=True)
@@ -45,7 +45,7 @@ def found_in_words(project: Project, found: Found) -> Iterator[str]:
     yield from (f"    {clean(text)}" for text in found.unknown())
 
 
-def done_in_words(found: Found, done: Recovery | None) -> Iterator[str]:
+def done_in_words(found: RecoveryFinding, done: Recovery | None) -> Iterator[str]:
     """The ledger that goes on, and what to do next."""
     if done is None:
         yield f"Nothing is to be recovered: the ledger is at hand, {clean(found.ledger.why)}."
@@ -60,7 +60,7 @@ def done_in_words(found: Found, done: Recovery | None) -> Iterator[str]:
         yield from (f"  rollcast recover --to {release}" for release in releases)
 
 
-def to_json(project: Project, found: Found, done: Recovery | None) -> dict[str, Any]:
+def to_json(project: Project, found: RecoveryFinding, done: Recovery | None) -> dict[str, Any]:
     """The result for a script. `recovered`: whether this call took something over."""
     body = done.body if done is not None else found.body("", "", "")
     return {

@@ -31,7 +31,7 @@ from rollcast.stacks.targets.target import Target
 
 
 @dataclass(frozen=True)
-class Found:
+class RecoveryFinding:
     """What was found. `lineage`: whose flags and instances are to be taken over; empty where they say none."""
 
     ledger: FoundLedger
@@ -92,7 +92,7 @@ class Found:
         )
 
 
-def find(project: Project, *, gone: bool = False) -> Found:
+def find(project: Project, *, gone: bool = False) -> RecoveryFinding:
     """What the target of a project says. `gone`: a person has seen that the driver it names has ended.
 
     Where the ledger is whole nothing more is looked at. Raises LockedError where a driver may be at work, DriftError
@@ -107,7 +107,7 @@ def find(project: Project, *, gone: bool = False) -> Found:
         raise DriftError(f"{live.edits[live.foreign[0]]}. Remove it from the definition, or choose another target.")
     holdings = {name: item for name, item in sorted(target.holdings().items()) if name in pipelines}
     lineage = _owner(target, pipelines, ledger)
-    found = Found(ledger, live, lineage, token, holdings, target.places)
+    found = RecoveryFinding(ledger, live, lineage, token, holdings, target.places)
     if ledger.state in (LedgerState.WHOLE, LedgerState.RECOVERED):
         return found
     _refuse_nothing(project, target, pipelines, ledger)
@@ -172,7 +172,7 @@ def _refuse_nothing(project: Project, target: Target, pipelines: Collection[str]
     )
 
 
-def _refuse_elsewhere(project: Project, found: Found) -> None:
+def _refuse_elsewhere(project: Project, found: RecoveryFinding) -> None:
     """Raises LedgerError where the ledger that the target names is there: nothing is lost."""
     scope, own = scope_of(project.declaration, project.environment_name), ledger_file(project.folder)
     for name, item in found.holdings.items():
@@ -205,4 +205,4 @@ def _refuse_living(holdings: Mapping[str, Holding], *, gone: bool) -> None:
             )
 
 
-__all__ = ["Found", "find", "owned"]
+__all__ = ["RecoveryFinding", "find", "owned"]

@@ -29,7 +29,7 @@ from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.payloads import RecoveredBody
 from rollcast.stacks.ledger.rollouts import RECOVERED, RECOVERING, ledger_of
 from rollcast.stacks.project import Project
-from rollcast.stacks.recovery.finding import Found, find, owned
+from rollcast.stacks.recovery.finding import RecoveryFinding, find, owned
 from rollcast.stacks.recovery.lost import LedgerState
 from rollcast.stacks.rollout.start import holding
 from rollcast.stacks.state.live import target_at
@@ -51,7 +51,12 @@ class Recovery:
 
 
 def take_over(
-    project: Project, shown: Found, *, gone: bool = False, reason: str = "", progress: Progress = lambda text: None
+    project: Project,
+    shown: RecoveryFinding,
+    *,
+    gone: bool = False,
+    reason: str = "",
+    progress: Progress = lambda text: None,
 ) -> Recovery:
     """Carries a recovery out. Raises as `find` does, and StaleError where the target moved since it was shown."""
     _refuse_moved(shown, find(project, gone=gone))
@@ -72,7 +77,7 @@ def take_over(
         return Recovery(ledger.place, ledger.lineage(), held.lease.token, body)
 
 
-def _refuse_moved(shown: Found, found: Found) -> None:
+def _refuse_moved(shown: RecoveryFinding, found: RecoveryFinding) -> None:
     """Raises StaleError where the target says something else than was shown."""
     if shown.digest != found.digest:
         raise StaleError(
