@@ -103,6 +103,25 @@ class InstancesConformance:
         made.remove_instance(1, ONE.folder, "theirs")
         self._same(made, ONE)
 
+    def test_what_is_handed_over_is_its_new_owners_and_the_same(self, tmp_path: Path) -> None:
+        """`rollcast recover` takes over what a lost ledger owned: nothing of it restarts, and it may be done again."""
+        made = self.make(tmp_path)
+        self.put(made, tmp_path, ONE)
+        self.put(made, tmp_path, TWO)
+        before = self._addresses(made)
+        for _ in range(2):
+            made.hand_over(2, ONE.folder, "mine", "theirs")
+        made.hand_over(2, "chat/generator/not-there", "mine", "theirs")
+        taken = ONE.model_copy(update={"owner": "theirs"})
+        self._same(self.make(tmp_path), taken, TWO)
+        assert (self._addresses(made), self.make(tmp_path).down()) == (before, {}), "it is not as it was"
+        with pytest.raises(StackError):
+            made.hand_over(2, ONE.folder, "mine", "a third one")
+        made.remove_instance(2, ONE.folder, "mine")
+        self._same(made, taken, TWO)
+        made.remove_instance(2, ONE.folder, "theirs")
+        self._same(self.make(tmp_path), TWO)
+
     # ---- fencing tokens ------------------------------------------------------------------------
 
     @pytest.mark.parametrize("way", ["claim", "put_instance"])
@@ -113,7 +132,7 @@ class InstancesConformance:
         assert self.make(tmp_path).newest() == 5, f"the newest token is {self.make(tmp_path).newest()}, not 5"
         made.claim(5)  # its holder goes on with the same one
 
-    @pytest.mark.parametrize("write", ["claim", "put_instance", "replace_instance", "remove_instance"])
+    @pytest.mark.parametrize("write", ["claim", "put_instance", "replace_instance", "remove_instance", "hand_over"])
     def test_a_late_write_changes_nothing(self, tmp_path: Path, write: str) -> None:
         """A process that lost its lease and wakes up later can't undo what its successor did."""
         made, late = self.make(tmp_path), self.make(tmp_path)
@@ -124,6 +143,7 @@ class InstancesConformance:
             "put_instance": lambda: self.put(late, tmp_path, TWO, 4),
             "replace_instance": lambda: self.put(late, tmp_path, ONE.model_copy(update={"digest": "sha256:3"}), 4),
             "remove_instance": lambda: late.remove_instance(4, ONE.folder, "mine"),
+            "hand_over": lambda: late.hand_over(4, ONE.folder, "mine", "theirs"),
         }
         with pytest.raises(FenceError):
             writes[write]()

@@ -31,7 +31,19 @@ def history(context: typer.Context, format_: FormatOption = "text") -> None:
         return
     for rollout in found["rollouts"]:
         terminal.out("\n".join(_rollout(rollout)))
+    for one in found.get("recoveries", ()):
+        terminal.out("\n".join(_recovery(one)))
     terminal.out(f"{found['records']} records in an unbroken chain, head {(found['head'] or 'none')[:19]}")
+
+
+def _recovery(one: Mapping[str, Any]) -> Iterator[str]:
+    done = paint("recovered", "yellow", bold=True)
+    yield f"{_time(one['time_s'])}  {done} by {clean(one['by'])}  {clean(one['reason'])}".rstrip()
+    yield f"    {clean(one['ledger'])}"
+    for share in one["serving"]:
+        part = f"{share['percent']:g} % of {clean(share['audience'])}"
+        yield f"    served then: {clean(share['line'])}: {share['release']}  {part}"
+    yield from (paint(f"    not known: {text}", dim=True) for text in one["unknown"])
 
 
 def _rollout(rollout: Mapping[str, Any]) -> Iterator[str]:

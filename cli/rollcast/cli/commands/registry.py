@@ -29,6 +29,7 @@ MODULES = (
     "doctor",
     "steer",
     "destroy",
+    "recover",
     "ledger",
     "moving",
     "evidence",

@@ -67,7 +67,7 @@ def make_removal(declaration: Declaration, live: LiveState, environment: str | N
     before = {track: release for track in live.serving if (release := _release_of(live, track)) is not None}
     builder = PlanBuilder(tracks, settings, live.serving, live.instances, live.releases, live.lines)
     _remove_lines(builder, sorted(before))
-    return _whole(
+    return whole_plan(
         builder, live, declaration.pipeline, name,
         from_release={track: release.id for track, release in before.items()},
         to_release={},
@@ -79,7 +79,7 @@ def make_removal(declaration: Declaration, live: LiveState, environment: str | N
     )  # fmt: skip
 
 
-def _whole(
+def whole_plan(
     builder: PlanBuilder, live: LiveState, pipeline: str, environment: str, *,
     from_release: dict[str, str | None], to_release: dict[str, str], changes: tuple[Change, ...],
     groups: tuple[tuple[str, ...], ...], notes: tuple[str, ...], audiences: dict[str, Any], start: Serving,
@@ -200,7 +200,7 @@ def _plan(
     builder.notes.extend(f"After a rollback: {text}." for text in lost)
     builder.notes.extend(_by_name(declared))
     builder.notes.extend(to_rebuild(declared.values(), declaration.artifacts))
-    return _whole(
+    return whole_plan(
         builder, live, declaration.pipeline, name,
         from_release={ln: before[ln].id if ln in before else None for ln in declared if ln not in leaving},
         to_release={track: release.id for track, release in declared.items() if track not in leaving},
@@ -317,7 +317,8 @@ def _release_of(live: LiveState, track: str) -> Release | None:
         ids = ", ".join(sorted({share.release for share in live.serving[track]}))
         raise MixedLiveState(
             f"channel '{track}' is split between {ids}: a rollout is under way there. "
-            "Finish it with 'rollcast apply --resume', or roll it back with 'rollcast abort'."
+            "Finish it with 'rollcast apply --resume', or roll it back with 'rollcast abort'. Where the ledger that "
+            "knew it is lost, 'rollcast recover --to RELEASE' moves everybody to one of them."
         ) from None
 
 
@@ -557,4 +558,4 @@ def _remove_lines(builder: PlanBuilder, gone: Sequence[str], begun: Sequence[str
         builder.wave += 1
 
 
-__all__ = ["LiveState", "Serving", "live_as_declared", "make_plan", "make_removal"]
+__all__ = ["LiveState", "Serving", "live_as_declared", "make_plan", "make_removal", "whole_plan"]

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from rollcast.planner.base.errors import CapacityError
 from rollcast.planner.capacity.fit import Need, excess, limits_of, need_of, sentence
 from rollcast.planner.declaration.models import Environment
-from rollcast.planner.plan.models import Operation, Rollback, Serving, Share
+from rollcast.planner.plan.models import EVERYONE, Operation, Rollback, Serving, Share
 from rollcast.planner.planning.builder import PlanBuilder
 from rollcast.planner.planning.expand import expand
 from rollcast.planner.planning.rollback import roll_back_from
@@ -252,6 +252,15 @@ def begin(builder: PlanBuilder, tracks: Sequence[str]) -> None:
     if len(tracks) > 1:
         title = f"begin {', '.join(tracks)}: each on what serves its requests today"
     builder.milestone("shift", title, operations, serving, lines=tuple(tracks))
+    _rollbacks(builder, len(builder.milestones) - 1, roll_back_from(builder, (), origin, ()))
+
+
+def settle(
+    builder: PlanBuilder, operations: Sequence[Operation], title: str, origin: Serving, serving: Serving
+) -> None:
+    """Split tracks go wholly to one of their releases; the rollback gives them their shares of before."""
+    # of no track alone: nothing is under analysis
+    builder.milestone("shift", title, operations, serving, step=title, audience=EVERYONE, percent=100.0)
     _rollbacks(builder, len(builder.milestones) - 1, roll_back_from(builder, (), origin, ()))
 
 

@@ -19,7 +19,7 @@ from rollcast.planner.rollout.state_machine import Outcome
 from rollcast.stacks.ledger.payloads import FinishedBody, StartedBody
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rejections import SUPERSEDED
-from rollcast.stacks.ledger.rollouts import FINISHED, STARTED
+from rollcast.stacks.ledger.rollouts import FINISHED, RECOVERED, STARTED
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ def served_history(records: Iterable[Record], track: str, now_s: float) -> Serve
             found.started(record)
         elif record.kind == FINISHED:
             found.finished(record)
+        elif record.kind == RECOVERED:
+            found.recovered()
         elif record.body.get("cause") == SUPERSEDED:
             found.superseded.add(record.rollout)
     return found.history(now_s)
@@ -126,6 +128,11 @@ class _Reading:
             self._forget(release, f"{record.rollout}: {end.reason}")
         if self.open_ is not None:
             self.open_.runs_since_s = record.time_s
+
+    def recovered(self) -> None:
+        """What a restored ledger says of now is older than what serves: nothing of it goes on."""
+        self._close()
+        self.under_way = None
 
     def _close(self) -> None:
         if self.open_ is not None:

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Holding(BaseModel):
     """Which ledger a pipeline is kept in, and who drove its last rollout: where others have to go.
 
-    `ledger` says where it is, without a secret; `since_s` is when the driver began, in seconds since 1970.
+    `ledger` says where it is, without a secret; `since_s` is when the driver began, in seconds since 1970; `identity`
+    is the driver's process, by which it is known whether it still runs; empty where an older version wrote it.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -26,6 +27,7 @@ class Holding(BaseModel):
     driver: str
     rollout: str
     since_s: float
+    identity: dict[str, Any] = Field(default_factory=dict)
 
 
 class FlagStore(Protocol):

@@ -103,6 +103,12 @@ class Instances(Protocol):
         Raises FenceError, StackError.
         """
 
+    def hand_over(self, fence: int, folder: str, before: str, owner: str) -> None:
+        """Says of an instance that it is `owner`'s from now on, who takes over what is `before`'s; nothing restarts.
+
+        Fine where it is gone, or is `owner`'s already. Raises FenceError; StackError where it is a third one's.
+        """
+
     def content(self, folder: str) -> Path | None:
         """The content of an instance as a folder of this machine, where it is one."""
 
@@ -119,6 +125,15 @@ def refusal(folder: str, other: Placed) -> str:
         f"Instance {folder} is that of another owner (pipeline '{other.pipeline}', lineage {other.owner[:12]}) and "
         "stays as it is. Give the component or the pipeline another name, or choose another target."
     )
+
+
+def is_to_hand_over(found: Placed | None, before: str, owner: str) -> bool:
+    """Whether an instance is to change hands; not where it is gone, or did. Raises StackError: it is a third one's."""
+    if found is None or found.owner == owner:
+        return False
+    if found.owner and found.owner != before:
+        raise StackError(refusal(found.folder, found))
+    return True
 
 
 def owned_by_another(found: Placed | None, owner: str) -> bool:

@@ -16,7 +16,15 @@ from rollcast.plugins.settings import Settings
 from rollcast.stacks.base import atomic_files
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.fences import FolderFence
-from rollcast.stacks.instances import MANIFEST, InstanceSpec, Placed, Provisioning, owned_by_another, refusal
+from rollcast.stacks.instances import (
+    MANIFEST,
+    InstanceSpec,
+    Placed,
+    Provisioning,
+    is_to_hand_over,
+    owned_by_another,
+    refusal,
+)
 
 _DEEPEST = 3  # pipeline / slot / instance
 
@@ -153,6 +161,15 @@ class FolderInstances:
                 return
             atomic_files.remove(place, self._staging(fence, folder))
             atomic_files.prune(place.parent, self.instances)
+
+    def hand_over(self, fence: int, folder: str, before: str, owner: str) -> None:
+        place = self._folder(folder) / MANIFEST
+        with self._fence.held(fence):
+            if not is_to_hand_over(self._placed_at(folder), before, owner):
+                return
+            manifest = json.loads(place.read_text("utf-8"))
+            manifest["provisioned"] = {**manifest.get("provisioned", {}), "owner": owner}
+            atomic_files.write(place, json.dumps(manifest, sort_keys=True) + "\n")
 
     def content(self, folder: str) -> Path | None:
         found = self.instances / folder

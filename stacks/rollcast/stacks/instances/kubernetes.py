@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,24 @@ from rollcast.stacks.clusters.failures import ConflictError, UnknownKindError, s
 from rollcast.stacks.clusters.fences import ClusterFence
 from rollcast.stacks.clusters.marks import (
     INSTANCE,
+    LINEAGE,
     Marks,
     instance_name,
     is_of,
+    notes_of,
     owner_in_words,
 )
 from rollcast.stacks.clusters.permissions import Permission
 from rollcast.stacks.clusters.readiness import ReadyPhase, readiness_of
 from rollcast.stacks.clusters.templates import RenderedObject, rendered
-from rollcast.stacks.instances import InstanceSpec, Placed, Provisioning, owned_by_another, refusal
+from rollcast.stacks.instances import (
+    InstanceSpec,
+    Placed,
+    Provisioning,
+    is_to_hand_over,
+    owned_by_another,
+    refusal,
+)
 from rollcast.stacks.instances.kubernetes_content import content_map
 from rollcast.stacks.instances.kubernetes_records import (
     InstanceBody,
@@ -307,6 +317,31 @@ class KubernetesInstances:
             record = self._records.write(ending, marks)
         failpoint("kubernetes: before it is ended")
         self._end(fence, record)
+
+    def hand_over(self, fence: int, folder: str, before: str, owner: str) -> None:
+        """Objects first, and the record last, so that a kill in between is done again; their pods stay."""
+        self._fence.pass_through(fence)
+        record = self._records.of(folder)
+        if record is None or not is_to_hand_over(record.body.placed, before, owner):
+            return
+        wanted = record.body.placed.model_copy(update={"owner": owner})
+        marks = self._marks(fence, wanted)
+        manifests = [marks.on(item) for item in record.manifests]
+        for item in manifests:
+            settled(
+                f"{ref_of(item).shown} at {self._cluster.shown}", partial(self._mark_again, item, record), _ATTEMPTS
+            )
+            failpoint("kubernetes: an object was handed over")
+        self._fence.pass_through(fence)
+        taken = record.with_body(placed=wanted, fence=fence, mark=self._fence.mark)
+        self._records.write(replace(taken, manifests=manifests), marks)
+
+    def _mark_again(self, item: Object, record: InstanceRecord) -> None:
+        """Applies an object as it was made, with another owner, where it is there and says one of the two."""
+        ref, placed = ref_of(item), record.body.placed
+        found, owner = self._cluster.get(ref), notes_of(item)[LINEAGE]
+        if found is not None and (is_of(found, placed.folder, placed.owner) or is_of(found, placed.folder, owner)):
+            self._cluster.apply(item, found["metadata"]["resourceVersion"])
 
     def _end(self, fence: int, record: InstanceRecord) -> None:
         self._remove([part.ref for part in record.body.parts], record.body.placed)

@@ -29,7 +29,15 @@ from rollcast.stacks.base.failpoints import failpoint
 from rollcast.stacks.base.fences import FolderFence
 from rollcast.stacks.base.programs import with_this_python
 from rollcast.stacks.base.secrets import REFERENCE, filled
-from rollcast.stacks.instances import InstanceSpec, Placed, Provisioning, owned_by_another, refusal, refuse_no_content
+from rollcast.stacks.instances import (
+    InstanceSpec,
+    Placed,
+    Provisioning,
+    is_to_hand_over,
+    owned_by_another,
+    refusal,
+    refuse_no_content,
+)
 from rollcast.stacks.instances.process_settings import ProcessSettings
 from rollcast.stacks.instances.readiness import Probed, last_lines_of, state_of, wait_until_ready
 from rollcast.stacks.instances.variables import filled_template
@@ -219,6 +227,14 @@ class ProcessInstances:
         self._end(place)
         self._take_away(fence, place)
         self._prune_logs()
+
+    def hand_over(self, fence: int, folder: str, before: str, owner: str) -> None:
+        with self._fence.held(fence):
+            found = self._at(self._below(folder))
+            if found is None or found.placed is None or not is_to_hand_over(found.placed, before, owner):
+                return
+            body = found.placed.model_copy(update={"owner": owner}).model_dump(mode="json", exclude={"address"})
+            atomic_files.write(found.folder / _PLACED, json.dumps(body, sort_keys=True) + "\n")
 
     def _take_away(self, fence: int, folder: Path) -> None:
         with self._fence.held(fence):

@@ -12,11 +12,12 @@ from typing import Any
 from rollcast.planner.plan.models import Share
 from rollcast.planner.releases.releases import Release
 from rollcast.stacks.artifacts.recipes import BY_NAME
+from rollcast.stacks.base.clock import moment
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.payloads import IntentBody, ReachedBody
 from rollcast.stacks.ledger.records import Record, verify
-from rollcast.stacks.ledger.rollouts import STARTED, RolloutContext, load
+from rollcast.stacks.ledger.rollouts import RECOVERED, STARTED, RolloutContext, load
 from rollcast.stacks.telemetry import TelemetrySource
 
 FORMAT_VERSION = "1.0"
@@ -33,7 +34,7 @@ class Audit:
 
     def at(self, time_s: float) -> dict[str, Any]:
         """What served whom at a moment, with every version and digest. Seconds since 1970."""
-        reached = [r for r in self._records if r.kind == "reached" and r.time_s <= time_s]
+        reached = self._reached(time_s)
         if not reached:
             raise StackError("The ledger knows of nothing that served then: no milestone had been reached. Ask later.")
         return {"format_version": FORMAT_VERSION, "time_s": time_s, **self._answer(reached[-1], time_s)}
@@ -42,6 +43,10 @@ class Audit:
         """Every configuration that served in a window, in order."""
         if end_s < start_s:
             raise StackError("The window ends before it begins. Exchange the two times.")
+        self._reached(start_s)
+        for record in self._records:
+            if record.kind == RECOVERED and start_s < record.time_s <= end_s:
+                raise _recovered(record)
         reached = [r for r in self._records if r.kind == "reached"]
         before = [r for r in reached if r.time_s <= start_s][-1:]
         inside = [r for r in reached if start_s < r.time_s <= end_s]
@@ -73,7 +78,7 @@ class Audit:
 
     def releases_at(self, time_s: float) -> tuple[RolloutContext, dict[str, Release]]:
         """The rollout that a moment belongs to, and the releases that served then, by track. Raises StackError."""
-        reached = [r for r in self._records if r.kind == "reached" and r.time_s <= time_s]
+        reached = self._reached(time_s)
         if not reached:
             raise StackError("The ledger knows of nothing that served then. Ask for a later time.")
         served: dict[str, set[str]] = {}
@@ -104,6 +109,13 @@ class Audit:
 
     # ---- parts --------------------------------------------------------------------------------
 
+    def _reached(self, time_s: float) -> list[Record]:
+        """The milestones that say what served then. Raises StackError where the ledger was lost between."""
+        known = [r for r in self._records if r.kind in ("reached", RECOVERED) and r.time_s <= time_s]
+        if known and known[-1].kind == RECOVERED:
+            raise _recovered(known[-1])
+        return [record for record in known if record.kind == "reached"]
+
     def _answer(self, record: Record, time_s: float) -> dict[str, Any]:
         shares = [Share.model_validate(share) for share in record.read(ReachedBody).serving]
         releases = {name: self._release(name) for name in sorted({share.release for share in shares})}
@@ -132,6 +144,14 @@ class Audit:
             started = next(r for r in self._records if r.kind == STARTED and r.rollout == record.rollout)
             self._works[record.rollout] = load(self._ledger, started)
         return self._works[record.rollout]
+
+
+def _recovered(record: Record) -> StackError:
+    """What is said of a time that a ledger knows nothing of, because it was lost."""
+    return StackError(
+        f"The ledger was recovered at {moment(record.time_s)}: until its next milestone it knows only what was found "
+        "then, which 'rollcast history' shows. Ask for a time after that milestone."
+    )
 
 
 def versions(release: Release) -> dict[str, dict[str, Any]]:

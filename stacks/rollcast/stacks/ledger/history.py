@@ -12,12 +12,13 @@ from rollcast.stacks.ledger.payloads import (
     IntentBody,
     MovedBody,
     OrderedBody,
+    RecoveredBody,
     RetriedBody,
     StartedBody,
 )
 from rollcast.stacks.ledger.records import Record, verify
 from rollcast.stacks.ledger.rejections import RETRIED
-from rollcast.stacks.ledger.rollouts import FINISHED, STARTED
+from rollcast.stacks.ledger.rollouts import FINISHED, RECOVERED, STARTED
 
 FORMAT_VERSION = "1.0"
 
@@ -26,6 +27,7 @@ def history(ledger: Ledger) -> dict[str, Any]:
     """Every rollout, the newest first, and whether the chain is whole. Raises LedgerError when it is not."""
     records = ledger.records()
     count = verify(records)
+    recovered = [{"time_s": r.time_s, **r.read(RecoveredBody).known} for r in records if r.kind == RECOVERED]
     rollouts = [_rollout(records, record) for record in records if record.kind == STARTED]
     return {
         "format_version": FORMAT_VERSION,
@@ -33,6 +35,7 @@ def history(ledger: Ledger) -> dict[str, Any]:
         "records": count,
         "head": records[-1].hash if records else None,
         "rollouts": rollouts[::-1],
+        **({"recoveries": recovered[::-1]} if recovered else {}),
     }
 
 

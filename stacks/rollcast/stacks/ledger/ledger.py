@@ -184,10 +184,17 @@ class Ledger:
 
     # ---- lease --------------------------------------------------------------------------------
 
-    def acquire(self, take_over: bool = False, ttl_s: float = TTL_S, above: int = 0) -> Lease:
+    def acquire(
+        self,
+        take_over: bool = False,
+        ttl_s: float = TTL_S,
+        above: int = 0,
+        beginning: tuple[str, dict[str, Any]] | None = None,
+    ) -> Lease:
         """The lease with a new token. Raises LockedError naming the holder and what to do.
 
         `above` is the newest token that the target has seen: a new ledger in the place of a lost one goes on from it.
+        `beginning`: kind and body of a record that is kept with it, or not at all.
         """
         holder = Holder.this()
         with self._write() as connection:
@@ -201,7 +208,15 @@ class Ledger:
                 connection.execute(insert(LEASES).values(scope=self.scope, **values))
             else:
                 connection.execute(update(LEASES).where(LEASES.c.scope == self.scope).values(**values))
+            if beginning is not None:
+                self.append_within(connection, beginning[0], "", beginning[1])
         return Lease(self.scope, token, holder)
+
+    def newest_token(self) -> int:
+        """The token of the newest lease; 0 before there was any."""
+        with self._read() as connection:
+            row = connection.execute(select(LEASES.c.token).where(LEASES.c.scope == self.scope)).first()
+        return int(row.token) if row is not None else 0
 
     def renew(self, lease: Lease, ttl_s: float = TTL_S) -> None:
         """Keeps the lease for another while. Raises LockedError when it was taken over."""
@@ -253,8 +268,12 @@ def open_ledger(folder: Path, scope: str) -> Ledger:
 
     Raises LedgerError; MovedError where this one was moved elsewhere.
     """
-    url = os.environ.get(LEDGER_URL)
-    opened = connect(url or ledger_file(folder))
+    return open_ledger_at(os.environ.get(LEDGER_URL) or ledger_file(folder), scope)
+
+
+def open_ledger_at(where: str | Path, scope: str) -> Ledger:
+    """The ledger at a URL or in a file. Raises as `open_ledger` does."""
+    opened = connect(where)
     try:
         with opened.engine.begin() as connection:
             refuse_moved(connection, scope)

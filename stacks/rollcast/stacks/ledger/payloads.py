@@ -130,6 +130,28 @@ class OrderedBody(StoredModel):
         return order_of(self.order)
 
 
+class RecoveredBody(StoredModel):
+    """What was found where a ledger was lost, from what, and what of it can't be known: the beginning of another one.
+
+    `places`: where it was read. `token`: the newest that the target had seen. `aside`: where the ledger that could not
+    be read was kept; `lineage`: whose flags and instances it was that are taken over, empty where they said none.
+    """
+
+    places: list[str]
+    lineage: str
+    token: int
+    serving: list[dict[str, Any]]
+    releases: dict[str, dict[str, str]]
+    instances: dict[str, str] = Field(default_factory=dict, description="folder -> the release it was made for")
+    holders: dict[str, dict[str, Any]] = Field(default_factory=dict, description="by pipeline: ledger and driver")
+    edits: list[str] = Field(default_factory=list, description="what was changed by hand, as far as flags say")
+    unknown: list[str] = Field(default_factory=list)
+    ledger: str = Field("", description="why the ledger was not gone on with")
+    aside: str = ""
+    by: str = ""
+    reason: str = ""
+
+
 class RetriedBody(StoredModel):
     """A release that was rejected may be tried again."""
 

@@ -18,6 +18,7 @@ from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.project import Project
 
 STARTED, FINISHED = "started", "finished"
+RECOVERING, RECOVERED = "recovering", "recovered"  # what was found and is being taken over; it is taken over
 
 
 @dataclass(frozen=True)
@@ -109,9 +110,24 @@ def load(ledger: Ledger, started: Record) -> RolloutContext:
 
 
 def under_way(ledger: Ledger) -> Record | None:
-    """The record that began the rollout under way; None when there is none."""
-    last = ledger.last(STARTED, FINISHED)
+    """The record that began the rollout under way; None when there is none.
+
+    What was under way when a ledger was lost is no more: what is known of it is older than what serves.
+    """
+    last = ledger.last(STARTED, FINISHED, RECOVERED)
     return last if last is not None and last.kind == STARTED else None
+
+
+def last_started(ledger: Ledger) -> Record | None:
+    """The record that began the last rollout; None where there is none since the ledger was recovered."""
+    last = ledger.last(STARTED, RECOVERED)
+    return last if last is not None and last.kind == STARTED else None
+
+
+def is_recovered(ledger: Ledger) -> bool:
+    """Whether the ledger was recovered, and no rollout has begun in it since."""
+    last = ledger.last(STARTED, RECOVERED)
+    return last is not None and last.kind == RECOVERED
 
 
 def serial_of(ledger: Ledger) -> int:

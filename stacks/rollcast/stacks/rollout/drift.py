@@ -18,7 +18,7 @@ from rollcast.stacks.base.errors import DriftError, LedgerError, StackError
 from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.payloads import FinishedBody
 from rollcast.stacks.ledger.records import Record
-from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, RolloutContext, existing_of, load, serial_of
+from rollcast.stacks.ledger.rollouts import FINISHED, RolloutContext, existing_of, last_started, load, serial_of
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.checkpoint import Checkpoint
 from rollcast.stacks.state.live import EditedFlags, LiveReading, moved, read, target_at
@@ -63,7 +63,7 @@ def baseline_of(project: Project) -> LiveBaseline:
     pipelines = set(project.declaration.each_pipeline())
     live = read(target_at(project.folder, project.environment), sorted(pipelines), edited=EditedFlags.AS_WRITTEN)
     ledger = existing_of(project)
-    started = ledger.last(STARTED) if ledger else None
+    started = last_started(ledger) if ledger else None
     context = _context(project, ledger, started) if ledger and started else None
     expected = (
         [_of(pipelines, state, context) for state in _expected(ledger, started, context)] if ledger and context else []

@@ -34,7 +34,7 @@ from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.payloads import OrderedBody
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rejections import rejection
-from rollcast.stacks.ledger.rollouts import RolloutContext, begin, ledger_of, load, under_way
+from rollcast.stacks.ledger.rollouts import RolloutContext, begin, is_recovered, ledger_of, load, under_way
 from rollcast.stacks.notifying.queue import subscribe
 from rollcast.stacks.notifying.sender import delivering
 from rollcast.stacks.project import Project
@@ -134,9 +134,10 @@ def start(
             about["hotfix"] = hotfix if not may_enter.served else ""
         subscribe(ledger, held.lease, project.environment.notify)
         declaration, digests = declared or (project.declaration, project.digests)
+        first = is_recovered(ledger)  # the engine of the driver before may have left its stack in the middle
         context = begin(ledger, held.lease, plan, declaration, digests, live.routing, about)
         emit(Started(rollout=context.id, milestones=len(plan.milestones), hotfix=about.get("hotfix", "")))
-        return _drive(project, context, ledger, held, emit, recover=False, once=once)
+        return _drive(project, context, ledger, held, emit, recover=first, once=once)
 
 
 def resume(
@@ -188,8 +189,9 @@ def _drive(
 def _announce(project: Project, context: RolloutContext, ledger: Ledger, lease: Lease) -> None:
     """Says at the target which ledger and driver hold it, for whoever finds it with another ledger."""
     holding = Holding(
-        lineage=context.owner, ledger=ledger.place, driver=str(lease.holder), rollout=context.id, since_s=time.time()
-    )
+        lineage=context.owner, ledger=ledger.place, driver=str(lease.holder), rollout=context.id, since_s=time.time(),
+        identity=lease.holder.to_json(),
+    )  # fmt: skip
     pipelines = sorted({track.pipeline for track in context.lines.values()})
     target_at(project.folder, context.plan.settings, ledger.scope).put_holding(lease.token, pipelines, holding)
 
@@ -245,9 +247,14 @@ def refuse_second(started: Record | None) -> None:
 
 
 @contextlib.contextmanager
-def holding(ledger: Ledger, *, take_over: bool, above: int = 0) -> Iterator[Held]:
-    """Holds the lease and renews it. SIGINT, SIGTERM or SIGHUP asks to stop at a safe state; a second one stops now."""
-    lease = ledger.acquire(take_over, above=above)
+def holding(
+    ledger: Ledger, *, take_over: bool, above: int = 0, beginning: tuple[str, dict[str, Any]] | None = None
+) -> Iterator[Held]:
+    """Holds the lease and renews it. SIGINT, SIGTERM or SIGHUP asks to stop at a safe state; a second one stops now.
+
+    `above`, `beginning`: see `Ledger.acquire`.
+    """
+    lease = ledger.acquire(take_over, above=above, beginning=beginning)
     over = threading.Event()
     stop = threading.Event()
     second: list[Callable[[], None]] = []

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from rollcast.planner.base.wording import some_of
 from rollcast.planner.plan.models import Plan, Serving
+from rollcast.planner.planning.settlement import split_of
 from rollcast.planner.releases.releases import Release
 from rollcast.planner.rollout.state_machine import Position
 from rollcast.planner.routing.split import flag_key
@@ -18,7 +19,7 @@ from rollcast.stacks.ledger.payloads import FinishedBody, Order, OrderedBody, St
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rejections import REMEDY as REJECTED_REMEDY
 from rollcast.stacks.ledger.rejections import rejected_of
-from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, ledger_of, load
+from rollcast.stacks.ledger.rollouts import FINISHED, RECOVERED, last_started, ledger_of, load
 from rollcast.stacks.notifying.report import receivers_report
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.checkpoint import Checkpoint
@@ -117,8 +118,9 @@ def desired_of(serving: Serving) -> dict[str, float]:
 def _rollout(
     ledger: Ledger, live: LiveReading, notes: list[str]
 ) -> tuple[dict[str, Any] | None, RequestCounts, dict[str, float]]:
-    started = ledger.last(STARTED)
+    started = last_started(ledger)
     if started is None:
+        notes.extend(_recovered(ledger, live))
         return None, RequestCounts(), {}
     ended = next((r for r in ledger.records(started.seq, started.rollout) if r.kind == FINISHED), None)
     about = {"id": started.rollout, "to_release": started.read(StartedBody).to_release, "started_s": started.time_s}
@@ -128,6 +130,19 @@ def _rollout(
         done = {"outcome": end.outcome, "reason": end.reason, "ended_s": ended.time_s}
         return {**about, **done}, tally, desired_of(live.state.serving)
     return _under_way(ledger, live, notes, started, about)
+
+
+def _recovered(ledger: Ledger, live: LiveReading) -> Iterator[str]:
+    """What is to be known where the ledger was recovered and no rollout has begun since."""
+    last = ledger.last(RECOVERED)
+    if last is None:
+        return
+    yield f"the ledger was recovered at {moment(last.time_s)} from what the target says; what was before is not known"
+    for track, releases in split_of(live.state).items():
+        yield (
+            f"{track} stays split between {' and '.join(releases)}: 'rollcast recover --to RELEASE' moves everybody "
+            "to one of them"
+        )
 
 
 def _under_way(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.flags import FlagStore, Holding
 from rollcast.stacks.instances import Instances, Placed
 
@@ -84,6 +85,20 @@ class Target:
                 if folder not in found or self.instances_of(folder, item.slot, "").place == each.place:
                     found[folder] = item
         return dict(sorted(found.items()))
+
+    def hand_over(self, fence: int, item: Placed, before: str, owner: str) -> None:
+        """Says of an instance, wherever it is, that it is `owner`'s from now on. Raises FenceError, StackError.
+
+        A kind that can't is refused by name: it was made for an older version of rollcast.
+        """
+        for each in self.instances:
+            if item.folder in each.placed():
+                if not hasattr(each, "hand_over"):
+                    raise StackError(
+                        f"Instance {item.folder} can't change hands: what keeps it ({each.place}) is of an older "
+                        "version. Use a newer one of that distribution."
+                    )
+                each.hand_over(fence, item.folder, before, owner)
 
     def down(self) -> dict[str, str]:
         """The instances that nobody keeps up, and why."""

@@ -13,7 +13,7 @@ from typing import Any
 from rollcast.plugins.settings import Settings
 from rollcast.stacks.base.errors import FenceError, StackError
 from rollcast.stacks.flags import Holding
-from rollcast.stacks.instances import InstanceSpec, Placed, Provisioning
+from rollcast.stacks.instances import InstanceSpec, Placed, Provisioning, is_to_hand_over
 
 TABLES = ("fence", "flags", "placed", "holdings", "documents")
 
@@ -110,6 +110,12 @@ class Drawer:
         with self._write(fence) as database:
             if not _is_of_another(database, folder, owner):
                 _put(database, "placed", folder, None)
+
+    def hand_over(self, fence: int, folder: str, before: str, owner: str) -> None:
+        with self._write(fence) as database:
+            found = self.placed().get(folder)
+            if is_to_hand_over(found, before, owner) and found is not None:
+                _put(database, "placed", folder, found.model_copy(update={"owner": owner}).model_dump_json())
 
     def holdings(self) -> dict[str, Holding]:
         return {name: Holding.model_validate_json(body) for name, body in self._all("holdings").items()}
