@@ -23,7 +23,7 @@ from rollcast.stacks.ledger import schema as ledger_schema
 from rollcast.stacks.ledger.lease import Holder
 from rollcast.stacks.ledger.ledger import Ledger, open_ledger
 from rollcast.stacks.ledger.records import GENESIS, Record, link, verify
-from tests.stacks.servers import Postgres, postgres
+from tests.stacks.servers import Postgres, postgres, program
 
 SCOPE = "shop/prod"
 
@@ -313,3 +313,30 @@ def test_a_full_disk_refuses_the_write_and_keeps_the_chain(ledger: Ledger, tmp_p
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert verify(ledger.records()) == 1
+
+
+def test_a_ledger_in_postgresql_is_backed_up_and_restored_by_its_own_tools(
+    server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the page on a lost ledger says: pg_dump of the one, pg_restore into an empty database."""
+    here, there = server.database(), server.database()
+    monkeypatch.setenv("ROLLCAST_LEDGER_URL", here)
+    ledger = open_ledger(tmp_path, SCOPE)
+    lease = ledger.acquire()
+    for number in range(5):
+        ledger.append("note", "r1", {"n": number}, lease)
+    ledger.release(lease)
+    dump, plain = tmp_path / "ledger.dump", here.replace("+psycopg", "")
+    subprocess.run([program("pg_dump"), "--format=custom", f"--file={dump}", plain], check=True, capture_output=True)
+    words = [program("pg_restore"), f"--dbname={there.replace('+psycopg', '')}", str(dump)]
+    subprocess.run(words, check=True, capture_output=True)
+    monkeypatch.setenv("ROLLCAST_LEDGER_URL", there)
+    restored = open_ledger(tmp_path, SCOPE)
+    assert [record.hash for record in restored.records()] == [record.hash for record in ledger.records()]
+    assert verify(restored.records()) == len(restored.records())
+    assert (restored.lineage(), restored.backend()) == (ledger.lineage(), ledger.backend())
+    again = restored.acquire()
+    assert again.token > lease.token
+    restored.append("note", "r1", {"n": 5}, again)
+    with pytest.raises(Exception, match="append-only"), create_engine(there).begin() as connection:
+        connection.execute(text("DELETE FROM rollcast_records"))
