@@ -63,7 +63,7 @@ class Postgres:
         return self.url(name)
 
 
-def program(name: str) -> str:
+def server_program(name: str) -> str:
     """A server program, wherever Debian puts it."""
     places = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
     found = shutil.which(name) or (str(places[-1]) if places else None)
@@ -83,7 +83,7 @@ def _unprivileged() -> dict[str, Any]:
 @contextmanager
 def postgres(folder: Path) -> Iterator[Postgres]:
     """PostgreSQL on a free port, until the block ends."""
-    initdb, server = program("initdb"), program("postgres")
+    initdb, server = server_program("initdb"), server_program("postgres")
     who, data, port = _unprivileged(), folder / "data", free_port()
     if who:
         os.chown(folder, who["user"], who["group"])
@@ -106,7 +106,7 @@ def postgres(folder: Path) -> Iterator[Postgres]:
 @contextmanager
 def prometheus(folder: Path, scraped: int) -> Iterator[str]:
     """Prometheus that reads the metrics of a local port every half second; gives its address."""
-    program, port = program("prometheus"), free_port()
+    program, port = server_program("prometheus"), free_port()
     config = folder / "prometheus.yml"
     config.write_text(
         "global: {scrape_interval: 500ms, scrape_timeout: 400ms}\n"

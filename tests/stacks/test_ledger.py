@@ -23,7 +23,7 @@ from rollcast.stacks.ledger import schema as ledger_schema
 from rollcast.stacks.ledger.lease import Holder
 from rollcast.stacks.ledger.ledger import Ledger, open_ledger
 from rollcast.stacks.ledger.records import GENESIS, Record, link, verify
-from tests.stacks.servers import Postgres, postgres, program
+from tests.stacks.servers import Postgres, postgres, server_program
 
 SCOPE = "shop/prod"
 
@@ -327,8 +327,10 @@ def test_a_ledger_in_postgresql_is_backed_up_and_restored_by_its_own_tools(
         ledger.append("note", "r1", {"n": number}, lease)
     ledger.release(lease)
     dump, plain = tmp_path / "ledger.dump", here.replace("+psycopg", "")
-    subprocess.run([program("pg_dump"), "--format=custom", f"--file={dump}", plain], check=True, capture_output=True)
-    words = [program("pg_restore"), f"--dbname={there.replace('+psycopg', '')}", str(dump)]
+    subprocess.run(
+        [server_program("pg_dump"), "--format=custom", f"--file={dump}", plain], check=True, capture_output=True
+    )
+    words = [server_program("pg_restore"), f"--dbname={there.replace('+psycopg', '')}", str(dump)]
     subprocess.run(words, check=True, capture_output=True)
     monkeypatch.setenv("ROLLCAST_LEDGER_URL", there)
     restored = open_ledger(tmp_path, SCOPE)
