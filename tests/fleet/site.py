@@ -59,6 +59,7 @@ defaults
   timeout connect 1s
   timeout client 60s
   timeout server 60s
+  http-reuse never
   retries 5
   option redispatch 1
   retry-on conn-failure empty-response

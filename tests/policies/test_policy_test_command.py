@@ -48,7 +48,7 @@ def test_the_example_of_the_documentation_works_as_pasted(project: Path, page: s
     pasted(project, page)
     done = run(project, "--examples", "10", "--seed", "1", "--junit", str(project / "junit.xml"))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 passed" in done.stdout
+    assert re.search(r"^[3-9] passed", done.stdout, re.MULTILINE)
     assert "pass, judged by policies sha256:" in done.stdout
     suite = ElementTree.parse(project / "junit.xml").getroot().find("testsuite")
     assert suite is not None
@@ -120,4 +120,4 @@ def test_every_example_has_policies_that_hold(example: Path) -> None:
     assert list((example / "policies").glob("test_*.py"))
     done = run(example, "--examples", "20", "--seed", "1")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 passed" in done.stdout
+    assert re.search(r"^[3-9] passed", done.stdout, re.MULTILINE)
