@@ -120,7 +120,7 @@ def questions() -> list[dict[str, Any]]:
         import load  # type: ignore[import-not-found,unused-ignore]
     finally:
         sys.path.remove(str(EXAMPLE))
-    return [body for _, body in load.rows(1)]
+    return [dict(due.body) for due in load.rows(1)]
 
 
 def capacity_per_s(site: Site, bodies: list[dict[str, Any]]) -> float:
