@@ -16,7 +16,7 @@ from tests.stacks.site import Site
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
-EXAMPLES, PARTS = (5, 6) if NIGHTLY else (4, 1)
+EXAMPLES, PARTS = (5, 6) if NIGHTLY else (2, 1)
 HANGS, HANG_PARTS = (5, 3) if NIGHTLY else (1, 1)
 MILESTONES = ["0", "1", "2", "3"]
 often = settings(deadline=None, derandomize=not NIGHTLY, phases=[Phase.explicit, Phase.generate])

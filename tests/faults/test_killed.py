@@ -20,7 +20,7 @@ from tests.stacks.site import Site, first_released
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
-EXAMPLES, PARTS = (5, 15) if NIGHTLY else (10, 1)
+EXAMPLES, PARTS = (5, 15) if NIGHTLY else (6, 1)
 BACK_EXAMPLES, BACK_PARTS = (5, 3) if NIGHTLY else (3, 1)
 PLACE_EXAMPLES, PLACE_PARTS = (5, 3) if NIGHTLY else (1, 1)
 KILLS = 5
