@@ -24,9 +24,7 @@ _SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile(
     "check", max_examples=50, derandomize=True, deadline=None, suppress_health_check=_SLOW_IS_FINE
 )
-settings.register_profile(
-    "test", max_examples=60, derandomize=True, deadline=None, suppress_health_check=_SLOW_IS_FINE
-)
+settings.register_profile("test", max_examples=60, derandomize=True, deadline=None, suppress_health_check=_SLOW_IS_FINE)
 settings.register_profile("nightly", max_examples=10_000, deadline=None, suppress_health_check=_SLOW_IS_FINE)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly":
