@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from rollcast.stacks.ledger.ledger import Ledger, open_ledger
 from rollcast.stacks.ledger.records import verify
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED, under_way
 from rollcast.stacks.project import Project
 from rollcast.stacks.state.live import read, target_at
-from tests.stacks.site import Requests, Site
+from tests.stacks.site import Requests, Site, left_at_work
 
 MOST_RUNS = 12
 
@@ -108,17 +106,4 @@ def assert_whole(site: Site) -> None:
     assert set(live.placed) == wanted
     instances = site.folder / ".rollcast/live/instances"
     assert not list(instances.rglob(".staging-*")), "half-written instances were left behind"
-    assert not _alive(site.folder), "a process of the rollout lives on"
-
-
-def _alive(folder: Path) -> list[str]:
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            environ = (entry / "environ").read_bytes()
-            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if f"ROLLCAST_WORLD={folder.resolve()}|".encode() in environ and int(entry.name) != os.getpid():
-            found.append(f"{entry.name} {command}")
-    return found
+    assert not left_at_work(site.folder), "a process of the rollout lives on"

@@ -100,6 +100,18 @@ def injected(faults: Path) -> dict[str, str]:
     return {"ROLLCAST_FAULTS": str(faults), "PYTHONPATH": path}
 
 
+def left_at_work(folder: Path) -> dict[int, str]:
+    """Engines and providers of a project folder that run: number -> command."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            environ = (entry / "environ").read_bytes()
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            if f"ROLLCAST_WORLD={folder.resolve()}|".encode() in environ and int(entry.name) != os.getpid():
+                found[int(entry.name)] = command
+    return found
+
+
 class Site:
     """A project folder and its service."""
 
@@ -123,11 +135,10 @@ class Site:
         return self._kept.exists()
 
     def restore(self) -> None:
-        """The folder as it was kept, without a driver, an engine or a provider; the service starts anew in it."""
-        for entry in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                if f"ROLLCAST_WORLD={self.folder.resolve()}|".encode() in (entry / "environ").read_bytes():
-                    os.kill(int(entry.name), signal.SIGKILL)
+        """The folder as it was kept, without an engine or a provider of before; the service starts in it again."""
+        for number in left_at_work(self.folder):
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
         serving = self._serving is not None
         self._stop()
         shutil.rmtree(self.folder)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollcast.cli.terminal import clean, paint
 from rollcast.stacks.base.clock import moment
+from rollcast.stacks.ledger.records import short_lineage
 
 if TYPE_CHECKING:
     from rollcast.stacks.project import Project
@@ -37,7 +38,7 @@ def found_in_words(project: Project, found: RecoveryFinding) -> Iterator[str]:
         yield paint(f"  changed by hand: {text}", "yellow")
     for name, item in found.holdings.items():
         yield (
-            f"  {clean(name)} was held by lineage {clean(item.lineage.removeprefix('sha256:')[:12])}, "
+            f"  {clean(name)} was held by lineage {clean(short_lineage(item.lineage))}, "
             f"ledger {clean(item.ledger)}; {clean(item.driver)}, since {moment(item.since_s)}"
         )
     yield f"  fencing token {found.token} was the newest"
@@ -50,7 +51,7 @@ def done_in_words(found: RecoveryFinding, done: Recovery | None) -> Iterator[str
     if done is None:
         yield f"Nothing is to be recovered: the ledger is at hand, {clean(found.ledger.why)}."
     else:
-        yield f"The ledger goes on at {clean(done.ledger)}, lineage {done.lineage.removeprefix('sha256:')[:12]}."
+        yield f"The ledger goes on at {clean(done.ledger)}, lineage {short_lineage(done.lineage)}."
         if done.body.aside:
             yield f"The old one is kept as {clean(done.body.aside)}."
     if not found.split:

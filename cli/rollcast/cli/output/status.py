@@ -7,6 +7,7 @@ from typing import Any
 
 from rollcast.cli.terminal import clean, paint
 from rollcast.stacks.base.clock import moment
+from rollcast.stacks.ledger.records import short_lineage
 from rollcast.stacks.rollout.evidence import LEFT_OUT
 
 Report = Mapping[str, Any]
@@ -71,7 +72,7 @@ def _foreign(report: Report) -> Iterator[str]:
     if not report["foreign"]:
         yield "  everything at this target is of this project"
     for item in report["foreign"]:
-        owner = f"lineage {item['owner'].removeprefix('sha256:')[:12]}" if item["owner"] else "nobody says whose"
+        owner = f"lineage {short_lineage(item['owner'])}" if item["owner"] else "nobody says whose"
         parts = [owner]
         parts += [f"pipeline {clean(item['pipeline'])}"] if item["pipeline"] else []
         parts += (

@@ -140,28 +140,26 @@ class EngineStack:
         limit = threading.Timer(sum(node.inputs["timeout_s"] for node in nodes) + _GRACE_S, self.end)
         limit.daemon = True
         limit.start()
+        rests = False  # whether the provider surely does nothing any more
         try:
             stack.up(on_event=events.take, color="never", parallel=16)
             failpoint("engine: after an update")
+            rests = True
+            return events.outputs
         except OSError as error:
-            self._provider.end()
             raise EngineError(f"The Pulumi engine failed: {error}.") from None
         except automation.errors.CommandError as error:
-            if not self._is_to_be_made_again(error):
+            rests = self._is_to_be_made_again(error)
+            if not rests:
                 found = events.error(error)
-                if isinstance(found, HeldError) and not events.failed:
-                    self._provider.rest()  # it has said why, and does nothing any more
-                else:
-                    self._provider.end()
+                rests = isinstance(found, HeldError) and not events.failed
                 raise found from None
-        except BaseException:
-            self._provider.end()
-            raise
-        else:
-            self._provider.rest()
-            return events.outputs
         finally:
             limit.cancel()
+            if rests:
+                self._provider.rest()
+            else:
+                self._provider.end()
         return self.up(nodes, progress)
 
     @property

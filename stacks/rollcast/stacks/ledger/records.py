@@ -56,6 +56,11 @@ def link(scope: str, last: Record | None, time_s: float, kind: str, rollout: str
     return record.model_copy(update={"hash": record.computed()})
 
 
+def short_lineage(lineage: str) -> str:
+    """As messages show a lineage, which is the hash of a ledger's first record."""
+    return lineage.removeprefix("sha256:")[:12]
+
+
 def verify(records: Iterable[Record]) -> int:
     """The number of records of an unbroken chain. Raises LedgerError naming the first record that is not as written."""
     expected, count = GENESIS, 0

@@ -11,12 +11,13 @@ from rollcast.planner.base.wording import in_words
 from rollcast.planner.declaration.receivers import NotifyEvent
 from rollcast.planner.rollout.state_machine import Outcome
 from rollcast.stacks.base.formats import StoredModel
+from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.payloads import FailedBody, FinishedBody, HeldBody, StartedBody
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import FINISHED, STARTED
 
 WAITING = "waiting"
-KINDS = (STARTED, "held", "failed", FINISHED, WAITING)
+_KINDS = (STARTED, "held", "failed", FINISHED, WAITING)
 """The kinds of records that may be worth a notification."""
 _MOST_CHARACTERS = 2000  # of a reason: an error may quote a whole log
 
@@ -58,15 +59,36 @@ class Notification:
         return self.scope.partition("/")[2]
 
 
-def notification_of(record: Record, started: StartedBody | None) -> Notification | None:
-    """What receivers hear of a record; None where it is worth none. `started`: how its rollout began.
+class Notifications:
+    """What receivers hear of one ledger's records. How a rollout began is looked up once."""
 
-    Raises FormatError on a record of a newer version, LedgerError on one that can't be read.
-    """
-    if record.kind == WAITING:
-        return _waiting(record)
-    if started is None or record.kind not in KINDS:
-        return None
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._begun: dict[str, StartedBody | None] = {}
+
+    def of(self, record: Record) -> Notification | None:
+        """None where a record is worth none.
+
+        Raises FormatError on a record of a newer version, LedgerError on one that can't be read.
+        """
+        if record.kind == WAITING:
+            return _waiting(record)
+        if record.kind not in _KINDS:
+            return None
+        started = self._started(record)
+        return _of_rollout(record, started) if started is not None else None
+
+    def _started(self, record: Record) -> StartedBody | None:
+        if record.kind == STARTED:
+            self._begun[record.rollout] = record.read(StartedBody)
+        elif record.rollout not in self._begun:
+            own = (one for one in self._ledger.records(-1, record.rollout) if one.kind == STARTED)
+            first = next(own, None)
+            self._begun[record.rollout] = first.read(StartedBody) if first is not None else None
+        return self._begun[record.rollout]
+
+
+def _of_rollout(record: Record, started: StartedBody) -> Notification | None:
     before = {line: release for line, release in started.from_release.items() if release}
     after = dict(started.to_release)
     towards = in_words(dict.fromkeys(after.values())) or "nothing"
@@ -137,4 +159,4 @@ def _short(text: str) -> str:
     return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 1]}…"
 
 
-__all__ = ["KINDS", "WAITING", "Notification", "WaitingBody", "notification_of"]
+__all__ = ["WAITING", "Notification", "Notifications", "WaitingBody"]

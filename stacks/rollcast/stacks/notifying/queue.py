@@ -20,10 +20,7 @@ from rollcast.stacks.base.failpoints import failpoint
 from rollcast.stacks.base.formats import StoredModel, read_stored
 from rollcast.stacks.ledger.lease import Lease
 from rollcast.stacks.ledger.ledger import Ledger
-from rollcast.stacks.ledger.payloads import StartedBody
-from rollcast.stacks.ledger.records import Record
-from rollcast.stacks.ledger.rollouts import STARTED
-from rollcast.stacks.notifying.messages import Notification, notification_of
+from rollcast.stacks.notifying.messages import Notification, Notifications
 from rollcast.stacks.notifying.posting import Post, Refusal, post
 
 POSITION = "notify:"
@@ -123,7 +120,7 @@ class Queue:
             read_state(state) if state is not None else QueueState(receiver=shown(receiver), after=ledger.last_seq())
         )
         self._scanned = self.state.after
-        self._begun: dict[str, StartedBody | None] = {}
+        self._notifications = Notifications(ledger)
         self._waiting: deque[Notification] = deque()
 
     def step(self) -> float | None:
@@ -159,7 +156,7 @@ class Queue:
         """Takes in what was recorded since."""
         for record in self._ledger.records(self._scanned):
             self._scanned = record.seq
-            found = notification_of(record, self._started(record))
+            found = self._notifications.of(record)
             if found is not None and found.event in self.receiver.events:
                 self._waiting.append(found)
         order = self._ledger.last(AGAIN)
@@ -174,19 +171,11 @@ class Queue:
         while self.state.again:
             seq = self.state.again[0]
             record = next(iter(self._ledger.records(seq - 1)[:1]), None)
-            found = notification_of(record, self._started(record)) if record is not None else None
+            found = self._notifications.of(record) if record is not None else None
             if found is not None:
                 return found
             self.state.again.pop(0)
         return self._waiting[0] if self._waiting else None
-
-    def _started(self, record: Record) -> StartedBody | None:
-        if record.kind == STARTED:
-            self._begun[record.rollout] = record.read(StartedBody)
-        elif record.rollout and record.rollout not in self._begun:
-            own = [one for one in self._ledger.records(-1, record.rollout) if one.kind == STARTED]
-            self._begun[record.rollout] = own[0].read(StartedBody) if own else None
-        return self._begun.get(record.rollout)
 
     def _settle(self, done: Notification, letter: DeadLetter | None = None) -> float:
         if self.state.again:
@@ -219,12 +208,9 @@ class Queue:
         return wait_s
 
     def _keep(self, undelivered: UndeliveredBody | None = None) -> None:
-        if undelivered is None:
-            self._ledger.save(self._lease, self._name, self.state.to_json())
-        else:
-            self._ledger.save(
-                self._lease, self._name, self.state.to_json(), UNDELIVERED, undelivered.to_json()
-            )  # in one transaction
+        """The state, and in the same transaction the record of a dead letter."""
+        record = (UNDELIVERED, undelivered.to_json()) if undelivered is not None else ()
+        self._ledger.save(self._lease, self._name, self.state.to_json(), *record)
 
 
 def read_state(body: object) -> QueueState:

@@ -7,9 +7,7 @@ from typing import Any
 
 from rollcast.planner.declaration.receivers import Receiver
 from rollcast.stacks.ledger.ledger import Ledger
-from rollcast.stacks.ledger.payloads import StartedBody
-from rollcast.stacks.ledger.rollouts import STARTED
-from rollcast.stacks.notifying.messages import KINDS, notification_of
+from rollcast.stacks.notifying.messages import Notifications
 from rollcast.stacks.notifying.queue import POSITION, name_of, read_state, shown
 
 
@@ -28,17 +26,9 @@ def _report(ledger: Ledger, receiver: Receiver, row: object) -> dict[str, Any]:
     if row is None:
         return {**about, "waiting": 0, "since_s": None, "tries": 0, "next_s": None, "error": "", "dead": []}
     state = read_state(row)
-    begun: dict[str, StartedBody] = {}
-    waiting: list[float] = []
-    for record in ledger.records(state.after):
-        if record.kind == STARTED:
-            begun[record.rollout] = record.read(StartedBody)
-        elif record.kind in KINDS and record.rollout and record.rollout not in begun:
-            own = [one for one in ledger.records(-1, record.rollout) if one.kind == STARTED]
-            begun |= {record.rollout: own[0].read(StartedBody)} if own else {}
-        found = notification_of(record, begun.get(record.rollout))
-        if found is not None and found.event in receiver.events:
-            waiting.append(found.time_s)
+    notifications = Notifications(ledger)
+    found = [one for record in ledger.records(state.after) if (one := notifications.of(record)) is not None]
+    waiting = [one.time_s for one in found if one.event in receiver.events]
     return {
         **about,
         "waiting": len(waiting) + len(state.again),

@@ -22,6 +22,7 @@ from rollcast.stacks.flags.definitions import OWNER
 from rollcast.stacks.instances import Placed
 from rollcast.stacks.ledger.lease import Holder
 from rollcast.stacks.ledger.payloads import RecoveredBody
+from rollcast.stacks.ledger.records import short_lineage
 from rollcast.stacks.ledger.rollouts import scope_of
 from rollcast.stacks.project import Project
 from rollcast.stacks.recovery.lost import FoundLedger, LedgerState, found_ledger, whole_elsewhere
@@ -106,11 +107,13 @@ def find(project: Project, *, gone: bool = False) -> RecoveryFinding:
     if live.foreign:
         raise DriftError(f"{live.edits[live.foreign[0]]}. Remove it from the definition, or choose another target.")
     holdings = {name: item for name, item in sorted(target.holdings().items()) if name in pipelines}
-    lineage = _owner(target, pipelines, ledger)
+    flags, placed = owned(target, pipelines)
+    lineage = _owner(flags, placed, ledger)
     found = RecoveryFinding(ledger, live, lineage, token, holdings, target.places)
     if ledger.state in (LedgerState.WHOLE, LedgerState.RECOVERED):
         return found
-    _refuse_nothing(project, target, pipelines, ledger)
+    if not flags and not placed:
+        _refuse_nothing(project, target, pipelines, ledger)
     _refuse_elsewhere(project, found)
     _refuse_living(holdings, gone=gone)
     return found
@@ -128,9 +131,8 @@ def owned(target: Target, pipelines: Collection[str]) -> tuple[dict[str, Any], d
     return flags, placed
 
 
-def _owner(target: Target, pipelines: Collection[str], ledger: FoundLedger) -> str:
+def _owner(flags: Mapping[str, Any], placed: Mapping[str, Placed], ledger: FoundLedger) -> str:
     """Whose flags and instances these are. Raises LedgerError where two ledgers own parts of them."""
-    flags, placed = owned(target, pipelines)
     owners: dict[str, str] = {}
     for key, flag in flags.items():
         owners.setdefault(str((flag.get("metadata") or {}).get(OWNER) or ""), f"flag {key}")
@@ -145,7 +147,7 @@ def _owner(target: Target, pipelines: Collection[str], ledger: FoundLedger) -> s
     if ledger.lineage and ledger.state is not LedgerState.GOING_ON:
         owners.setdefault(ledger.lineage, "the history of the ledger here")
     if len(owners) > 1:
-        shown = "; ".join(f"{what} is of lineage {_short(owner)}" for owner, what in sorted(owners.items()))
+        shown = "; ".join(f"{what} is of lineage {short_lineage(owner)}" for owner, what in owners.items())
         raise LedgerError(
             f"Two ledgers hold parts of what is declared here ({shown}), and two histories can't become one. Nothing "
             "was changed. Go on with the one that is left, or take away by hand what the other one put there; a ledger "
@@ -154,14 +156,9 @@ def _owner(target: Target, pipelines: Collection[str], ledger: FoundLedger) -> s
     return next(iter(owners), ledger.lineage)
 
 
-def _short(lineage: str) -> str:
-    return lineage.removeprefix("sha256:")[:12]
-
-
 def _refuse_nothing(project: Project, target: Target, pipelines: Collection[str], ledger: FoundLedger) -> None:
-    """Raises StackError where there is nothing to recover from."""
-    flags, placed = owned(target, pipelines)
-    if flags or placed or ledger.state not in (LedgerState.ABSENT, LedgerState.BROKEN):
+    """Nothing is there. Raises StackError where the ledger has nothing to recover from, either."""
+    if ledger.state not in (LedgerState.ABSENT, LedgerState.BROKEN):
         return
     names = ", ".join(sorted(pipelines))
     first = "" if ledger.state is LedgerState.ABSENT else f"Move {ledger_file(project.folder)} out of the way, and "

@@ -175,7 +175,8 @@ def _drive(
     held.on_second.append(world.end)
     with delivering(ledger, held.lease, project.environment.notify, emit) as emitted:
         try:
-            world.prepare()
+            if not recover:  # one that begins has something to do; one that is gone on with may only look
+                world.prepare()
             _announce(project, context, ledger, held.lease)
             if recover:
                 world.recover()
