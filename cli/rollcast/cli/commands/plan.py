@@ -26,6 +26,9 @@ def plan(
     saved: Annotated[Path | None, typer.Argument(metavar="[PLAN]", help="Show this saved plan again.")] = None,
     from_: FromOption = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Save the plan for apply.")] = None,
+    sign: Annotated[
+        bool, typer.Option("--sign", help="Sign what --out saves, with the key in ROLLCAST_SIGNING_KEY.")
+    ] = False,
     format_: Annotated[Format, typer.Option("--format", help="How to write the plan.")] = "text",
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit 2 when there are changes.")
@@ -44,26 +47,31 @@ def plan(
 ) -> None:
     """Show what would change, in which order, and the rollback."""
     from rollcast.cli.inputs.guardrails import refuse
+    from rollcast.cli.inputs.plan_signature import signer, signing_key
     from rollcast.cli.inputs.plans import Planned, plan_of, read_plan, save_plan
-    from rollcast.stacks.base.errors import IneligibleError
+    from rollcast.stacks.base.errors import IneligibleError, StackError
     from rollcast.stacks.eligibility.rule import eligibility_of
 
     if refresh_only:
         _drift(project_of(context), format_, detailed_exitcode)
         return
+    if sign and (out is None or saved is not None):
+        raise StackError("--sign signs a plan as it is made and saved. Name the file: rollcast plan --out FILE --sign")
+    key = signing_key() if sign else None
     if saved is not None:
         found, may_enter = Planned(read_plan(saved), ()), None
     else:
         project = project_of(context)
         note_others(project)
-        found = plan_of(project, from_)
+        found = plan_of(project, from_, signed_by=signer(key) if key is not None else "")
         may_enter = eligibility_of(project, found.plan) if from_ is None else None
     made, drift = found.plan, found.drift
     if out is not None:
-        save_plan(made, out)
+        save_plan(made, out, key)
     show(made, format_, _power(made, traffic, scale), drift, found.supersedes, may_enter, verbose=verbose)
     if out is not None:
-        terminal.note(f"Saved to {out}. Carry it out with: rollcast apply {out}")
+        signed = f", signed by key {made.signed_by}" if made.signed_by else ""
+        terminal.note(f"Saved to {out}{signed}. Carry it out with: rollcast apply {out}")
     if saved is None:
         refuse(made, "plan")
     if may_enter is not None and (refused := may_enter.refusal()):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from rollcast.planner.plan.models import LiveState, Plan
     from rollcast.policies import BaseRules
+    from rollcast.stacks.base.keys import PrivateKey
     from rollcast.stacks.project import Project
     from rollcast.stacks.rollout.supersede import AfterSupersede
 
@@ -23,10 +24,10 @@ class Planned(NamedTuple):
     supersedes: AfterSupersede | None = None
 
 
-def plan_of(project: Project, from_: str | None = None, base: BaseRules | None = None) -> Planned:
+def plan_of(project: Project, from_: str | None = None, base: BaseRules | None = None, signed_by: str = "") -> Planned:
     """The plan of a project from what is live, or from another declaration: there is no drift from that.
 
-    `base`: the rules of the branch that it is to be merged into, which judge it.
+    `base`: the rules of the branch that it is to be merged into, which judge it. `signed_by`: who is about to sign it.
 
     While a rollout is under way it begins where rolling that back will end.
 
@@ -46,6 +47,7 @@ def plan_of(project: Project, from_: str | None = None, base: BaseRules | None =
             "evaluations": findings_of(project, made),
             "contents": changes_of(made, project.folder),
             "signatures": signatures.findings_of(made, project.locked, project.folder),
+            "signed_by": signed_by,
         }
     )
     _explain(made, begins.drift)
@@ -168,14 +170,14 @@ def read_plan(path: Path, *, approved: bool = False) -> Plan:
     return read_saved(path, parse, "a saved plan", "plan")
 
 
-def save_plan(made: Plan, path: Path) -> None:
-    """Writes a plan for `apply`, readable by its owner alone. Raises StackError."""
+def save_plan(made: Plan, path: Path, key: PrivateKey | None = None) -> None:
+    """Writes a plan for `apply`, signed where there is a key, readable by its owner alone. Raises StackError."""
     import json
 
     from rollcast.cli import files
     from rollcast.cli.inputs.saved import sealed
 
-    text = json.dumps(sealed(made.to_json()), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(sealed(made.to_json(), key), indent=2, ensure_ascii=False) + "\n"
     files.write(path, text, "The plan", private=True)
 
 

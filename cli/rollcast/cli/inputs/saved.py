@@ -1,7 +1,7 @@
 """What a command saved as JSON, read back; a plan with a digest of all that its file says.
 
 The digest shows that a file was changed after it was saved, by a person or by a tool. It is no signature: who can write
-the file can write another digest too, so what is approved belongs where only its reviewers can write.
+the file can write another digest too. `plan_signature` has the signature, which only the holder of a key can write.
 """
 
 from __future__ import annotations
@@ -11,26 +11,33 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rollcast.cli.inputs.plan_signature import SIGNATURE, refuse_forged, signature_of
+
 if TYPE_CHECKING:
     from rollcast.simulator.forecast.models import Forecast
+    from rollcast.stacks.base.keys import PrivateKey
 
 _Saved = TypeVar("_Saved")
 DIGEST = "file_digest"
 
 
-def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A document with the digest of everything else in it."""
+def sealed(document: Mapping[str, Any], key: PrivateKey | None = None) -> dict[str, Any]:
+    """A document with the digest of everything else in it, and the signature of a key over that."""
     from rollcast.planner.releases.releases import digest_of
 
-    content = {key: value for key, value in document.items() if key != DIGEST}
-    return {**content, DIGEST: digest_of(content)}
+    content = {name: value for name, value in document.items() if name not in (DIGEST, SIGNATURE)}
+    digest = digest_of(content)
+    return {**content, DIGEST: digest, **({SIGNATURE: signature_of(key, digest)} if key is not None else {})}
 
 
 def is_sealed(path: Path, document: object) -> bool:
-    """Whether a document says its digest. Raises StaleError where that is not the digest of what it says."""
+    """Whether a document says its digest. Raises StaleError where that, or a signature, is not of what it says."""
     from rollcast.stacks.base.errors import StaleError
 
-    if not isinstance(document, dict) or DIGEST not in document:
+    if not isinstance(document, dict):
+        return False
+    if DIGEST not in document:
+        refuse_forged(path, document, "")
         return False
     stated = document[DIGEST]
     if stated != sealed(document)[DIGEST]:
@@ -38,6 +45,7 @@ def is_sealed(path: Path, document: object) -> bool:
             f"{path} was changed after it was saved: what it says is not what its digest says. "
             "Nothing was done. Plan again with 'rollcast plan --out FILE', and have that approved."
         )
+    refuse_forged(path, document, stated)
     return True
 
 

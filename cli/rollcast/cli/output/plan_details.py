@@ -29,7 +29,8 @@ def brief_of(plan: Plan) -> str:
     """A plan that was shown before, in a few lines: what changes and how much there is to do."""
     if plan.empty:
         return "\n".join(details_of(plan))
-    head = paint(f"{plan.pipeline} in {plan.environment}, as saved ({plan.digest[:19]})", bold=True)
+    signed = f", signed by key {plan.signed_by[:12]}" if plan.signed_by else ""
+    head = paint(f"{plan.pipeline} in {plan.environment}, as saved ({plan.digest[:19]}){signed}", bold=True)
     return "\n".join([head, *releases_of(plan), "", *_changes(plan), *lines_of(plan), summary_of(plan)])
 
 

@@ -211,6 +211,9 @@ class Plan(Model):
     contents: tuple[ContentChange, ...] = Field(
         (), description="what changes inside prompts, policies and tools", exclude_if=lambda found: not found
     )
+    signed_by: str = Field(
+        "", description="SHA-256 of the public key of who signed its file (DER), in hex", exclude_if=lambda key: not key
+    )
     notes: tuple[str, ...] = ()
     lines: dict[str, Track]
     audiences: dict[str, dict[str, Json]]
@@ -230,7 +233,7 @@ class Plan(Model):
 
         What was added to plans since 0.1.0 counts where it says something: a plan of before has the digest that it had.
         """
-        beside = {"binding", "contents", "evaluations", "guardrails", "signatures"}
+        beside = {"binding", "contents", "evaluations", "guardrails", "signatures", "signed_by"}
         done = self.model_dump(mode="json", by_alias=True, exclude=beside)
         if not self.reroutes:
             del done["reroutes"]

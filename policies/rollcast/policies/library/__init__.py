@@ -32,7 +32,7 @@ from rollcast.policies.library.provenance import (
 )
 from rollcast.policies.library.residency import privacy_never_experimental, regulatory_domain, residency
 from rollcast.policies.library.safety import safety_policy_kept
-from rollcast.policies.library.signed import signed
+from rollcast.policies.library.signed import require_signed_plans, signed
 from rollcast.policies.library.telemetry import completeness_judged
 from rollcast.policies.library.tools import tool_schema_break
 from rollcast.policies.rules.rule import Policy, collecting
@@ -88,6 +88,7 @@ __all__ = [
     "pinned_digests",
     "privacy_never_experimental",
     "regulatory_domain",
+    "require_signed_plans",
     "residency",
     "rollback_possible",
     "safety_before_capability",

@@ -1,10 +1,12 @@
-"""A guardrail over signatures: what serves was signed by a key that somebody trusts, as it is."""
+"""Guardrails over signatures: what serves, and the plan that brings it, was signed by a key that somebody trusts."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 
 from rollcast.planner.declaration.models import ArtifactKind
+from rollcast.policies.errors import NotJudged, PolicyError
 from rollcast.policies.rules.review import Review
 from rollcast.policies.rules.rule import Level, Policy, Violation, register
 
@@ -52,4 +54,37 @@ def signed(
     return register(rule, name, level, "a signature says who stands for what serves")
 
 
-__all__ = ["signed"]
+def require_signed_plans(
+    keys: Collection[str], *, level: Level = "mandatory", name: str = "require-signed-plans"
+) -> Policy:
+    """Only a saved plan that one of these keys signed is carried out; each is the digest of a public key.
+
+    The digest is what `openssl pkey -in key.pem -pubout -outform DER | sha256sum` prints, and what `rollcast plan --out
+    FILE --sign` says. A plan without a signature is not judged, which holds up `apply` and nothing before it. Going
+    back is never held up. Raises PolicyError on what is no such digest.
+
+    Why: a plan that was reviewed is what runs, though others may write where it was kept meanwhile.
+    """
+    wanted = {key.lower().removeprefix("sha256:") for key in keys}
+    if not wanted or not all(re.fullmatch("[0-9a-f]{64}", key) for key in wanted):
+        raise PolicyError(
+            f"{name} needs the SHA-256 of public keys, 64 hexadecimal digits each. "
+            "Print one: openssl pkey -in key.pem -pubout -outform DER | sha256sum"
+        )
+
+    def rule(review: Review) -> Iterator[Violation]:
+        by = review.plan.signed_by
+        if review.plan.empty:
+            return
+        if not by:
+            raise NotJudged("nobody signed this plan; save one with 'rollcast plan --out FILE --sign', and apply that")
+        if by not in wanted:
+            trusted = ", ".join(key[:12] for key in sorted(wanted))
+            yield Violation(
+                f"The plan is signed by key {by[:12]}, which is not trusted.", (), f"Have it signed by {trusted}."
+            )
+
+    return register(rule, name, level, "only a plan that somebody stands for is carried out")
+
+
+__all__ = ["require_signed_plans", "signed"]

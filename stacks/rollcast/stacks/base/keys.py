@@ -26,45 +26,67 @@ _CURVES = ("secp256r1", "secp384r1", "secp521r1")
 def private_key(path: Path, password: str | None = None) -> PrivateKey:
     """The private key of a PEM file. Raises StackError: it can't be read, or is of another kind."""
     try:
+        pem = path.read_bytes()
+    except OSError as error:
+        raise StackError(f"{path} can't be read ({error.strerror}). Name a private key in PEM form.") from None
+    return private_key_in(pem, str(path), password)
+
+
+def private_key_in(pem: bytes, where: str, password: str | None = None) -> PrivateKey:
+    """The private key in a PEM text that was found at `where`. Raises StackError, which never holds the text."""
+    try:
+        from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
     except ImportError:
         raise StackError("Signing needs the package 'cryptography': pip install 'rollcast[signing]'.") from None
     try:
-        key = load_pem_private_key(path.read_bytes(), password.encode() if password else None)
-    except OSError as error:
-        raise StackError(f"{path} can't be read ({error.strerror}). Name a private key in PEM form.") from None
-    except (TypeError, ValueError):
+        key = load_pem_private_key(pem, password.encode() if password else None)
+    except (TypeError, ValueError, UnsupportedAlgorithm):
         raise StackError(
-            f"{path} is no private key that can be used, or ROLLCAST_KEY_PASSWORD is not its password. "
+            f"{where} is no private key that can be used, or ROLLCAST_KEY_PASSWORD is not its password. "
             "Make one: openssl genpkey -algorithm ed25519 -out key.pem"
         ) from None
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     if not isinstance(key, Ed25519PrivateKey | EllipticCurvePrivateKey) or not _is_known(key):
-        raise StackError(f"{path} is a key of another kind. {_KINDS}")
+        raise StackError(f"{where} is a key of another kind. {_KINDS}")
     return key
 
 
 def public_key(path: Path) -> PublicKey:
     """The public key of a PEM file. Raises StackError: it can't be read, or is of another kind."""
     try:
+        pem = path.read_bytes()
+    except OSError as error:
+        raise StackError(f"{path} can't be read ({error.strerror}). Name a public key in PEM form.") from None
+    return public_key_in(pem, str(path))
+
+
+def public_key_in(pem: bytes, where: str) -> PublicKey:
+    """The public key in a PEM text that was found at `where`. Raises StackError: it is none, or of another kind."""
+    try:
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.serialization import load_pem_public_key
     except ImportError:
         raise StackError("Verifying needs the package 'cryptography': pip install 'rollcast[signing]'.") from None
     try:
-        key = load_pem_public_key(path.read_bytes())
-    except OSError as error:
-        raise StackError(f"{path} can't be read ({error.strerror}). Name a public key in PEM form.") from None
+        key = load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm):
-        raise StackError(f"{path} is no public key in PEM form. Export it: openssl pkey -in key.pem -pubout") from None
+        raise StackError(f"{where} is no public key in PEM form. Export it: openssl pkey -in key.pem -pubout") from None
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     if not isinstance(key, Ed25519PublicKey | EllipticCurvePublicKey) or not _is_known(key):
-        raise StackError(f"{path} is a key of another kind. {_KINDS}")
+        raise StackError(f"{where} is a key of another kind. {_KINDS}")
     return key
+
+
+def public_pem(key: PrivateKey) -> str:
+    """The public half of a key, in PEM form."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
 
 
 def key_id(key: PublicKey) -> str:
@@ -116,4 +138,14 @@ def _ecdsa(key: EllipticCurvePrivateKey | EllipticCurvePublicKey) -> ECDSA:
     return ECDSA(SHA256() if size == 256 else SHA384() if size == 384 else SHA512())
 
 
-__all__ = ["dsse_encoded", "is_signed", "key_id", "private_key", "public_key", "sign"]
+__all__ = [
+    "dsse_encoded",
+    "is_signed",
+    "key_id",
+    "private_key",
+    "private_key_in",
+    "public_key",
+    "public_key_in",
+    "public_pem",
+    "sign",
+]
