@@ -63,6 +63,7 @@ defaults
   retries 5
   option redispatch 1
   retry-on conn-failure empty-response
+  option http-buffer-request
 frontend in
   bind 127.0.0.1:PORT
   default_backend fleet
