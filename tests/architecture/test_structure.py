@@ -49,6 +49,22 @@ def test_the_reading_order_of_a_room_names_modules_that_are_there(room: Path) ->
     assert not missing, f"{room} names {missing}, which is not there"
 
 
+def test_whoever_reads_the_short_form_of_settings_looks_which_form_it_is() -> None:
+    """`target` says nothing where `flags` and `instances` are declared: what both forms say is in properties."""
+    found = []
+    for module in modules():
+        read = [node for node in ast.walk(module.tree) if isinstance(node, ast.Attribute)]
+        if not any(node.attr == "is_split" for node in read):
+            found += [f"{module.path}:{node.lineno}" for node in read if node.attr == "target" and _is_settings(node)]
+    assert found == []
+
+
+def _is_settings(read: ast.Attribute) -> bool:
+    owner = read.value
+    name = owner.attr if isinstance(owner, ast.Attribute) else owner.id if isinstance(owner, ast.Name) else ""
+    return name in ("settings", "environment")
+
+
 def test_a_long_module_says_why() -> None:
     """A warning, for length is a smell and no fault; three times the budget is one."""
     long = [module for module in modules() if module.lines > BUDGET]

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rollcast.planner.declaration.models import Environment, FlagsSettings
 from rollcast.planner.plan.models import Serving, SuiteFinding
 from rollcast.policies import Judgement, Policy, PolicyError, Review, evaluate, library
 from rollcast.policies.strategies import plans
@@ -477,6 +478,8 @@ def test_requests_that_vanish_are_counted_by_something() -> None:
     target = counted.plan.settings.target.model_copy(update={"endpoint": ("http://127.0.0.1:9",)})
     settings = counted.plan.settings.model_copy(update={"target": target})
     passes(rule, replace(counted, plan=counted.plan.model_copy(update={"settings": settings})))
+    split = Environment(flags=FlagsSettings(endpoint=("http://127.0.0.1:9",)))
+    passes(rule, replace(counted, plan=counted.plan.model_copy(update={"settings": split})))
     ungated = counted.plan.model_copy(
         update={"milestones": tuple(each.model_copy(update={"gates": ()}) for each in counted.plan.milestones)}
     )

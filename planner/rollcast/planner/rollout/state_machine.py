@@ -353,7 +353,7 @@ def compares(plan: Plan, index: int) -> bool:
 
 def counts_of(plan: Plan) -> bool:
     """Whether the data plane can say how many requests it finished: whether its addresses are declared."""
-    return bool(plan.settings.target.endpoints)
+    return bool(plan.settings.endpoints)
 
 
 def arms_of(plan: Plan, index: int) -> Arms | None:
