@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,8 +36,12 @@ def test_no_reason_is_wanted_where_nothing_holds(verdict: dict[str, Any] | None)
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Driver:
+    return listening(tmp_path_factory.mktemp("orders"))
+
+
+def listening(where: Path) -> Driver:
     """A driver of the stored rollout, which stands at 50 % and is paused. It listens, and carries nothing out."""
-    folder = unpacked(tmp_path_factory.mktemp("orders"))
+    folder = unpacked(where)
     project = Project.open(folder)
     ledger = ledger_of(project)
     started = under_way(ledger)

@@ -72,6 +72,23 @@ def test_a_paused_rollout_stays_and_goes_on_by_order(site: Site) -> None:
     assert orders[0]["reason"] == "lunch"
 
 
+def test_the_brake_holds_what_begins_and_what_is_under_way_and_lets_it_go_on(site: Site) -> None:
+    site.declare(safety=2, rollout=PATIENT)
+    assert site.rollcast("brake", "--reason", "incident 7").returncode == 0
+    refused = site.rollcast("apply", "--auto-approve")
+    assert (refused.returncode, refused.stdout.count("incident 7, says")) == (5, 1), refused.stdout + refused.stderr
+    assert site.status()["rollout"]["outcome"] == "promoted", "nothing has begun"
+    assert site.rollcast("brake", "--release", "--reason", "over").returncode == 0
+    with site.background("apply", "--auto-approve") as process:
+        site.await_milestone(1)
+        assert site.rollcast("brake", "--reason", "incident 8").returncode == 0
+        site.await_held("the brake is on since")
+        assert site.rollcast("promote", "--full", "--reason", "this is the remedy").returncode == 0
+        assert process.wait(90) == 0, "whoever steers may go on over it"
+    assert site.rollcast("brake", "--release", "--reason", "over").returncode == 0
+    assert meaning(site)[1] == "promoted"
+
+
 def test_an_abort_is_done_by_the_process_at_work(site: Site) -> None:
     before = site.components()
     site.declare(safety=2, rollout=PATIENT)

@@ -68,7 +68,8 @@ def plan(
     made, drift = found.plan, found.drift
     if out is not None:
         save_plan(made, out, key)
-    show(made, format_, _power(made, traffic, scale), drift, found.supersedes, may_enter, verbose=verbose)
+    stands = "" if saved is not None or from_ is not None else _stands_still(project, made)
+    show(made, format_, _power(made, traffic, scale), drift, found.supersedes, may_enter, stands, verbose=verbose)
     if out is not None:
         signed = f", signed by key {made.signed_by}" if made.signed_by else ""
         terminal.note(f"Saved to {out}{signed}. Carry it out with: rollcast apply {out}")
@@ -122,13 +123,14 @@ def show(
     drift: Sequence[str] = (),
     first: AfterSupersede | None = None,
     may_enter: Eligibility | None = None,
+    stands: str = "",
     *,
     verbose: bool = False,
 ) -> None:
     """Writes a plan in one of its forms; as text and JSON with what its stages can detect, where that is known.
 
     `drift` is what was changed by hand before it, `first` what is rolled back before it; diagrams leave both out.
-    `may_enter`: whether its environment is open to it, which JSON says.
+    `may_enter`: whether its environment is open to it, which JSON says. `stands`: what would hold it up now.
     """
     from rollcast.cli.inputs.saved import sealed
     from rollcast.cli.output import margins as show_margins
@@ -138,7 +140,8 @@ def show(
         before = {"supersedes": {"rollout": first.context.id, "way_back": list(first.steps)}} if first else {}
         drifted = {"drift": list(drift)} if drift else {}
         entering = {"eligibility": may_enter.to_json()} if may_enter else {}
-        terminal.out_json(sealed({**made.to_json(), **drifted, **before, **detectable, **entering}))
+        held = {"standstill": stands} if stands else {}
+        terminal.out_json(sealed({**made.to_json(), **drifted, **before, **detectable, **entering, **held}))
     elif format_ == "markdown":
         from rollcast.cli.output.plan_formats.markdown import markdown_of
 
@@ -160,6 +163,36 @@ def show(
         terminal.out(text_of(made, verbose=verbose))
         for line in () if power is None else ("", *show_margins.lines_of(power)):
             terminal.out(line)
+        if stands:
+            terminal.out(terminal.paint(terminal.clean(stands), "yellow"))
+
+
+def _stands_still(project: Project, made: Plan) -> str:
+    """What would hold a plan up that began now: a freeze or the brake, or a freeze that comes before its end."""
+    import time
+
+    from rollcast.cli.output.plan import between
+    from rollcast.cli.reports.steps import steps_of, whole_course_s
+    from rollcast.planner.declaration.freezes import next_freeze
+    from rollcast.stacks.base.clock import moment
+    from rollcast.stacks.ledger.rollouts import existing_of
+    from rollcast.stacks.rollout.standstill import standstill
+
+    if made.empty:
+        return ""
+    now_s, freezes = time.time(), project.environment.freezes
+    found = standstill(freezes, existing_of(project), now_s)
+    if found is not None:
+        return found.refusal
+    least_s, most_s = whole_course_s(made, steps_of(made))
+    coming = next_freeze(freezes, now_s)
+    if coming is None or now_s + most_s <= coming.from_s:
+        return ""
+    would = "would" if now_s + least_s > coming.from_s else "may"
+    return (
+        f"Begun now, it {would} stand still from {moment(coming.from_s)} until {moment(coming.until_s)} "
+        f"({coming.reason}): it takes {between(least_s, most_s)}."
+    )
 
 
 def _drift(project: Project, format_: Format, detailed_exitcode: bool) -> None:

@@ -28,6 +28,7 @@ MODULES = (
     "notify",
     "doctor",
     "steer",
+    "brake",
     "destroy",
     "recover",
     "ledger",

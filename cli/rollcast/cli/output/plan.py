@@ -12,7 +12,7 @@ from rollcast.cli.output.contents import in_one_line
 from rollcast.cli.output.plan_details import changes_by_track, details_of, releases_of, remarks_of, summary_of
 from rollcast.cli.reports.amounts import duration
 from rollcast.cli.reports.risks import SAID_BY_RISKS, risks_of
-from rollcast.cli.reports.steps import PlanStep, short_reasons, steps_of
+from rollcast.cli.reports.steps import PlanStep, short_reasons, steps_of, whole_course_s
 from rollcast.cli.terminal import paint
 from rollcast.planner.plan.models import ContentChange, Plan
 
@@ -126,10 +126,7 @@ def _left_out(found: Sequence[object], most: int, what: str = "") -> Iterator[st
 
 def _in_all(plan: Plan, steps: Sequence[PlanStep]) -> str:
     """How long the whole takes, and until when one command undoes it."""
-    waits_s = sum(
-        o.wait_s for m in plan.milestones if m.kind not in ("shift", "pause") for o in plan.operations_of(m.index)
-    )
-    takes = between(waits_s + sum(s.least_s for s in steps), waits_s + sum(s.most_s for s in steps))
+    takes = between(*whole_course_s(plan, steps))
     final = next((m.index for m in plan.milestones if m.point_of_no_return), None)
     back = "" if not plan.rollback else "; one command undoes it: rollcast rollback"
     if back and final is not None:

@@ -80,6 +80,14 @@ def steps_of(plan: Plan) -> list[PlanStep]:
     return found
 
 
+def whole_course_s(plan: Plan, steps: Sequence[PlanStep]) -> tuple[float, float]:
+    """The least and the most seconds that all of a plan takes, without what new instances take to start."""
+    waits_s = sum(
+        o.wait_s for m in plan.milestones if m.kind not in ("shift", "pause") for o in plan.operations_of(m.index)
+    )
+    return waits_s + sum(s.least_s for s in steps), waits_s + sum(s.most_s for s in steps)
+
+
 def _why(plan: Plan, stages: Sequence[Milestone]) -> tuple[str, ...]:
     for stage in stages:
         for operation in plan.operations_of(stage.index):

@@ -25,6 +25,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from rollcast.planner.base.audiences import Predicate
 from rollcast.planner.base.values import Number, Seconds, VersionText
+from rollcast.planner.declaration.freezes import Freeze
 from rollcast.planner.declaration.receivers import Receiver
 from rollcast.planner.declaration.strict import Model
 from rollcast.planner.gates.spec import GateSpec
@@ -535,6 +536,9 @@ class Environment(Model):
     notify: tuple[Receiver, ...] = Field(
         (), description="webhooks that hear of rollouts here", exclude_if=lambda given: not given
     )
+    freezes: tuple[Freeze, ...] = Field(
+        (), description="times in which no rollout begins or advances here", exclude_if=lambda given: not given
+    )
 
     @field_validator("notify")
     @classmethod
@@ -577,12 +581,11 @@ class Environment(Model):
         )
 
     def reached_as(self, other: Environment) -> Environment:
-        """This place, with the data plane's addresses as another declaration has them."""
+        """This place, with the data plane's addresses and the freezes as another declaration has them."""
         given = other.flag_settings
         own = {"endpoint": given.endpoint, "relay": given.relay, "on_missing_replica": given.on_missing_replica}
-        return self.model_copy(
-            update={"flags" if self.is_split else "target": self.flag_settings.model_copy(update=own)}
-        )
+        place = {"flags" if self.is_split else "target": self.flag_settings.model_copy(update=own)}
+        return self.model_copy(update={**place, "freezes": other.freezes})
 
 
 class Flag(Model):

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 
 from rollcast.planner.base.errors import did_you_mean
+from rollcast.planner.declaration.freezes import WEEKDAYS
 from rollcast.policies.errors import PolicyError
 from rollcast.policies.rules.review import Review
 from rollcast.policies.rules.rule import Level, Policy, Violation, register
-
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 def change_freeze(
@@ -58,4 +57,4 @@ def _window(first: str, last: str) -> tuple[date, date]:
     return window
 
 
-__all__ = ["WEEKDAYS", "change_freeze"]
+__all__ = ["change_freeze"]

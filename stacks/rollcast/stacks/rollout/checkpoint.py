@@ -33,8 +33,9 @@ class Checkpoint(StoredModel):
     """Where a rollout stands, what was read of telemetry, which step was set out for, which orders were heard.
 
     `intent` is the step whose intent is written and whose result is not. Times are on the rollout's clock (`elapsed_s`)
-    or the wall clock (`left_s` when it was kept, `since_s` when the stage came into force). `written_by` is the version
-    of rollcast that kept it.
+    or the wall clock (`left_s` when it was kept, `since_s` when the stage came into force). `stands_still` says why the
+    rollout was paused by a freeze or a brake and not by a person; `ordered_on`, that a person ordered it to the next
+    milestone meanwhile. `written_by` is the version of rollcast that kept it.
     """
 
     position: Annotated[SerializeAsAny[Position], BeforeValidator(_position)] | None = None
@@ -47,6 +48,8 @@ class Checkpoint(StoredModel):
     intent: str | None = None
     heard: int = -1
     told_hold: str | None = None
+    stands_still: str = ""
+    ordered_on: bool = False
     verdict: dict[str, Any] | None = None
     counters: dict[str, Any] = Field(default_factory=dict)
     written_by: str = ""

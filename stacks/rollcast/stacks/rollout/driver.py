@@ -60,10 +60,12 @@ from rollcast.stacks.rollout.evaluations import known_results, record_results, r
 from rollcast.stacks.rollout.evidence import RequestCounts
 from rollcast.stacks.rollout.milestones import MilestoneResult, MilestoneRunner, MilestoneState
 from rollcast.stacks.rollout.observation import Observer
+from rollcast.stacks.rollout.standstill import standstill
 from rollcast.stacks.telemetry import TelemetrySource
 
 _LOG = logging.getLogger(__name__)
 _POLL_S = 0.25
+_ROUND_S = 0.5  # between two looks for a freeze or a brake
 _PATIENCE_S = 20.0
 _RETRY_S = (1.0, 3.0)
 
@@ -99,12 +101,15 @@ class Ended:
 
 
 class Driver:
-    """Carries one rollout on. `stopping` turns true when a person wants the driver to stop at a safe state."""
+    """Carries one rollout on. `stopping` turns true when a person wants the driver to stop at a safe state.
+
+    `stands`: whether freezes and the brake hold it, which they do not where it leads to an earlier release.
+    """
 
     def __init__(
         self, context: RolloutContext, ledger: Ledger, lease: Lease, steps: MilestoneRunner,
         source: TelemetrySource, emit: Emit,
-        stopping: Callable[[], bool] = lambda: False, clock: Clock | None = None,
+        stopping: Callable[[], bool] = lambda: False, clock: Clock | None = None, stands: bool = True,
     ) -> None:  # fmt: skip
         self.context, self.ledger, self.lease = context, ledger, lease
         self.steps, self.emit, self.stopping = steps, emit, stopping
@@ -114,6 +119,7 @@ class Driver:
         self.rollout = checkpoint.rollout(context.plan)
         self.observer = Observer(context.plan, self.rollout, checkpoint, self.clock, source, emit)
         self._judged_arms: Arms | None = None
+        self._stands, self._looked_round_s = stands, -_ROUND_S
 
     # ---- the loop -----------------------------------------------------------------------------
 
@@ -123,14 +129,19 @@ class Driver:
         self._orders(given_before=True)
         while True:
             self._orders()
+            self._look_round()
             action = self.rollout.next(self.clock.now_s())
             _LOG.debug("%.1f s, %s: next is %s", self.clock.now_s(), self.stand(), _in_short(action))
             if isinstance(action, Finished):
                 return self._finish(action)
-            if isinstance(action, Hold):
-                return self._hold(action.reason)
+            if isinstance(action, Hold) and (once or not self.checkpoint.stands_still):
+                return self._hold(self.checkpoint.stands_still or action.reason)
             if self.stopping():
                 return Ended(Exit.INTERRUPTED, self.stand(), self.checkpoint.tally)
+            if isinstance(action, Hold):
+                self.observer.poll()
+                time.sleep(_ROUND_S)
+                continue
             if isinstance(action, Reach):
                 try:
                     self._reach(action)
@@ -139,7 +150,7 @@ class Driver:
                 looked = False
             elif once and looked:
                 if self.rollout.position.paused:
-                    return self._hold(PAUSED)
+                    return self._hold(self.checkpoint.stands_still or PAUSED)
                 return Ended(Exit.HELD, f"more evidence is needed: {self.stand()}", self.checkpoint.tally)
             else:
                 self._observe(action, once)
@@ -237,6 +248,7 @@ class Driver:
         self.rollout.reached(self.clock.now_s())
         self.checkpoint.intent = None
         self.checkpoint.told_hold = None
+        self.checkpoint.ordered_on = False
         if not step.rollback or step.milestone.serving:
             self.observer.new_stage()
         shares = [share.model_dump(mode="json") for track in serving.values() for share in track]
@@ -268,7 +280,7 @@ class Driver:
     def _observe(self, action: Observe, once: bool) -> None:
         while not once and self.clock.now_s() < action.until_s:
             self.observer.poll()
-            if self.stopping() or self._orders():
+            if self.stopping() or self._orders() or self._look_round():
                 return
             time.sleep(max(0.0, min(_POLL_S, action.until_s - self.clock.now_s())))
         self.observer.poll()
@@ -332,12 +344,14 @@ class Driver:
             match order:
                 case Order.PAUSE:
                     self.rollout.pause()
+                    self.checkpoint.stands_still = ""  # it outlasts whatever paused the rollout before
                 case Order.RESUME:
                     self.rollout.resume()
                 case Order.GO_ON:
                     return
                 case Order.PROMOTE:
                     self.rollout.promote(full)
+                    self.checkpoint.stands_still, self.checkpoint.ordered_on = "", True
                 case Order.ABORT:
                     self._abort(reason or "aborted by hand")
                 case _:
@@ -345,6 +359,42 @@ class Driver:
         except ValueError as error:
             raise StackError(f"{str(error)[0].upper()}{str(error)[1:]}.") from None
         self.emit(Ordered(order=order.value, reason=reason))
+
+    def _look_round(self) -> bool:
+        """Pauses where a freeze or the brake holds, and goes on where that is over. True where either changed.
+
+        A person who promotes takes it on to the next milestone all the same, or to the end where in full.
+        """
+        here = self.rollout.position
+        if not self._stands or here.rollback_from is not None or here.outcome is not None:
+            return False
+        if self.clock.now_s() - self._looked_round_s < _ROUND_S:
+            return False
+        self._looked_round_s = self.clock.now_s()
+        try:
+            found = standstill(self.context.plan.settings.freezes, self.ledger, self.clock.wall_s())
+        except FormatError:
+            raise
+        except LedgerError:
+            return False
+        passes = self.checkpoint.ordered_on or here.full
+        if found is not None and not passes and (not here.paused or self.checkpoint.stands_still):
+            if self.checkpoint.stands_still == found.sentence and here.paused:
+                return False
+            self.rollout.pause()
+            self.checkpoint.stands_still = self.checkpoint.told_hold = found.sentence
+            self._save("held", HeldBody(reason=found.sentence, milestone=here.milestone).to_json())
+            self.emit(HeldBack(reason=found.sentence))
+            return True
+        if found is None and self.checkpoint.stands_still:
+            self.emit(Progressed(text=f"going on: over is what held it ({self.checkpoint.stands_still})"))
+            if here.paused:
+                self.rollout.resume()
+            self.checkpoint.stands_still = ""
+            self.checkpoint.told_hold = None
+            self._save()
+            return True
+        return False
 
     def _abort(self, reason: str) -> None:
         if self.checkpoint.intent is not None and self.rollout.position.rollback_from is None:

@@ -31,7 +31,7 @@ from rollcast.stacks.fleet.control import Unanswered
 from rollcast.stacks.fleet.fleet import Fleet
 from rollcast.stacks.ledger.lease import TTL_S, Lease
 from rollcast.stacks.ledger.ledger import Ledger
-from rollcast.stacks.ledger.payloads import OrderedBody
+from rollcast.stacks.ledger.payloads import OrderedBody, StartedBody
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rejections import rejection
 from rollcast.stacks.ledger.rollouts import RolloutContext, begin, is_recovered, ledger_of, load, under_way
@@ -45,6 +45,7 @@ from rollcast.stacks.rollout.evidence import RequestCounts
 from rollcast.stacks.rollout.milestones import MilestoneRunner
 from rollcast.stacks.rollout.restore import put_back
 from rollcast.stacks.rollout.stale_plan import refuse_stale
+from rollcast.stacks.rollout.standstill import standstill
 from rollcast.stacks.state.live import read, target_at
 from rollcast.stacks.state.ownership import refuse_others
 from rollcast.stacks.targets.opening import is_same_place
@@ -121,6 +122,8 @@ def start(
             return Ended(Exit.DONE, f"the live state is as declared: {left}", RequestCounts(), "nothing_to_do")
         may_enter = None if rollback else eligibility_of(project, plan)
         refused = rejection(ledger, plan, unattended=once) or (may_enter.refusal(hotfix) if may_enter else "")
+        stands = None if rollback else standstill(project.environment.freezes, ledger, time.time())
+        refused = refused or (stands.refusal if stands is not None else "")
         if refused:
             return Ended(Exit.HELD, refused, RequestCounts())
         live = read(target, project.declaration.each_pipeline())
@@ -137,7 +140,7 @@ def start(
         first = is_recovered(ledger)  # the engine of the driver before may have left its stack in the middle
         context = begin(ledger, held.lease, plan, declaration, digests, live.routing, about)
         emit(Started(rollout=context.id, milestones=len(plan.milestones), hotfix=about.get("hotfix", "")))
-        return _drive(project, context, ledger, held, emit, recover=first, once=once)
+        return _drive(project, context, ledger, held, emit, recover=first, once=once, stands=not rollback)
 
 
 def resume(
@@ -165,12 +168,14 @@ def resume(
         subscribe(ledger, held.lease, project.environment.notify)
         if order is not None:
             ledger.append("order", context.id, order.to_json(), held.lease)
-        return _drive(project, context, ledger, held, emit, recover=True, once=once)
+        stands = not started.read(StartedBody).rollback
+        return _drive(project, context, ledger, held, emit, recover=True, once=once, stands=stands)
 
 
 def _drive(
-    project: Project, context: RolloutContext, ledger: Ledger, held: Held, emit: Emit, *, recover: bool, once: bool
-) -> Ended:
+    project: Project, context: RolloutContext, ledger: Ledger, held: Held, emit: Emit,
+    *, recover: bool, once: bool, stands: bool,
+) -> Ended:  # fmt: skip
     world = _world(project, held, ledger)
     held.on_second.append(world.end)
     with delivering(ledger, held.lease, project.environment.notify, emit) as emitted:
@@ -182,7 +187,7 @@ def _drive(
                 world.recover()
             source = Guarded(project.environment.telemetry, project.folder)
             steps = MilestoneRunner(project.folder, world)
-            return Driver(context, ledger, held.lease, steps, source, emitted, held.stopping).run(once)
+            return Driver(context, ledger, held.lease, steps, source, emitted, held.stopping, stands=stands).run(once)
         finally:
             world.end()
 
@@ -225,7 +230,7 @@ def _open_once(project: Project, plan: Plan, target: Target, ledger: Ledger, lea
 
 
 def _where_things_are(project: Project, context: RolloutContext) -> RolloutContext:
-    """The rollout with the endpoint as it is declared now, where it is about this target."""
+    """The rollout with the endpoint and the freezes as they are declared now, where it is about this target."""
     if not is_same_place(context.plan.settings, project.environment, project.folder):
         return context
     settings = context.plan.settings.reached_as(project.environment)

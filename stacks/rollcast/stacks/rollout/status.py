@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -26,6 +27,7 @@ from rollcast.stacks.rollout.checkpoint import Checkpoint
 from rollcast.stacks.rollout.drift import lineage_of
 from rollcast.stacks.rollout.elsewhere import held_elsewhere
 from rollcast.stacks.rollout.evidence import RequestCounts
+from rollcast.stacks.rollout.standstill import standstill
 from rollcast.stacks.state.live import REMEDY, EditedFlags, LiveReading, moved, read, target_at
 from rollcast.stacks.state.ownership import foreign_at
 from rollcast.stacks.targets.target import Target
@@ -54,6 +56,9 @@ def status(project: Project, foreign: bool = False) -> dict[str, Any]:
     if live.others:
         notes.append(f"other projects serve {some_of(list(live.others), 6)} at this target; none of it is touched")
     ledger = ledger_of(project)
+    stands = standstill(project.environment.freezes, ledger, time.time())
+    if stands is not None:
+        notes.append(f"nothing begins or advances: {stands.sentence}")
     rollout, tally, desired = _rollout(ledger, live, notes)
     if (rollout is None or rollout["outcome"]) and (rejected := rejected_of(ledger, project)):
         notes.append(f"{rejected}. {REJECTED_REMEDY}")
@@ -70,6 +75,7 @@ def status(project: Project, foreign: bool = False) -> dict[str, Any]:
         "rollout": rollout,
         "measured": measured(tally, desired),
         "fleet": fleet.model_dump(mode="json") if fleet else None,
+        **({"standstill": stands.to_json()} if stands is not None else {}),
         "notify": receivers_report(ledger, project.environment.notify),
         "notes": notes,
         **({"foreign": _foreign(project, target, pipelines)} if foreign else {}),
@@ -166,7 +172,9 @@ def _under_way(
         "milestone": index,
         "milestones": len(plan.milestones),
         "stand": _stand(plan, index, position.rollback_from if position else None),
-        "held": _held(ledger, started.rollout, position) or (checkpoint.told_hold if checkpoint.intent else None),
+        "held": checkpoint.stands_still
+        or _held(ledger, started.rollout, position)
+        or (checkpoint.told_hold if checkpoint.intent else None),
         "gates": verdict["gates"] if verdict else [],
         "guards": verdict["guards"] if verdict else [],
         "holder": str(holder[0]) if holder else None,
