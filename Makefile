@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Tests and demos run hundreds of commands: each would compile all of rollcast again where bytecode is not kept.
+export PYTHONDONTWRITEBYTECODE :=
 # Debian's packages that tests of a registry, a database, a metric store and a browser start for themselves; npm brings
 # axe-core and what the TypeScript kit is tested with. A test that makes the machine's clock jump compiles a few lines of C; espeak-ng
 # speaks the calls of the transcription example.

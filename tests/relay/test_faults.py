@@ -52,13 +52,13 @@ def test_a_broken_flag_file_is_said_and_the_last_good_one_goes_on(running: Runni
     running.definition.write_text(good, "utf-8")
     until(lambda: httpx.get(url).text == good)
     running.definition.write_bytes(GARBAGE[name])
+    until(lambda: running.fleet()["flags"]["fault"])
     running.await_said("the last good definition goes on being served")
     assert httpx.get(url).text == good
-    assert running.fleet()["flags"]["fault"]
     better = definition_text(percent=1.0)
     running.definition.write_text(better, "utf-8")
+    until(lambda: httpx.get(url).text == better)
     running.await_said("right again")
-    assert httpx.get(url).text == better
     assert running.fleet()["flags"]["fault"] is None
 
 

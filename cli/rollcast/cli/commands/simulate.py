@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -54,6 +55,12 @@ def simulate(
     ] = None,
     workers: Annotated[int | None, typer.Option("--workers", metavar="N", help="Processes; all cores.", min=1)] = None,
     from_: FromOption = None,
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--compare", metavar="WAY", help="Beside it: 'percent=[1, 100] bake=1h', a declaration, or a saved plan."
+        ),
+    ] = None,
     format_: Annotated[Format, typer.Option("--format", help="How to write the forecast.")] = "text",
     out: Annotated[
         Path | None,
@@ -73,10 +80,17 @@ def simulate(
         recorded = recorded.warped(_moments(warp))
     load_stations(options_of(context).directory)
     _say_compiling(made, engine)
-    forecast = simulator.simulate(
-        made, recorded.scaled(scale), runs=runs, seed=seed, engine=engine, inject=inject or (), faults=fault or (),
-        workers=workers, progress=_progress(runs),
-    )  # fmt: skip
+
+    def forecast_of(way: Plan) -> Forecast:
+        return simulator.simulate(
+            way, recorded.scaled(scale), runs=runs, seed=seed, engine=engine, inject=inject or (), faults=fault or (),
+            workers=workers, progress=_progress(runs),
+        )  # fmt: skip
+
+    if compare:
+        _compare(context, made, plan, compare, from_, forecast_of, format_, out)
+        return
+    forecast = forecast_of(made)
     made = _judged(context, made, forecast)
     if format_ == "markdown" or format_ == "html":
         from rollcast.cli.reports.reproducing import command_of
@@ -93,6 +107,43 @@ def simulate(
     else:
         terminal.out("\n".join([text_of(forecast), "", *lines_of(made)]).rstrip())
     refuse(made, "simulate")
+
+
+def _compare(
+    context: typer.Context,
+    made: Plan,
+    saved: Path | None,
+    ways: list[str],
+    from_: str | None,
+    forecast_of: Callable[[Plan], Forecast],
+    format_: Format,
+    out: Path | None,
+) -> None:
+    """Forecasts of a plan and of other ways, side by side. No guardrail judges what is only compared."""
+    from rollcast.cli.inputs.variants import AS_DECLARED, variant_of
+    from rollcast.cli.output import comparing
+    from rollcast.stacks.base.errors import StackError
+
+    if format_ == "html":
+        raise StackError("A comparison is text, JSON or Markdown. Choose one of them with --format.")
+    if len(ways) >= comparing.MOST:
+        raise StackError(f"{len(ways)} ways are too many to read. Name fewer than {comparing.MOST} with --compare.")
+    plans = {str(saved) if saved is not None else AS_DECLARED: made}
+    for text in ways:
+        way = variant_of(project_of(context), text, from_)
+        if way.name in plans:
+            raise StackError(f"'{text}' is compared twice. Name each way once.")
+        plans[way.name] = way.plan
+    found: dict[str, Forecast] = {}
+    for number, (name, way_plan) in enumerate(plans.items(), 1):
+        terminal.note(f"{number} of {len(plans)}: {terminal.clean(name)}")
+        found[name] = forecast_of(way_plan)
+    if out is not None:
+        _save(comparing.json_of(found), out)
+    if format_ == "json":
+        terminal.out_json(comparing.json_of(found))
+    else:
+        terminal.out(comparing.markdown_of(found) if format_ == "markdown" else comparing.text_of(found))
 
 
 def pairs(text: str | None, option: str) -> dict[str, str] | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
+from rollcast.cli.output.columns import columns
 from rollcast.cli.reports.amounts import amount, between, count, duration, percent
 from rollcast.cli.reports.facts import moved_in_words
 from rollcast.cli.reports.sentence import caught_in, cause_of, chance, in_one_sentence, tone_of
@@ -102,19 +103,9 @@ def _metrics(forecast: Forecast) -> Iterator[str]:
         ]
         for metric in known
     ]  # fmt: skip
-    for metric, line in zip(known, _columns(rows, right={1, 3}), strict=True):
+    for metric, line in zip(known, columns(rows, right={1, 3}), strict=True):
         yield paint(line, None if metric.ok else "red")
     yield ""
-
-
-def _columns(rows: Sequence[Sequence[str]], right: set[int]) -> Iterator[str]:
-    """Rows as lines whose columns stand below each other; those in `right` end alike. Empty columns take no room."""
-    widths = [max(map(len, column), default=0) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [
-            cell.rjust(w) if n in right else cell.ljust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield f"  {'  '.join(cell for cell, width in zip(cells, widths, strict=True) if width)}".rstrip()
 
 
 def _difference(metric: MetricForecast) -> str:
@@ -135,7 +126,7 @@ def _stages(forecast: Forecast) -> Iterator[str]:
     if not stages:
         return
     yield paint("Stages", bold=True)
-    yield from _columns([_stage(stage) for stage in stages[:_SHOWN_STAGES]], right={0, 2, 3})
+    yield from columns([_stage(stage) for stage in stages[:_SHOWN_STAGES]], right={0, 2, 3})
     if len(stages) > _SHOWN_STAGES:
         yield f"  … and {len(stages) - _SHOWN_STAGES} more (all of them with --format json)"
     yield ""
@@ -159,7 +150,7 @@ def _detection(detection: tuple[Detection, ...]) -> Iterator[str]:
         after = f"after {duration(found.seconds)}" if found.seconds is not None else ""
         exposed = f"{count(found.requests_exposed)} requests exposed" if found.requests_exposed is not None else ""
         rows.append([_plain(what), caught_in(found), after, exposed])
-    yield from _columns(rows, right=set())
+    yield from columns(rows, right=set())
     yield ""
 
 
