@@ -27,7 +27,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     where = tmp_path_factory.mktemp("compare") / "project"
     shutil.copytree(EXAMPLE, where, ignore=shutil.ignore_patterns(".rollcast", "__pycache__", "traffic"))
     (where / "traffic").mkdir()
-    rows = [f"{0.05 * number:.2f},user-{number % 300},{90 + number % 7},40" for number in range(1500)]
+    rows = [f"{0.05 * number:.2f},user-{number % 300},{90 + number % 7},40" for number in range(300)]
     (where / "traffic" / "requests.csv").write_text("\n".join(["time,key,input_tokens,output_tokens", *rows]), "utf-8")
     return Project.open(where)
 
