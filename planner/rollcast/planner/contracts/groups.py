@@ -15,12 +15,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from rollcast.planner.contracts.edges import ContractGraph, Slots, wiring
 from rollcast.planner.declaration.models import Strategy
 from rollcast.planner.releases.releases import Release, Track, default_of
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Node = tuple[str, str]  # (track, slot); (IN_PLACE + pipeline, slot) for a slot that exists once
 IN_PLACE = "="
@@ -216,6 +218,8 @@ def _order(
     members: Mapping[Node, list[str]],
     constraints: list[Constraint],
 ) -> list[SynchronizationGroup]:
+    import networkx as nx
+
     graph = nx.DiGraph()
     graph.add_nodes_from(sorted(nodes))
     reasons: dict[tuple[Node, Node], str] = {}

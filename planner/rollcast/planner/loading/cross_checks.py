@@ -9,8 +9,7 @@ Long because every check of a declaration is here, one short function each.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-import networkx as nx
+from graphlib import CycleError, TopologicalSorter
 
 from rollcast.planner.base.audiences import Rule, satisfiable
 from rollcast.planner.base.buckets import TOTAL_WEIGHT
@@ -110,8 +109,8 @@ def _artifacts(declaration: Declaration) -> Iterator[Mistake]:
         for index, source in enumerate(artifact.derived_from):
             yield from _reference((*path, "derived_from", index), source, known)
         yield from _ranges(path, artifact)
-    graph = nx.DiGraph([(s, a.reference) for a in declaration.artifacts for s in a.derived_from])
-    yield from _cycle(("artifacts",), graph, "lineage goes in a circle")
+    edges = [(s, a.reference) for a in declaration.artifacts for s in a.derived_from]
+    yield from _cycle(("artifacts",), edges, "lineage goes in a circle")
 
 
 def _ranges(path: Path, owner: Artifact | Component) -> Iterator[Mistake]:
@@ -131,11 +130,17 @@ def _reference(path: Path, reference: str, known: Iterable[str]) -> Iterator[Mis
         )
 
 
-def _cycle(path: Path, graph: nx.DiGraph, what: str) -> Iterator[Mistake]:
+def _cycle(path: Path, edges: Sequence[tuple[str, str]], what: str) -> Iterator[Mistake]:
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    for before, after in edges:
+        sorter.add(after, before)
     try:
-        cycle = nx.find_cycle(graph)
-    except nx.NetworkXNoCycle:
+        sorter.prepare()
         return
+    except CycleError:
+        import networkx as nx
+
+        cycle = nx.find_cycle(nx.DiGraph(edges))
     shown = " -> ".join([u for u, _ in cycle] + [cycle[0][0]])
     yield Mistake(path, f"{what}: {shown}.", "Remove one of these edges.")
 
@@ -146,7 +151,7 @@ def _cycle(path: Path, graph: nx.DiGraph, what: str) -> Iterator[Mistake]:
 def _components(base: Path, pipeline: Pipeline, declaration: Declaration, regions: set[str]) -> Iterator[Mistake]:
     names = set(pipeline.components)
     artifacts = [artifact.reference for artifact in declaration.artifacts]
-    graph = nx.DiGraph()
+    edges: list[tuple[str, str]] = []
     for name, component in pipeline.components.items():
         path: Path = (*base, "components", name)
         yield from _artifact_references(path, component, artifacts)
@@ -162,8 +167,8 @@ def _components(base: Path, pipeline: Pipeline, declaration: Declaration, region
         if component.fallback:
             yield from _component_name((*path, "fallback"), component.fallback, names)
             yield from _fallback((*path, "fallback"), name, pipeline)
-        graph.add_edges_from((up, name) for up in component.upstream if up in names)
-    yield from _cycle((*base, "components"), graph, "the data flow goes in a circle")
+        edges += [(up, name) for up in component.upstream if up in names]
+    yield from _cycle((*base, "components"), edges, "the data flow goes in a circle")
 
 
 def _fallback(path: Path, name: str, pipeline: Pipeline) -> Iterator[Mistake]:
@@ -372,7 +377,7 @@ def _environments(declaration: Declaration) -> Iterator[Mistake]:
 
 def _sequence(environments: Mapping[str, Environment]) -> Iterator[Mistake]:
     """Environments that come after others: those are there, none comes after itself, and approvals can be given."""
-    graph = nx.DiGraph()
+    edges: list[tuple[str, str]] = []
     for name, environment in environments.items():
         after, path = environment.after, ("environments", name, "after")
         if after is None:
@@ -384,7 +389,7 @@ def _sequence(environments: Mapping[str, Environment]) -> Iterator[Mistake]:
             remedy = did_you_mean(after.environment, others) or "Declare it under 'environments'."
             yield Mistake((*path, "environment"), f"there is no environment '{after.environment}'.", remedy)
         else:
-            graph.add_edge(after.environment, name)
+            edges.append((after.environment, name))
         named = after.approved_by
         for index, who in enumerate(named):
             if who in named[:index]:
@@ -393,7 +398,7 @@ def _sequence(environments: Mapping[str, Environment]) -> Iterator[Mistake]:
         if few and (named or after.approvals > 1):
             summary = f"{after.approvals} approvals are needed, and {len({*named})} may approve."
             yield Mistake((*path, "approvals"), summary, "Name more people under 'approved_by', or ask for fewer.")
-    yield from _cycle(("environments",), graph, "environments come after each other in a circle")
+    yield from _cycle(("environments",), edges, "environments come after each other in a circle")
 
 
 def _run_as(declaration: Declaration, name: str, environment: Environment) -> Iterator[Mistake]:

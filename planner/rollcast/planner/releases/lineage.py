@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from rollcast.planner.base.values import satisfies
 from rollcast.planner.declaration.models import Artifact, ArtifactKind
 from rollcast.planner.releases.releases import Release, SlotVersion
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 MOST = 6  # that a sentence lists
 
@@ -38,6 +40,8 @@ class Outdated:
 
 def lineage_graph(artifacts: Iterable[Artifact]) -> nx.DiGraph:
     """An arrow from everything that something was made from to what was made from it; nodes are references."""
+    import networkx as nx
+
     graph = nx.DiGraph()
     for artifact in artifacts:
         graph.add_node(artifact.reference)
@@ -75,6 +79,8 @@ def outdated(releases: Iterable[Release], artifacts: Iterable[Artifact]) -> list
     graph = lineage_graph(known.values())
     if not graph.number_of_edges():
         return []
+    import networkx as nx
+
     latest: dict[str, Artifact] = {}
     for artifact in known.values():
         other = latest.get(artifact.name)

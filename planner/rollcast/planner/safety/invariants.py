@@ -14,8 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import networkx as nx
-
 from rollcast.planner.base.errors import UnsafePlan
 from rollcast.planner.contracts.edges import wiring
 from rollcast.planner.plan.drains import LongestRequest
@@ -169,6 +167,8 @@ def _graph(plan: Plan) -> Iterator[InvariantViolation]:
                 yield InvariantViolation(
                     "deterministic", operation.id, f"waits for '{earlier}', which does not come before it"
                 )
+    import networkx as nx
+
     graph = nx.DiGraph([(a, o.id) for o in plan.operations for a in o.after])
     if not nx.is_directed_acyclic_graph(graph):
         yield InvariantViolation("deterministic", "operations", "they wait for each other in a circle")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-import networkx as nx
-
 from rollcast.planner.declaration.models import ArtifactKind
 from rollcast.planner.releases.lineage import lineage_graph
 from rollcast.policies.rules.review import Review
@@ -31,6 +29,8 @@ def licences(
     """
 
     def rule(review: Review) -> Iterator[Violation]:
+        import networkx as nx
+
         known = {artifact.reference: artifact for artifact in review.declaration.artifacts}
         graph = lineage_graph(known.values())
         serving = {v.reference for _, release in review.declared() for v in release.slots.values()}

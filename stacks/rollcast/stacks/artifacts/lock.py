@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import networkx as nx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rollcast.planner.declaration.models import Artifact, Declaration, SourcePin
@@ -151,8 +150,12 @@ def write(folder: Path, lock: Lock) -> Path:
 
 def pinned_apart(declaration: Declaration) -> set[str]:
     """The artifacts of which the lock says nothing: pinned in the declaration, or made from what is."""
-    graph = lineage_graph(declaration.artifacts)
     own = {artifact.reference for artifact in declaration.artifacts if artifact.pin is not None}
+    if not own:
+        return own
+    import networkx as nx
+
+    graph = lineage_graph(declaration.artifacts)
     return own.union(*(nx.descendants(graph, reference) for reference in own))
 
 

@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
-import networkx as nx
-
 from rollcast.planner.declaration.models import Artifact, ArtifactKind
 from rollcast.planner.releases.lineage import lineage_graph
 from rollcast.planner.releases.releases import Release, digest_of
@@ -50,6 +48,8 @@ def bom_of(
     known = {artifact.reference: artifact for artifact in artifacts}
     known |= {v.reference: v.artifact for release in releases.values() for v in release.slots.values()}
     used = {v.reference: v.digest for release in releases.values() for v in release.slots.values()}
+    import networkx as nx
+
     graph = lineage_graph(known.values())
     wanted = known.keys() & set(used).union(*(nx.ancestors(graph, reference) for reference in used))
     bom = Bom()
