@@ -29,8 +29,9 @@ class RolloutState(str, Enum):
 class LastLook:
     """How a look ended. Times in seconds of one clock.
 
-    `content`, `newest`: what it looked at, from before it began; `failures`: how often in a row it has failed;
-    `due_s`: when a time that it waits for is over, None where it waits for none.
+    `content`, `newest`: what it looked at, from before it began, so that nothing that came meanwhile is missed; of one
+    that failed from after it, for it writes that down itself. `failures`: how often in a row it has failed; `due_s`:
+    when a time that it waits for is over, None where it waits for none.
     """
 
     at_s: float
@@ -53,14 +54,16 @@ _AT_PACE = {
     RolloutState.UNDER_WAY, RolloutState.HELD, RolloutState.ROLLED_BACK, RolloutState.LOCKED, RolloutState.INTERRUPTED,
 }  # fmt: skip
 
+_GOES_ON = {RolloutState.DECLARED, RolloutState.UNDER_WAY, RolloutState.ROLLED_BACK}  # a look that did something may more
+
 
 def due_at_s(last: LastLook | None, content: str, newest: tuple[int, ...], pace: Pace) -> float:
     """When to look again, on the clock of `LastLook.at_s`; what lies in the past is due now."""
     if last is None:
         return 0.0
-    if last.content != content or last.newest != newest:
+    if last.content != content or (last.newest != newest and last.state in _GOES_ON):
         return last.at_s
-    if last.state in _AT_PACE:
+    if last.newest != newest or last.state in _AT_PACE:
         return last.at_s + pace.interval_s
     rest_s = last.at_s + max(pace.rest_s, pace.interval_s)
     if last.state is RolloutState.FAILED:
