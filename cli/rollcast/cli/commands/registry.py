@@ -35,6 +35,7 @@ MODULES = (
     "evidence",
     "serve",
     "relay",
+    "controller",
     "policy",
     "cache",
     "engine",

@@ -22,9 +22,9 @@ import signal
 import socket
 import sys
 import traceback
-from asyncio import Future
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TextIO
 
 Run = Callable[[Sequence[str]], int]  # a command: its exit code
 _LONGEST_LINE = 64 * 1024 * 1024
@@ -39,7 +39,7 @@ class Work:
     job: int
     out: asyncio.StreamReader
     said: asyncio.StreamReader
-    ended: Future[int]
+    ended: asyncio.Future[int]
 
 
 class Workers:
@@ -47,7 +47,7 @@ class Workers:
 
     def __init__(self, end: socket.socket, pid: int) -> None:
         self._end, self.pid = end, pid
-        self._jobs: dict[int, Future[int]] = {}
+        self._jobs: dict[int, asyncio.Future[int]] = {}
         self._next = 0
 
     @classmethod
@@ -86,7 +86,7 @@ class Workers:
             pipe = os.fdopen(read, "rb", buffering=0)
             await loop.connect_read_pipe(lambda reader=reader: asyncio.StreamReaderProtocol(reader), pipe)  # type: ignore[misc]
             readers.append(reader)
-        ended: Future[int] = loop.create_future()
+        ended: asyncio.Future[int] = loop.create_future()
         self._jobs[job] = ended
         try:
             message = json.dumps({"job": job, "folder": folder, "words": list(words)}).encode()
@@ -142,12 +142,13 @@ class Workers:
                 ended_job.set_result(answer["code"])
 
 
-async def lines_of(reader: asyncio.StreamReader, ended: Future[int], take: Callable[[str], None]) -> None:
+async def lines_of(reader: asyncio.StreamReader, ended: asyncio.Future[int], take: Callable[[str], None]) -> None:
     """Each line that a command writes, until it has ended; what it left behind may hold the pipe for longer."""
     pending: asyncio.Task[bytes] | None = None
     while True:
         pending = pending or asyncio.ensure_future(reader.readline())
-        done, _ = await asyncio.wait({pending, ended}, return_when=asyncio.FIRST_COMPLETED)
+        waited: set[asyncio.Future[Any]] = {pending, ended}
+        done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         if pending not in done:
             await asyncio.wait({pending}, timeout=_REST_S)
         if not pending.done():
@@ -180,7 +181,7 @@ class _Nursery:
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         listening = True
         while listening or self._pids:
-            watched = [woken, *([self._end] if listening else [])]
+            watched: list[int | socket.socket] = [woken, *([self._end] if listening else [])]
             ready, _, _ = select.select(watched, [], [], 5.0)
             if woken in ready:
                 with contextlib.suppress(BlockingIOError):
@@ -239,6 +240,7 @@ class _Nursery:
             for fd, standard in ((nothing, 0), (fds[0], 1), (fds[1], 2)):
                 os.dup2(fd, standard)
                 os.close(fd)
+            sys.stdin, sys.stdout, sys.stderr = open(0, encoding="utf-8"), _written(1), _written(2)  # noqa: SIM115
             random.seed()
             os.chdir(str(message["folder"]))
             words = message["words"]
@@ -252,6 +254,11 @@ class _Nursery:
                 sys.stdout.flush()
                 sys.stderr.flush()
             os._exit(code)
+
+
+def _written(fd: int) -> TextIO:
+    """A stream of this process alone: the one that it was forked with knows where in another file it was."""
+    return open(fd, "w", encoding="utf-8", errors="replace", buffering=1, closefd=False)
 
 
 __all__ = ["Run", "Work", "Workers", "lines_of"]

@@ -1,7 +1,7 @@
 """A folder of this machine, carried out where it is.
 
-Its projects are those whose declaration it holds. A project has changed when one of its YAML or Python files or its lock
-did, by size and time of change; what else is in it (artifacts, what a service writes) is seen by `apply` itself.
+Its projects are those whose declaration it holds. A project has changed when one of its YAML or Python files or its
+lock did, by size and time of change; what else is in it (artifacts, what a service writes) is seen by `apply` itself.
 """
 
 from __future__ import annotations

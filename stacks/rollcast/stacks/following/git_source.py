@@ -32,6 +32,7 @@ class GitSource:
     def __init__(self, url: str, ref: str, state: Path, file: str, only: tuple[str, ...] = ()) -> None:
         """Raises StackError where the address or the name is none, or the state is that of another source."""
         self.url, self.ref, self.name = url, ref, f"{url} {ref}"
+        self._last: Revision | None = None
         self._refuse()
         self._state, self._file, self._only = state.resolve(), file, only
         self._copy = self._state / "repository.git"
@@ -140,7 +141,6 @@ class GitSource:
 
     def _own(self) -> None:
         """Makes the state folder this source's. Raises StackError where it is another one's, or can't be written."""
-        self._last: Revision | None = None
         mark = self._state / "source"
         try:
             self._state.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -8,10 +8,10 @@ seldom that it costs nothing: only a change by hand would be found.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 
-class RolloutState(str, Enum):
+class RolloutState(StrEnum):
     """Where an environment stands after a look."""
 
     DECLARED = "declared"  # what is declared serves
@@ -54,7 +54,11 @@ _AT_PACE = {
     RolloutState.UNDER_WAY, RolloutState.HELD, RolloutState.ROLLED_BACK, RolloutState.LOCKED, RolloutState.INTERRUPTED,
 }  # fmt: skip
 
-_GOES_ON = {RolloutState.DECLARED, RolloutState.UNDER_WAY, RolloutState.ROLLED_BACK}  # a look that did something may more
+_GOES_ON = {
+    RolloutState.DECLARED,
+    RolloutState.UNDER_WAY,
+    RolloutState.ROLLED_BACK,
+}  # a look that did something may more
 
 
 def due_at_s(last: LastLook | None, content: str, newest: tuple[int, ...], pace: Pace) -> float:
@@ -67,7 +71,7 @@ def due_at_s(last: LastLook | None, content: str, newest: tuple[int, ...], pace:
         return last.at_s + pace.interval_s
     rest_s = last.at_s + max(pace.rest_s, pace.interval_s)
     if last.state is RolloutState.FAILED:
-        return min(rest_s, last.at_s + pace.interval_s * 2 ** min(last.failures, 16))
+        return min(rest_s, last.at_s + pace.interval_s * 2.0 ** min(last.failures, 16))
     return rest_s if last.due_s is None else min(rest_s, max(last.due_s, last.at_s + pace.interval_s))
 
 
