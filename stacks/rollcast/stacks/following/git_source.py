@@ -5,8 +5,9 @@ writes the tree of that project alone. The folder stays where it is from commit 
 `.rollcast` in it, so that ledger, lock and engine find their state again. Each project has an index of its own: one
 that waits for its turn keeps another commit than the others.
 
-Killed anywhere, the same calls are made again: git's own locks that a killed one left are removed, for only the process
-that holds the source acts here; a copy that is broken is made anew.
+Killed anywhere, the same calls are made again: what was being put in place is completed before anything else is; git's
+own locks that a killed one left are removed, for only the process that holds the source acts here; a copy that is
+broken is made again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from rollcast.stacks.registries.http_client import userinfo_mistake
 
 _FOLLOWED = "refs/rollcast/followed"
 _STATE = ".rollcast"
+_PUTTING = "putting"  # the file that holds what is being put in place
 
 
 class GitSource:
@@ -71,17 +73,30 @@ class GitSource:
         return place
 
     def put(self, path: str, content: str) -> None:
-        self._write_tree(content, self.folder(path), self._beside(path, "index"))
-        atomic_files.write(self._beside(path, "content"), content)
+        name = folder_name(path)
+        self._complete(name)
+        atomic_files.write(self._beside(name, _PUTTING), content)
+        self._complete(name)
 
     def in_place(self, path: str) -> str:
+        name = folder_name(path)
         with suppress(OSError):
-            return self._beside(path, "content").read_text("utf-8")
+            if not self._beside(name, _PUTTING).exists():
+                return self._beside(name, "content").read_text("utf-8")
         return ""
 
-    def _beside(self, path: str, what: str) -> Path:
+    def _complete(self, name: str) -> None:
+        """Completes what was begun to be put in place: a file of it that git has not noted down would stay for ever."""
+        begun = self._beside(name, _PUTTING)
+        if begun.exists():
+            content = begun.read_text("utf-8")
+            self._write_tree(content, self._state / "projects" / name, self._beside(name, "index"))
+            atomic_files.write(self._beside(name, "content"), content)
+            begun.unlink()
+
+    def _beside(self, name: str, what: str) -> Path:
         """A file of ours about a project, outside of its folder."""
-        return self._state / "places" / f"{folder_name(path)}.{what}"
+        return self._state / "places" / f"{name}.{what}"
 
     def _read(self, commit: str, gone: str) -> Revision:
         """The projects of a commit."""
@@ -162,6 +177,9 @@ class GitSource:
             self._last = None
             shutil.rmtree(self._copy, ignore_errors=True)
             run_git(["init", "--quiet", "--bare", str(self._copy)], self.url)
+        for begun in (self._state / "places").glob(f"*.{_PUTTING}"):
+            with suppress(StackError):  # of a copy that is lost: it is put in place again
+                self._complete(begun.stem)
 
 
 __all__ = ["GitSource"]
