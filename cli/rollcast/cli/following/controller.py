@@ -32,6 +32,7 @@ from rollcast.cli.following.events import (
     passed_on,
 )
 from rollcast.cli.following.looks import Looker, LookResult
+from rollcast.cli.following.statuses import StatusReports
 from rollcast.cli.following.workers import Workers
 from rollcast.planner.declaration.models import Declaration
 from rollcast.stacks.base.errors import LedgerError, LockedError, StackError
@@ -46,8 +47,6 @@ _TAKE_S = 2.0  # between two tries to take the lease
 _HURRIES_S = 0.5  # two orders to look at once are one where they come so close
 _AGAIN_S = 300.0  # after which what could not be used is tried again
 _ALIVE_S = 120.0  # without a round, after which it is not taken for alive any more
-
-Reported = Callable[[str, str, str, LookResult], None]  # commit, project, environment, and how it ended
 
 
 @dataclass
@@ -100,12 +99,11 @@ class Controller:
 
     def __init__(
         self, source: Source, leadership: Leadership, workers: Workers, looker: Looker, settings: ControllerSettings,
-        say: Say, reported: Reported = lambda commit, project, environment, found: None,
+        say: Say, statuses: StatusReports,
     ) -> None:  # fmt: skip
-        """`reported`: called with every outcome that is another one than before, in a thread of its own."""
         self.source, self.settings = source, settings
         self._leadership, self._workers, self._looker = leadership, workers, looker
-        self._say, self._reported = say, reported
+        self._say, self._statuses = say, statuses
         self.projects: dict[str, FollowedProject] = {}
         self.revision: Revision | None = None
         self.fault = ""  # why the source can't be read
@@ -150,7 +148,7 @@ class Controller:
 
     async def run(self) -> None:
         """Until `stop`. What is under way then is left at a safe state, and the lease is given back."""
-        renewing = asyncio.create_task(self._renew())
+        beside = [asyncio.create_task(self._renew()), asyncio.create_task(self._statuses.run())]
         try:
             while not self._signals:
                 self._round_s = time.monotonic()
@@ -161,7 +159,9 @@ class Controller:
                 await self._pause()
             await self._end_work()
         finally:
-            renewing.cancel()
+            for task in beside:
+                task.cancel()
+            await self._statuses.end()
             await asyncio.to_thread(self._leadership.release)
             self.leads = False
 
@@ -362,6 +362,7 @@ class Controller:
                 project.refused, project.refused_s = (wanted, why), time.monotonic()
                 what = Refused(project=project.path, commit=commit, error=why)
                 self._once("refused", project.path, (commit, why), what)
+                self._statuses.put(commit, project.path, None, why)
                 self._adopt_known(project)
             return
         finally:
@@ -441,8 +442,7 @@ class Controller:
             project=project.path, environment=environment, commit=commit, state=found.state.value, exit=found.exit,
             outcome=found.outcome, reason=found.reason,
         ))  # fmt: skip
-        if commit:
-            self._begin(asyncio.to_thread(self._reported, commit, project.path, environment, found))
+        self._statuses.put(commit, f"{project.path}/{environment}", found.state, found.reason)
 
 
 def _fraction(*about: str) -> float:

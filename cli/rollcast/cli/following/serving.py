@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 from collections.abc import Iterator, Sequence
@@ -11,12 +12,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
+from rollcast.cli.commenting.statuses import statuses_of
 from rollcast.cli.following.access import SyncAccess
 from rollcast.cli.following.controller import Controller, ControllerSettings
-from rollcast.cli.following.events import Listening, say_json, say_text
+from rollcast.cli.following.events import Listening, Noted, say_json, say_text
 from rollcast.cli.following.http import ControllerApp
 from rollcast.cli.following.looks import Looker
 from rollcast.cli.following.metrics import metrics_of
+from rollcast.cli.following.statuses import StatusReports
 from rollcast.cli.following.workers import Run, Workers
 from rollcast.plugins.settings import models
 from rollcast.stacks.base.errors import StackError
@@ -84,9 +87,13 @@ def follow(
 
         async def main() -> None:
             workers.attend()
-            controller = Controller(
-                source, Leadership(source.name, kept), workers, Looker(workers, settings.file, forecast), settings, say
+            statuses = StatusReports(
+                statuses_of(getattr(source, "url", ""), os.environ), lambda text: say(Noted(text=text))
             )
+            controller = Controller(
+                source, Leadership(source.name, kept), workers, Looker(workers, settings.file, forecast), settings, say,
+                statuses,
+            )  # fmt: skip
             loop = asyncio.get_running_loop()
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, controller.stop)
