@@ -13,7 +13,7 @@ from rollcast.cli import terminal
 from rollcast.cli.inputs.options import Options, options_of
 
 if TYPE_CHECKING:
-    from rollcast.stacks.following.revision import Source
+    from rollcast.stacks.following.revision import FollowedSource
 
 _LOADED = (  # what every look needs: it is loaded once, before processes are forked
     "encodings.ascii", "sqlite3", "rollcast.cli.commands.apply", "rollcast.cli.commands.plan",
@@ -97,7 +97,7 @@ def controller(
 def _source(
     chosen: Options, source: str | None, repo: str | None, folder: Path | None, branch: str, state: Path | None,
     only: tuple[str, ...],
-) -> tuple[Source, Path]:  # fmt: skip
+) -> tuple[FollowedSource, Path]:  # fmt: skip
     """The source, and the folder that its controller's own ledger is in, where no ledger is named for all."""
     from rollcast.stacks.following.folder_source import FolderSource
     from rollcast.stacks.following.git_source import GitSource

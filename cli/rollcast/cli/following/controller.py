@@ -20,13 +20,13 @@ from typing import Any
 
 from rollcast.cli.failures import sentences
 from rollcast.cli.following.events import (
+    CommitSeen,
+    ContentRefused,
     EnvironmentLooked,
-    Following,
-    Left,
-    Noted,
-    Refused,
+    NotDeclared,
+    Remarked,
     Say,
-    Seen,
+    SourceFollowed,
     Unreachable,
     Waiting,
     passed_on,
@@ -38,7 +38,7 @@ from rollcast.planner.declaration.models import Declaration
 from rollcast.stacks.base.errors import LedgerError, LockedError, StackError
 from rollcast.stacks.following.leader import Leadership
 from rollcast.stacks.following.newest import Newest, NewestRecords
-from rollcast.stacks.following.revision import Revision, Source
+from rollcast.stacks.following.revision import FollowedSource, Revision
 from rollcast.stacks.following.schedule import LastLook, Pace, RolloutState, due_at_s
 from rollcast.stacks.ledger.lease import TTL_S
 from rollcast.stacks.project import read_declaration
@@ -98,7 +98,7 @@ class Controller:
     """Follows one source until it is asked to end."""
 
     def __init__(
-        self, source: Source, leadership: Leadership, workers: Workers, looker: Looker, settings: ControllerSettings,
+        self, source: FollowedSource, leadership: Leadership, workers: Workers, looker: Looker, settings: ControllerSettings,
         say: Say, statuses: StatusReports,
     ) -> None:  # fmt: skip
         self.source, self.settings = source, settings
@@ -186,7 +186,7 @@ class Controller:
         try:
             holder = await asyncio.to_thread(self._leadership.take)
         except LedgerError as error:
-            self._once("leader", "", (str(error),), Noted(text=str(error)))
+            self._once("leader", "", (str(error),), Remarked(text=str(error)))
             return False
         if holder:
             self._holder = holder
@@ -199,7 +199,7 @@ class Controller:
             await asyncio.to_thread(self._leadership.release)
             return False
         self.leads, self._holder = True, ""
-        self._once("leader", "", (), Following(source=self.source.name))
+        self._once("leader", "", (), SourceFollowed(source=self.source.name))
         self._looked_s = float("-inf")
         return True
 
@@ -213,12 +213,12 @@ class Controller:
             except LockedError as error:
                 await self._lost(str(error))
             except LedgerError as error:  # out of reach for a while: nothing is begun once the lease has run out
-                self._say(Noted(text=str(error)))
+                self._say(Remarked(text=str(error)))
 
     async def _lost(self, why: str) -> None:
         self.leads = False
         self._last_said.pop(("leader", ""), None)
-        self._say(Following(source=self.source.name, over=why))
+        self._say(SourceFollowed(source=self.source.name, over=why))
         self._workers.signal_all(signal.SIGTERM)
         await self._end_work()
 
@@ -235,7 +235,9 @@ class Controller:
             self._tasks.discard(task)
             if not task.cancelled() and (error := task.exception()) is not None:
                 self._say(
-                    Noted(text=" ".join(sentences(error))) if isinstance(error, Exception) else Noted(text="ended")
+                    Remarked(text=" ".join(sentences(error)))
+                    if isinstance(error, Exception)
+                    else Remarked(text="ended")
                 )
             self._wake.set()
 
@@ -282,9 +284,9 @@ class Controller:
     def _take(self, found: Revision) -> None:
         before, self.revision, now_s = self.revision, found, time.monotonic()
         if before is None or (before.commit, before.contents) != (found.commit, found.contents):
-            self._say(Seen(commit=found.commit, projects=sorted(found.contents), before=found.before))
+            self._say(CommitSeen(commit=found.commit, projects=sorted(found.contents), before=found.before))
         for path, problem in found.problems.items():
-            self._once("problem", path, (problem,), Refused(project=path, commit=found.commit, error=problem))
+            self._once("problem", path, (problem,), ContentRefused(project=path, commit=found.commit, error=problem))
         for path, content in found.contents.items():
             project = self.projects.setdefault(path, FollowedProject(path))
             if project.wanted != content:
@@ -294,7 +296,7 @@ class Controller:
         for path in [path for path in self.projects if path not in {*found.contents, *found.problems}]:
             if not self.projects[path].at_work and not self.projects[path].placing:
                 del self.projects[path]
-                self._say(Left(project=path))
+                self._say(NotDeclared(project=path))
 
     # ---- what is due --------------------------------------------------------------------------
 
@@ -331,7 +333,7 @@ class Controller:
         try:
             await asyncio.to_thread(self._newest.refresh)
         except LedgerError as error:
-            self._once("ledger", "", (str(error),), Noted(text=str(error)))
+            self._once("ledger", "", (str(error),), Remarked(text=str(error)))
         else:
             self._last_said.pop(("ledger", ""), None)
         self._refreshed_s = time.monotonic()
@@ -360,7 +362,7 @@ class Controller:
             if not self._signals:
                 why = " ".join(sentences(error)) if not isinstance(error, OSError) else f"{error}"
                 project.refused, project.refused_s = (wanted, why), time.monotonic()
-                what = Refused(project=project.path, commit=commit, error=why)
+                what = ContentRefused(project=project.path, commit=commit, error=why)
                 self._once("refused", project.path, (commit, why), what)
                 self._statuses.put(commit, project.path, None, why)
                 self._adopt_known(project)
@@ -399,9 +401,9 @@ class Controller:
         for gone in [name for name in project.after if name not in followed]:
             project.last.pop(gone, None)
             project.results.pop(gone, None)
-            self._say(Left(project=project.path, environment=gone))
+            self._say(NotDeclared(project=project.path, environment=gone))
         if only and not followed:
-            self._say(Noted(text=f"{project.path} has no environment '{only}', so nothing of it is followed."))
+            self._say(Remarked(text=f"{project.path} has no environment '{only}', so nothing of it is followed."))
         project.pipeline, project.after = declaration.pipeline, followed
 
     # ---- a look -------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ class Waiting(Event):
     holder: str
 
 
-class Following(Event):
+class SourceFollowed(Event):
     """This process acts on the source from now on, or stops doing so (`over`, why)."""
 
     event: Literal["following"] = "following"
@@ -38,7 +38,7 @@ class Following(Event):
     over: str = ""
 
 
-class Seen(Event):
+class CommitSeen(Event):
     """The source declares something that it did not before. `before`: what a forced push took out of its history."""
 
     event: Literal["commit"] = "commit"
@@ -56,7 +56,7 @@ class Unreachable(Event):
     commit: str = ""
 
 
-class Refused(Event):
+class ContentRefused(Event):
     """What a commit declares can't be used; the project stays as it was declared before."""
 
     event: Literal["refused"] = "refused"
@@ -65,7 +65,7 @@ class Refused(Event):
     error: str
 
 
-class Left(Event):
+class NotDeclared(Event):
     """The source does not declare a project or an environment any more; it stays as it is."""
 
     event: Literal["left"] = "left"
@@ -86,7 +86,7 @@ class EnvironmentLooked(Event):
     reason: str = ""
 
 
-class Noted(Event):
+class Remarked(Event):
     """Something that hinders no rollout."""
 
     event: Literal["noted"] = "noted"
@@ -121,24 +121,24 @@ def _words(event: Event) -> str:
             return f"Controller: {event.address}  (Ctrl-C ends it)"
         case Waiting():
             return f"Waiting: {event.holder} follows {event.source}."
-        case Following():
+        case SourceFollowed():
             return f"{event.over} Nothing is begun any more." if event.over else f"Following {event.source}."
-        case Seen():
+        case CommitSeen():
             forced = f" The branch was forced away from {event.before[:12]}." if event.before else ""
             what = f"Commit {event.commit[:12]}" if event.commit else "Declared"
             return f"{what}: {len(event.projects)} project(s).{forced}"
         case Unreachable():
             on = f" Going on with commit {event.commit[:12]}." if event.commit else ""
             return f"{event.error}{on}"
-        case Refused():
+        case ContentRefused():
             at = f" of commit {event.commit[:12]}" if event.commit else ""
             return f"{event.project}: what is declared{at} can't be used, and nothing was changed. {event.error}"
-        case Left():
+        case NotDeclared():
             where = f", environment {event.environment}," if event.environment else ""
             return f"{event.project}{where} is not declared any more and stays as it is."
         case EnvironmentLooked():
             return f"{event.project}, {event.environment}: {event.state.replace('_', ' ')}. {event.reason}"
-        case Noted():
+        case Remarked():
             return event.text
         case _:
             where = f"{getattr(event, 'project', '')}, {getattr(event, 'environment', '')}: "
@@ -147,6 +147,6 @@ def _words(event: Event) -> str:
 
 
 __all__ = [
-    "EnvironmentLooked", "Following", "Left", "Listening", "Noted", "Refused", "Say", "Seen", "Unreachable", "Waiting",
-    "passed_on", "say_json", "say_text",
+    "CommitSeen", "ContentRefused", "EnvironmentLooked", "Listening", "NotDeclared", "Remarked", "Say",
+    "SourceFollowed", "Unreachable", "Waiting", "passed_on", "say_json", "say_text",
 ]  # fmt: skip

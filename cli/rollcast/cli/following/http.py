@@ -21,7 +21,7 @@ LONGEST_BODY = 1024 * 1024  # what a code host tells of a push may be long
 BODY_S = 10.0
 
 
-class Subject(Protocol):
+class Answering(Protocol):
     """What is asked about."""
 
     def alive(self) -> bool:
@@ -51,7 +51,7 @@ class _Answer:
 class ControllerApp:
     """The application, as plain ASGI."""
 
-    def __init__(self, subject: Subject, access: SyncAccess) -> None:
+    def __init__(self, subject: Answering, access: SyncAccess) -> None:
         self._subject, self._access = subject, access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,4 +111,4 @@ async def _body(receive: Receive) -> bytes | None:
     return b"".join(parts)
 
 
-__all__ = ["ControllerApp", "Subject"]
+__all__ = ["Answering", "ControllerApp"]

@@ -15,7 +15,7 @@ from pathlib import Path
 from rollcast.cli.commenting.statuses import statuses_of
 from rollcast.cli.following.access import SyncAccess
 from rollcast.cli.following.controller import Controller, ControllerSettings
-from rollcast.cli.following.events import Listening, Noted, say_json, say_text
+from rollcast.cli.following.events import Listening, Remarked, say_json, say_text
 from rollcast.cli.following.http import ControllerApp
 from rollcast.cli.following.looks import Looker
 from rollcast.cli.following.metrics import metrics_of
@@ -24,7 +24,7 @@ from rollcast.cli.following.workers import Run, Workers
 from rollcast.plugins.settings import models
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.following.leader import Leadership
-from rollcast.stacks.following.revision import Source
+from rollcast.stacks.following.revision import FollowedSource
 
 _MOST_CONNECTIONS = 64
 
@@ -59,7 +59,7 @@ class Address:
 
 
 def follow(
-    source: Source, kept: Path, settings: ControllerSettings, address: Address, run: Run, loaded: Sequence[str], *,
+    source: FollowedSource, kept: Path, settings: ControllerSettings, address: Address, run: Run, loaded: Sequence[str], *,
     forecast: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Follows until SIGINT or SIGTERM. `kept`: where the controller's ledger is; `loaded`: modules.
@@ -88,7 +88,7 @@ def follow(
         async def main() -> None:
             workers.attend()
             statuses = StatusReports(
-                statuses_of(getattr(source, "url", ""), os.environ), lambda text: say(Noted(text=text))
+                statuses_of(getattr(source, "url", ""), os.environ), lambda text: say(Remarked(text=text))
             )
             controller = Controller(
                 source, Leadership(source.name, kept), workers, Looker(workers, settings.file, forecast), settings, say,

@@ -27,7 +27,7 @@ class Revision:
     before: str = ""
 
 
-class Source(Protocol):
+class FollowedSource(Protocol):
     """Where declarations come from. `look` and what places files may take long, and raise StackError."""
 
     name: str
