@@ -98,8 +98,8 @@ class Controller:
     """Follows one source until it is asked to end."""
 
     def __init__(
-        self, source: FollowedSource, leadership: Leadership, workers: Workers, looker: Looker, settings: ControllerSettings,
-        say: Say, statuses: StatusReports,
+        self, source: FollowedSource, leadership: Leadership, workers: Workers, looker: Looker,
+        settings: ControllerSettings, say: Say, statuses: StatusReports,
     ) -> None:  # fmt: skip
         self.source, self.settings = source, settings
         self._leadership, self._workers, self._looker = leadership, workers, looker
@@ -114,7 +114,7 @@ class Controller:
         self._newest = NewestRecords()
         self._tasks: set[asyncio.Task[None]] = set()
         self._looking: asyncio.Task[None] | None = None
-        self._looked_s = self._asked_s = self._refreshed_s = float("-inf")
+        self._looked_s = self._hurried_s = self._refreshed_s = float("-inf")
         self._hurried = False
         self._signals = 0
         self._wake = asyncio.Event()
@@ -139,7 +139,7 @@ class Controller:
         self._wake.set()
 
     def stop(self) -> None:
-        """Ends at a safe state; asked again, as soon as it can."""
+        """Ends at a safe state; the second time, as soon as it can."""
         self._signals += 1
         self._workers.signal_all(signal.SIGTERM)
         self._wake.set()
@@ -257,7 +257,7 @@ class Controller:
         if self._looking is not None or not (hurried or now_s - self._looked_s >= self.settings.pace.interval_s):
             return
         if hurried:
-            self._hurried, self._asked_s = False, now_s
+            self._hurried, self._hurried_s = False, now_s
         self._looked_s = now_s
         self._looking = asyncio.create_task(self._read_source())
 
@@ -321,7 +321,7 @@ class Controller:
         rest_s = pace.rest_s * (0.75 + 0.5 * _fraction(project.path, environment))  # so that not all are due at once
         due_s = due_at_s(last, project.content, project.newest_of(environment, newest), Pace(pace.interval_s, rest_s))
         moves = last is not None and last.state not in (RolloutState.DECLARED, RolloutState.WAITING)
-        return min(due_s, self._asked_s) if moves and last is not None and last.at_s < self._asked_s else due_s
+        return min(due_s, self._hurried_s) if moves and last is not None and last.at_s < self._hurried_s else due_s
 
     def _of_now(self, project: FollowedProject) -> Newest:
         try:

@@ -22,7 +22,7 @@ BODY_S = 10.0
 
 
 class Answering(Protocol):
-    """What is asked about."""
+    """What answers."""
 
     def alive(self) -> bool:
         """Whether it still goes round."""

@@ -59,8 +59,8 @@ class Address:
 
 
 def follow(
-    source: FollowedSource, kept: Path, settings: ControllerSettings, address: Address, run: Run, loaded: Sequence[str], *,
-    forecast: bool, as_json: bool,
+    source: FollowedSource, kept: Path, settings: ControllerSettings, address: Address, run: Run,
+    loaded: Sequence[str], *, forecast: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Follows until SIGINT or SIGTERM. `kept`: where the controller's ledger is; `loaded`: modules.
 

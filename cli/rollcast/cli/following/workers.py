@@ -7,6 +7,8 @@ command to end at a safe state, and ends after the last.
 
 Messages are JSON, one a packet: `{job, folder, words}` with the two ends that it writes to, and `{job, signal}`;
 answers are `{job, code}`, a negative code for the signal that ended it.
+
+Long because both ends of one protocol are here.
 """
 
 from __future__ import annotations

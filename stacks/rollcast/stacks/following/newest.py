@@ -1,6 +1,6 @@
-"""What ledgers have newest, asked so often that it must cost next to nothing.
+"""What ledgers have newest, looked up so often that it must cost next to nothing.
 
-A ledger that is a file is opened only where the file changed; one that all share is asked one question for all scopes.
+A ledger that is a file is opened only where the file changed; one that all share is read once for all scopes.
 """
 
 from __future__ import annotations
