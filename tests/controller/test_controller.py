@@ -199,16 +199,20 @@ def test_a_release_goes_from_merge_to_promoted_through_every_fault(tmp_path: Pat
     assert not list((state / "candidates").iterdir())
 
 
-def test_a_folder_is_followed_where_it_is(tmp_path: Path) -> None:
-    commit(tmp_path / "work", {name.removeprefix("teams/alpha/"): text for name, text in FILES.items()})
+def test_a_folder_is_followed_where_it_is_and_a_guardrail_holds_there_too(tmp_path: Path) -> None:
+    never = (
+        "from rollcast.policies import policy\n\n\n@policy(level='mandatory')\ndef never(review):\n    return ['no']\n"
+    )
+    files = {name.removeprefix("teams/alpha/"): text for name, text in FILES.items()}
     folder = tmp_path / "work"
+    commit(folder, {**files, "policies/rules.py": never})
     assert subprocess.run([ROLLCAST, "-C", str(folder), "lock"], check=False).returncode == 0
     with controller("--folder", str(folder), "--interval", "1s", "--env", "dev") as running:
-        running.looked(".", "dev", "declared")
+        assert "no" in running.looked(".", "dev", "blocked")["reason"]
         seen = len(running.events)
-        (folder / "rollcast.yaml").write_text(of_version(2)["teams/alpha/rollcast.yaml"], "utf-8")
-        running.looked(".", "dev", "under_way", seen)
-        assert shares(folder, "dev") == {"p@2": 50.0, "p@1": 50.0}
+        (folder / "rollcast.yaml").write_text(DECLARATION.replace("p@1}", "p@7}"), "utf-8")
+        refused = running.until(lambda event: event["event"] in ("refused", "looked"), seen)
+        assert "p@7" in refused.get("error", refused.get("reason"))
         assert {event.get("environment", "dev") for event in running.events} == {"dev"}
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(60) == 0

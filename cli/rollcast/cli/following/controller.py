@@ -171,6 +171,8 @@ class Controller:
             wait_s = _TAKE_S
         else:
             ahead = [self._looked_s + pace.interval_s, self._refreshed_s + pace.interval_s]
+            if self._hurried and self._looking is None:
+                ahead.append(self._looked_s + _HURRIES_S)
             if len(self._tasks) < self.settings.most_at_work:
                 ahead += [due_s for due_s, _, _ in self._dues(self._of_now)]
             wait_s = min(ahead) - now_s
