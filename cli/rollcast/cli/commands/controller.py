@@ -47,7 +47,7 @@ def controller(
     ] = "15s",
     rest: Annotated[
         str, typer.Option("--rest", metavar="TIME", help="Between two looks for changes by hand where nothing moves.")
-    ] = "1h",
+    ] = "2h",
     listen: Annotated[
         str, typer.Option("--listen", metavar="ADDRESS:PORT", help="Health, metrics, POST /sync; port 0: any free one.")
     ] = "127.0.0.1:8724",

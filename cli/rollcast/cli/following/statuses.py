@@ -1,4 +1,4 @@
-"""What became of a commit, posted at its code host: one status for each environment, the newest alone where many wait."""
+"""What became of a commit, posted at its code host: a status for each environment, the newest alone where many wait."""
 
 from __future__ import annotations
 
