@@ -32,6 +32,8 @@ AsgiMiddleware, WsgiMiddleware, ReleaseCache, hits, misses, get_or_make, call_as
 requests_session, aiohttp_trace, grpc_interceptor, opentelemetry_propagator, extract, getter
 do_GET, do_PUT, log_message, intercept_unary_stream, intercept_stream_unary, intercept_stream_stream
 
+capture_signals, should_exit  # uvicorn's server, whose signals the controller takes
+
 # ---- the relay: what gRPC calls, and what a replica says that only the driver reads ---------------
 FetchAllFlags, SyncFlags, GetMetadata, kit
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rollcast.cli import terminal
 from rollcast.planner.base.errors import DeclarationError, PlannerError
 from rollcast.policies.errors import PolicyError
 from rollcast.simulator.base.errors import SimulatorError
@@ -15,6 +16,13 @@ _CODES: tuple[tuple[type[Exception], int], ...] = ((HeldError, 5), (StaleError, 
 def exit_code(error: Exception) -> int:
     """What a command that ends with this error exits with."""
     return next((code for kind, code in _CODES if isinstance(error, kind)), 1)
+
+
+def reported(error: Exception) -> int:
+    """Says an error on standard error, and gives the exit code of the command that ends with it."""
+    for sentence in sentences(error):
+        terminal.note(f"Error: {sentence}")
+    return exit_code(error)
 
 
 def sentences(error: Exception) -> Iterator[str]:

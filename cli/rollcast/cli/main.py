@@ -159,7 +159,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if "--debug" in words:
             traceback.print_exc()
-        return _failed(error)
+        from rollcast.cli.failures import reported
+
+        return reported(error)
 
 
 @contextlib.contextmanager
@@ -175,14 +177,6 @@ def _back_again() -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError):
             os.chdir(before)
-
-
-def _failed(error: Exception) -> int:
-    from rollcast.cli.failures import exit_code, sentences
-
-    for sentence in sentences(error):
-        terminal.note(f"Error: {sentence}")
-    return exit_code(error)
 
 
 def script() -> None:

@@ -218,16 +218,19 @@ def _confirmed(
     may_enter = eligibility_of(project, plan)
     waits = may_enter.refusal(hotfix) if may_enter is not None else ""
     stands = None if plan.empty else standstill(project.environment.freezes, existing_of(project), time.time())
-    waits = waits or (stands.refusal if stands is not None else "")
+    if stands is not None:
+        waits = waits or stands.refusal
+        due_s = None if stands.until_s is None else max(due_s or 0.0, stands.until_s)
     if may_enter is not None and not may_enter.approved:
         note_waiting(project, plan, may_enter)
+    due_s = may_enter.eligible_at_s if may_enter is not None else None
     if waits and superseded:
-        close(project, Ended(Exit.HELD, waits, RequestCounts()), format_)
+        close(project, Ended(Exit.HELD, waits, RequestCounts(), due_s=due_s), format_)
     if hotfix and may_enter is not None and may_enter.served:
         terminal.note("Its time in the environment before is over, so this is no hotfix, and is not recorded as one.")
     refused = refused or waits
     if refused and not made.drift and not (superseded and once):
-        close(project, Ended(Exit.HELD, refused, RequestCounts()), format_)
+        close(project, Ended(Exit.HELD, refused, RequestCounts(), due_s=due_s), format_)
     asks = made.drift or not plan.empty or (superseded and not once)
     if asks and not auto_approve and not terminal.confirm(_question(made)):
         terminal.note("Nothing was changed.")
@@ -314,7 +317,8 @@ def close(project: Project, ended: Ended, format_: Format, *, by_hand: bool = Fa
     serving = serving_now(project)
     found = measure(ended.tally, desired_of(serving))
     if format_ == "json":
-        emit_json(CommandEnded(exit=int(ended.exit), outcome=ended.outcome, reason=ended.reason, measured=found))
+        said = {"exit": int(ended.exit), "outcome": ended.outcome, "reason": ended.reason, "due_s": ended.due_s}
+        emit_json(CommandEnded.model_validate({**said, "measured": found}))
     else:
         releases = {share.release for shares in serving.values() for share in shares}
         terminal.out(last_words(ended, releases, by_hand=by_hand))

@@ -36,6 +36,7 @@ MODULES = (
     "evidence",
     "serve",
     "relay",
+    "controller",
     "policy",
     "cache",
     "engine",

@@ -27,7 +27,9 @@ class Api:
 
     _pause_s = 1.0  # before the second try; doubled before each one after it
 
-    def __init__(self, address: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, address: str, headers: Mapping[str, str], subject: str = "comments") -> None:
+        """`subject`: what is read and written, for messages."""
+        self._subject = subject
         self._client = httpx.Client(headers={**headers, "user-agent": "rollcast"}, timeout=20.0)
         self._address = address.rstrip("/")
 
@@ -72,8 +74,8 @@ class Api:
         if answer.status_code in (401, 403, 404):
             what = "write" if body is not None else "read"
             raise CommentError(
-                f"The code host refuses to let this token {what} comments (HTTP {answer.status_code}). "
-                "Give the job permission to write comments; a fork's token never has it."
+                f"The code host refuses to let this token {what} {self._subject} (HTTP {answer.status_code}). "
+                f"Give the job permission to write {self._subject}; a fork's token never has it."
             )
         raise CommentError(f"The code host answers HTTP {answer.status_code} to {method} {url}. Run the job again.")
 

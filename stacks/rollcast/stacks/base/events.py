@@ -143,13 +143,17 @@ class RolloutFinished(Event):
 
 
 class CommandEnded(Event):
-    """The last event of a command: its exit code, and what telemetry measured."""
+    """The last event of a command: its exit code, and what telemetry measured.
+
+    `due_s`: when the time is over that a release waits for, where nothing else is missing.
+    """
 
     event: Literal["ended"] = "ended"
     exit: int
     outcome: str | None = None
     reason: str
     measured: Mapping[str, Any] = Field(default_factory=dict)
+    due_s: float | None = None
 
 
 AnyEvent = (

@@ -167,6 +167,12 @@ class Ledger:
         with self._read() as connection:
             return sorted(row.scope for row in connection.execute(select(RECORDS.c.scope).distinct()))
 
+    def newest(self) -> dict[str, int]:
+        """The sequence number of the newest record of every scope in this database."""
+        query = select(RECORDS.c.scope, func.max(RECORDS.c.seq).label("seq")).group_by(RECORDS.c.scope)
+        with self._read() as connection:
+            return {row.scope: int(row.seq) for row in connection.execute(query)}
+
     def position(self, rollout: str) -> dict[str, Any] | None:
         """Where a rollout stands; None when it never began."""
         query = select(POSITIONS.c.body).where(POSITIONS.c.scope == self.scope, POSITIONS.c.rollout == rollout)

@@ -7,23 +7,21 @@ besides is the SHA-256 of the files themselves, so that nothing rests on SHA-1.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from rollcast.planner.declaration.models import SourcePin
 from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.registries.git_program import COMMIT, commit_of, git_environment, run_git
 from rollcast.stacks.registries.http_client import userinfo_mistake
-from rollcast.stacks.registries.limits import Limits
 from rollcast.stacks.registries.sources import Found
 from rollcast.stacks.registries.transfer import CHUNK, Transfer
 
 _SOURCE = re.compile(r"(?P<address>//[^@#\s]*(?:@[^/@#\s]+(?=[:/]))?[^@#\s]*)@(?P<ref>[^@#\s]+)(?:#(?P<path>.+))?")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _LFS = b"version https://git-lfs.github.com/spec/"
 _EXECUTABLE, _LINK, _MODULE = "100755", "120000", "160000"  # modes of a tree's entries
 
@@ -53,7 +51,7 @@ class GitHttpsRegistry:
 
     def resolve(self, rest: str, project: Path) -> Found:
         source = self._parse(rest)
-        commit = source.ref if _COMMIT.fullmatch(source.ref) else _commit_of(source)
+        commit = source.ref if COMMIT.fullmatch(source.ref) else commit_of(source.url, source.ref)
         path = f"#{source.path}" if source.path else ""
         address = source.url.partition(":")[2]
         return Found(f"{self.scheme}:{address}@{commit}{path}")
@@ -61,13 +59,15 @@ class GitHttpsRegistry:
     def fetch(self, rest: str, pin: SourcePin, into: Path, transfer: Transfer) -> None:
         source = self._parse(rest)
         repository = into.parent / "repository"
-        _git(["init", "--quiet", "--bare", str(repository)], source.url)
+        run_git(["init", "--quiet", "--bare", str(repository)], source.url)
         inside = ["-C", str(repository), "-c", "fetch.fsckObjects=true", "-c", "gc.auto=0"]
         try:
-            _git([*inside, "fetch", "--quiet", "--depth", "1", "--no-tags", "--", source.url, source.ref], source.url)
+            run_git(
+                [*inside, "fetch", "--quiet", "--depth", "1", "--no-tags", "--", source.url, source.ref], source.url
+            )
         except StackError:  # a server that gives branches and tags alone
             everything = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]
-            _git([*inside, "fetch", "--quiet", "--no-tags", "--", source.url, *everything], source.url)
+            run_git([*inside, "fetch", "--quiet", "--no-tags", "--", source.url, *everything], source.url)
         _write_files(repository, source, into, transfer)
         shutil.rmtree(repository, ignore_errors=True)
 
@@ -91,27 +91,11 @@ class GitFileRegistry(GitHttpsRegistry):
     scheme = "git+file"
 
 
-def _commit_of(source: _Source) -> str:
-    """The commit that a branch or tag names now. Raises StackError."""
-    patterns = [f"refs/heads/{source.ref}", f"refs/tags/{source.ref}", f"refs/tags/{source.ref}^{{}}"]
-    said = _git(["ls-remote", "--quiet", "--", source.url, *patterns], source.url).decode("utf-8", "replace")
-    found = {name: commit for commit, _, name in (line.partition("\t") for line in said.splitlines())}
-    named = [name for name in (f"refs/heads/{source.ref}", f"refs/tags/{source.ref}") if name in found]
-    if not named:
-        raise StackError(f"{source.url} has no branch or tag '{source.ref}'. Correct it, or push it.")
-    if len(named) > 1:
-        raise StackError(f"{source.url} has a branch and a tag '{source.ref}'. Rename one of them.")
-    commit = found.get(f"{named[0]}^{{}}", found[named[0]])
-    if not _COMMIT.fullmatch(commit):
-        raise StackError(f"{source.url} names its commits otherwise than by SHA-1, which is not supported.")
-    return commit
-
-
 def _write_files(repository: Path, source: _Source, into: Path, transfer: Transfer) -> None:
     """The files of a commit below a path, each refused that is not content itself."""
     within = ["--", source.path] if source.path else []
     tree = ["ls-tree", "-r", "-z", "--full-tree", source.ref, *within]
-    listing = _git(["-C", str(repository), *tree], source.url)
+    listing = run_git(["-C", str(repository), *tree], source.url)
     entries = [entry for entry in listing.decode("utf-8", "surrogateescape").split("\0") if entry]
     if not entries:
         raise StackError(f"{source.url} has no '{source.path or '.'}' in {source.ref[:12]}. Correct the path.")
@@ -136,7 +120,7 @@ def _below(name: str, path: str) -> str:
 
 def _blob(repository: Path, blob: str, name: str, url: str) -> Iterator[bytes]:
     argv = ["git", "-C", str(repository), "cat-file", "blob", blob]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment()) as process:
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=git_environment()) as process:
         assert process.stdout is not None
         first = True
         while chunk := process.stdout.read(CHUNK):
@@ -150,33 +134,6 @@ def _blob(repository: Path, blob: str, name: str, url: str) -> Iterator[bytes]:
             yield chunk
     if process.returncode:
         raise StackError(f"{url}: '{name}' can't be read. Try again.")
-
-
-def _git(arguments: Sequence[str], url: str) -> bytes:
-    """What git says. Raises StackError with the last line of what it says is wrong."""
-    most_s = Limits.from_environment().timeout_s * (20 if "fetch" in arguments else 1)
-    try:
-        done = subprocess.run(
-            ["git", *arguments], capture_output=True, env=_environment(), stdin=subprocess.DEVNULL, timeout=most_s,
-            check=False,
-        )  # fmt: skip
-    except FileNotFoundError:
-        raise StackError("There is no 'git' on PATH. Install it.") from None
-    except subprocess.TimeoutExpired:
-        raise StackError(f"{url} did not answer git within {most_s:g} s. Check its address and the network.") from None
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        why = next((line for line in said if line.startswith(("fatal:", "error:"))), said[-1] if said else "no reason")
-        raise StackError(f"git can't read {url} ({why}). Check its address, the network, and your rights.")
-    return done.stdout
-
-
-def _environment() -> dict[str, str]:
-    """Git asks nobody for a password, and knows nothing of a repository around the project."""
-    kept = {
-        key: value for key, value in os.environ.items() if key not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
-    }
-    return {**kept, "GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1", "LC_ALL": "C"}
 
 
 __all__ = ["GitFileRegistry", "GitHttpsRegistry", "GitSshRegistry"]

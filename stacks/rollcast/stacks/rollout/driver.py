@@ -92,12 +92,16 @@ def exit_of(outcome: Outcome) -> Exit:
 
 @dataclass(frozen=True)
 class Ended:
-    """How far a driver came, and why it stopped there."""
+    """How far a driver came, and why it stopped there.
+
+    `due_s`: when the time is over that a release waits for, on the machine's clock, where only that is missing.
+    """
 
     exit: Exit
     reason: str
     tally: RequestCounts
     outcome: str | None = None
+    due_s: float | None = None
 
 
 class Driver:
