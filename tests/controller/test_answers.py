@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import json
 import re
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from rollcast.cli.following import http
 from rollcast.cli.following.access import SyncAccess
+from rollcast.cli.following.brakes import BrakeOrder
 from rollcast.cli.following.exposition import Family, text_of
 from rollcast.cli.following.http import ControllerApp
 
@@ -25,6 +27,7 @@ class Asked:
 
     def __init__(self, alive: bool = True, ready: bool = True) -> None:
         self.hurried, self._alive, self._ready = 0, alive, ready
+        self.brakes: list[BrakeOrder] = []
 
     def alive(self) -> bool:
         return self._alive
@@ -37,6 +40,10 @@ class Asked:
 
     def hurry(self) -> None:
         self.hurried += 1
+
+    async def brake(self, order: BrakeOrder) -> list[dict[str, Any]]:
+        self.brakes.append(order)
+        return [{"project": "", "environment": "dev", "changed": True, "error": ""}] if not order.environment else []
 
 
 def ask(
@@ -102,6 +109,53 @@ def test_a_body_without_end_is_cut_off_by_its_length_and_by_time(monkeypatch: py
     assert ask(app, "POST", "/sync", right, [b"x" * 65536] * 40)[0] == 413
     monkeypatch.setattr(http, "BODY_S", 0.05)
     assert ask(app, "POST", "/sync", right, [b"x"])[0] == 408
+
+
+RIGHT = {"authorization": "Bearer right"}
+FIRING = {
+    "version": "4", "groupKey": "{}:{alertname=\"ErrorsHigh\"}", "status": "firing", "alerts": [{"status": "firing"}],
+    "commonLabels": {"alertname": "ErrorsHigh"}, "commonAnnotations": {"summary": "errors are high"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("headers", "status"), [
+    (RIGHT, 200), ({}, 401), ({"authorization": "Bearer wrong"}, 401), ({"x-gitlab-token": "right"}, 401),
+    (signed("secret", json.dumps(FIRING).encode()), 401),
+])  # fmt: skip
+def test_whoever_has_the_token_may_pull_the_brake_and_a_code_host_may_not(headers: dict[str, str], status: int) -> None:
+    asked = Asked()
+    app = ControllerApp(asked, SyncAccess("right", "secret"))
+    assert ask(app, "POST", "/brake", headers, [json.dumps(FIRING).encode(), b""])[0] == status
+    assert asked.brakes == ([BrakeOrder(True, "errors are high (firing)")] if status == 200 else [])
+    assert ask(ControllerApp(asked, SyncAccess(secret="secret")), "POST", "/brake", RIGHT, [b"{}", b""])[0] == 403
+
+
+@pytest.mark.parametrize(("said", "order"), [
+    ({"pulled": True, "reason": "incident 4711"}, BrakeOrder(True, "incident 4711")),
+    ({"pulled": False, "reason": "over", "environment": "dev"}, BrakeOrder(False, "over", "dev")),
+    ({**FIRING, "status": "resolved"}, BrakeOrder(False, "errors are high (resolved)")),
+    ({**FIRING, "commonAnnotations": {}}, BrakeOrder(True, "ErrorsHigh (firing)")),
+    ({"status": "firing", "alerts": []}, BrakeOrder(True, "an alert (firing)")),
+])  # fmt: skip
+def test_an_incident_is_said_in_our_words_or_in_those_of_alertmanager(said: Any, order: BrakeOrder) -> None:
+    assert BrakeOrder.of(json.dumps(said).encode()) == order
+
+
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2), max_leaves=4,
+)  # fmt: skip
+_keys = ("pulled", "reason", "environment", "alerts", "status", "groupKey", "commonAnnotations", "commonLabels")
+_bodies = st.dictionaries(st.sampled_from(_keys), _values | st.sampled_from(["firing", "resolved"])) | _values
+
+
+@given(_bodies.map(lambda said: json.dumps(said).encode()) | st.binary(max_size=40) | st.just(b"[" * 100_000))
+def test_whatever_else_is_sent_is_refused_by_name(body: bytes) -> None:
+    asked = Asked()
+    status, said = ask(ControllerApp(asked, SyncAccess("right")), "POST", "/brake", RIGHT, [body, b""])
+    assert status == (400 if not asked.brakes else 404 if asked.brakes[0].environment else 200)
+    assert status == 200 or json.loads(said)["error"]
+    assert all(order.reason.strip() for order in asked.brakes)
 
 
 @pytest.mark.parametrize(("alive", "ready", "path", "status"), [

@@ -102,6 +102,14 @@ def sync(running: RunningController) -> None:
     assert status == 202
 
 
+def brake(running: RunningController, **order: Any) -> dict[str, bool]:
+    """Whether it was changed, by environment."""
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    status, said = fetch(f"{running.address}/brake", data=json.dumps(order).encode(), headers=headers)
+    assert status == 200, said
+    return {one["environment"]: one["changed"] for one in json.loads(said)["environments"]}
+
+
 def test_a_release_goes_from_merge_to_promoted_through_every_fault(tmp_path: Path) -> None:
     work, state = tmp_path / "work", tmp_path / "state"
     commit(work, {**FILES, "broken/rollcast.yaml": "schema: rollcast/v1\npipeline: [\n"})
@@ -128,12 +136,21 @@ def test_a_release_goes_from_merge_to_promoted_through_every_fault(tmp_path: Pat
             assert (status, str(first.process.pid) in why) == (503, True)
             assert fetch(f"{second.address}/healthz")[0] == 200
 
-            # a merge, and the webhook
-            merged = push(work, of_version(2))
-            seen, began_s = len(first.events), time.time()
+            # an incident stops everything, and what is merged meanwhile waits for its end
+            assert brake(first, pulled=True, reason="incident 7") == {"dev": True, "staging": True}
+            merged, seen = push(work, of_version(2)), len(first.events)
             sync(first)
+            waiting = first.until(
+                lambda event: event["event"] == "looked" and event["environment"] == "dev" and event["exit"] == 5, seen
+            )
+            assert "the brake is on since" in waiting["reason"]
+            assert "incident 7, says a webhook" in waiting["reason"]
+
+            # released, it begins by itself
+            seen, began_s = len(first.events), time.time()
+            assert brake(first, pulled=False, reason="over") == {"dev": True, "staging": True}
             started = first.until(lambda event: event["event"] == "started", seen)
-            sys.stderr.write(f"webhook to the first action: {started['time_s'] - began_s:.2f} s\n")
+            sys.stderr.write(f"release to the first action: {started['time_s'] - began_s:.2f} s\n")
             assert (started["environment"], started["commit"]) == ("dev", merged)
             first.until(lambda event: event["event"] == "reached" and event["milestone"] == 1, seen)
 

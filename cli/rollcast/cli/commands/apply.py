@@ -218,12 +218,12 @@ def _confirmed(
     may_enter = eligibility_of(project, plan)
     waits = may_enter.refusal(hotfix) if may_enter is not None else ""
     stands = None if plan.empty else standstill(project.environment.freezes, existing_of(project), time.time())
+    due_s = may_enter.eligible_at_s if may_enter is not None else None
     if stands is not None:
         waits = waits or stands.refusal
         due_s = None if stands.until_s is None else max(due_s or 0.0, stands.until_s)
     if may_enter is not None and not may_enter.approved:
         note_waiting(project, plan, may_enter)
-    due_s = may_enter.eligible_at_s if may_enter is not None else None
     if waits and superseded:
         close(project, Ended(Exit.HELD, waits, RequestCounts(), due_s=due_s), format_)
     if hotfix and may_enter is not None and may_enter.served:

@@ -44,6 +44,10 @@ class SyncAccess:
         expected = hmac.new(self.secret.encode(), body, hashlib.sha256).hexdigest()
         return _same(signature.removeprefix(_SIGNED), expected)
 
+    def may_order(self, headers: Mapping[str, str]) -> bool:
+        """Whether a request may steer: only with the token, which no code host has to know."""
+        return bool(self.token) and _same(headers.get("authorization", "").removeprefix("Bearer "), self.token)
+
     def __repr__(self) -> str:
         return "SyncAccess(…)"
 

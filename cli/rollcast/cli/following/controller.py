@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rollcast.cli.failures import sentences
+from rollcast.cli.following.brakes import BrakeOrder
 from rollcast.cli.following.events import (
     CommitSeen,
     ContentRefused,
@@ -41,7 +42,9 @@ from rollcast.stacks.following.newest import Newest, NewestRecords
 from rollcast.stacks.following.revision import FollowedSource, Revision
 from rollcast.stacks.following.schedule import LastLook, Pace, RolloutState, due_at_s
 from rollcast.stacks.ledger.lease import TTL_S
+from rollcast.stacks.ledger.ledger import open_ledger
 from rollcast.stacks.project import read_declaration
+from rollcast.stacks.rollout.standstill import set_brake
 
 _TAKE_S = 2.0  # between two tries to take the lease
 _HURRIES_S = 0.5  # two orders to look at once are one where they come so close
@@ -137,6 +140,27 @@ class Controller:
         """Looks at the source at once, and at what goes on or is broken."""
         self._hurried = True
         self._wake.set()
+
+    async def brake(self, order: BrakeOrder) -> list[dict[str, Any]]:
+        """Pulls or releases the brake in the ledger of every environment that is meant; a look follows by itself."""
+        meant = [
+            (project, environment)
+            for project in self.projects.values()
+            for environment in project.after
+            if order.environment in ("", environment)
+        ]
+        return await asyncio.to_thread(lambda: [self._set_brake(*one, order) for one in meant])
+
+    def _set_brake(self, project: FollowedProject, environment: str, order: BrakeOrder) -> dict[str, Any]:
+        done: dict[str, Any] = {"project": project.path, "environment": environment, "changed": False, "error": ""}
+        try:
+            ledger = open_ledger(self.source.folder(project.path), f"{project.pipeline}/{environment}")
+            written = set_brake(
+                ledger, pulled=order.pulled, reason=order.reason, by="a webhook", source="of the controller"
+            )
+        except StackError as error:
+            return {**done, "error": str(error)}
+        return {**done, "changed": written is not None}
 
     def stop(self) -> None:
         """Ends at a safe state; the second time, as soon as it can."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rollcast.cli.following.access import SECRET, TOKEN, SyncAccess
+from rollcast.cli.following.brakes import BrakeOrder
 from rollcast.cli.following.exposition import CONTENT_TYPE
 
 Scope = MutableMapping[str, Any]
@@ -35,6 +36,9 @@ class Answering(Protocol):
 
     def hurry(self) -> None:
         """Looks at the source at once."""
+
+    async def brake(self, order: BrakeOrder) -> list[dict[str, Any]]:
+        """Pulls or releases the brake; what became of it in each environment that is meant."""
 
 
 @dataclass(frozen=True)
@@ -77,24 +81,52 @@ class ControllerApp:
                 return _Answer(200, self._subject.metrics().encode(), CONTENT_TYPE)
             case "POST", "/sync":
                 return await self._sync(scope, receive)
-            case _, "/healthz" | "/readyz" | "/metrics" | "/sync":
-                return _Answer.of(405, {"error": "GET what is to be read, POST /sync."})
-        return _Answer.of(404, {"error": "There are /healthz, /readyz, /metrics and POST /sync here."})
+            case "POST", "/brake":
+                return await self._brake(scope, receive)
+            case _, "/healthz" | "/readyz" | "/metrics" | "/sync" | "/brake":
+                return _Answer.of(405, {"error": "GET what is to be read, POST /sync and /brake."})
+        return _Answer.of(404, {"error": "There are /healthz, /readyz, /metrics, POST /sync and POST /brake here."})
 
     async def _sync(self, scope: Scope, receive: Receive) -> _Answer:
         if not self._access.anybody:
             return _Answer.of(403, {"error": f"Nobody may ask. Set {TOKEN} or {SECRET} in the environment."})
-        try:
-            body = await asyncio.wait_for(_body(receive), BODY_S)
-        except TimeoutError:
-            return _Answer.of(408, {"error": f"The body was not there within {BODY_S:g} s."})
-        if body is None:
-            return _Answer.of(413, {"error": f"The body is over {LONGEST_BODY:,} bytes."})
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        if not self._access.allows(headers, body):
+        body = await _body_or_refusal(receive)
+        if isinstance(body, _Answer):
+            return body
+        if not self._access.allows(_headers(scope), body):
             return _Answer.of(401, {"error": "The token or the signature is absent or wrong."})
         self._subject.hurry()
         return _Answer.of(202, {"looking": True})
+
+    async def _brake(self, scope: Scope, receive: Receive) -> _Answer:
+        if not self._access.token:
+            return _Answer.of(403, {"error": f"Nobody may steer. Set {TOKEN} in the environment."})
+        if not self._access.may_order(_headers(scope)):
+            return _Answer.of(401, {"error": "The token is absent or wrong."})
+        body = await _body_or_refusal(receive)
+        if isinstance(body, _Answer):
+            return body
+        try:
+            order = BrakeOrder.of(body)
+        except ValueError as error:
+            return _Answer.of(400, {"error": str(error)})
+        done = await self._subject.brake(order)
+        if not done:
+            return _Answer.of(404, {"error": f"No environment '{order.environment}' is followed."})
+        failed = any(one["error"] for one in done)
+        return _Answer.of(503 if failed else 200, {"pulled": order.pulled, "environments": done})
+
+
+async def _body_or_refusal(receive: Receive) -> bytes | _Answer:
+    try:
+        body = await asyncio.wait_for(_body(receive), BODY_S)
+    except TimeoutError:
+        return _Answer.of(408, {"error": f"The body was not there within {BODY_S:g} s."})
+    return _Answer.of(413, {"error": f"The body is over {LONGEST_BODY:,} bytes."}) if body is None else body
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
 
 
 async def _body(receive: Receive) -> bytes | None:

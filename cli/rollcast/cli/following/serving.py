@@ -122,6 +122,7 @@ class _Served:
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
         self.alive, self.ready, self.hurry = controller.alive, controller.ready, controller.hurry
+        self.brake = controller.brake
 
     def metrics(self) -> str:
         return metrics_of(self._controller)
