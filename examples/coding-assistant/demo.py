@@ -86,7 +86,14 @@ def main() -> None:
             complete(endpoint)
 
             demo.say(
-                "8. Better in Python, worse in JavaScript",
+                "8. Keys in completions",
+                "leaky.yaml has a prompt that begins each answer with the line of the workspace that it goes by. Tests pass,",
+                "and now and then that line holds a key, of a form that the guard does not know: a gate of its own sees it.",
+            )
+            demo.run("apply", "--file", "leaky.yaml", "--auto-approve", "--no-forecast", expect=4)
+
+            demo.say(
+                "9. Better in Python, worse in JavaScript",
                 "less-javascript.yaml has a model that was trained on what one team accepted, nearly all of it Python.",
                 "Its suite is two thirds Python: it passes. Forecast, then for real: the gate of JavaScript has to catch it.",
             )
@@ -96,13 +103,6 @@ def main() -> None:
             demo.run("simulate", "bad.plan", *simulate, "--out", "bad.json", *bad)
             demo.run("apply", "bad.plan", *bad, "--auto-approve", "--no-forecast", expect=4)
             demo.run("compare", "bad.json")
-
-            demo.say(
-                "9. Keys in completions",
-                "leaky.yaml has a prompt that begins each answer with the line of the workspace that it goes by. Tests pass,",
-                "and now and then that line holds a key, of a form that the guard does not know: a gate of its own sees it.",
-            )
-            demo.run("apply", "--file", "leaky.yaml", "--auto-approve", "--no-forecast", expect=4)
 
         demo.say("10. What serves now")
         demo.run("status")

@@ -2,7 +2,7 @@
 
 Of 3,000 developers a part are our own, a part use a beta or very much. A session is a burst of three to five completions
 in one file, a second or two apart; it is in the language that its developer mostly writes, now and then in the other. One
-in five is in private code. Open beside are lines of other files, and in a quarter of the sessions, as happens, one
+in five is in private code. Open beside are lines of other files, and in four of ten sessions, more than anywhere, one
 with a key: half of the keys have a form that everybody knows, half are just long. No key here opens anything.
 
 Run: python load.py [--seconds 60] [--speedup 1] [--seed 1] [--endpoint URL]. Prints one line of JSON.
@@ -24,9 +24,9 @@ from tools.tasks import LANGUAGES, one_of, request, share, task
 
 USERS, TASKS = 3_000, 300  # tasks in each language
 SESSIONS, SECONDS = 9.0, 300  # a second; how long until the same requests come again
-SEGMENTS = ("employee",) * 4 + ("beta", "power-user", "power-user", "power-user") + ("standard",) * 6
+SEGMENTS = ("employee",) * 5 + ("beta", "power-user", "power-user", "power-user") + ("standard",) * 5
 EDITORS = ("1.82.0", "1.81.4", "1.80.1", "1.79.3")
-OWN, PRIVATE, KEYS = 0.8, 0.2, 0.25
+OWN, PRIVATE, KEYS = 0.8, 0.2, 0.4
 LINES = (
     "from billing import total", "const routes = require('./routes');", "rows = table.select(limit=50)",
     "let page = await fetchPage(cursor);", "report.add(sum(values))", "log.info('started')", "const names = rows.map(nameOf);",

@@ -6,7 +6,7 @@ Run in a checkout: python examples/coding-assistant/tools/record.py. It writes t
 
 from __future__ import annotations
 
-import shutil
+import gzip
 import sys
 import tempfile
 import time
@@ -18,7 +18,7 @@ from demos.demo import Demo
 
 EXAMPLE = Path(__file__).resolve().parent.parent
 SECONDS = 120
-RECORDED = "traffic/completions.jsonl.gz"
+RECORDED = "traffic/completions.jsonl"
 
 
 def main() -> None:
@@ -37,7 +37,8 @@ def main() -> None:
             word for name in ("segment", "editor_version", "repository", "language") for word in ("--attribute", name)
         ]
         demo.run("record", "--out", RECORDED, *attributes)
-        shutil.copyfile(demo.folder / RECORDED, EXAMPLE / RECORDED)
+        with gzip.GzipFile(EXAMPLE / f"{RECORDED}.gz", "wb", mtime=0) as packed:
+            packed.write((demo.folder / RECORDED).read_bytes())
         demo.run(
             "calibrate",
             "--file",
