@@ -1,8 +1,8 @@
 """A coding assistant on this machine: released, forecast, and two bad releases caught by what they do to developers.
 
 Run: make demo-coding-assistant (or python examples/coding-assistant/demo.py [--folder DIR]). Everything is real: the
-models, the completions, the tests that are run on them, the Pulumi engine, the service, the flag evaluator. The first time
-it trains three models, for half a minute. It leaves its folder behind to look at.
+models, the completions, the tests that are run on them, the Pulumi engine, the service, the flag evaluator. The first
+time it trains three models, for half a minute. It leaves its folder behind to look at.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def main() -> None:
         demo.run("plan", "--out", "release.plan")
         demo.say(
             "4. Private code for a prompt that sees the workspace",
-            "exposing.yaml is rollcast.yaml with fill-in-middle@11 for private code. Two rules refuse to plan it: one of",
-            "rollcast's library, and one of policies/completions.py.",
+            "exposing.yaml is rollcast.yaml with fill-in-middle@11 for private code. Two rules refuse to plan it: one",
+            "of rollcast's library, and one of policies/completions.py.",
         )
         declared = (demo.folder / "rollcast.yaml").read_text("utf-8")
         exposing = declared.replace("{prompt: fill-in-middle@10}", "{prompt: fill-in-middle@11}")
@@ -87,15 +87,15 @@ def main() -> None:
 
             demo.say(
                 "8. Keys in completions",
-                "leaky.yaml has a prompt that begins each answer with the line of the workspace that it goes by. Tests pass,",
-                "and now and then that line holds a key, of a form that the guard does not know: a gate of its own sees it.",
+                "leaky.yaml has a prompt that begins each answer with the line of the workspace that it goes by. Tests",
+                "pass, and now and then that line holds a key, of a form that the guard lacks: its own gate sees it.",
             )
             demo.run("apply", "--file", "leaky.yaml", "--auto-approve", "--no-forecast", expect=4)
 
             demo.say(
                 "9. Better in Python, worse in JavaScript",
                 "less-javascript.yaml has a model that was trained on what one team accepted, nearly all of it Python.",
-                "Its suite is two thirds Python: it passes. Forecast, then for real: the gate of JavaScript has to catch it.",
+                "Its suite is two thirds Python: it passes. Forecast, then for real: the JavaScript gate catches it.",
             )
             bad = ("--file", "less-javascript.yaml")
             demo.run("evaluate", *bad)

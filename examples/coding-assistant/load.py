@@ -1,7 +1,7 @@
 """Developers at work, and a load that sends what their editors do: synthetic, by a seeded rule, at random intervals.
 
-Of 3,000 developers a part are our own, a part use a beta or very much. A session is a burst of three to five completions
-in one file, a second or two apart; it is in the language that its developer mostly writes, now and then in the other. One
+Of 3,000 developers a part are our own, a part use a beta or very much. A session is a burst of three to five
+completions in one file, a second or two apart, in the language that its developer mostly writes, or in the other. One
 in five is in private code. Open beside are lines of other files, and in four of ten sessions, more than anywhere, one
 with a key: half of the keys have a form that everybody knows, half are just long. No key here opens anything.
 
@@ -29,7 +29,8 @@ EDITORS = ("1.82.0", "1.81.4", "1.80.1", "1.79.3")
 OWN, PRIVATE, KEYS = 0.8, 0.2, 0.4
 LINES = (
     "from billing import total", "const routes = require('./routes');", "rows = table.select(limit=50)",
-    "let page = await fetchPage(cursor);", "report.add(sum(values))", "log.info('started')", "const names = rows.map(nameOf);",
+    "let page = await fetchPage(cursor);", "report.add(sum(values))", "log.info('started')",
+    "const names = rows.map(nameOf);",
     "def largest(values): ...", "export function squares(values) {", "session.commit()",
 )  # fmt: skip
 

@@ -66,10 +66,12 @@ def test_what_a_completion_must_not_do_fails_its_tests_and_the_next_one_is_run_a
         "strings": "function f(x) { this.constructor.constructor('return 1')(); return x; }",
     }
     found = in_example(
-        f"{SANDBOX}\nbad, script = {bad!r}, {script!r}\n"
-        f"print(json.dumps({{'bad': {{k: says('python', v) for k, v in bad.items()}}, 'wrong': says('python', {wrong!r}),"
-        " 'script': {k: says('javascript', v) for k, v in script.items()},"
-        f" 'right': [says('python', {right!r}), says('javascript', 'function f(x) {{ return x; }}')]}})); box.stop()"
+        f"{SANDBOX}\nfound = {{}}\n"
+        f"found['bad'] = {{name: says('python', code) for name, code in {bad!r}.items()}}\n"
+        f"found['script'] = {{name: says('javascript', code) for name, code in {script!r}.items()}}\n"
+        f"found['wrong'] = says('python', {wrong!r})\n"
+        f"found['right'] = [says('python', {right!r}), says('javascript', 'function f(x) {{ return x; }}')]\n"
+        "box.stop()\nprint(json.dumps(found))"
     )
     assert not [name for kind in ("bad", "script") for name, (passed, _) in found[kind].items() if passed], found
     assert found["wrong"] == [False, "gives 2, not 1"]
@@ -106,10 +108,12 @@ def test_code_is_its_tokens_again_and_names_come_back() -> None:
 
 def test_the_monitor_sees_keys_that_the_guard_has_no_form_for_and_takes_no_code_for_one() -> None:
     found = in_example(
-        "import json\nfrom dataplane import guard, monitor\nfrom load import LINES, workspace\nfrom pathlib import Path\n"
+        "import json\nfrom dataplane import guard, monitor\nfrom load import LINES, workspace\n"
+        "from pathlib import Path\n"
         "from tools.tasks import LANGUAGES, task\n"
         "keys = [line for seed in range(400) for line in workspace(seed) if 'API_KEY' in line]\n"
-        "code = [drawn.prefix + drawn.body for drawn in (task(each, 'm', n) for each in LANGUAGES for n in range(200))]\n"
+        "drawn = [task(language, 'monitored', number) for language in LANGUAGES for number in range(200)]\n"
+        "code = [each.prefix + each.body for each in drawn]\n"
         "known = guard.load(Path('guards/3'))\n"
         "print(json.dumps([len(keys), sum(map(monitor.looks_secret, keys)), sum(map(known.withholds, keys)),"
         " sum(map(monitor.looks_secret, [*code, *LINES]))]))"

@@ -1,4 +1,4 @@
-"""A completion service for an editor: what is seen of a function becomes a prompt, a small model goes on, a guard looks.
+"""A completion service for an editor: a function's head becomes a prompt, a small model goes on, a guard looks.
 
 Purpose: to show a release of a coding assistant for real. Each completion is made by exactly the artifacts that its
 release names, and judged by running it. Read `tokens`, `analysis`, `prompts`, `models`, `guard`, `pipeline`, `monitor`,

@@ -14,8 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 from string import Formatter
 
-from demos.errors import BadRequest, BrokenMix
 from dataplane.tokens import stand_ins
+from demos.errors import BadRequest, BrokenMix
 
 _WORD = re.compile(r"[A-Za-z]+|\d+")
 

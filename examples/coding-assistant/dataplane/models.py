@@ -1,8 +1,8 @@
 """The model: which token comes next, as a log-linear function of the tokens before it and of what the prompt says.
 
 It is small on purpose, some ten thousand features by some hundred tokens, learned in seconds (`tools/training.py`). It
-knows the phrases and the code of its training data and nothing beyond. A beam search keeps to what the analysis found: no
-argument that the function does not have, no bracket that closes nothing.
+knows the phrases and the code of its training data and nothing beyond. A beam search keeps to what the analysis found:
+no argument that the function does not have, no bracket that closes nothing.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from demos.errors import BrokenMix
 from dataplane.tokens import OPENS, concrete, stand_ins
+from demos.errors import BrokenMix
 
 END = "<end>"
 MOST_TOKENS = 64

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
 
-from dataplane.analysis import Findings
 from demos.errors import BrokenMix
 
 COMMENTS = {"python": "#", "javascript": "//"}

@@ -1,8 +1,8 @@
 """Runs the tests of a completion, apart from everything else: one confined process for each language.
 
 Guarantees, as far as the system allows: no network, no files to write, limits of time and memory, an answer within
-WAIT_S. `confined` says what could not be had. Limits: it is for what a small model of our own writes, which can say nothing
-but its training data's tokens. For code of strangers take a virtual machine.
+WAIT_S. `confined` says what was had of that. Limits: it is for what a small model of our own writes, which can say
+nothing but its training data's tokens. For code of strangers take a virtual machine.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The HTTP service. Run: python -m dataplane.service [--definition flags.json] [--instances DIR] [--port 8787] …
 
-`POST /complete`: JSON with `key`, `session`, `language`, `prefix`, `suffix`, `workspace` (lines of other open files) and
-`attributes`; completions whose tests are known also have `tests`. No code is ever recorded, only what was measured of it.
+`POST /complete`: JSON with `key`, `session`, `language`, `prefix`, `suffix`, `workspace` (lines of other open files)
+and `attributes`; completions whose tests are known also have `tests`. No code is recorded, only what was measured.
 Which release serves, what is in flight and what is recorded is the kit's, `rollcast_dataplane`; here is what it serves.
 """
 

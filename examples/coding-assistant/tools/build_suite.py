@@ -1,4 +1,4 @@
-"""Builds an evaluation suite: `parameters.cases` tasks in each language, with the tests that a completion has to pass."""
+"""Builds an evaluation suite: `parameters.cases` tasks in each language, with tests that a completion has to pass."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Runs a suite on a release, in a process of its own: each case is completed, and its tests are run in the sandbox.
 
-rollcast runs it (`evaluator: {kind: command}`), with the release and the suite in the environment. Prints JSON: what part
-of all cases was solved, and those that failed in each language as counts.
+rollcast runs it (`evaluator: {kind: command}`), with the release and the suite in the environment. Prints JSON: what
+part of all cases was solved, and those that failed in each language as counts.
 """
 
 from __future__ import annotations

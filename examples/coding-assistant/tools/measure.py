@@ -1,6 +1,6 @@
 """How many tasks each model solves in each language, with the template and the prompt that it is written for.
 
-Run in the project's folder: python tools/measure.py [--tasks 100]. It builds the artifacts that it needs, and keeps them.
+Run in the project's folder: python tools/measure.py [--tasks 100]. It builds what it needs, and keeps it.
 No task of these is in the training data or the suite.
 """
 

@@ -1,7 +1,7 @@
 """Records the traffic of this example by running it: its first release, two minutes of work, `rollcast record`.
 
-Run in a checkout: python examples/coding-assistant/tools/record.py. It writes traffic/completions.jsonl.gz and prints what
-`rollcast calibrate` makes of it. Keys are hashed, and there is no code in telemetry that could be recorded.
+Run in a checkout: python examples/coding-assistant/tools/record.py. It writes traffic/completions.jsonl.gz and prints
+what `rollcast calibrate` makes of it. Keys are hashed, and there is no code in telemetry that could be recorded.
 """
 
 from __future__ import annotations
