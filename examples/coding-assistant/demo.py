@@ -20,12 +20,12 @@ from tools.tasks import request, task
 EXAMPLE = Path(__file__).resolve().parent
 DECLARED = ("released.yaml", "rollcast.yaml", "inline-diff.yaml", "less-javascript.yaml", "leaky.yaml")
 TRAFFIC = "traffic/completions.jsonl.gz"
-ASKED = (("python", 4), ("javascript", 5))
+SHOWN = (("python", 4), ("javascript", 5))
 
 
 def complete(endpoint: str) -> None:
     """A task in each language, what is completed, and what the tests say."""
-    for language, number in ASKED:
+    for language, number in SHOWN:
         body = {**request(task(language, "demo", number)), "key": "reader"}
         sent = urllib.request.Request(f"{endpoint}/complete", json.dumps(body).encode())
         with urllib.request.urlopen(sent, timeout=10) as reply:

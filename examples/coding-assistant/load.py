@@ -26,6 +26,7 @@ USERS, TASKS = 3_000, 300  # tasks in each language
 SESSIONS, SECONDS = 9.0, 300  # a second; how long until the same requests come again
 SEGMENTS = ("employee",) * 5 + ("beta", "power-user", "power-user", "power-user") + ("standard",) * 5
 EDITORS = ("1.82.0", "1.81.4", "1.80.1", "1.79.3")
+MOST_WAITING = 40  # an editor gives up on a completion rather than wait behind so many
 OWN, PRIVATE, KEYS = 0.8, 0.2, 0.4
 LINES = (
     "from billing import total", "const routes = require('./routes');", "rows = table.select(limit=50)",
@@ -79,4 +80,4 @@ def requests(seed: int) -> list[Due]:
 
 
 if __name__ == "__main__":
-    main(__doc__, "/complete", requests)
+    main(__doc__, "/complete", requests, most=MOST_WAITING)

@@ -87,8 +87,8 @@ def test_every_task_is_solved_by_the_body_that_it_was_drawn_with() -> None:
         "import json, sys\nfrom dataplane.sandbox import Sandbox\nfrom dataplane.service import tests_of\n"
         "from tools.tasks import LANGUAGES, request, task\nbox = Sandbox()\nfailed = []\n"
         "for language in LANGUAGES:\n  for number in range(60):\n    drawn = task(language, 'held', number)\n"
-        "    asked = request(drawn)\n    code = drawn.prefix + drawn.body + asked['suffix']\n"
-        "    if not box.test(language, code, tests_of(asked)).passed: failed.append(code)\n"
+        "    given = request(drawn)\n    code = drawn.prefix + drawn.body + given['suffix']\n"
+        "    if not box.test(language, code, tests_of(given)).passed: failed.append(code)\n"
         "box.stop()\nprint(json.dumps(failed))"
     )
     assert failed == []

@@ -54,8 +54,8 @@ class Sandbox:
         """Runs the code and then its tests. Raises ValueError for a language that can't be run."""
         if language not in self._workers:
             raise ValueError(f"there is no sandbox for {language!r}, only for {', '.join(self._workers)}")
-        asked = {"code": code, "name": tests.name, "cases": list(tests.cases)}
-        return self._verdict(language, json.dumps(asked, sort_keys=True))
+        given = {"code": code, "name": tests.name, "cases": list(tests.cases)}
+        return self._verdict(language, json.dumps(given, sort_keys=True))
 
     def confined(self) -> dict[str, str]:
         """What the system let each language's process give up; starts those that have not begun."""
@@ -65,8 +65,8 @@ class Sandbox:
         for worker in self._workers.values():
             worker.stop()
 
-    def _run(self, language: str, asked: str) -> Verdict:
-        answer = self._workers[language].ask(asked)
+    def _run(self, language: str, given: str) -> Verdict:
+        answer = self._workers[language].ask(given)
         return Verdict(bool(answer["passed"]), str(answer["why"]))
 
 

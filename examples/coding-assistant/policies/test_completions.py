@@ -11,7 +11,7 @@ def test_a_model_is_only_prompted_in_its_own_marks(state):
 
 
 @at_every_state
-def test_private_code_meets_no_prompt_that_sees_the_workspace(state):
+def test_private_code_is_given_to_no_prompt_that_sees_the_workspace(state):
     for release in state.serves("private").values():
         assert "sees" not in release.slots["completion.prompt"].artifact.parameters
 

@@ -13,13 +13,13 @@ const MILLISECONDS = 250;
 const NOBODY = 65534;
 const CONTEXT = { codeGeneration: { strings: false, wasm: false } };
 
-function verdict(asked) {
+function verdict(task) {
   try {
     const context = vm.createContext(Object.create(null), CONTEXT);
     const run = (code) => vm.runInContext(code, context, { timeout: MILLISECONDS, filename: 'completion' });
-    run(asked.code);
-    for (const [given, wanted] of asked.cases) {
-      const said = run(`JSON.stringify(${asked.name}(...JSON.parse(${JSON.stringify(JSON.stringify(given))})))`);
+    run(task.code);
+    for (const [given, wanted] of task.cases) {
+      const said = run(`JSON.stringify(${task.name}(...JSON.parse(${JSON.stringify(JSON.stringify(given))})))`);
       const got = said === undefined ? undefined : JSON.parse(said);
       if (!isDeepStrictEqual(got, wanted)) {
         return { passed: false, why: `gives ${String(said).slice(0, 80)}, not ${JSON.stringify(wanted).slice(0, 80)}` };

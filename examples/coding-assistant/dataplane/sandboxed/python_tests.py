@@ -14,13 +14,13 @@ SECONDS, BYTES = 1, 256 << 20
 NOBODY = 65534
 
 
-def verdict(asked: dict) -> dict:
+def verdict(given: dict) -> dict:
     """What becomes of the tests. Whatever the code raises is its failure."""
     found: dict = {"__name__": "completed"}
     try:
-        exec(compile(asked["code"], "completion", "exec"), found)  # noqa: S102
-        for arguments, wanted in asked["cases"]:
-            got = found[asked["name"]](*arguments)
+        exec(compile(given["code"], "completion", "exec"), found)  # noqa: S102
+        for arguments, wanted in given["cases"]:
+            got = found[given["name"]](*arguments)
             if json.loads(json.dumps(got)) != wanted:
                 return {"passed": False, "why": f"gives {got!r:.80}, not {wanted!r:.80}"}
     except BaseException as error:
