@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # speaks the calls of the transcription example.
 SERVERS := docker-registry haproxy nginx-light jq curl postgresql prometheus chromium gcc libc6-dev espeak-ng
 
-.PHONY: demo demo-image-generation demo-transcription demo-all test check cases lint bench validate docs engine servers constraints clean
+.PHONY: demo demo-coding-assistant demo-image-generation demo-transcription demo-all test check cases lint bench validate docs engine servers constraints clean
 
 $(READY): pyproject.toml dataplane/python/pyproject.toml tests/constraints.txt
 	@echo "== setting up $(VENV): about a minute the first time"
@@ -39,12 +39,18 @@ demo-transcription: engine
 	@command -v haproxy >/dev/null || sh tests/install-servers.sh haproxy || true
 	@$(BIN)/python examples/transcription/demo.py
 
+demo-coding-assistant: engine
+	@command -v node >/dev/null || sh tests/install-servers.sh nodejs
+	@command -v haproxy >/dev/null || sh tests/install-servers.sh haproxy || true
+	@$(BIN)/python examples/coding-assistant/demo.py
+
 demo-image-generation: engine
 	@command -v haproxy >/dev/null || sh tests/install-servers.sh haproxy || true
 	@$(BIN)/python examples/image-generation/demo.py
 
 demo-all: engine
 	@sh tests/install-servers.sh haproxy espeak-ng || true
+	@command -v node >/dev/null || sh tests/install-servers.sh nodejs || true
 	@$(BIN)/python examples/demos/all.py
 
 test: engine servers lint

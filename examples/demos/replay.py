@@ -40,10 +40,12 @@ def repeated(recorded: Sequence[Due], speedup: float) -> Iterator[Due]:
             yield Due((due.at_s + lap * recorded[-1].at_s) / speedup, due.body, due.headers)
 
 
-async def replay(endpoint: str, path: str, requests: Iterable[Due], seconds: float) -> dict[str, object]:
+async def replay(
+    endpoint: str, path: str, requests: Iterable[Due], seconds: float, most: int = MOST_OUTSTANDING
+) -> dict[str, object]:
     """Open loop: a slow answer never delays the next request.
 
-    A request that is due while MOST_OUTSTANDING wait for their answers is not sent, and counted as shed.
+    A request that is due while `most` wait for their answers is not sent, and counted as shed.
     """
     statuses: Counter[str] = Counter()
     releases: Counter[str] = Counter()
@@ -67,7 +69,7 @@ async def replay(endpoint: str, path: str, requests: Iterable[Due], seconds: flo
                 break
             if (wait := began + due.at_s - time.monotonic()) > 0:
                 await asyncio.sleep(wait)
-            if len(tasks) >= MOST_OUTSTANDING:
+            if len(tasks) >= most:
                 statuses["shed"] += 1
                 continue
             task = asyncio.create_task(send(due))
@@ -78,8 +80,14 @@ async def replay(endpoint: str, path: str, requests: Iterable[Due], seconds: flo
     return {"requests": sum(statuses.values()), "statuses": dict(statuses), "releases": dict(releases)}
 
 
-def main(about: str | None, path: str, recorded: Callable[[int], Sequence[Due]], speedup: float = 1.0) -> None:
-    """The command line of a load. `recorded` gives, for a seed, the requests that are repeated."""
+def main(
+    about: str | None,
+    path: str,
+    recorded: Callable[[int], Sequence[Due]],
+    speedup: float = 1.0,
+    most: int = MOST_OUTSTANDING,
+) -> None:
+    """The command line of a load. `recorded`: for a seed, the requests that are repeated; `most`: how many may wait."""
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--endpoint", default="http://127.0.0.1:8787")
     parser.add_argument("--speedup", type=float, default=speedup)
@@ -87,4 +95,4 @@ def main(about: str | None, path: str, recorded: Callable[[int], Sequence[Due]],
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     requests = repeated(recorded(options.seed), options.speedup)
-    print(json.dumps(asyncio.run(replay(options.endpoint, path, requests, options.seconds))))
+    print(json.dumps(asyncio.run(replay(options.endpoint, path, requests, options.seconds, most))))

@@ -31,6 +31,7 @@ ATTRIBUTES = {
     "regulatory_domain": ["none", "none", "none", "hipaa"],
     "request_family": ["completion", "completion", "completion", "agentic-edit"],
     "input_format": ["opus-48khz", "opus-48khz", "pcmu-8khz"],
+    "repository": ["shared", "shared", "private"],
     "accent": ["us", "us", "west-midlands"],
     "snr_db": [8, 18, 24],
 }
@@ -41,6 +42,7 @@ RUNS, SEED = 20, 7
 FEWER = {"workflow-platform": 4}  # runs of days of traffic on the readable engine
 REQUESTS = {  # how many, seconds apart on average
     "rag-search": (20_000, 0.01), "image-generation": (20_000, 0.025), "transcription": (4_000, 0.17),
+    "coding-assistant": (20_000, 0.03),
 }  # fmt: skip
 FEW = (5_000, 10.0)  # enough to see where a rollout of days would stop for want of proof
 

@@ -1,0 +1,1 @@
+"""Builders of artifacts, and what they and the load share."""
