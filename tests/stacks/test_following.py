@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.stacks.site import ROLLCAST
+from tests.commands import run_here
 from tests.stacks.test_fleet import listening
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -70,10 +68,7 @@ class Project:
 
     def run(self, *words: str) -> tuple[int, str]:
         """A command: its exit code and all that it said."""
-        done = subprocess.run(
-            [ROLLCAST, *words], cwd=self.folder, capture_output=True, text=True, timeout=120, check=False,
-            env={**os.environ, "NO_COLOR": "1"},
-        )  # fmt: skip
+        done = run_here(self.folder, *words)
         return done.returncode, done.stdout + done.stderr
 
     def read(self, *words: str) -> Any:

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from rollcast.cli.inputs.saved import sealed
+from tests.commands import run_here
 from tests.faults.surviving import assert_whole, meaning
+from tests.relay.relays import until
 from tests.stacks.figures import ROLLBACKS_S
 from tests.stacks.site import EXAMPLE, PATIENT, ROLLOUT, Site, free_port
 
@@ -51,6 +53,13 @@ def test_calling_once_again_and_again_drives_a_whole_rollout_without_a_process_t
     assert (requests.mixed, requests.failed) == (0, 0)
 
 
+def orders_of(site: Site) -> list[dict[str, str]]:
+    """What people ordered in the last rollout."""
+    history = json.loads(run_here(site.folder, "history", "--format", "json").stdout)
+    found: list[dict[str, str]] = history["rollouts"][0]["orders"]
+    return found
+
+
 def test_a_paused_rollout_stays_and_goes_on_by_order(site: Site) -> None:
     site.declare(safety=2, rollout=PATIENT)
     with site.background("apply", "--auto-approve") as process:
@@ -62,12 +71,12 @@ def test_a_paused_rollout_stays_and_goes_on_by_order(site: Site) -> None:
         assert status["rollout"]["held"].endswith(": lunch")
         assert {share["percent"] for share in status["serving"]} == {50.0}
         with site.background("apply", "--resume") as second:
-            time.sleep(2)
+            until(lambda: len(orders_of(site)) == 2, 60)
             assert site.rollcast("promote", "--full", "--reason", "fed").returncode == 0
             assert process.wait(90) == 0
             assert second.wait(30) == 0
     assert meaning(site)[1] == "promoted"
-    orders = json.loads(site.rollcast("history", "--format", "json").stdout)["rollouts"][0]["orders"]
+    orders = orders_of(site)
     assert [order["order"] for order in orders] == ["pause", "resume", "promote"]
     assert orders[0]["reason"] == "lunch"
 
