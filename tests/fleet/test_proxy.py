@@ -6,9 +6,11 @@ import socket
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from tests.fleet.site import HAPROXY
+from tests.relay.relays import until
 from tests.stacks.site import free_port
 
 
@@ -28,6 +30,12 @@ def replica(answers: bool) -> int:
     return int(listening.getsockname()[1])
 
 
+def reached(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
 def posted(port: int, pause_s: float) -> bytes:
     """The status of a request whose body comes so long after its head."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as caller:
@@ -43,13 +51,7 @@ def test_a_request_in_two_parts_is_given_to_another_replica_too(tmp_path: Path) 
     (tmp_path / "haproxy.cfg").write_text(HAPROXY.replace("PORT", str(port)) + servers, "utf-8")
     proxy = subprocess.Popen(["haproxy", "-db", "-f", str(tmp_path / "haproxy.cfg")])
     try:
-        until = time.monotonic() + 20
-        while time.monotonic() < until:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.05)
+        until(lambda: reached(port), 20)
         assert [posted(port, pause_s) for pause_s in (0.0, 0.1) * 4] == [b"200"] * 8
     finally:
         proxy.terminate()

@@ -5,7 +5,6 @@ Long because the command's options decide together.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NoReturn
@@ -204,11 +203,11 @@ def _confirmed(
     from rollcast.cli.inputs.guardrails import refuse
     from rollcast.stacks.eligibility.rule import eligibility_of
     from rollcast.stacks.ledger.rejections import rejection
-    from rollcast.stacks.ledger.rollouts import existing_of, ledger_of
+    from rollcast.stacks.ledger.rollouts import ledger_of
     from rollcast.stacks.rollout.driver import Ended, Exit
     from rollcast.stacks.rollout.evidence import RequestCounts
     from rollcast.stacks.rollout.notifications import note_waiting
-    from rollcast.stacks.rollout.standstill import standstill
+    from rollcast.stacks.rollout.standstill import standstill_of
 
     plan, superseded = made.plan, made.supersedes is not None
     _show(made, format_, saved)
@@ -217,7 +216,7 @@ def _confirmed(
     refused = "" if plan.empty else rejection(ledger_of(project), plan, unattended=once)
     may_enter = eligibility_of(project, plan)
     waits = may_enter.refusal(hotfix) if may_enter is not None else ""
-    stands = None if plan.empty else standstill(project.environment.freezes, existing_of(project), time.time())
+    stands = None if plan.empty else standstill_of(project)
     due_s = may_enter.eligible_at_s if may_enter is not None else None
     if stands is not None:
         waits = waits or stands.refusal

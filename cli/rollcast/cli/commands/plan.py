@@ -175,17 +175,16 @@ def _stands_still(project: Project, made: Plan) -> str:
     from rollcast.cli.reports.steps import steps_of, whole_course_s
     from rollcast.planner.declaration.freezes import next_freeze
     from rollcast.stacks.base.clock import moment
-    from rollcast.stacks.ledger.rollouts import existing_of
-    from rollcast.stacks.rollout.standstill import standstill
+    from rollcast.stacks.rollout.standstill import standstill_of
 
     if made.empty:
         return ""
-    now_s, freezes = time.time(), project.environment.freezes
-    found = standstill(freezes, existing_of(project), now_s)
+    found = standstill_of(project)
     if found is not None:
         return found.refusal
+    now_s = time.time()
     least_s, most_s = whole_course_s(made, steps_of(made))
-    coming = next_freeze(freezes, now_s)
+    coming = next_freeze(project.environment.freezes, now_s)
     if coming is None or now_s + most_s <= coming.from_s:
         return ""
     would = "would" if now_s + least_s > coming.from_s else "may"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import secrets
 import socket
@@ -43,6 +42,7 @@ def _listen(
     context: typer.Context, host: str, port: int, forecasts: list[Named], read_only: bool, names: list[str]
 ) -> None:
     from rollcast.stacks.base.errors import StackError
+    from rollcast.stacks.base.listening import as_written, is_loopback, listening_at
 
     try:
         import uvicorn
@@ -51,7 +51,7 @@ def _listen(
         from rollcast.cli.serving.live import LivePage
     except ImportError as error:
         raise StackError(f"'{error.name}' is not installed. In a clone of rollcast: pip install '.[serve]'.") from None
-    listening = _socket(host, port)
+    listening = listening_at(host, port, 64, "Choose another with --port.")
     chosen = listening.getsockname()[1]
     token = None if read_only else os.environ.get(TOKEN) or secrets.token_urlsafe(24)
     everywhere = host in ("0.0.0.0", "::", "")
@@ -61,12 +61,11 @@ def _listen(
     project = project_of(context)
     note_others(project)
     app, site = application(LivePage(project, forecasts), token, hosts, addresses=everywhere)
-    shown = f"[{host}]" if ":" in host else host
-    terminal.note(f"Live view: http://{shown}:{chosen}/  (Ctrl-C ends it)")
+    terminal.note(f"Live view: http://{as_written(host)}:{chosen}/  (Ctrl-C ends it)")
     if token is not None:
         secret = f"the one in {TOKEN}" if os.environ.get(TOKEN) else token
         terminal.note(f"Token for pause, promote and abort: {secret}")
-    if not _is_loopback(host):
+    if not is_loopback(host):
         terminal.note("Warning: this address may be reached by others, and everyone who reaches it can read the page.")
 
     class Server(uvicorn.Server):
@@ -79,30 +78,6 @@ def _listen(
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2, lifespan="off")
     with listening:
         Server(config).run(sockets=[listening])
-
-
-def _socket(host: str, port: int) -> socket.socket:
-    """A bound socket. Raises StackError."""
-    from rollcast.stacks.base.errors import StackError
-
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind, protocol)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-        bound.listen(64)  # before the address is printed: who calls at once is answered a moment later
-    except OSError as error:
-        raise StackError(
-            f"{host}:{port} can't be listened at ({error.strerror}). Choose another with --port."
-        ) from None
-    return bound
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def register(app: typer.Typer) -> None:

@@ -78,12 +78,13 @@ def simulate(
     recorded = read_traffic(files, seed=seed, columns=pairs(columns, "--columns"), users=users)
     if warp is not None:
         recorded = recorded.warped(_moments(warp))
+    recorded = recorded.scaled(scale)
     load_stations(options_of(context).directory)
     _say_compiling(made, engine)
 
     def forecast_of(way: Plan) -> Forecast:
         return simulator.simulate(
-            way, recorded.scaled(scale), runs=runs, seed=seed, engine=engine, inject=inject or (), faults=fault or (),
+            way, recorded, runs=runs, seed=seed, engine=engine, inject=inject or (), faults=fault or (),
             workers=workers, progress=_progress(runs),
         )  # fmt: skip
 
@@ -128,9 +129,10 @@ def _compare(
         raise StackError("A comparison is text, JSON or Markdown. Choose one of them with --format.")
     if len(ways) >= comparing.MOST:
         raise StackError(f"{len(ways)} ways are too many to read. Name fewer than {comparing.MOST} with --compare.")
+    project = project_of(context)
     plans = {str(saved) if saved is not None else AS_DECLARED: made}
     for text in ways:
-        way = variant_of(project_of(context), text, from_)
+        way = variant_of(project, text, from_)
         if way.name in plans:
             raise StackError(f"'{text}' is compared twice. Name each way once.")
         plans[way.name] = way.plan

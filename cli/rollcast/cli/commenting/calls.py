@@ -22,6 +22,20 @@ _TRIES = 4
 _LONGEST_WAIT_S = 30.0
 
 
+def github_api(environment: Mapping[str, str], token: str, subject: str = "comments") -> Api:
+    """GitHub's, at the address of the job's own instance where there is one."""
+    headers = {
+        "authorization": f"Bearer {token}",
+        "accept": "application/vnd.github+json",
+        "x-github-api-version": "2022-11-28",
+    }
+    return Api(github_address(environment), headers, subject)
+
+
+def github_address(environment: Mapping[str, str]) -> str:
+    return environment.get("GITHUB_API_URL") or "https://api.github.com"
+
+
 class Api:
     """JSON calls below one address with one set of headers. Raises CommentError."""
 

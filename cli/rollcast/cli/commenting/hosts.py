@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 from urllib.parse import quote
 
-from rollcast.cli.commenting.calls import Api
+from rollcast.cli.commenting.calls import Api, github_api
 from rollcast.cli.commenting.errors import CommentError
 
 HostName = Literal["github", "gitlab"]
@@ -99,13 +99,7 @@ class GitLab:
 def host_of(name: HostName, environment: Mapping[str, str]) -> Host:
     """The host of the request that this job runs for. Raises CommentError naming what is missing."""
     if name == "github":
-        token = _wanted(environment, "GITHUB_TOKEN")
-        headers = {
-            "authorization": f"Bearer {token}",
-            "accept": "application/vnd.github+json",
-            "x-github-api-version": "2022-11-28",
-        }
-        api = Api(environment.get("GITHUB_API_URL") or "https://api.github.com", headers)
+        api = github_api(environment, _wanted(environment, "GITHUB_TOKEN"))
         return GitHub(api, _wanted(environment, "GITHUB_REPOSITORY"), _pull_request(environment))
     token = environment.get("ROLLCAST_GITLAB_TOKEN") or _wanted(environment, "GITLAB_TOKEN")
     api = Api(_wanted(environment, "CI_API_V4_URL"), {"private-token": token})

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
-from rollcast.cli.commenting.calls import Api
+from rollcast.cli.commenting.calls import Api, github_address, github_api
 from rollcast.cli.commenting.hosts import HostName
 
 StatusState = Literal["pending", "success", "failure"]
@@ -45,15 +45,9 @@ def statuses_of(url: str, environment: Mapping[str, str]) -> CommitStatuses | No
     host, repository = _parts(url)
     if not repository:
         return None
-    github = environment.get("GITHUB_API_URL") or "https://api.github.com"
     token = environment.get("ROLLCAST_GITHUB_TOKEN") or environment.get("GITHUB_TOKEN")
-    if token and host in ("github.com", urlsplit(github).hostname):
-        headers = {
-            "authorization": f"Bearer {token}",
-            "accept": "application/vnd.github+json",
-            "x-github-api-version": "2022-11-28",
-        }
-        return CommitStatuses("github", Api(github, headers, "commit statuses"), repository)
+    if token and host in ("github.com", urlsplit(github_address(environment)).hostname):
+        return CommitStatuses("github", github_api(environment, token, "commit statuses"), repository)
     gitlab = environment.get("CI_API_V4_URL") or "https://gitlab.com/api/v4"
     token = environment.get("ROLLCAST_GITLAB_TOKEN") or environment.get("GITLAB_TOKEN")
     if token and host in ("gitlab.com", urlsplit(gitlab).hostname):

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rollcast.cli.following.access import SECRET, TOKEN, SyncAccess
 from rollcast.cli.following.brakes import BrakeOrder
 from rollcast.cli.following.exposition import CONTENT_TYPE
+from rollcast.stacks.base.asgi import BodyRefused, Receive, Scope, Send, body_of
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 LONGEST_BODY = 1024 * 1024  # what a code host tells of a push may be long
 BODY_S = 10.0
 
@@ -119,28 +116,15 @@ class ControllerApp:
 
 async def _body_or_refusal(receive: Receive) -> bytes | _Answer:
     try:
-        body = await asyncio.wait_for(_body(receive), BODY_S)
+        return await asyncio.wait_for(body_of(receive, LONGEST_BODY), BODY_S)
     except TimeoutError:
         return _Answer.of(408, {"error": f"The body was not there within {BODY_S:g} s."})
-    return _Answer.of(413, {"error": f"The body is over {LONGEST_BODY:,} bytes."}) if body is None else body
+    except BodyRefused as error:
+        return _Answer.of(error.status, {"error": str(error)})
 
 
 def _headers(scope: Scope) -> dict[str, str]:
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-
-
-async def _body(receive: Receive) -> bytes | None:
-    """A request's body; None where it is over the limit, or its sender went away."""
-    parts, size, more = [], 0, True
-    while more:
-        message = await receive()
-        part = message.get("body", b"")
-        size += len(part)
-        if message["type"] == "http.disconnect" or size > LONGEST_BODY:
-            return None
-        parts.append(part)
-        more = message.get("more_body", False)
-    return b"".join(parts)
 
 
 __all__ = ["Answering", "ControllerApp"]

@@ -23,6 +23,7 @@ from rollcast.cli.following.statuses import StatusReports
 from rollcast.cli.following.workers import Run, Workers
 from rollcast.plugins.settings import models
 from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.base.listening import as_written, listening_at
 from rollcast.stacks.following.leader import Leadership
 from rollcast.stacks.following.revision import FollowedSource
 
@@ -46,16 +47,7 @@ class Address:
 
     def bound(self) -> socket.socket:
         """A socket that listens there. Raises StackError."""
-        try:
-            family, kind, _, _, address = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0]
-            bound = socket.socket(family, kind)
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind(address)
-            bound.listen(_MOST_CONNECTIONS)
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise StackError(f"{self.host}:{self.port} can't be listened at ({why}). Correct --listen.") from None
-        return bound
+        return listening_at(self.host, self.port, _MOST_CONNECTIONS, "Correct --listen.")
 
 
 def follow(
@@ -104,8 +96,7 @@ def follow(
             ))  # fmt: skip
             answering = asyncio.create_task(server.serve(sockets=[listening]))
             host, port = listening.getsockname()[:2]
-            shown = f"[{host}]" if ":" in host else host
-            say(Listening(address=f"http://{shown}:{port}"))
+            say(Listening(address=f"http://{as_written(host)}:{port}"))
             try:
                 await controller.run()
             finally:

@@ -80,23 +80,15 @@ def _varied(declaration: Declaration, settings: Mapping[str, Any], said: str) ->
     def rollout(own: RolloutSettings | None) -> RolloutSettings | None:
         return None if own is None else _rollout(own, settings, said)
 
-    def pipeline(own: Pipeline) -> Pipeline:
+    def inside(own: Declaration | Pipeline) -> dict[str, Any]:
         channels = {
             name: channel.model_copy(update={"rollout": rollout(channel.rollout)})
             for name, channel in own.channels.items()
         }
-        return own.model_copy(update={"rollout": rollout(own.rollout), "channels": channels})
+        return {"rollout": rollout(own.rollout), "channels": channels}
 
-    return declaration.model_copy(
-        update={
-            "rollout": rollout(declaration.rollout),
-            "pipelines": {name: pipeline(own) for name, own in declaration.pipelines.items()},
-            "channels": {
-                name: channel.model_copy(update={"rollout": rollout(channel.rollout)})
-                for name, channel in declaration.channels.items()
-            },
-        }
-    )
+    pipelines = {name: own.model_copy(update=inside(own)) for name, own in declaration.pipelines.items()}
+    return declaration.model_copy(update={**inside(declaration), "pipelines": pipelines})
 
 
 def _rollout(own: RolloutSettings, settings: Mapping[str, Any], said: str) -> RolloutSettings:

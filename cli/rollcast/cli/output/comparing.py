@@ -7,10 +7,11 @@ from string import ascii_uppercase
 from typing import Any
 
 from rollcast.cli.output.columns import columns
-from rollcast.cli.reports.amounts import UNKNOWN, amount, count, duration, percent
+from rollcast.cli.reports.amounts import UNKNOWN, amount, count, duration
 from rollcast.cli.reports.escaping import markdown
+from rollcast.cli.reports.sentence import part_of, weakest_of
 from rollcast.cli.terminal import paint
-from rollcast.simulator.forecast.models import Detection, Forecast, Interval
+from rollcast.simulator.forecast.models import Detection, Forecast
 
 FORMAT_VERSION = "1.0"
 MOST = len(ascii_uppercase)
@@ -45,7 +46,10 @@ def best_of(forecasts: Mapping[str, Forecast]) -> Iterator[str]:
     measures: list[tuple[str, Callable[[Forecast], float]]] = [
         ("Soonest over", lambda forecast: forecast.duration_s.p50),
         ("Fewest users exposed", lambda forecast: forecast.exposure.users),
-        ("Surest of what it catches least", lambda forecast: -_weakest(forecast)),
+        (
+            "Surest of what it catches least",
+            lambda forecast: -found.probability if (found := weakest_of(forecast)) is not None else 0.0,
+        ),
     ]
     for said, measure in measures:
         values = [measure(forecast) for forecast in forecasts.values()]
@@ -75,12 +79,7 @@ def _rows(forecasts: Sequence[Forecast]) -> Iterator[list[str]]:
 def _promoted(forecast: Forecast) -> str:
     share = forecast.outcome.promoted
     known = forecast.outcome_interval.promoted if forecast.outcome_interval else None
-    return _part(round(share * forecast.runs), forecast.runs, known)
-
-
-def _part(part: int, whole: int, known: Interval | None) -> str:
-    doubt = f" ({percent(known[0])} to {percent(known[1])})" if known else ""
-    return f"{count(part)} of {count(whole)}{doubt}"
+    return part_of(round(share * forecast.runs), forecast.runs, known)
 
 
 def _capacity(forecast: Forecast) -> str:
@@ -92,8 +91,10 @@ def _beyond(forecast: Forecast) -> str:
     return ", ".join(dict.fromkeys(metric.name for metric in forecast.metrics if not metric.ok)) or "nothing"
 
 
-def _weakest(forecast: Forecast) -> float:
-    return min((found.probability for found in forecast.detection), default=0.0)
+def _least_caught(forecast: Forecast) -> float:
+    """The less, the surer it is of the regression that it is least sure to catch."""
+    found = weakest_of(forecast)
+    return -found.probability if found is not None else 0.0
 
 
 def _key(found: Detection) -> _Key:
@@ -101,7 +102,7 @@ def _key(found: Detection) -> _Key:
 
 
 def _caught(found: Detection | None) -> str:
-    return _part(found.caught, found.replays, found.probability_interval) if found is not None else "not replayed"
+    return part_of(found.caught, found.replays, found.probability_interval) if found is not None else "not replayed"
 
 
 def _after(found: Detection | None) -> str:

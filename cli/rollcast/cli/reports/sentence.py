@@ -50,7 +50,7 @@ def chance(forecast: Forecast, end: str) -> str:
     """How often a rollout ends so, of how many runs, and what that leaves open."""
     share = float(getattr(forecast.outcome, end))
     known: Interval | None = getattr(forecast.outcome_interval, end) if forecast.outcome_interval else None
-    return _of(round(share * forecast.runs), forecast.runs, "run", known)
+    return part_of(round(share * forecast.runs), forecast.runs, known, "run")
 
 
 def weakest_of(forecast: Forecast) -> Detection | None:
@@ -82,7 +82,7 @@ def times_caught(found: Detection) -> str:
     """How many replays of a regression are caught, and what that leaves open; their share, of an older forecast."""
     known = found.probability_interval
     if found.replays:
-        return _of(found.caught, found.replays, "replay", known)
+        return part_of(found.caught, found.replays, known, "replay")
     return percent(found.probability) + (f" ({_between(known)})" if known else "")
 
 
@@ -91,10 +91,10 @@ def cause_of(reason: Reason) -> str:
     return "time that runs out" if reason.metric in LATE else reason.metric
 
 
-def _of(part: int, whole: int, what: str, known: Interval | None) -> str:
-    return f"{count(part)} of {count(whole)} {what}{'s' if whole != 1 else ''}" + (
-        f" ({_between(known)})" if known else ""
-    )
+def part_of(part: int, whole: int, known: Interval | None, what: str = "") -> str:
+    """How many of how many, of what where it is said, and what so many leave open."""
+    named = f" {what}{'s' if whole != 1 else ''}" if what else ""
+    return f"{count(part)} of {count(whole)}{named}" + (f" ({_between(known)})" if known else "")
 
 
 def _between(known: Interval) -> str:

@@ -49,6 +49,13 @@ def lineage_graph(artifacts: Iterable[Artifact]) -> nx.DiGraph:
     return graph
 
 
+def all_makers(references: Iterable[str], graph: nx.DiGraph) -> set[str]:
+    """Everything that these were made from, through all that lies between."""
+    import networkx as nx
+
+    return set().union(*(nx.ancestors(graph, reference) for reference in references if reference in graph))
+
+
 def makers_of(artifact: Artifact, artifacts: Mapping[str, Artifact], kind: ArtifactKind) -> list[str]:
     """The artifacts of a kind that made another one, through what lies between them; those behind them are not."""
     found: dict[str, None] = {}
@@ -79,8 +86,6 @@ def outdated(releases: Iterable[Release], artifacts: Iterable[Artifact]) -> list
     graph = lineage_graph(known.values())
     if not graph.number_of_edges():
         return []
-    import networkx as nx
-
     latest: dict[str, Artifact] = {}
     for artifact in known.values():
         other = latest.get(artifact.name)
@@ -92,7 +97,7 @@ def outdated(releases: Iterable[Release], artifacts: Iterable[Artifact]) -> list
         for version in release.slots.values():
             serving.setdefault(version.artifact.name, []).append(version)
         for version in release.slots.values():
-            above = nx.ancestors(graph, version.reference) if version.reference in graph else set[str]()
+            above = all_makers([version.reference], graph)
             for maker in (known[reference] for reference in sorted(above & known.keys())):
                 now = _moved_on(version, maker, serving.get(maker.name, ()), latest)
                 if now is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from rollcast.planner.declaration.models import ArtifactKind
-from rollcast.planner.releases.lineage import lineage_graph
+from rollcast.planner.releases.lineage import all_makers, lineage_graph
 from rollcast.policies.rules.review import Review
 from rollcast.policies.rules.rule import Level, Policy, Violation, register
 
@@ -29,13 +29,9 @@ def licences(
     """
 
     def rule(review: Review) -> Iterator[Violation]:
-        import networkx as nx
-
         known = {artifact.reference: artifact for artifact in review.declaration.artifacts}
-        graph = lineage_graph(known.values())
         serving = {v.reference for _, release in review.declared() for v in release.slots.values()}
-        made_from = (nx.ancestors(graph, reference) for reference in serving & graph.nodes)
-        wanted = serving.union(*made_from)
+        wanted = serving | all_makers(serving, lineage_graph(known.values()))
         for reference in sorted(wanted & known.keys()):
             artifact = known[reference]
             if artifact.kind not in kinds or artifact.license in allowed:

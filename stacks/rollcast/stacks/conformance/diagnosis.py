@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from rollcast.planner.base.buckets import BUCKETING
 from rollcast.planner.routing.split import flag_key
 from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.base.listening import is_loopback
 from rollcast.stacks.conformance.checking import points
 from rollcast.stacks.conformance.points import PointVerdict, judged
 from rollcast.stacks.conformance.probe import Probe, ProbeRequest
@@ -25,7 +26,6 @@ from rollcast.stacks.fleet.control import ENDPOINT_TOKEN, has_token
 from rollcast.stacks.fleet.inspection import SeenFleet, SeenReplica, inspect
 from rollcast.stacks.fleet.relays import DRIVER_TOKEN
 from rollcast.stacks.project import Project
-from rollcast.stacks.relay.access import is_loopback
 from rollcast.stacks.targets.opening import target_of
 from rollcast.stacks.targets.target import Target
 from rollcast.stacks.telemetry.guarded import Guarded

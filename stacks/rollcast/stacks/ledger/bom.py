@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
 from rollcast.planner.declaration.models import Artifact, ArtifactKind
-from rollcast.planner.releases.lineage import lineage_graph
+from rollcast.planner.releases.lineage import all_makers, lineage_graph
 from rollcast.planner.releases.releases import Release, digest_of
 from rollcast.stacks.artifacts.recipes import BY_NAME
 from rollcast.stacks.base.errors import StackError
@@ -48,10 +48,7 @@ def bom_of(
     known = {artifact.reference: artifact for artifact in artifacts}
     known |= {v.reference: v.artifact for release in releases.values() for v in release.slots.values()}
     used = {v.reference: v.digest for release in releases.values() for v in release.slots.values()}
-    import networkx as nx
-
-    graph = lineage_graph(known.values())
-    wanted = known.keys() & set(used).union(*(nx.ancestors(graph, reference) for reference in used))
+    wanted = known.keys() & (used.keys() | all_makers(used, lineage_graph(known.values())))
     bom = Bom()
     bom.serial_number = uuid5(_NAMESPACE, digest_of([pipeline, sorted(releases), time_s]))
     bom.metadata.timestamp = datetime.fromtimestamp(time_s, UTC)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rollcast.stacks.base.errors import StackError
+from rollcast.stacks.base.listening import is_loopback
 
 DATA_PLANE_TOKEN, DRIVER_TOKEN = "ROLLCAST_RELAY_TOKEN", "ROLLCAST_RELAY_DRIVER_TOKEN"
 _LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
@@ -57,11 +57,3 @@ def _same(token: str, authorization: str, host: str) -> bool:
     if not token:
         return (host.rsplit(":", 1)[0] if not host.endswith("]") else host) in _LOCAL
     return hmac.compare_digest(authorization.encode("utf-8", "replace"), f"Bearer {token}".encode())
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

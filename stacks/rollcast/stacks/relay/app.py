@@ -8,20 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
+from rollcast.stacks.base.asgi import BodyRefused, Receive, Scope, Send, body_of
 from rollcast.stacks.base.strict_json import strict_json
 from rollcast.stacks.relay.access import Access
 from rollcast.stacks.relay.flags import RelayedFlags
 from rollcast.stacks.relay.replicas import RelayRefusal, Replicas
 from rollcast.stacks.relay.states import PROTOCOL
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 LONGEST_BODY = 64 * 1024
 LONGEST_WAIT_S = 60.0
 _V1, _OFREP = "/rollcast/v1/", "/ofrep/v1/evaluate/flags"
@@ -55,6 +52,8 @@ class RelayApp:
         except RelayRefusal as error:
             said = {"error": str(error)} | ({"protocol": PROTOCOL} if error.status == 426 else {})
             reply = Reply.of(error.status, said)
+        except BodyRefused as error:
+            reply = Reply.of(error.status, {"error": str(error)})
         headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-cache")]
         if reply.tag:
             headers.append((b"etag", reply.tag.encode()))
@@ -70,14 +69,14 @@ class RelayApp:
         if path.startswith(_OFREP) or (path.startswith(_V1) and path[len(_V1) :] == "flags"):
             self._refuse(self._access.allows_data_plane(word, host))
             if path.startswith(_OFREP):
-                return self._ofrep(path, method, await _body(receive), given.get(b"if-none-match", ""))
+                return self._ofrep(path, method, await body_of(receive, LONGEST_BODY), given.get(b"if-none-match", ""))
             return await self._definition(scope["query_string"], given.get(b"if-none-match", ""))
         if not path.startswith(_V1):
             raise RelayRefusal(404, "There is nothing here. A relay answers below /rollcast/v1/ and /ofrep/v1/.")
         match method, path[len(_V1) :].split("/", 1):
             case "POST", ["replicas", replica]:
                 self._refuse(self._access.allows_data_plane(word, host))
-                return Reply.of(200, self._replicas.acknowledge(replica, await _body(receive)))
+                return Reply.of(200, self._replicas.acknowledge(replica, await body_of(receive, LONGEST_BODY)))
             case "DELETE", ["replicas", replica]:
                 self._refuse(self._access.allows_driver(word, host))
                 return Reply.of(200, {"forgotten": self._replicas.forget(replica)})
@@ -87,7 +86,7 @@ class RelayApp:
                 return Reply(200, self._replicas.fleet(served))
             case "POST", ["warm"]:
                 self._refuse(self._access.allows_driver(word, host))
-                return self._warm(await _body(receive))
+                return self._warm(await body_of(receive, LONGEST_BODY))
             case "GET", ["health"]:
                 return Reply.of(200 if self._flags.text else 503, {"serving": self._flags.text is not None})
         raise RelayRefusal(404, f"A relay has no {method} at this path.")
@@ -142,19 +141,3 @@ class RelayApp:
             raise RelayRefusal(400, 'The body must be {"instance": …}.')
         self._replicas.want(instance)
         return Reply.of(200, {"warm": self._replicas.wanted()})
-
-
-async def _body(receive: Receive) -> bytes:
-    """A request's body. Raises RelayRefusal where it is over the limit, or the sender went away."""
-    parts, size, more = [], 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise RelayRefusal(400, "The sender went away.")
-        part = message.get("body", b"")
-        size += len(part)
-        if size > LONGEST_BODY:
-            raise RelayRefusal(413, f"The body is over {LONGEST_BODY:,} bytes.")
-        parts.append(part)
-        more = message.get("more_body", False)
-    return b"".join(parts)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rollcast.stacks.base.errors import StackError
-from rollcast.stacks.relay.access import Access, is_loopback
+from rollcast.stacks.base.listening import as_written, is_loopback, listening_at
+from rollcast.stacks.relay.access import Access
 from rollcast.stacks.relay.flags import RelayedFlags
 from rollcast.stacks.relay.replicas import FORGET_S, MOST_REPLICAS, Replicas
 from rollcast.stacks.relay.source import LOOK_S, FlagSource
@@ -63,7 +64,7 @@ def serve(settings: RelaySettings, source: FlagSource, say: Callable[[str], None
     )  # fmt: skip
 
     async def run(listening: socket.socket) -> None:
-        shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+        shown = as_written(settings.host)
         try:
             grpc_server, grpc_port = sync_server(
                 flags, access, f"{shown}:{settings.grpc_port}", tls, settings.most_replicas
@@ -88,8 +89,9 @@ def serve(settings: RelaySettings, source: FlagSource, say: Callable[[str], None
             watching.cancel()
             await grpc_server.stop(1.0)
 
+    bound = listening_at(settings.host, settings.port, _BACKLOG, "Choose another with --port.")
     runner = asyncio.Runner(loop_factory=config.get_loop_factory())
-    with _socket(settings) as listening, runner, contextlib.suppress(KeyboardInterrupt):
+    with bound as listening, runner, contextlib.suppress(KeyboardInterrupt):
         runner.run(run(listening))
 
 
@@ -115,17 +117,3 @@ def _tls(settings: RelaySettings) -> tuple[bytes, bytes] | None:
         return settings.key.read_bytes(), settings.certificate.read_bytes()
     except OSError as error:
         raise StackError(f"{error.filename} can't be read ({error.strerror}). Correct the path.") from None
-
-
-def _socket(settings: RelaySettings) -> socket.socket:
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-        bound.listen(_BACKLOG)
-    except OSError as error:
-        raise StackError(
-            f"{settings.host}:{settings.port} can't be listened at ({error.strerror}). Choose another with --port."
-        ) from None
-    return bound

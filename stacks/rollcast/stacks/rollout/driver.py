@@ -178,11 +178,15 @@ class Driver:
         return Ended(exit_of(action.outcome), action.reason, tally, action.outcome.value)
 
     def _hold(self, reason: str) -> Ended:
+        self._held(reason)
+        return Ended(Exit.HELD, reason, self.checkpoint.tally)
+
+    def _held(self, reason: str) -> None:
+        """Says that the rollout stays where it is; the ledger hears it once."""
         if self.checkpoint.told_hold != reason:
             self.checkpoint.told_hold = reason
             self._save("held", HeldBody(reason=reason, milestone=self.rollout.position.milestone).to_json())
         self.emit(HeldBack(reason=reason))
-        return Ended(Exit.HELD, reason, self.checkpoint.tally)
 
     # ---- milestones ---------------------------------------------------------------------------
 
@@ -386,9 +390,8 @@ class Driver:
             if self.checkpoint.stands_still == found.sentence and here.paused:
                 return False
             self.rollout.pause()
-            self.checkpoint.stands_still = self.checkpoint.told_hold = found.sentence
-            self._save("held", HeldBody(reason=found.sentence, milestone=here.milestone).to_json())
-            self.emit(HeldBack(reason=found.sentence))
+            self.checkpoint.stands_still, self.checkpoint.told_hold = found.sentence, None
+            self._held(found.sentence)
             return True
         if found is None and self.checkpoint.stands_still:
             self.emit(Progressed(text=f"going on: over is what held it ({self.checkpoint.stands_still})"))

@@ -8,6 +8,7 @@ whose end nobody knows. A rollout that stands still goes on by itself afterwards
 from __future__ import annotations
 
 import getpass
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.formats import StoredModel
 from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.records import Record
+from rollcast.stacks.ledger.rollouts import existing_of
+from rollcast.stacks.project import Project
 
 BRAKE = "brake"
 
@@ -69,6 +72,11 @@ def standstill(freezes: Iterable[Freeze], ledger: Ledger | None, now_s: float) -
     return Standstill("freeze", period.reason, period.from_s, period.until_s) if period is not None else None
 
 
+def standstill_of(project: Project) -> Standstill | None:
+    """What holds a project's environment now. Raises LedgerError."""
+    return standstill(project.environment.freezes, existing_of(project), time.time())
+
+
 def set_brake(ledger: Ledger, *, pulled: bool, reason: str, by: str = "", source: str = "") -> Record | None:
     """Pulls or releases the brake; None where it already is as it should be. Raises StackError without a reason."""
     if not reason.strip():
@@ -80,4 +88,4 @@ def set_brake(ledger: Ledger, *, pulled: bool, reason: str, by: str = "", source
     return ledger.append(BRAKE, "", body.to_json())
 
 
-__all__ = ["BRAKE", "BrakeBody", "Standstill", "set_brake", "standstill"]
+__all__ = ["BRAKE", "BrakeBody", "Standstill", "set_brake", "standstill", "standstill_of"]

@@ -45,7 +45,7 @@ from rollcast.stacks.rollout.evidence import RequestCounts
 from rollcast.stacks.rollout.milestones import MilestoneRunner
 from rollcast.stacks.rollout.restore import put_back
 from rollcast.stacks.rollout.stale_plan import refuse_stale
-from rollcast.stacks.rollout.standstill import standstill
+from rollcast.stacks.rollout.standstill import standstill_of
 from rollcast.stacks.state.live import read, target_at
 from rollcast.stacks.state.ownership import refuse_others
 from rollcast.stacks.targets.opening import is_same_place
@@ -122,7 +122,7 @@ def start(
             return Ended(Exit.DONE, f"the live state is as declared: {left}", RequestCounts(), "nothing_to_do")
         may_enter = None if rollback else eligibility_of(project, plan)
         refused = rejection(ledger, plan, unattended=once) or (may_enter.refusal(hotfix) if may_enter else "")
-        stands = None if rollback else standstill(project.environment.freezes, ledger, time.time())
+        stands = None if rollback else standstill_of(project)
         refused = refused or (stands.refusal if stands is not None else "")
         if refused:
             return Ended(Exit.HELD, refused, RequestCounts())

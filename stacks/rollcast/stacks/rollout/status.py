@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -27,7 +26,7 @@ from rollcast.stacks.rollout.checkpoint import Checkpoint
 from rollcast.stacks.rollout.drift import lineage_of
 from rollcast.stacks.rollout.elsewhere import held_elsewhere
 from rollcast.stacks.rollout.evidence import RequestCounts
-from rollcast.stacks.rollout.standstill import standstill
+from rollcast.stacks.rollout.standstill import standstill_of
 from rollcast.stacks.state.live import REMEDY, EditedFlags, LiveReading, moved, read, target_at
 from rollcast.stacks.state.ownership import foreign_at
 from rollcast.stacks.targets.target import Target
@@ -56,7 +55,7 @@ def status(project: Project, foreign: bool = False) -> dict[str, Any]:
     if live.others:
         notes.append(f"other projects serve {some_of(list(live.others), 6)} at this target; none of it is touched")
     ledger = ledger_of(project)
-    stands = standstill(project.environment.freezes, ledger, time.time())
+    stands = standstill_of(project)
     if stands is not None:
         notes.append(f"nothing begins or advances: {stands.sentence}")
     rollout, tally, desired = _rollout(ledger, live, notes)
