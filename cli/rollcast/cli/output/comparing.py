@@ -46,10 +46,7 @@ def best_of(forecasts: Mapping[str, Forecast]) -> Iterator[str]:
     measures: list[tuple[str, Callable[[Forecast], float]]] = [
         ("Soonest over", lambda forecast: forecast.duration_s.p50),
         ("Fewest users exposed", lambda forecast: forecast.exposure.users),
-        (
-            "Surest of what it catches least",
-            lambda forecast: -found.probability if (found := weakest_of(forecast)) is not None else 0.0,
-        ),
+        ("Surest of what it catches least", _least_caught),
     ]
     for said, measure in measures:
         values = [measure(forecast) for forecast in forecasts.values()]
