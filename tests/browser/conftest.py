@@ -59,8 +59,12 @@ def axe(modules: Path) -> Path:
     return modules / "axe-core" / "axe.min.js"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Chromium, for one file: as long as Playwright is open, its event loop counts as running in this thread.
+
+    A test elsewhere, in the same worker, could start none.
+    """
     if not Path(CHROMIUM).exists():
         pytest.skip("Chromium is not installed; 'make servers' installs it")
     with sync_playwright() as playwright:
