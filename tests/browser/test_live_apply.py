@@ -9,7 +9,8 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import Open
 from tests.browser.test_live_page import serving
-from tests.end_to_end.conftest import ROLLCAST, System
+from tests.commands import ROLLCAST
+from tests.end_to_end.conftest import System
 from tests.end_to_end.conftest import system as system  # a fixture
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]

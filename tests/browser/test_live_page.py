@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -22,9 +21,9 @@ from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import ledger_of
 from rollcast.stacks.project import Project
 from tests.browser.conftest import Open
+from tests.commands import ROLLCAST
 from tests.reports.scenes import example_plan, forecast_for, project_copy, rollout_in
 
-ROLLCAST = str(Path(sys.executable).parent / "rollcast")
 TOKEN = "a-token-of-this-test"
 
 

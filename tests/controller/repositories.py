@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.commands import ROLLCAST
 from tests.registries.test_git import commit, git
-from tests.stacks.site import ROLLCAST
 
 TOKEN = "a-token-of-a-test"
 _ENOUGH_S = 90.0

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from rollcast.stacks.ledger.ledger import open_ledger
+from tests.commands import ROLLCAST, run_here
 from tests.controller.repositories import TOKEN, RunningController, bare_of, commit, controller, git, push
-from tests.stacks.site import ROLLCAST
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -57,13 +57,8 @@ def of_version(version: int) -> dict[str, str]:
 
 
 def read(folder: Path, *words: str) -> Any:
-    done = subprocess.run(
-        [ROLLCAST, "-C", str(folder), *words, "--format", "json"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
+    done = run_here(folder, *words, "--format", "json")
+    assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 

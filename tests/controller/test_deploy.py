@@ -16,7 +16,7 @@ import typer
 import yaml
 
 from rollcast.cli.main import app
-from tests.stacks.site import ROLLCAST
+from tests.commands import ROLLCAST
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 
+from tests.commands import run_here
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "rag-search"
-ROLLCAST = str(Path(sys.executable).parent / "rollcast")
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,7 @@ class System:
 
     def rollcast(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Runs the command in the project folder, as a user would."""
-        return subprocess.run(
-            [ROLLCAST, *words], cwd=self.folder, capture_output=True, text=True, timeout=300, check=False
-        )
+        return run_here(self.folder, *words)
 
     def records(self) -> list[dict[str, Any]]:
         """Every telemetry record so far."""

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from rollcast.stacks.base import processes
-from tests.end_to_end.conftest import ROLLCAST
+from tests.commands import run_here
 from tests.instances.programs import end_all, ports
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -128,9 +128,7 @@ class Answers:
         (self.folder / "rollcast.yaml").write_text(text, "utf-8")
 
     def rollcast(self, *words: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [ROLLCAST, *words], cwd=self.folder, capture_output=True, text=True, timeout=120, check=False
-        )
+        done = run_here(self.folder, *words)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 

@@ -24,7 +24,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.end_to_end.conftest import ROLLCAST, _free_port, _running, _wait
+from tests.commands import run_here
+from tests.end_to_end.conftest import _free_port, _running, _wait
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "transcription"
 WORDS = st.lists(st.sampled_from(["my", "number", "is", "one", "two", "Friday", "sábado", "order"]), max_size=8).map(
@@ -104,7 +105,7 @@ def project(folder: Path) -> Iterator[Path]:
 
 
 def rollcast(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([ROLLCAST, *words], cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    return run_here(folder, *words)
 
 
 @pytest.mark.engine

@@ -18,11 +18,12 @@ from pathlib import Path
 
 import httpx
 
+from tests.commands import ROLLCAST
 from tests.dataplane_ts.building import built
 from tests.faults.clocks import MachineClock
 from tests.fleet.links import Link, Links
 from tests.relay.relays import RunningRelay
-from tests.stacks.site import ROLLCAST, free_port
+from tests.stacks.site import free_port
 
 ROOT = Path(__file__).parents[2]
 DECLARATION = """\

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.conftest import ROLLCAST
+from tests.commands import ROLLCAST, run_here
 from tests.kubernetes.control_plane import NODE, ControlPlane, manifests
 from tests.stacks.site import free_port
 
@@ -112,9 +112,7 @@ class Answers:
         (self.folder / "rollcast.yaml").write_text(text, "utf-8")
 
     def rollcast(self, *words: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [ROLLCAST, *words], cwd=self.folder, capture_output=True, text=True, timeout=180, check=False
-        )
+        done = run_here(self.folder, *words)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 

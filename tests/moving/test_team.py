@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.commands import run_here
 from tests.stacks.servers import postgres
-from tests.stacks.site import ROLLCAST
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -45,11 +43,7 @@ class Clone:
         (self.folder / "rollcast.yaml").write_text(text, "utf-8")
 
     def run(self, *words: str, **environment: str) -> tuple[int, str, str]:
-        own = {name: value for name, value in os.environ.items() if name not in VARIABLES}
-        done = subprocess.run(
-            [ROLLCAST, *words], cwd=self.folder, capture_output=True, text=True, timeout=120, check=False,
-            env={**own, "NO_COLOR": "1", **environment},
-        )  # fmt: skip
+        done = run_here(self.folder, *words, environment={**dict.fromkeys(VARIABLES), **environment})
         return done.returncode, done.stdout, done.stderr
 
     def apply(self, **environment: str) -> None:

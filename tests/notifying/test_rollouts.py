@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
-import os
 import re
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from tests.commands import run_here
 from tests.notifying.receiving import Webhook, webhook
-from tests.stacks.site import ROLLCAST, injected
+from tests.stacks.site import injected
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -61,10 +60,8 @@ class Project:
         (self.folder / "rollcast.yaml").write_text(text, "utf-8")
 
     def run(self, *words: str, **environment: str) -> tuple[int, str]:
-        done = subprocess.run(
-            [ROLLCAST, *words], cwd=self.folder, capture_output=True, text=True, timeout=120, check=False,
-            env={**os.environ, "NO_COLOR": "1", "NEWS_URL": self.news.url, "NEWS_KEY": KEY, **environment},
-        )  # fmt: skip
+        own = {"NEWS_URL": self.news.url, "NEWS_KEY": KEY, **environment}
+        done = run_here(self.folder, *words, environment=own)
         return done.returncode, done.stdout + done.stderr
 
     def apply(self, **environment: str) -> tuple[int, str]:

@@ -16,7 +16,8 @@ from typing import Any
 
 import httpx
 
-from tests.stacks.site import ROLLCAST, free_port
+from tests.commands import ROLLCAST
+from tests.stacks.site import free_port
 
 _SAYS = re.compile(r"Relay: (https?)://[^ ]*:(\d+), flagd sync at [^ ]*:(\d+)")
 

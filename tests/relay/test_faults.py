@@ -23,8 +23,9 @@ from openfeature.evaluation_context import EvaluationContext
 
 from rollcast.stacks.relay.access import Access
 from rollcast.stacks.relay.replicas import RelayRefusal, Replicas
+from tests.commands import ROLLCAST
 from tests.relay.relays import RunningRelay, acknowledge, definition_text, relaying, until
-from tests.stacks.site import ROLLCAST, free_port
+from tests.stacks.site import free_port
 
 GARBAGE = {
     "empty": b"",

@@ -6,7 +6,6 @@ Real parts: the engine, a relay, and two FastAPI services on the kit that know n
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -19,9 +18,9 @@ from typing import Any
 
 import pytest
 
+from tests.commands import run_here
 from tests.dataplane.running import Running, running
 from tests.relay.relays import RunningRelay, relaying, until
-from tests.stacks.site import ROLLCAST
 
 DECLARATION = """\
 schema: rollcast/v1
@@ -59,10 +58,7 @@ class Project:
         (self.folder / "rollcast.yaml").write_text(text, "utf-8")
 
     def rollcast(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [ROLLCAST, "-C", str(self.folder), *words], capture_output=True, text=True, timeout=120, check=False,
-            env={**os.environ, "NO_COLOR": "1"},
-        )  # fmt: skip
+        return run_here(self.folder, *words)
 
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.rollcast("status", "--format", "json").stdout)

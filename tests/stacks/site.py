@@ -23,10 +23,9 @@ from typing import Any
 from rollcast.cli.output.rollout import finite
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.status import status
-from tests.commands import run_here
+from tests.commands import ROLLCAST, run_apart, run_here
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "rag-search"
-ROLLCAST = str(Path(sys.executable).parent / "rollcast")
 PIPELINE = "rag-search"
 
 CANARY = "strategy: canary\n  percent: [50, 100]"  # how this begins
@@ -155,18 +154,14 @@ class Site:
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command as a user would; with `faults` it is broken at these failpoints.
 
-        It runs in this process, if it needs no environment of its own.
+        It runs in this process, if it isn't to be broken.
         """
-        if faults is None and not environment:
-            return run_here(self.folder, *words)
         if faults is not None:
             (self.faults / "faults.json").write_text(json.dumps({str(k): v for k, v in faults.items()}))
             (self.faults / "passed").write_text("")
             environment |= injected(self.faults)
-        return subprocess.run(
-            [ROLLCAST, *words], cwd=self.folder, capture_output=True, text=True, timeout=timeout_s, check=False,
-            env={**os.environ, "NO_COLOR": "1", **environment},
-        )  # fmt: skip
+            return run_apart(self.folder, *words, environment=environment, timeout_s=timeout_s)
+        return run_here(self.folder, *words, environment=environment)
 
     @contextmanager
     def background(self, *words: str, **environment: str) -> Iterator[subprocess.Popen[str]]:

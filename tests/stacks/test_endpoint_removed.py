@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.stacks.site import ROLLCAST
+from tests.commands import run_here
 from tests.stacks.test_fleet import listening
 from tests.stacks.test_two_at_once import declare
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
-
-
-def rollcast(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([ROLLCAST, "-C", str(folder), *words], capture_output=True, text=True, check=False)
 
 
 def refuses_to_warm(path: str) -> tuple[int, Any]:
@@ -28,16 +23,16 @@ def refuses_to_warm(path: str) -> tuple[int, Any]:
 def test_a_rollout_goes_on_without_the_endpoint(tmp_path: Path, serves: bool) -> None:
     folder = tmp_path / "alpha"
     declare(folder, 1)
-    assert rollcast(folder, "lock").returncode == 0
+    assert run_here(folder, "lock").returncode == 0
     if serves:
-        assert rollcast(folder, "apply", "--auto-approve", "--no-forecast").returncode == 0
+        assert run_here(folder, "apply", "--auto-approve", "--no-forecast").returncode == 0
     with listening(refuses_to_warm) as address:
         declare(folder, 2, address)
-        failed = rollcast(folder, "apply", "--auto-approve", "--no-forecast")
+        failed = run_here(folder, "apply", "--auto-approve", "--no-forecast")
         assert failed.returncode == 1
         assert "out of memory" in failed.stderr
     declare(folder, 2)
-    done = rollcast(folder, "apply", "--resume", "--auto-approve")
+    done = run_here(folder, "apply", "--resume", "--auto-approve")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -45,19 +40,19 @@ def test_a_rollback_says_within_seconds_which_address_it_misses_and_goes_on_with
     """The data plane is down: `abort` needs no more than that its address is taken out of the declaration."""
     folder = tmp_path / "alpha"
     declare(folder, 1)
-    assert rollcast(folder, "lock").returncode == 0
-    assert rollcast(folder, "apply", "--auto-approve", "--no-forecast").returncode == 0
+    assert run_here(folder, "lock").returncode == 0
+    assert run_here(folder, "apply", "--auto-approve", "--no-forecast").returncode == 0
     with listening(refuses_to_warm) as address:
         declare(folder, 2, address)
-        assert rollcast(folder, "apply", "--auto-approve", "--no-forecast").returncode == 1
+        assert run_here(folder, "apply", "--auto-approve", "--no-forecast").returncode == 1
     began = time.monotonic()
-    stopped = rollcast(folder, "abort")
+    stopped = run_here(folder, "abort")
     assert time.monotonic() - began < 60
     assert (stopped.returncode, address in stopped.stderr, "correct the target's endpoint" in stopped.stderr) == (
         1, True, True,
     )  # fmt: skip
     declare(folder, 2)
-    done = rollcast(folder, "abort")
+    done = run_here(folder, "abort")
     assert done.returncode == 4, done.stdout + done.stderr
     (held,) = (tmp_path / "target" / "instances" / "alpha").rglob("manifest.json")
     assert "answer" in held.as_posix()
@@ -67,11 +62,11 @@ def test_a_service_that_is_not_connected_yet_is_found_before_anything_changes(tm
     folder = tmp_path / "alpha"
     with listening(lambda path: (404, {"detail": "Not Found"})) as address:
         declare(folder, 1, address)
-        assert rollcast(folder, "lock").returncode == 0
-        refused = rollcast(folder, "apply", "--auto-approve", "--no-forecast")
+        assert run_here(folder, "lock").returncode == 0
+        refused = run_here(folder, "apply", "--auto-approve", "--no-forecast")
     assert refused.returncode == 1
     assert "it has no data plane yet" in refused.stderr
     assert "nothing was changed" in refused.stderr
     assert not list((tmp_path / "target" / "instances").rglob("manifest.json"))
     declare(folder, 1)
-    assert rollcast(folder, "apply", "--auto-approve", "--no-forecast").returncode == 0
+    assert run_here(folder, "apply", "--auto-approve", "--no-forecast").returncode == 0

@@ -7,9 +7,7 @@ forecast, carried out up to its 50 % stage, and paused. `dot-rollcast` stands th
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ import pytest
 from rollcast.cli.inputs.plans import read_plan
 from rollcast.cli.main import main
 from rollcast.simulator.forecast.models import Forecast
-from tests.stacks.site import ROLLCAST
+from tests.commands import run_here
 
 STORED = Path(__file__).parent / "stored" / "project"
 FIRST, SECOND = "rel-bb2eaae17254", "rel-edfe7da12f35"
@@ -90,10 +88,7 @@ def test_its_rollout_is_carried_to_an_end(
 ) -> None:
     code = {"promoted": 0, "rolled_back": 4}[outcome]
     for each in (words, ("apply", "--resume")) if words[0] == "promote" else (words,):
-        done = subprocess.run(
-            [ROLLCAST, *each], cwd=project, capture_output=True, text=True, timeout=120, check=False,
-            env={**os.environ, "NO_COLOR": "1"},
-        )  # fmt: skip
+        done = run_here(project, *each)
     assert done.returncode == code, done.stdout + done.stderr
     newest = answer_of(project, capsys, "history")["rollouts"][0]
     assert (newest["id"], newest["outcome"]) == (UNDER_WAY, outcome)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stacks.site import ROLLCAST
+from tests.commands import ROLLCAST
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
