@@ -68,7 +68,7 @@ def waits(plan: Plan) -> list[tuple[str, str]]:
         ("[{percent: 100, by: [ana, bo, cy], approvals: 2}]", [("100 % of everyone", "2 of ana, bo and cy")]),
         ("[{audience: internal, percent: 60, by: [ana, bo]}]", [("100 % of internal", "ana or bo")]),
         (
-            "[{percent: 5, by: [ana]}, {percent: 5, url: 'https://ops.example/ask/me'}, {percent: 30, command: [true]}]",
+            "[{percent: 5, by: [ana]}, {percent: 5, url: 'https://ops.example/ask'}, {percent: 30, command: [true]}]",
             [("5 % of everyone", "ana"), ("5 % of everyone", "https://ops.example/…"), ("30 % of everyone", "'true'")],
         ),
     ],

@@ -311,12 +311,8 @@ def _confirmations(plan: Plan) -> Iterable[str]:
     """What is taken to be confirmed at once."""
     found = [m for m in plan.milestones if m.confirm]
     if found:
-        named = some_of([f"{m.index}, {m.title} ({in_words(one.who for one in m.confirm)})" for m in found], 4)
-        what = "milestone" if len(found) == 1 else "milestones"
-        yield (
-            f"{what} {named}: taken to be confirmed at once, so no time of this forecast contains the waiting for "
-            "people, programs or webhooks that confirm"
-        )
+        named = some_of([f"{m.title} (by {in_words(one.who for one in m.confirm)})" for m in found], 4)
+        yield f"confirmed at once is taken to be {named}: no time here contains the waiting for who confirms"
 
 
 def _in_place(plan: Plan) -> Iterable[str]:
