@@ -106,7 +106,7 @@ class MilestoneConfirmations:
 
     @property
     def rolls_back(self) -> bool:
-        """Whether it is denied, and the declaration says that this leads back."""
+        """Whether it is denied, and the declaration says that this means a rollback."""
         return self.denied is not None and self.denied.declared.on_denied is OnDenied.ROLLBACK
 
     @property

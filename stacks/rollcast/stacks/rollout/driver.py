@@ -337,7 +337,7 @@ class Driver:
             time.sleep(_POLL_S)
 
     def _roll_back(self, reason: str) -> bool:
-        """Whether it could be begun: past the point of no return nothing leads back."""
+        """Whether it could be begun: past the point of no return there is no rollback."""
         try:
             self.rollout.roll_back(reason)
         except ValueError:
