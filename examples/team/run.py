@@ -133,10 +133,22 @@ def say(title: str, *lines: str) -> None:
     print(f"\n=== {title}", *(f"    {line}" for line in lines), sep="\n", flush=True)
 
 
+def first(team: Team) -> None:
+    say("Three environments", f"In {team.folder}: dev, then staging, then production; nothing serves yet.")
+    began_s = time.monotonic()
+    team.merge("1", "policy 1, the first release")
+    team.follow()
+    _promised(team, began_s, 0)
+
+
 def good(team: Team) -> None:
     say("A good release", "Merged once. Ana and Bo approve it for production, and Ana confirms that everybody gets it.")
     began_s = time.monotonic()
-    since = team.merge("2", "policy 2, a warmer greeting")
+    _promised(team, began_s, team.merge("2", "policy 2, a warmer greeting"))
+
+
+def _promised(team: Team, began_s: float, since: int) -> None:
+    """What holds of a release that goes from merge to production by itself and two people."""
     team.await_news("production", "deployed", since)
     took_s = time.monotonic() - began_s
     team.claim(f"from merge to production in under {PROMISED_S:g} s", took_s < PROMISED_S, f"{took_s:.0f} s")
@@ -144,7 +156,7 @@ def good(team: Team) -> None:
     approved = sorted(last["approved_by"])
     team.claim("both approved it, and the ledger says so", approved == ["ana", "bo"], ", ".join(approved))
     confirmed = [one["by"] for one in last["confirmations"] if one["confirmed"]]
-    team.claim("one of them confirmed it at half of production", confirmed == ["ana"], ", ".join(confirmed) or "nobody")
+    team.claim("one of them confirmed it for everybody there", confirmed == ["ana"], ", ".join(confirmed) or "nobody")
 
 
 def bad(team: Team) -> None:
@@ -214,18 +226,16 @@ def sums(team: Team) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=EXAMPLES.parent / "build/demo-team", help="it is emptied first")
-    parser.add_argument("--short", action="store_true", help="the good release alone")
+    parser.add_argument("--short", action="store_true", help="the first release alone")
     options = parser.parse_args()
     began_s = time.monotonic()
     with ExitStack() as stack:
         team = Team(options.folder.resolve(), stack)
-        say("Three environments", f"In {team.folder}: dev, then staging, then production; nothing serves yet.")
-        team.merge("1", "policy 1, the first release")
-        team.follow()
-        team.await_news("production", "deployed", 0)
-        stack.enter_context(team.load)
-        for part in (good,) if options.short else (good, bad, hotfix, incident):
-            part(team)
+        first(team)
+        with team.load:
+            time.sleep(1.0)
+            for part in () if options.short else (good, bad, hotfix, incident):
+                part(team)
     sums(team)
     say("What held", f"{time.monotonic() - began_s:.0f} s in all")
     for text, holds, measured in team.claims:

@@ -11,13 +11,19 @@ from typing import Any
 import pytest
 
 from rollcast.planner.declaration.confirmations import Confirmation
+from rollcast.planner.loading.loader import load
+from rollcast.planner.planning.planner import live_as_declared, make_plan
 from rollcast.planner.rollout.state_machine import AwaitConfirmation, Position, Reach
+from rollcast.plugins.settings import settings_of
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.confirming.answers import answer, confirmations_of
 from rollcast.stacks.ledger.payloads import Order, OrderedBody
+from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.driver import Driver, Exit
 from rollcast.stacks.rollout.standstill import set_brake
+from rollcast.stacks.rollout.steering import without_gates
 from tests.notifying.receiving import Webhook, webhook
+from tests.planner.test_confirmations import TEXT
 from tests.planner.test_rollout import outcomes
 from tests.stacks.test_orders import SAID, listening
 
@@ -193,3 +199,15 @@ def test_it_goes_on_in_another_process(stored: Driver, tmp_path: Path) -> None:
     other = Driver(driver.context, driver.ledger, driver.lease, driver.steps, driver.observer._source, SAID.append)
     assert kept is not None
     assert is_reaching(other), "it is confirmed, and asked no more"
+
+
+def test_the_way_back_asks_nobody(stored: Driver, tmp_path: Path) -> None:
+    asks = "[{percent: 1, by: [ana]}]"
+    text = TEXT.replace("CONFIRM", asks).replace("strategy: staged", f"strategy: staged\n  confirm: {asks}")
+    (tmp_path / "rollcast.yaml").write_text(text, "utf-8")
+    project = Project.open(tmp_path)
+    later = load(text.replace("{artifact: p@1", "{artifact: p@2"), settings_of=settings_of)
+    back = make_plan(without_gates(project.declaration, project), live_as_declared(later))
+    assert back.milestones
+    assert not any(milestone.confirm for milestone in back.milestones)
+    assert any(m.confirm for m in make_plan(project.declaration, live_as_declared(later)).milestones)
