@@ -47,22 +47,31 @@ class Approvers:
 
     def hear(self, item: Item) -> None:
         if item.environment == "staging" and item.what == "deployed":
-            self.approve("it served in staging")
+            self.approve(item.release, "it serves in staging")
         if item.environment == "production" and item.what == "held" and "awaits the confirmation" in item.reason:
-            self.confirm("looked at the gates")
+            self.confirm(item.reason.split()[1].rstrip(","), "looked at the gates")
 
-    def approve(self, reason: str) -> None:
-        """Both approve the plan of production."""
+    def approve(self, release: str, reason: str) -> None:
+        """Both approve the plan that brings a release to production; of no other release."""
         with self._one:
+            plan = self.project.parent.parent / "production.plan"
+            plan.unlink(missing_ok=True)
+            rollcast(self.project, "--env", "production", "plan", "--out", str(plan))
+            brings = json.loads(plan.read_text("utf-8"))["to_release"].values() if plan.exists() else ()
+            if release not in brings:
+                print(f"            nobody approves: the plan does not bring {release}", flush=True)
+                return
             for name in APPROVERS:
-                print(f"            {name} approves: {self._answer(name, reason)}", flush=True)
+                print(f"            {name} approves: {self._answer(name, reason, str(plan))}", flush=True)
 
-    def confirm(self, reason: str) -> None:
+    def confirm(self, milestone: str, reason: str) -> None:
         """One of them confirms that everybody gets it."""
         with self._one:
-            print(f"            {APPROVERS[0]} confirms: {self._answer(APPROVERS[0], reason)}", flush=True)
+            said = self._answer(APPROVERS[0], reason, "--milestone", milestone)
+            print(f"            {APPROVERS[0]} confirms: {said}", flush=True)
 
-    def _answer(self, name: str, reason: str) -> str:
-        words = ("--env", "production", "approve", "--auto-approve", "--reason", reason)
+    def _answer(self, name: str, reason: str, *about: str) -> str:
+        """`about`: which plan, or which milestone."""
+        words = ("--env", "production", "approve", *about, "--auto-approve", "--reason", reason)
         _, said = rollcast(self.project, *words, who=name)
         return (said.strip().splitlines() or ["nothing was said"])[-1][:120]

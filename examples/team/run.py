@@ -169,7 +169,7 @@ def bad(team: Team) -> None:
     (release,) = history(team.project, "staging")[0]["to_release"].values()
     met = count(team.at["production"]).served[release]
     unmoved = len(history(team.project, "production")) == len(before)
-    team.claim("production never met it", met == 0 and unmoved, f"{met} requests, no rollout")
+    team.claim("nobody in production was served by it", met == 0 and unmoved, f"{met} requests, no rollout")
     since = team.merge("2", "back to policy 2")
     team.await_news("dev", "deployed", since)
 
@@ -177,8 +177,8 @@ def bad(team: Team) -> None:
 def hotfix(team: Team) -> None:
     say("A hotfix", "It does not wait for staging: 'rollcast apply --hotfix REASON', with both approvals all the same.")
     since = team.merge("4", "policy 4, which withholds an old password")
-    team.await_news("dev", "began", since)
-    team.approvers.approve("the old password is out")
+    begun = team.await_news("dev", "began", since)
+    team.approvers.approve(begun.release, "the old password is out")
     words = ("apply", "--hotfix", "the old password is out", "--auto-approve", "--no-forecast")
     code, said = rollcast(team.project, "--env", "production", *words)
     for line in said.splitlines():
@@ -218,7 +218,7 @@ def sums(team: Team) -> None:
     mixed = sum(found.mixed for found in served.values())
     requests = sum(found.served.total() for found in served.values())
     team.claim("no request was lost", team.load.lost == 0, f"{team.load.lost} of {requests}")
-    team.claim("no request met a broken mix", mixed == 0, f"{mixed} of more than one configuration")
+    team.claim("no request was served by a broken mix", mixed == 0, f"{mixed} of more than one configuration")
     signed = f"{len(team.news.items)} taken, {team.news.refused} refused"
     team.claim("every notification was signed", team.news.refused == 0 and bool(team.news.items), signed)
 

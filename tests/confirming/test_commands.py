@@ -77,7 +77,7 @@ def test_it_waits_for_people_who_are_named_says_so_everywhere_and_a_denial_leads
     assert "before 50 % of everyone it waits for the confirmation of ana or bo" in said
     assert "before 100 % of everyone it waits for the confirmation of ana" in said
     assert run(folder, "approve", "--deny", "--auto-approve", who="ana") == (
-        1, "Error: No milestone waits for a confirmation here, so nothing is denied. See 'rollcast status'.\n"
+        1, "Error: No milestone waits for a confirmation here, so nothing is answered. See 'rollcast status'.\n"
     )  # fmt: skip
 
     code, said = run(folder, *APPLY)
@@ -88,9 +88,11 @@ def test_it_waits_for_people_who_are_named_says_so_everywhere_and_a_denial_leads
     assert "awaits the confirmation of ana or bo" in run(folder, "status")[1]
     assert "awaits the confirmation of ana or bo" in hook.taken[-1].json["data"]["customData"]["reason"]
 
+    code, said = run(folder, "approve", "--milestone", "2", "--auto-approve", who="ana")
+    assert (code, "waits before milestone 1, not before 2" in said) == (1, True), said
     code, said = run(folder, "approve", "--auto-approve")
     assert (code, "'eve' may not confirm milestone 1" in said) == (1, True), said
-    code, said = run(folder, "approve", "--auto-approve", "--format", "json", who="bo")
+    code, said = run(folder, "approve", "--milestone", "1", "--auto-approve", "--format", "json", who="bo")
     assert (code, json.loads(said)["changed"]) == (0, True), said
     code, said = run(folder, "approve", "--auto-approve", "--format", "json", who="bo")
     assert (code, json.loads(said)["changed"]) == (0, False), said

@@ -22,6 +22,10 @@ def approve(
     deny: Annotated[
         bool, typer.Option("--deny", help="Deny the confirmation that the rollout under way waits for.")
     ] = False,
+    milestone: Annotated[
+        int | None,
+        typer.Option("--milestone", metavar="N", help="Answer for this milestone, and for nothing else."),
+    ] = None,
     reason: Annotated[str, typer.Option("--reason", help="Why; kept in the ledger.")] = "",
     format_: Annotated[Literal["text", "json"], typer.Option("--format", help="How to write the result.")] = "text",
 ) -> None:
@@ -37,10 +41,12 @@ def approve(
     from rollcast.stacks.rollout.elsewhere import refuse_foreign
 
     project = project_of(context)
-    if plan is None and _answered(project, not deny, reason, auto_approve, format_):
+    if plan is not None and milestone is not None:
+        raise StackError("A plan is approved before it begins, a milestone confirmed after. Leave out one of the two.")
+    if plan is None and _answered(project, milestone, not deny, reason, auto_approve, format_):
         return
-    if deny:
-        raise StackError("No milestone waits for a confirmation here, so nothing is denied. See 'rollcast status'.")
+    if deny or milestone is not None:
+        raise StackError("No milestone waits for a confirmation here, so nothing is answered. See 'rollcast status'.")
     name, after = project.environment_name, project.environment.after
     by = may_approve(name, after)
     refuse_foreign(project)
@@ -60,9 +66,18 @@ def approve(
 
 
 def _answered(
-    project: Project, confirmed: bool, reason: str, auto_approve: bool, format_: Literal["text", "json"]
+    project: Project,
+    wanted: int | None,
+    confirmed: bool,
+    reason: str,
+    auto_approve: bool,
+    format_: Literal["text", "json"],
 ) -> bool:
-    """Answers the confirmation that the rollout under way waits for; False where it waits for none."""
+    """Answers the confirmation that the rollout under way waits for; False where it waits for none.
+
+    Raises StackError where that is not the milestone that is `wanted`.
+    """
+    from rollcast.stacks.base.errors import StackError
     from rollcast.stacks.confirming.answers import answer, awaited_of, may_answer
     from rollcast.stacks.ledger.rollouts import existing_of, load, under_way
     from rollcast.stacks.rollout.checkpoint import Checkpoint
@@ -75,6 +90,10 @@ def _answered(
     milestone = awaited_of(context.plan, Checkpoint.of(ledger.position(started.rollout)).position)
     if milestone is None:
         return False
+    if wanted is not None and wanted != milestone.index:
+        raise StackError(
+            f"Rollout {context.id} waits before milestone {milestone.index}, not before {wanted}. See 'rollcast status'."
+        )
     by = may_answer(milestone)
     verb, what = ("Confirm" if confirmed else "Deny"), f"milestone {milestone.index}, {terminal.clean(milestone.title)}"
     if format_ == "text":
