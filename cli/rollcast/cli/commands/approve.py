@@ -92,7 +92,7 @@ def _answered(
         return False
     if wanted is not None and wanted != milestone.index:
         raise StackError(
-            f"Rollout {context.id} waits before milestone {milestone.index}, not before {wanted}. See 'rollcast status'."
+            f"{context.id} waits before milestone {milestone.index}, not before {wanted}. See 'rollcast status'."
         )
     by = may_answer(milestone)
     verb, what = ("Confirm" if confirmed else "Deny"), f"milestone {milestone.index}, {terminal.clean(milestone.title)}"
