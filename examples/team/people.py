@@ -43,10 +43,13 @@ class Approvers:
 
     def __init__(self, project: Path) -> None:
         self.project = project
+        self._there: set[str] = set()
         self._one = threading.Lock()
 
     def hear(self, item: Item) -> None:
-        if item.environment == "staging" and item.what == "deployed":
+        if item.environment == "production" and item.what == "deployed":
+            self._there.add(item.release)
+        if item.environment == "staging" and item.what == "deployed" and item.release not in self._there:
             self.approve(item.release, "it serves in staging")
         if item.environment == "production" and item.what == "held" and "awaits the confirmation" in item.reason:
             self.confirm(item.reason.split()[1].rstrip(","), "looked at the gates")

@@ -138,25 +138,27 @@ def first(team: Team) -> None:
     began_s = time.monotonic()
     team.merge("1", "policy 1, the first release")
     team.follow()
-    _promised(team, began_s, 0)
+    _promised(team, "first release", began_s, 0)
 
 
 def good(team: Team) -> None:
     say("A good release", "Merged once. Ana and Bo approve it for production, and Ana confirms that everybody gets it.")
     began_s = time.monotonic()
-    _promised(team, began_s, team.merge("2", "policy 2, a warmer greeting"))
+    _promised(team, "good release", began_s, team.merge("2", "policy 2, a warmer greeting"))
 
 
-def _promised(team: Team, began_s: float, since: int) -> None:
+def _promised(team: Team, name: str, began_s: float, since: int) -> None:
     """What holds of a release that goes from merge to production by itself and two people."""
     team.await_news("production", "deployed", since)
     took_s = time.monotonic() - began_s
-    team.claim(f"from merge to production in under {PROMISED_S:g} s", took_s < PROMISED_S, f"{took_s:.0f} s")
+    team.claim(f"{name}: merge to production in under {PROMISED_S:g} s", took_s < PROMISED_S, f"{took_s:.0f} s")
     last = history(team.project, "production")[0]
     approved = sorted(last["approved_by"])
-    team.claim("both approved it, and the ledger says so", approved == ["ana", "bo"], ", ".join(approved))
+    team.claim(f"{name}: both approved it, and the ledger says so", approved == ["ana", "bo"], ", ".join(approved))
     confirmed = [one["by"] for one in last["confirmations"] if one["confirmed"]]
-    team.claim("one of them confirmed it for everybody there", confirmed == ["ana"], ", ".join(confirmed) or "nobody")
+    team.claim(
+        f"{name}: one of them confirmed it for everybody", confirmed == ["ana"], ", ".join(confirmed) or "nobody"
+    )
 
 
 def bad(team: Team) -> None:
