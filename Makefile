@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # speaks the calls of the transcription example.
 SERVERS := docker-registry haproxy nginx-light jq curl postgresql prometheus chromium gcc libc6-dev espeak-ng
 
-.PHONY: demo demo-coding-assistant demo-image-generation demo-transcription demo-all test check cases lint bench validate docs engine servers constraints clean
+.PHONY: demo demo-coding-assistant demo-image-generation demo-transcription demo-team demo-all test check cases lint bench validate docs engine servers constraints clean
 
 $(READY): pyproject.toml dataplane/python/pyproject.toml tests/constraints.txt
 	@echo "== setting up $(VENV): about a minute the first time"
@@ -47,6 +47,9 @@ demo-coding-assistant: engine
 demo-image-generation: engine
 	@command -v haproxy >/dev/null || sh tests/install-servers.sh haproxy || true
 	@$(BIN)/python examples/image-generation/demo.py
+
+demo-team: engine
+	@$(BIN)/python examples/team/run.py
 
 demo-all: engine
 	@sh tests/install-servers.sh haproxy espeak-ng || true

@@ -32,6 +32,7 @@ class Webhook:
     url: str = ""
     answer: Callable[[Delivery], int | str] = lambda delivery: 204
     headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
     tried: list[Delivery] = field(default_factory=list)
     taken: list[Delivery] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
@@ -75,8 +76,9 @@ def webhook() -> Iterator[Webhook]:
                     self.send_response(answer)
                     for name, text in found.headers.items():
                         self.send_header(name, text)
-                    self.send_header("content-length", "0")
+                    self.send_header("content-length", str(len(found.body)))
                     self.end_headers()
+                    self.wfile.write(found.body)
 
         def log_message(self, *words: Any) -> None:
             pass

@@ -65,6 +65,10 @@ def _rollout(rollout: Mapping[str, Any]) -> Iterator[str]:
     for order in rollout["orders"]:
         if order["order"] not in ("resume", "go on"):
             yield f"    order: {clean(order['order'])} by {clean(order.get('by', ''))} {clean(order.get('reason', ''))}"
+    for one in rollout["confirmations"]:
+        verb = "confirmed" if one["confirmed"] else "denied"
+        why = f": {clean(one['reason'])}" if one["reason"] else ""
+        yield f"    milestone {one['milestone']} {verb} by {clean(one['by'])}{why}"
     for one in rollout["retries"]:
         yield f"    may be tried again: {clean(one['reason'])} ({clean(one['by'])})"
 

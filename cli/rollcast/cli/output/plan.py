@@ -86,6 +86,7 @@ def _steps(plan: Plan, steps: Sequence[PlanStep]) -> Iterator[str]:
             yield f"     {step.who}" + (f"; {paint(gates, dim=True)}" if beside else "")
             if not beside:
                 yield paint(f"     {gates}", dim=True)
+        yield from (paint(f"     {text}", "yellow") for text in step.confirmed)
         for reason in short_reasons(step):
             if reason not in said:
                 said.add(reason)

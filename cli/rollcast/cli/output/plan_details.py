@@ -10,6 +10,7 @@ from rollcast.cli.output.contents import contents_of
 from rollcast.cli.reports.amounts import duration
 from rollcast.cli.reports.steps import is_in_place, reasons_of
 from rollcast.cli.terminal import paint
+from rollcast.planner.base.wording import in_words
 from rollcast.planner.plan.models import Milestone, Operation, Plan
 from rollcast.planner.releases.changes import SYMBOLS, Action, Change
 
@@ -138,6 +139,8 @@ def _milestones(plan: Plan) -> Iterator[str]:
         head = name if staged else ""
         other = _gates(milestone) if staged and milestone.gates != gates else ""
         yield f"  {milestone.index:>2}  {_stage(milestone) if staged else paint(milestone.title, bold=True)}{other}"
+        if milestone.confirm:
+            yield paint(f"        waits for the confirmation of {in_words(c.who for c in milestone.confirm)}", "yellow")
         yield from (f"        {text}" for text in _operations(plan, milestone))
     yield ""
 

@@ -58,6 +58,9 @@ def _rollout(report: Report) -> Iterator[str]:
     yield f"  rollout {rollout['id']} is under way: {clean(rollout['stand'])}"
     if rollout["held"]:
         yield paint(f"    held: {rollout['held']}", "yellow")
+    for one in (rollout.get("confirm") or {}).get("confirmations", ()):
+        if one["unanswered"]:
+            yield paint(f"    {clean(one['who'])}: {clean(one['unanswered'])}; it is tried again", "yellow")
     for gate in rollout["gates"]:
         yield f"    {gate['verdict'].replace('_', ' ')}: {clean(gate['sentence'])}"
     for guard in rollout["guards"]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from rollcast.planner.base.wording import in_words
 from rollcast.planner.plan.models import EVERYONE, Milestone, Plan
 
 _TOGETHER = re.compile(r"^(?:switch together: )?\S+ \S+ requires (\S+) \S.*, which \S+ \S+ does not provide")
@@ -33,6 +34,15 @@ class PlanStep:
     def name(self) -> str:
         """The slots that switch."""
         return self.group.replace("+", " + ")
+
+    @property
+    def confirmed(self) -> tuple[str, ...]:
+        """Before which stages it waits, and for whom."""
+        return tuple(
+            f"before {stage_name(stage)} it waits for the confirmation of {in_words(one.who for one in stage.confirm)}"
+            for stage in self.stages
+            if stage.confirm
+        )
 
     @property
     def in_place(self) -> bool:
@@ -94,6 +104,13 @@ def _why(plan: Plan, stages: Sequence[Milestone]) -> tuple[str, ...]:
             if operation.why and operation.component == stage.step:
                 return tuple(operation.why.split("; "))
     return ()
+
+
+def stage_name(milestone: Milestone) -> str:
+    """A stage in a sentence: who gets how much."""
+    if milestone.audience is None or milestone.percent is None or is_in_place(milestone):
+        return milestone.title
+    return f"{milestone.percent:g} % of {milestone.audience}"
 
 
 def is_in_place(milestone: Milestone) -> bool:

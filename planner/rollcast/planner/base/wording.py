@@ -14,10 +14,10 @@ def some_of(names: Iterable[str], most: int = MOST_NAMES) -> str:
     return ", ".join(listed) if left <= 0 else f"{', '.join(listed[:most])} and {left:,} more"
 
 
-def in_words(names: Iterable[str]) -> str:
+def in_words(names: Iterable[str], last: str = "and") -> str:
     """All of them, as a person lists them: `a, b and c`."""
     listed = list(names)
-    return " and ".join(part for part in (", ".join(listed[:-1]), *listed[-1:]) if part)
+    return f" {last} ".join(part for part in (", ".join(listed[:-1]), *listed[-1:]) if part)
 
 
 __all__ = ["MOST_NAMES", "in_words", "some_of"]

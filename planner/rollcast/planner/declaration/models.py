@@ -25,6 +25,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from rollcast.planner.base.audiences import Predicate
 from rollcast.planner.base.values import Number, Seconds, VersionText
+from rollcast.planner.declaration.confirmations import Confirmation
 from rollcast.planner.declaration.freezes import Freeze
 from rollcast.planner.declaration.receivers import Receiver
 from rollcast.planner.declaration.strict import Model
@@ -333,6 +334,9 @@ class RolloutSettings(Model):
     ship_together: tuple[tuple[str, ...], ...] = Field((), description="components analysed as one change")
     maintenance_pause: bool = Field(False, description="a group that can't run twice may stop traffic for a moment")
     evaluate: tuple[Evaluate, ...] = ()
+    confirm: tuple[Confirmation, ...] = Field(
+        (), description="what is confirmed before milestones, in every environment", exclude_if=lambda given: not given
+    )
     on_other_model: OnOtherModel = Field(
         OnOtherModel.HOLD,
         description="while answers of a hosted model name another one than is declared",
@@ -538,6 +542,9 @@ class Environment(Model):
     )
     freezes: tuple[Freeze, ...] = Field(
         (), description="times in which no rollout begins or advances here", exclude_if=lambda given: not given
+    )
+    confirm: tuple[Confirmation, ...] = Field(
+        (), description="what is confirmed before milestones of rollouts here", exclude_if=lambda given: not given
     )
 
     @field_validator("notify")

@@ -1,13 +1,27 @@
-"""The receivers of notifications that an environment names."""
+"""The receivers of notifications that an environment names, and how addresses of webhooks are written and shown."""
 
 from __future__ import annotations
 
 import re
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
 from rollcast.planner.declaration.strict import Model
+
+WEBHOOK = r"^(https?://[^\s@?#]+|\$\{[A-Za-z_][A-Za-z0-9_]*\})$"
+"""An address without a password or a query, or a variable of the environment."""
+Secret = Annotated[str, Field(pattern=r"^\$\{[A-Za-z_][A-Za-z0-9_]*\}$")]
+
+
+def shown_address(url: str) -> str:
+    """An address as messages show it: without its path, by which alone some are protected."""
+    if "://" not in url:
+        return url
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host}{'/…' if slash and path else ''}"
 
 
 class NotifyEvent(StrEnum):
@@ -33,7 +47,7 @@ class Receiver(Model):
     """A webhook that hears of rollouts."""
 
     url: str = Field(
-        pattern=r"^(https?://[^\s@?#]+|\$\{[A-Za-z_][A-Za-z0-9_]*\})$",
+        pattern=WEBHOOK,
         description="its address, without a password or a query; `${NAME}` is a variable of the environment",
     )
     events: tuple[NotifyEvent, ...] = Field(
@@ -47,9 +61,8 @@ class Receiver(Model):
         NotifyFormat.CLOUDEVENTS,
         description="CloudEvents in CDEvents' vocabulary, or a message that Slack's incoming webhooks take",
     )
-    secret: str | None = Field(
+    secret: Secret | None = Field(
         None,
-        pattern=r"^\$\{[A-Za-z_][A-Za-z0-9_]*\}$",
         description="`${NAME}`: the variable of the environment with the key that every delivery is signed with",
     )
 

@@ -16,8 +16,10 @@ from rollcast.planner.base.buckets import TOTAL_WEIGHT
 from rollcast.planner.base.errors import did_you_mean
 from rollcast.planner.base.sources import Path
 from rollcast.planner.base.values import plain, range_mistake, satisfies
+from rollcast.planner.base.wording import in_words
 from rollcast.planner.capacity.fit import excess, limits_of, need_of, sentence
 from rollcast.planner.contracts.edges import ContractGraph
+from rollcast.planner.declaration.confirmations import Confirmation
 from rollcast.planner.declaration.models import (
     ATTACHMENTS,
     Artifact,
@@ -34,6 +36,7 @@ from rollcast.planner.loading.kind_settings import SettingsOf, given_settings, s
 from rollcast.planner.loading.literal_secrets import literal_secrets
 from rollcast.planner.loading.wording import Mistake
 from rollcast.planner.plan.models import EVERYONE
+from rollcast.planner.planning.shift import stages_of
 from rollcast.planner.planning.steps import instances_of
 from rollcast.planner.releases.releases import SHARED, SlotVersion, releases_of
 from rollcast.planner.routing.residency import runs_in
@@ -306,9 +309,33 @@ def _rollout(
             if name not in slots:
                 yield from _component_name((*path, "ship_together", index, place), name, components)
     yield from _late_labels(path, rollout)
+    yield from _confirmations(path, rollout.confirm, declaration, [rollout])
     artifacts = {artifact.reference: artifact for artifact in declaration.artifacts}
     for index, evaluate in enumerate(rollout.evaluate):
         yield from _reference((*path, "evaluate", index, "suite"), evaluate.suite, artifacts)
+
+
+def _confirmations(
+    path: Path, confirm: Sequence[Confirmation], declaration: Declaration, rollouts: Sequence[RolloutSettings]
+) -> Iterator[Mistake]:
+    """Confirmations of audiences that no stage of these rollouts reaches: nobody would ever be requested."""
+    staged = {stage.audience for rollout in rollouts for stage in stages_of(rollout)}
+    most = {
+        audience: max(max(s.percent, default=0.0) for r in rollouts for s in stages_of(r) if s.audience == audience)
+        for audience in staged
+    }
+    for index, one in enumerate(confirm):
+        here: Path = (*path, "confirm", index)
+        known = [*declaration.audiences, EVERYONE]
+        if one.audience not in known:
+            summary = f"there is no audience '{one.audience}'."
+            yield Mistake((*here, "audience"), summary, did_you_mean(one.audience, known))
+        elif one.audience not in staged:
+            summary = f"no stage moves audience '{one.audience}', so this is never confirmed."
+            yield Mistake((*here, "audience"), summary, f"Name one that a stage moves: {in_words(sorted(staged))}.")
+        elif one.percent > most[one.audience]:
+            summary = f"no stage gives '{one.audience}' {one.percent:g} percent, so this is never confirmed."
+            yield Mistake((*here, "percent"), summary, f"Write {most[one.audience]:g} at most.")
 
 
 def _late_labels(path: Path, rollout: RolloutSettings) -> Iterator[Mistake]:
@@ -372,7 +399,15 @@ def _environments(declaration: Declaration) -> Iterator[Mistake]:
                 remedy = "Write the path of a file or folder that this machine can reach."
                 yield Mistake(("environments", name, *place), f"'{place[1]}' is a path, not an address.", remedy)
         yield from _run_as(declaration, name, environment)
+        yield from _confirmations(("environments", name), environment.confirm, declaration, _rollouts(declaration))
     yield from _sequence(declaration.environments)
+
+
+def _rollouts(declaration: Declaration) -> list[RolloutSettings]:
+    """Every way in which a change may reach its users."""
+    pipelines = list(declaration.each_pipeline().values())
+    own = [channel.rollout for pipeline in pipelines for channel in pipeline.channels.values()]
+    return [declaration.rollout, *(one for one in (*(p.rollout for p in pipelines), *own) if one is not None)]
 
 
 def _sequence(environments: Mapping[str, Environment]) -> Iterator[Mistake]:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from rollcast.planner.declaration.confirmations import Confirmation
 from rollcast.planner.declaration.models import ArtifactKind, Environment, Evaluate, Evaluation, Json, Model
 from rollcast.planner.releases.changes import Change
 from rollcast.planner.releases.releases import Release, Track, default_of, digest_of
@@ -79,6 +80,9 @@ class Milestone(Model):
     bake_then: Literal["hold", "rollback", "advance"] = "hold"
     min_sample: int = 0
     point_of_no_return: bool = False
+    confirm: tuple[Confirmation, ...] = Field(
+        (), description="what must be confirmed before it is begun", exclude_if=lambda given: not given
+    )
 
 
 class Rollback(Model):

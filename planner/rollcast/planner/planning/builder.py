@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from rollcast.planner.base.wording import in_words, some_of
 from rollcast.planner.contracts.groups import Node
 from rollcast.planner.contracts.upstream import Upstream, nearest_upstream
+from rollcast.planner.declaration.confirmations import Confirmation
 from rollcast.planner.declaration.models import Environment
 from rollcast.planner.plan.drains import LongestRequest
-from rollcast.planner.plan.models import Milestone, MilestoneKind, Operation, Rollback, Serving, Share
+from rollcast.planner.plan.models import EVERYONE, Milestone, MilestoneKind, Operation, Rollback, Serving, Share
 from rollcast.planner.planning.steps import Instances, instances_of
 from rollcast.planner.releases.releases import SHARED, Release, Track
 
@@ -69,6 +70,7 @@ class PlanBuilder:
         self.several_pipelines = len({track.pipeline for track in tracks.values()}) > 1
         self.sinks: tuple[str, ...] = ()
         self.id = Names()
+        self._confirmed: set[tuple[object, ...]] = set()
         self._users: Counter[str] = Counter()
         self._idle: dict[str, None] = {}
         self._routed: Counter[str] = Counter()
@@ -153,6 +155,19 @@ class PlanBuilder:
             elif operation.kind == "drain":
                 for release in operation.drained:
                     self._stale.pop(release, None)
+
+    def confirmations(
+        self, step: str, tracks: Sequence[str], audience: str = EVERYONE, percent: float = 100.0
+    ) -> tuple[Confirmation, ...]:
+        """What is confirmed before a milestone: the first of its step that gives an audience as much as is declared."""
+        own = (one for track in tracks for one in self.lines[track].rollout.confirm)
+        found: list[Confirmation] = []
+        for one in dict.fromkeys((*self.environment.confirm, *own)):
+            place = (self.wave, step, *tracks, one)
+            if one.audience == audience and percent >= one.percent and place not in self._confirmed:
+                self._confirmed.add(place)
+                found.append(one)
+        return tuple(found)
 
     def longest_request_s(self, releases: Iterable[str]) -> float:
         """The longest that a request of any of these releases may last, as declared now or before; of all, if of none.

@@ -89,7 +89,8 @@ def whole_plan(
     plan = Plan(
         pipeline=pipeline,
         environment=environment,
-        settings=builder.environment.model_copy(update={"notify": ()}),  # who hears of it is no part of it
+        # who hears of it is no part of it, and who confirms stands with the milestones
+        settings=builder.environment.model_copy(update={"notify": (), "confirm": ()}),
         from_release=from_release,
         to_release=to_release,
         live_state_digest=live.digest,

@@ -133,6 +133,7 @@ def _shift(
         "gates": tuple(gate.metric for gate in gates),
         "bake_min_s": bake.min if stage else 0.0, "bake_max_s": bake.max, "bake_then": bake.then,
         "min_sample": (stage[1].min_sample if stage else None) or (rule.min_sample if stage else 0),
+        "confirm": builder.confirmations(step.name, (track,), audience, percent),
     }  # fmt: skip
     title = f"{percent:g} % of {audience}{builder.shown(track, step.name)}"
     builder.milestone("shift", title, [operation], {track: shares}, **details)
@@ -176,7 +177,8 @@ def _in_place(builder: PlanBuilder, step: Step) -> None:
         for slot, new, old in unreadable(step, track, back=False)
     )
     builder.notes.append(f"{_joined(step)} changes in place: all of its traffic at once, with no concurrent baseline.")
-    builder.milestone("shift", f"in place: {_joined(step)}", operations, shares, **_bake(builder, step))
+    details = {**_bake(builder, step), "confirm": builder.confirmations(step.name, tuple(step.after))}
+    builder.milestone("shift", f"in place: {_joined(step)}", operations, shares, **details)
 
 
 def _pause(builder: PlanBuilder, step: Step) -> None:
@@ -195,7 +197,9 @@ def _pause(builder: PlanBuilder, step: Step) -> None:
     drain = builder.drain(step.name, everything, "nothing may be in flight while the group is overwritten")
     drain = drain.model_copy(update={"after": last})
     details = {"step": step.name, "lines": tuple(step.after)}
-    builder.milestone("pause", f"pause: {_joined(step)}", [*stops, drain], dict.fromkeys(step.after, ()), **details)
+    confirm = builder.confirmations(step.name, tuple(step.after))  # while they still are served
+    ended: Serving = dict.fromkeys(step.after, ())
+    builder.milestone("pause", f"pause: {_joined(step)}", [*stops, drain], ended, **details, confirm=confirm)
     builder.milestone("pause", f"in place: {_joined(step)}", _swap(builder, step, []), {}, **details)
     resumes = [
         _all_at_once(builder, step, track, release, (), "the group is whole again")

@@ -52,6 +52,17 @@ class Observe:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitConfirmation:
+    """Nothing is missing for this milestone but what must be confirmed: get that, and call `confirm`.
+
+    Until when to feed the outcomes that became known, and call `look`; None where nothing is under analysis.
+    """
+
+    milestone: Milestone
+    until_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     """Stay; a person must decide (`promote`, `abort`) or more evidence must come (`resume`)."""
 
@@ -66,7 +77,7 @@ class Finished:
     reason: str
 
 
-Action = Reach | Observe | Hold | Finished
+Action = Reach | Observe | AwaitConfirmation | Hold | Finished
 
 
 class Position(Model):
@@ -80,6 +91,9 @@ class Position(Model):
     cleared: bool = Field(True, description="what the milestone requires is proved")
     held: str | None = None
     paused: bool = False
+    confirmed: int = Field(
+        -1, description="the last milestone that was confirmed", exclude_if=lambda given: bool(given < 0)
+    )
     full: bool = Field(False, description="promoted in full: no later stage bakes or waits for gates")
     reason: str = ""
     outcome: Outcome | None = None
@@ -132,7 +146,7 @@ class Rollout:
         if self.plan.empty:
             return self._finish(Outcome.NOTHING, "the live state is as declared")
         if here.paused:
-            if self.gates is not None and not here.cleared:
+            if self.gates is not None and (not here.cleared or self.awaits):
                 return Observe(self._next_look(now_s))  # a pause stops advancing, not watching
             return Hold(PAUSED)
         if not here.cleared:
@@ -142,7 +156,18 @@ class Rollout:
         following = here.milestone + 1
         if following == len(self.plan.milestones):
             return self._finish(Outcome.PROMOTED, "every milestone is reached")
+        if self.awaits is not None:
+            return AwaitConfirmation(self.awaits, self._next_look(now_s) if self.gates is not None else None)
         return Reach(self.plan.milestones[following], tuple(self.plan.operations_of(following)), rollback=False)
+
+    @property
+    def awaits(self) -> Milestone | None:
+        """The next milestone, where it must be confirmed, is not, and everything else that it waits for is there."""
+        here, following = self.position, self.position.milestone + 1
+        if not here.cleared or here.outcome is not None or here.rollback_from is not None:
+            return None
+        milestone = self.plan.milestones[following] if following < len(self.plan.milestones) else None
+        return milestone if milestone is not None and milestone.confirm and here.confirmed < following else None
 
     def _next_back(self, start: int) -> Action:
         way = self.plan.rollback_of(start)
@@ -218,9 +243,13 @@ class Rollout:
                 self.gates.counted(both, now_s)
 
     def look(self, now_s: float) -> StageVerdict | None:
-        """Judge the evidence and move: advance, go on, hold, or roll back. While paused, only proved harm moves it."""
+        """Judge the evidence and move: advance, go on, hold, or roll back.
+
+        While paused, or while a confirmation is awaited, only proved harm moves it.
+        """
         here = self.position
-        if self.gates is None or here.cleared or here.rollback_from is not None:
+        waits = self.awaits is not None
+        if self.gates is None or (here.cleared and not waits) or here.rollback_from is not None:
             return None
         milestone = self.plan.milestones[here.milestone]
         verdict = self.gates.look(now_s)
@@ -230,7 +259,7 @@ class Rollout:
         if verdict.verdict is Verdict.ROLL_BACK:
             self._move(**change)
             self.roll_back(verdict.sentence)
-        elif here.paused:
+        elif here.paused or waits:
             self._move(**change)
         elif verdict.verdict is Verdict.ADVANCE and baked_s >= milestone.bake_min_s:
             self._move(**change, cleared=True)
@@ -291,6 +320,10 @@ class Rollout:
             for m in self.plan.milestones
         )
         self.plan = self.plan.model_copy(update={"milestones": milestones})
+
+    def confirm(self) -> None:
+        """The milestone that `next` awaits a confirmation for is confirmed."""
+        self._move(confirmed=self.position.milestone + 1)
 
     def pause(self) -> None:
         """Stay at the milestone until a person decides. Its gates are still looked at: proved harm rolls back."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rollcast.planner.gates.outcomes import Verdict
 from rollcast.planner.plan.models import Milestone, Plan
-from rollcast.planner.rollout.state_machine import Position, Reach, Rollout, arms_of, specs_of
+from rollcast.planner.rollout.state_machine import AwaitConfirmation, Position, Reach, Rollout, arms_of, specs_of
 from rollcast.policies.model_based.evidence import StageEvidence, outcomes_of
 
 
@@ -30,6 +30,10 @@ def _promotion_outlives_a_crash(plan: Plan) -> Iterator[str]:
         if resumed.next(0.0) != wanted:
             yield "a rollout that was promoted in full goes on otherwise once it is resumed."
             return
+        if isinstance(wanted, AwaitConfirmation):
+            promoted.confirm()
+            resumed.confirm()
+        wanted = promoted.next(0.0)
         if isinstance(wanted, Reach):
             promoted.reached(0.0)
             resumed.reached(0.0)

@@ -13,7 +13,16 @@ from dataclasses import replace
 
 from rollcast.planner.gates.outcomes import Verdict
 from rollcast.planner.plan.models import Milestone, Operation, Plan, Serving
-from rollcast.planner.rollout.state_machine import Finished, Hold, Observe, Position, Reach, Rollout, specs_of
+from rollcast.planner.rollout.state_machine import (
+    AwaitConfirmation,
+    Finished,
+    Hold,
+    Observe,
+    Position,
+    Reach,
+    Rollout,
+    specs_of,
+)
 from rollcast.policies.judgement.evaluation import judge_one, pass_all
 from rollcast.policies.model_based.chains import chains_of
 from rollcast.policies.model_based.evidence import StageEvidence, outcomes_of
@@ -93,6 +102,10 @@ class Walk:
         """Operations that may be carried out now, in the order of the plan. Begins the next milestone."""
         if self.begun is None:
             action = self.rollout.next(self.world.now_s)
+            if isinstance(action, AwaitConfirmation):
+                self.rollout.confirm()
+                self.story.steps.append(f'confirmed: "{action.milestone.title}"')
+                action = self.rollout.next(self.world.now_s)
             if isinstance(action, Finished):
                 self.finished = action
             if not isinstance(action, Reach):

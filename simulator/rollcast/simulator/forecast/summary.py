@@ -12,6 +12,7 @@ from typing import get_args
 import numpy as np
 from scipy.special import stdtrit
 
+from rollcast.planner.base.wording import in_words, some_of
 from rollcast.planner.gates.spec import GateSpec
 from rollcast.planner.plan.models import Plan
 from rollcast.planner.rollout.state_machine import arms_of
@@ -288,6 +289,7 @@ def _assumptions(stage: RunInputs, runs: Sequence[Run]) -> Iterable[str]:
         durations.of(inputs.plan.operations_of(milestone.index))
     yield from durations.assumptions()
     yield from _in_place(inputs.plan)
+    yield from _confirmations(inputs.plan)
     slo = next((spec for spec in stage.specs if spec.metric == SLO), None)
     if slo is not None and SLO not in guarded(inputs.plan):
         yield (
@@ -303,6 +305,14 @@ def _assumptions(stage: RunInputs, runs: Sequence[Run]) -> Iterable[str]:
             "so they leave out what is uncertain about rates, and stages, times, exposure and stations have none: that "
             f"takes {ENOUGH_RUNS} runs; ask for more with --runs"
         )
+
+
+def _confirmations(plan: Plan) -> Iterable[str]:
+    """What is taken to be confirmed at once."""
+    found = [m for m in plan.milestones if m.confirm]
+    if found:
+        named = some_of([f"{m.title} (by {in_words(one.who for one in m.confirm)})" for m in found], 4)
+        yield f"confirmed at once is taken to be {named}: no time here contains the waiting for who confirms"
 
 
 def _in_place(plan: Plan) -> Iterable[str]:

@@ -16,7 +16,16 @@ import numpy as np
 
 from rollcast.planner.gates.outcomes import Outcomes, Verdict
 from rollcast.planner.plan.models import Serving
-from rollcast.planner.rollout.state_machine import Arms, Finished, Hold, Observe, Outcome, Reach, Rollout
+from rollcast.planner.rollout.state_machine import (
+    Arms,
+    AwaitConfirmation,
+    Finished,
+    Hold,
+    Observe,
+    Outcome,
+    Reach,
+    Rollout,
+)
 from rollcast.simulator.base.draws import Floats, Ints
 from rollcast.simulator.engines.interface import Batch, Demand, Engine
 from rollcast.simulator.replay.durations import OperationTimes
@@ -181,6 +190,8 @@ class _Driver:
                 self._reach(action)
             elif isinstance(action, Observe):
                 self._observe(action.until_s)
+            elif isinstance(action, AwaitConfirmation):
+                self.rollout.confirm()  # at once: when people will, nobody knows, and the forecast says so
 
     def _reach(self, action: Reach) -> None:
         took_s = self.durations.of(action.operations)

@@ -7,6 +7,8 @@ from typing import Any
 
 from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.payloads import (
+    CONFIRMATION,
+    ConfirmationBody,
     FailedBody,
     FinishedBody,
     IntentBody,
@@ -59,6 +61,9 @@ def _rollout(records: Iterable[Record], started: Record) -> dict[str, Any]:
         "reason": ended.reason if ended else "",
         "milestones": [_step(record) for record in own if record.kind == "reached"],
         "orders": [{"time_s": r.time_s, **r.read(OrderedBody).known} for r in own if r.kind == "order"],
+        "confirmations": [
+            {"time_s": r.time_s, **r.read(ConfirmationBody).known} for r in own if r.kind == CONFIRMATION
+        ],
         "retries": [{"time_s": r.time_s, **r.read(RetriedBody).known} for r in own if r.kind == RETRIED],
         "failures": [r.read(FailedBody).error for r in own if r.kind == "failed"],
         "drift": [text for r in own if r.kind == "drift" for text in r.read(MovedBody).moved],

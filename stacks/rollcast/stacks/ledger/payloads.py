@@ -16,6 +16,7 @@ from rollcast.planner.rollout.state_machine import Outcome
 from rollcast.stacks.base.errors import StackError
 from rollcast.stacks.base.formats import StoredModel
 
+CONFIRMATION = "confirmation"
 VERDICT, ROLLBACK = "verdict", "rollback"  # the kinds of records whose body is a JudgedBody
 
 
@@ -87,6 +88,22 @@ class JudgedBody(StoredModel):
     """What the gates said of a stage; further fields are the verdict's own, see `StageVerdict`."""
 
     milestone: int | None
+    reason: str = ""
+
+
+class ConfirmationBody(StoredModel):
+    """A milestone is confirmed or denied. `which`: the place of the confirmation in its milestone.
+
+    `source` is person, command or webhook; `by` that person, or what stands for the program or the webhook.
+    """
+
+    plan_digest: str
+    milestone: int
+    which: int
+    confirmed: bool
+    by: str
+    source: str = "person"
+    host: str = ""
     reason: str = ""
 
 

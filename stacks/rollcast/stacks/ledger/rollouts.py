@@ -25,7 +25,7 @@ RECOVERING, RECOVERED = "recovering", "recovered"  # what was found and is being
 class RolloutContext:
     """What one rollout carries out. `lines` and `audiences` are those of the plan and of what it replaces.
 
-    `owner` is the lineage of its ledger, which what it writes carries.
+    `owner` is the lineage of its ledger, which what it writes carries. `plan_digest` is that of the plan as it began.
     """
 
     id: str
@@ -37,6 +37,7 @@ class RolloutContext:
     audiences: Audiences
     started_s: float
     owner: str
+    plan_digest: str = ""
 
 
 def scope_of(declaration: Declaration, environment: str) -> str:
@@ -91,7 +92,8 @@ def begin(
 
 def load(ledger: Ledger, started: Record) -> RolloutContext:
     """The rollout that a record began."""
-    documents = started.read(StartedBody).documents
+    body = started.read(StartedBody)
+    documents = body.documents
     plan = stored(Plan, ledger.get(documents["plan"]), f"The plan of {started.rollout}")
     declaration = stored(Declaration, ledger.get(documents["declaration"]), f"The declaration of {started.rollout}")
     before = ledger.get(documents["before"])
@@ -106,6 +108,7 @@ def load(ledger: Ledger, started: Record) -> RolloutContext:
         audiences={**before["audiences"], **plan.audiences},
         started_s=started.time_s,
         owner=ledger.lineage(),
+        plan_digest=body.plan_digest,
     )
 
 

@@ -1,6 +1,6 @@
-"""One try to deliver a notification over HTTP: whole within seconds, to the declared address and no other.
+"""One signed try to deliver something over HTTP: whole within seconds, to the declared address and no other.
 
-What an answer holds is not read. No error quotes the address, which may be a secret.
+What an answer to a notification holds is not read. No error quotes the address, which may be a secret.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import httpx
 
@@ -35,31 +36,52 @@ class Refusal:
 
 
 Post = Callable[[Receiver, Notification], Refusal | None]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SignedPost:
+    """What is sent. `url` and `secret` as they are declared; `id` is signed with the body and the time."""
+
+    url: str
+    secret: str | None
+    id: str
+    body: bytes
+    content_type: str
+    timeout_s: float
 
 
 def post(receiver: Receiver, notification: Notification) -> Refusal | None:
     """Sends it once; None where the receiver took it."""
-    body = body_of(notification, receiver.format)
+    body, kind = body_of(notification, receiver.format), content_type_of(receiver.format)
+    sent = SignedPost(receiver.url, receiver.secret, notification.id, body, kind, TIMEOUT_S)
+    return deliver(sent, lambda answer: None, _MOST_BYTES)
+
+
+def deliver(sent: SignedPost, read: Callable[[httpx.Response], T], most_bytes: int) -> T | Refusal:
+    """Sends it once; what `read` makes of an answer that took it, of which no more than so many bytes are read."""
     try:
-        secret = filled(receiver.secret) if receiver.secret is not None else None
-        headers = headers_of(notification.id, int(time.time()), body, secret)
-        url = filled(receiver.url)
+        secret = filled(sent.secret) if sent.secret is not None else None
+        headers = headers_of(sent.id, int(time.time()), sent.body, secret)
+        url = filled(sent.url)
     except StackError as error:
         return Refusal(str(error))
-    headers |= {"content-type": content_type_of(receiver.format), "user-agent": f"rollcast/{tool_version()}"}
+    headers |= {"content-type": sent.content_type, "user-agent": f"rollcast/{tool_version()}"}
     try:
         with (
             bounded(
-                httpx.Client(timeout=TIMEOUT_S, trust_env=False, follow_redirects=False, verify=certificates_for(url)),
-                _MOST_BYTES,
+                httpx.Client(
+                    timeout=sent.timeout_s, trust_env=False, follow_redirects=False, verify=certificates_for(url)
+                ),
+                most_bytes,
             ) as client,
-            client.stream("POST", url, content=body, headers=headers) as answer,
+            client.stream("POST", url, content=sent.body, headers=headers) as answer,
         ):
-            return _judged(answer)
+            return _judged(answer) or read(answer)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
         return Refusal("its address is none that can be used; correct it, or the variable that holds it")
     except httpx.TimeoutException:
-        return Refusal(f"it did not answer within {TIMEOUT_S:g} s")
+        return Refusal(f"it did not answer within {sent.timeout_s:g} s")
     except httpx.HTTPError as error:
         return Refusal(f"it can't be reached ({type(error).__name__}: {str(error)[:200]})")
 
@@ -80,4 +102,4 @@ def _seconds(text: str) -> float:
     return float(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0.0
 
 
-__all__ = ["TIMEOUT_S", "Post", "Refusal", "post"]
+__all__ = ["TIMEOUT_S", "Post", "Refusal", "SignedPost", "deliver", "post"]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rollcast.planner.declaration.receivers import Receiver
+from rollcast.planner.declaration.receivers import Receiver, shown_address
 from rollcast.stacks.base.failpoints import failpoint
 from rollcast.stacks.base.formats import StoredModel, read_stored
 from rollcast.stacks.ledger.lease import Lease
@@ -81,11 +81,7 @@ class QueueState(StoredModel):
 
 def shown(receiver: Receiver) -> str:
     """A receiver as messages show it: without its path, by which alone some are protected."""
-    if "://" not in receiver.url:
-        return receiver.url
-    scheme, _, rest = receiver.url.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}://{host}{'/…' if slash and path else ''}"
+    return shown_address(receiver.url)
 
 
 def name_of(receiver: Receiver) -> str:

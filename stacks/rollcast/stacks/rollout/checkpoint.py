@@ -35,7 +35,8 @@ class Checkpoint(StoredModel):
     `intent` is the step whose intent is written and whose result is not. Times are on the rollout's clock (`elapsed_s`)
     or the wall clock (`left_s` when it was kept, `since_s` when the stage came into force). `stands_still` says why the
     rollout was paused by a freeze or a brake and not by a person; `ordered_on`, that a person ordered it to the next
-    milestone meanwhile. `written_by` is the version of rollcast that kept it.
+    milestone meanwhile. `unanswered`: of programs and webhooks that confirm, by question, why the last try decided
+    nothing. `written_by` is the version of rollcast that kept it.
     """
 
     position: Annotated[SerializeAsAny[Position], BeforeValidator(_position)] | None = None
@@ -50,6 +51,7 @@ class Checkpoint(StoredModel):
     told_hold: str | None = None
     stands_still: str = ""
     ordered_on: bool = False
+    unanswered: dict[str, str] = Field(default_factory=dict)
     verdict: dict[str, Any] | None = None
     counters: dict[str, Any] = Field(default_factory=dict)
     written_by: str = ""

@@ -21,7 +21,17 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 
 from rollcast.planner.gates.outcomes import StageVerdict, Verdict
 from rollcast.planner.plan.models import Milestone, Operation, Serving
-from rollcast.planner.rollout.state_machine import PAUSED, Arms, Finished, Hold, Observe, Outcome, Reach
+from rollcast.planner.rollout.state_machine import (
+    PAUSED,
+    Action,
+    Arms,
+    AwaitConfirmation,
+    Finished,
+    Hold,
+    Observe,
+    Outcome,
+    Reach,
+)
 from rollcast.stacks.base.clock import Clock
 from rollcast.stacks.base.errors import DriftError, EngineError, FormatError, HeldError, LedgerError, StackError
 from rollcast.stacks.base.events import (
@@ -38,6 +48,7 @@ from rollcast.stacks.base.events import (
     RolloutFinished,
     Working,
 )
+from rollcast.stacks.confirming.asker import Asker
 from rollcast.stacks.evaluators.results import SuiteResult
 from rollcast.stacks.ledger.lease import Lease
 from rollcast.stacks.ledger.ledger import Ledger
@@ -56,6 +67,7 @@ from rollcast.stacks.ledger.payloads import (
 )
 from rollcast.stacks.ledger.rollouts import FINISHED, RolloutContext
 from rollcast.stacks.rollout.checkpoint import Checkpoint
+from rollcast.stacks.rollout.confirmations import Confirming
 from rollcast.stacks.rollout.evaluations import known_results, record_results, refusals
 from rollcast.stacks.rollout.evidence import RequestCounts
 from rollcast.stacks.rollout.milestones import MilestoneResult, MilestoneRunner, MilestoneState
@@ -124,12 +136,19 @@ class Driver:
         self.observer = Observer(context.plan, self.rollout, checkpoint, self.clock, source, emit)
         self._judged_arms: Arms | None = None
         self._stands, self._looked_round_s = stands, -_ROUND_S
+        self.confirming = Confirming(context, ledger, lease, Asker(steps.root))
 
     # ---- the loop -----------------------------------------------------------------------------
 
     def run(self, once: bool = False) -> Ended:
         """Goes on until the rollout ends, is held, or `stopping`; with `once` as far as the evidence allows now."""
-        looked = False
+        try:
+            return self._run(once)
+        finally:
+            self.confirming.end()
+
+    def _run(self, once: bool) -> Ended:
+        looked, waited = False, -1
         self._orders(given_before=True)
         while True:
             self._orders()
@@ -152,6 +171,11 @@ class Driver:
                 except HeldError as error:
                     return self._hold(str(error))
                 looked = False
+            elif isinstance(action, AwaitConfirmation):
+                if once and waited == action.milestone.index and not self.confirming.asking:
+                    return self._hold(self.confirming.sentence)
+                self._await_confirmation(action, look=once and not looked)
+                looked, waited = True, action.milestone.index
             elif once and looked:
                 if self.rollout.position.paused:
                     return self._hold(self.checkpoint.stands_still or PAUSED)
@@ -283,6 +307,45 @@ class Driver:
     def _progress(self, text: str) -> None:
         self.emit(Progressed(text=text))
 
+    def _await_confirmation(self, action: AwaitConfirmation, look: bool) -> None:
+        """One round: looks at the gates where it is time, or `look`; hears answers, and does what they say."""
+        if action.until_s is not None and (look or self.clock.now_s() >= action.until_s):
+            self._judge()
+            if self.rollout.position.rollback_from is not None:
+                return
+        try:
+            found = self.confirming.look(action.milestone, self.checkpoint)
+        except FormatError:
+            raise
+        except LedgerError as error:
+            self.emit(Progressed(text=f"waiting for the ledger: {error}"))
+            time.sleep(_ROUND_S)
+            return
+        said = list(self.confirming.heard())
+        for text in said:
+            self.emit(Progressed(text=text))
+        if found.given:
+            self.rollout.confirm()
+            self.checkpoint.told_hold = None
+            self._save()
+            self.emit(Progressed(text=f"confirmed: milestone {action.milestone.index}, {action.milestone.title}"))
+        elif not (found.rolls_back and self._roll_back(found.why)):
+            if self.checkpoint.told_hold != found.sentence:
+                self._held(found.sentence)
+            elif said:
+                self._save()
+            time.sleep(_POLL_S)
+
+    def _roll_back(self, reason: str) -> bool:
+        """Whether it could be begun: past the point of no return there is no rollback."""
+        try:
+            self.rollout.roll_back(reason)
+        except ValueError:
+            return False
+        self._save(ROLLBACK, JudgedBody(reason=reason, milestone=self.rollout.position.rollback_from).to_json())
+        self.emit(RollbackBegun(reason=reason))
+        return True
+
     # ---- evidence -----------------------------------------------------------------------------
 
     def _observe(self, action: Observe, once: bool) -> None:
@@ -291,13 +354,18 @@ class Driver:
             if self.stopping() or self._orders() or self._look_round():
                 return
             time.sleep(max(0.0, min(_POLL_S, action.until_s - self.clock.now_s())))
+        self._judge()
+
+    def _judge(self) -> None:
         self.observer.poll()
         self._judged_arms = self.rollout.arms()
+        cleared = self.rollout.position.cleared
         verdict = self.rollout.look(self.clock.now_s())
         if verdict is not None:
-            self._judged(verdict)
+            self._judged(verdict, cleared)
 
-    def _judged(self, verdict: StageVerdict) -> None:
+    def _judged(self, verdict: StageVerdict, cleared: bool) -> None:
+        """Writes it down. `cleared`: the stage was passed before, and waits for what must be confirmed."""
         _LOG.debug("%s: %s", self.stand(), verdict.sentence)
         position = self.rollout.position
         arms = self.rollout.arms() or self._judged_arms
@@ -312,7 +380,7 @@ class Driver:
         if position.rollback_from is not None:
             self._save(ROLLBACK, JudgedBody.model_validate({**body, "reason": position.reason}).to_json())
             self.emit(RollbackBegun(reason=position.reason))
-        elif position.cleared or verdict.verdict is Verdict.HOLD:
+        elif not cleared and (position.cleared or verdict.verdict is Verdict.HOLD):
             self._save(VERDICT, JudgedBody.model_validate(body).to_json())
         else:
             self._save()
@@ -360,6 +428,8 @@ class Driver:
                 case Order.PROMOTE:
                     self.rollout.promote(full)
                     self.checkpoint.stands_still, self.checkpoint.ordered_on = "", True
+                    if self.rollout.awaits is not None:
+                        self.emit(Progressed(text="a promotion does not wait for proof, and confirms nothing"))
                 case Order.ABORT:
                     self._abort(reason or "aborted by hand")
                 case _:
@@ -381,10 +451,13 @@ class Driver:
         self._looked_round_s = self.clock.now_s()
         try:
             found = standstill(self.context.plan.settings.freezes, self.ledger, self.clock.wall_s())
+            answers = self.confirming.read(self.rollout.awaits) if here.paused and self.rollout.awaits else None
         except FormatError:
             raise
         except LedgerError:
             return False
+        if answers is not None and answers.rolls_back and self._roll_back(answers.why):
+            return True  # whoever denies orders it back
         passes = self.checkpoint.ordered_on or here.full
         if found is not None and not passes and (not here.paused or self.checkpoint.stands_still):
             if self.checkpoint.stands_still == found.sentence and here.paused:
@@ -432,7 +505,7 @@ class Driver:
         )(write)
 
 
-def _in_short(action: Reach | Observe | Hold | Finished) -> str:
+def _in_short(action: Action) -> str:
     """What the state machine wants, for diagnostics."""
     match action:
         case Reach():
@@ -440,6 +513,8 @@ def _in_short(action: Reach | Observe | Hold | Finished) -> str:
             return f"{'back to ' if action.rollback else ''}milestone {action.milestone.index} ({ids})"
         case Observe():
             return f"evidence until {action.until_s:.1f} s"
+        case AwaitConfirmation():
+            return f"what confirms milestone {action.milestone.index}"
         case Hold():
             return f"to hold: {action.reason}"
         case Finished():

@@ -81,11 +81,11 @@ class MilestoneRunner:
     """Carries milestones out in one environment."""
 
     def __init__(self, root: Path, world: EngineStack) -> None:
-        self._root, self._world = root, world
+        self.root, self._world = root, world
 
     def _read(self, context: RolloutContext, edited: EditedFlags = EditedFlags.LEFT_OUT) -> LiveReading:
         """The live state. Flags that were edited by hand are left out, because they will be written again."""
-        target = target_at(self._root, context.plan.settings, self._world.scope)  # a driver waits for what is away
+        target = target_at(self.root, context.plan.settings, self._world.scope)  # a driver waits for what is away
         return read(target, {track.pipeline for track in context.lines.values()}, edited)
 
     def drift(self, stand: MilestoneState) -> list[str]:

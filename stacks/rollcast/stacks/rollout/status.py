@@ -12,6 +12,8 @@ from rollcast.planner.releases.releases import Release
 from rollcast.planner.rollout.state_machine import Position
 from rollcast.planner.routing.split import flag_key
 from rollcast.stacks.base.clock import moment
+from rollcast.stacks.confirming.answers import awaited_of, confirmations_of
+from rollcast.stacks.confirming.asking import question_of
 from rollcast.stacks.flags.definitions import content_digest
 from rollcast.stacks.fleet.inspection import SeenFleet, inspect
 from rollcast.stacks.ledger.ledger import Ledger
@@ -19,7 +21,7 @@ from rollcast.stacks.ledger.payloads import FinishedBody, Order, OrderedBody, St
 from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rejections import REMEDY as REJECTED_REMEDY
 from rollcast.stacks.ledger.rejections import rejected_of
-from rollcast.stacks.ledger.rollouts import FINISHED, RECOVERED, last_started, ledger_of, load
+from rollcast.stacks.ledger.rollouts import FINISHED, RECOVERED, RolloutContext, last_started, ledger_of, load
 from rollcast.stacks.notifying.report import receivers_report
 from rollcast.stacks.project import Project
 from rollcast.stacks.rollout.checkpoint import Checkpoint
@@ -153,7 +155,8 @@ def _recovered(ledger: Ledger, live: LiveReading) -> Iterator[str]:
 def _under_way(
     ledger: Ledger, live: LiveReading, notes: list[str], started: Record, about: dict[str, Any]
 ) -> tuple[dict[str, Any], RequestCounts, dict[str, float]]:
-    plan = load(ledger, started).plan
+    context = load(ledger, started)
+    plan = context.plan
     checkpoint = Checkpoint.of(ledger.position(started.rollout))
     position = checkpoint.position
     index = position.milestone if position else -1
@@ -165,6 +168,7 @@ def _under_way(
     if position is not None and position.rollback_from is None and position.evidence and not checkpoint.counters:
         notes.append(UNCOUNTED)
     verdict = checkpoint.verdict if checkpoint.verdict and checkpoint.verdict["milestone"] == index else None
+    awaits = _awaits(ledger, context, checkpoint)
     body = {
         **about,
         "outcome": None,
@@ -172,13 +176,26 @@ def _under_way(
         "milestones": len(plan.milestones),
         "stand": _stand(plan, index, position.rollback_from if position else None),
         "held": checkpoint.stands_still
+        or (awaits["reason"] if awaits else "")
         or _held(ledger, started.rollout, position)
         or (checkpoint.told_hold if checkpoint.intent else None),
         "gates": verdict["gates"] if verdict else [],
         "guards": verdict["guards"] if verdict else [],
         "holder": str(holder[0]) if holder else None,
+        **({"confirm": awaits} if awaits else {}),
     }
     return body, checkpoint.tally, desired_of(live.state.serving)
+
+
+def _awaits(ledger: Ledger, context: RolloutContext, checkpoint: Checkpoint) -> dict[str, Any] | None:
+    """What the next milestone waits for, with what programs and webhooks last said that decides nothing."""
+    milestone = awaited_of(context.plan, checkpoint.position) if checkpoint.intent is None else None
+    if milestone is None:
+        return None
+    found = confirmations_of(ledger.records(-1, context.id), milestone, context.plan_digest).to_json()
+    for which, one in enumerate(found["confirmations"]):
+        one["unanswered"] = checkpoint.unanswered.get(question_of(context, milestone, which).id)
+    return found
 
 
 def _held(ledger: Ledger, rollout: str, position: Position | None) -> str | None:

@@ -175,7 +175,7 @@ def without_gates(declaration: Declaration, project: Project) -> Declaration:
     """A declaration that is reached at once: no gates, no bakes, no evaluations; in the environment as it is now."""
     data: dict[str, Any] = {
         "rollout": _at_once(declaration.rollout),
-        "environments": {project.environment_name: project.environment},
+        "environments": {project.environment_name: project.environment.model_copy(update={"confirm": ()})},
         "channels": {
             name: channel.model_copy(update={"rollout": _at_once(channel.rollout) if channel.rollout else None})
             for name, channel in declaration.channels.items()
@@ -206,6 +206,7 @@ def _at_once(rule: RolloutSettings) -> RolloutSettings:
             "stages": (),
             "gates": (),
             "evaluate": (),
+            "confirm": (),
             "bake": Bake(min=0.0, max=0.0),
             "keep_warm": 0.0,
         }

@@ -9,6 +9,7 @@ from rollcast.cli.reports.amounts import duration
 from rollcast.cli.reports.contents import in_markdown
 from rollcast.cli.reports.escaping import code, markdown
 from rollcast.cli.reports.steps import reasons_of
+from rollcast.planner.base.wording import in_words
 from rollcast.planner.plan.models import Milestone, Plan
 
 MOST_ROWS = 200  # code hosts cut long comments; the JSON form has everything
@@ -59,10 +60,13 @@ def _milestones(plan: Plan) -> Iterator[str]:
 
 
 def _asks(milestone: Milestone) -> str:
-    if not milestone.gates:
-        return ""
-    bake = f"within {duration(milestone.bake_min_s)} to {duration(milestone.bake_max_s)}"
-    return f"{', '.join(milestone.gates)} {bake}, else {milestone.bake_then}"
+    parts = []
+    if milestone.confirm:
+        parts.append(f"begins once confirmed by {in_words(one.who for one in milestone.confirm)}")
+    if milestone.gates:
+        bake = f"within {duration(milestone.bake_min_s)} to {duration(milestone.bake_max_s)}"
+        parts.append(f"{', '.join(milestone.gates)} {bake}, else {milestone.bake_then}")
+    return "; ".join(parts)
 
 
 def _rollback_of(plan: Plan) -> Iterator[str]:
