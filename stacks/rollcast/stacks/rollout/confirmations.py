@@ -16,6 +16,7 @@ from rollcast.stacks.confirming.asking import Heard, question_of
 from rollcast.stacks.ledger.lease import Lease
 from rollcast.stacks.ledger.ledger import Ledger
 from rollcast.stacks.ledger.payloads import CONFIRMATION, ConfirmationBody
+from rollcast.stacks.ledger.records import Record
 from rollcast.stacks.ledger.rollouts import RolloutContext
 from rollcast.stacks.rollout.checkpoint import Checkpoint
 
@@ -29,6 +30,7 @@ class Confirming:
     def __init__(self, context: RolloutContext, ledger: Ledger, lease: Lease, asker: Asker) -> None:
         self._context, self._ledger, self._lease, self._asker = context, ledger, lease, asker
         self._said: list[str] = []
+        self._records: list[Record] = []  # of the rollout, as far as they were read
         self.sentence = ""
         self.asking = False
 
@@ -58,9 +60,10 @@ class Confirming:
         self._asker.end()
 
     def read(self, milestone: Milestone) -> MilestoneConfirmations:
-        """All answers of now. Raises LedgerError."""
-        records = self._ledger.records(-1, self._context.id)
-        return confirmations_of(records, milestone, self._context.plan_digest)
+        """All answers of now. Only what is new is read, however long it waits. Raises LedgerError."""
+        newest = self._records[-1].seq if self._records else -1
+        self._records += self._ledger.records(newest, self._context.id)
+        return confirmations_of(self._records, milestone, self._context.plan_digest)
 
     def _ask(self, milestone: Milestone, one: ConfirmationState, checkpoint: Checkpoint) -> bool:
         """Whether an answer that decides was written down."""
