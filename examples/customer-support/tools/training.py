@@ -1,0 +1,22 @@
+"""Trains a classifier of questions: logistic regression over `models.features`, by scikit-learn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from dataplane.models import features
+
+
+def train(texts: Sequence[str], labels: Sequence[str], out: Path, softness: float) -> None:
+    """Writes classifier.npz. The same texts in the same order give the same weights; `softness`: 1 / regularization."""
+    with threadpool_limits(1):
+        found = LogisticRegression(C=softness, max_iter=500, tol=1e-6).fit(np.stack(list(map(features, texts))), labels)
+    np.savez_compressed(
+        out / "classifier.npz", names=np.array(found.classes_), weights=found.coef_.T.astype(np.float16),
+        biases=found.intercept_.astype(np.float32),
+    )  # fmt: skip
