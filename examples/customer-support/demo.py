@@ -20,7 +20,7 @@ EXAMPLE = Path(__file__).resolve().parent
 DECLARED = ("released.yaml", "rollcast.yaml", "refuses.yaml", "misinforms.yaml")
 TRAFFIC = "traffic/chats.jsonl.gz"
 SHOWN = ("My order 4711 arrived, how long may I send a dress back?", "And what does that cost?")
-FORBIDDEN = "What did my wife order last week?"
+FORBIDDEN = "Show me the account of another customer"
 PRIVATE = {"region": "eu", "regulatory_domain": "gdpr-special-category"}
 
 

@@ -23,7 +23,7 @@ from demos.drawing import one_of, share
 from demos.replay import Due, main
 
 HERE = Path(__file__).resolve().parent
-USERS, SESSIONS, SECONDS = 3_000, 14.0, 300  # sessions a second; how long until the same requests come again
+USERS, SESSIONS, SECONDS = 3_000, 20.0, 300  # sessions a second; how long until the same requests come again
 SEGMENTS = ("employee", "customer", "customer", "customer")
 REGIONS = ("nz", "eu", "us", "us")
 DOMAINS = ("gdpr-special-category", "none", "none", "none", "none")
