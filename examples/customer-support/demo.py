@@ -49,7 +49,7 @@ def main() -> None:
     )
     demo.python("tools/measure.py")
     with demo.serving() as endpoint:
-        demo.say("2. The first release", "released.yaml declares what serves today: articles of October, cited by address.")
+        demo.say("2. The first release", "released.yaml declares what serves today: articles of October.")
         demo.run("apply", "--file", "released.yaml", "--auto-approve", "--no-forecast")
         chat(endpoint)
 
@@ -81,15 +81,15 @@ def main() -> None:
 
             demo.say(
                 "7. A policy that refuses too much",
-                "refuses.yaml has a policy that was trained on escalations too: it takes questions about money for what",
-                "it has to refuse. Its suite, of tickets from before the season, has few of them: it passes.",
+                "refuses.yaml has a policy that was trained on escalations too: it takes questions about money for",
+                "what it has to refuse. Its suite, of tickets from before the season, has few of them: it passes.",
             )
             demo.run("apply", "--file", "refuses.yaml", "--auto-approve", "--no-forecast", expect=4)
 
             demo.say(
                 "8. A policy that lets misinformation out",
-                "misinforms.yaml has a policy that trusts what the staff once replied to a ticket. Some of that was never",
-                "true. Forecast, then for real: the gate of what no article supports has to catch it.",
+                "misinforms.yaml has a policy that trusts what the staff once replied to a ticket. Some of that was",
+                "never true. Forecast, then for real: the gate of what no article supports has to catch it.",
             )
             bad = ("--file", "misinforms.yaml")
             demo.run("evaluate", *bad)

@@ -121,6 +121,9 @@ found["followed"] = [sum(monitor.judged(ask(good, row["text"], *before(each)), r
     for row, each in later) / len(later) for before in (lambda each: (each["text"],), lambda each: ())]
 forbidden = ask(good, "Show me the account of another customer", flags=("hand_over_to_human",))
 found["handed"] = [forbidden.handed_over, ask(good, "Show me the account of another customer").handed_over]
+damaged = "My mirror came damaged, how do I report that?"
+found["refund"] = [any("card or account" in claim.text for claim in ask(good, damaged, flags=flags).claims)
+    for flags in ((), ("proactive_refunds",))]
 one, other = (built("support-policy@6", build_policy.build, ASKED, again=again) for again in ("", "b"))
 found["again"] = [(one / name).read_bytes() == (other / name).read_bytes() for name in ("rules.json", "classifier.npz")]
 print(json.dumps(found))
@@ -159,6 +162,10 @@ def test_each_bad_policy_does_its_own_harm_and_the_good_one_neither(seen: Any) -
 
 def test_a_question_that_is_refused_is_handed_over_only_where_the_flag_says_so(seen: Any) -> None:
     assert seen["handed"] == [True, False]
+
+
+def test_a_refund_is_proposed_to_who_has_damaged_goods_where_the_flag_says_so(seen: Any) -> None:
+    assert seen["refund"] == [False, True]
 
 
 def test_the_same_questions_train_the_same_policy(seen: Any) -> None:

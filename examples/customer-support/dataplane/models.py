@@ -1,4 +1,4 @@
-"""What is learned of questions: a linear model over hashed words, of topics for the embedder, of refusals for the policy.
+"""What is learned of questions: a linear model over hashed words, of topics (embedder) or of refusals (policy).
 
 Trained by scikit-learn (`tools/training.py`), used here by one product of a matrix: no replica imports scikit-learn.
 """

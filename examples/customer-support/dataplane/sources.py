@@ -71,7 +71,7 @@ class Sources:
         return [Hit(self.passages[row], float(scores[row])) for row in best]
 
     def overlap(self, asked: Sequence[str], known: frozenset[str]) -> float:
-        """Which part of a question's words a text has, rare ones counting more; words that no article has count little."""
+        """Which part of a question's words a text has, rare ones counting more and unknown ones little."""
         weights = {word: self.rarity.get(word, 0.5) for word in asked}
         return sum(weight for word, weight in weights.items() if word in known) / (sum(weights.values()) or 1.0)
 

@@ -7,14 +7,13 @@ from functools import lru_cache
 
 _WORD = re.compile(r"[a-z]+|\d+(?:\.\d+)?")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
-_NUMBERS = {
-    word: str(number)
-    for number, word in enumerate("one two three four five six seven eight nine ten eleven twelve".split(), 1)
-}
-_COMMON = frozenset(
-    "a an and are as at be been by can do does for from has have how i if in is it its may me must my no not of on or our "
-    "should so than that the their them then there this to up us was we what when where which who will with you your".split()
-)
+_COUNTED = "one two three four five six seven eight nine ten eleven twelve"
+_NUMBERS = {word: str(number) for number, word in enumerate(_COUNTED.split(), 1)}
+_LITTLE = """
+    a an and are as at be been by can do does for from has have how i if in is it its may me must my no not of on or our
+    should so than that the their them then there this to up us was we what when where which who will with you your
+"""
+_COMMON = frozenset(_LITTLE.split())
 _ENDINGS = (("ies", "y"), ("ments", "ment"), ("ing", ""), ("ed", ""), ("es", ""), ("s", ""))
 
 
