@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.commands import run_here
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 EXAMPLE = EXAMPLES / "customer-support"
@@ -23,6 +26,7 @@ SHORTER = {  # the quiet region with most of the others, then everyone: what cat
     "min_sample: 50": "min_sample: 30",
     "    - {audience: internal, percent: [50]}\n": "",
     "{audience: everyone, percent: [50, 100]}": "{audience: everyone, percent: [100]}",
+    "  error_rate: 0.05\n  gates: *gates\n  evaluate: *suite\n": "  error_rate: 0.05\n  gates: *gates\n",
     "quiet-region: {region: nz}": "quiet-region: {region: [nz, us]}",
 }
 BUILT = """
@@ -178,8 +182,15 @@ def demo(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(EXAMPLES))
     from demos.demo import Demo
 
+    class Here(Demo):
+        """Its commands run in the process of the test."""
+
+        def _call(self, command: Sequence[str], expect: int) -> None:
+            done = run_here(self.folder, *command[1:])
+            assert done.returncode == expect, done.stdout + done.stderr
+
     folder = EXAMPLES.parent / "build" / "test-customer-support"
-    made = Demo(EXAMPLE, service=["-m", "dataplane.service"], declarations=DECLARED, folder=folder, keep_built=True)
+    made = Here(EXAMPLE, service=["-m", "dataplane.service"], declarations=DECLARED, folder=folder, keep_built=True)
     for name in DECLARED:
         path = made.folder / name
         text = path.read_text("utf-8")
