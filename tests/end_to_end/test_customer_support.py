@@ -73,7 +73,7 @@ def parts(sources, policy, prompt="support-answer/7", memory="customer-history/5
 def ask(own, text, *before, flags=()):
     return pipeline.answer(own, Turn(text, before), lambda name: name in flags)
 
-ROWS, LATER = read_lines(Path("traffic/questions.jsonl")), read_lines(Path("traffic/follow-ups.jsonl"))
+ROWS, LATER = read_lines(Path("questions/asked.jsonl")), read_lines(Path("questions/following.jsonl"))
 """
 
 

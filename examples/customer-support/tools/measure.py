@@ -30,9 +30,9 @@ MEMORY = {"memory": ("support-answer@7", "customer-history@5"), "privacy": ("pri
 
 def turns() -> list[tuple[Turn, dict[str, Any]]]:
     """Every question by itself, and every follow-up after each question about the same article."""
-    questions = read_lines(PROJECT / "traffic/questions.jsonl")
+    questions = read_lines(PROJECT / "questions/asked.jsonl")
     found = [(Turn(each["text"]), each) for each in questions]
-    for later in read_lines(PROJECT / "traffic/follow-ups.jsonl"):
+    for later in read_lines(PROJECT / "questions/following.jsonl"):
         before = [each["text"] for each in questions if each.get("article") == later["article"]]
         found += [(Turn(later["text"], (text,)), later) for text in before]
     return found
