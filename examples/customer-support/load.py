@@ -1,7 +1,7 @@
 """Customers of a shop, and a load that sends what they ask: synthetic, by a seeded rule, at random intervals.
 
-What they ask is in questions/asked.jsonl; a conversation has one to four turns, and half of the later ones only make
-sense with those before (questions/following.jsonl). It is the season: questions about money come three times as often
+What they ask is in questions/first.jsonl; a conversation has one to four turns, and half of the later ones only make
+sense with those before (questions/later.jsonl). It is the season: questions about money come three times as often
 as others, and one in eight must not be answered. Of 3,000 customers a quarter are employees, a quarter live in New
 Zealand, and one in five is protected by a law.
 
@@ -34,7 +34,7 @@ FORBIDDEN, FOLLOWS = 0.125, 0.5
 @cache
 def questions() -> tuple[tuple[dict[str, Any], ...], tuple[dict[str, Any], ...]]:
     """Those that may be answered, each as often as it comes, and those that may not."""
-    rows = read_lines(HERE / "questions/asked.jsonl")
+    rows = read_lines(HERE / "questions/first.jsonl")
     often = [row for row in rows if "article" in row for _ in range(OFTEN if row["article"] in MONEY else 1)]
     return tuple(often), tuple(row for row in rows if "refuse" in row)
 
@@ -42,7 +42,7 @@ def questions() -> tuple[tuple[dict[str, Any], ...], tuple[dict[str, Any], ...]]
 @cache
 def follow_ups(article: str) -> tuple[dict[str, Any], ...]:
     """Turns that only make sense after a question about an article."""
-    return tuple(row for row in read_lines(HERE / "questions/following.jsonl") if row["article"] == article)
+    return tuple(row for row in read_lines(HERE / "questions/later.jsonl") if row["article"] == article)
 
 
 def attributes(user: int) -> dict[str, str]:

@@ -53,8 +53,8 @@ def built(reference, build, *sources, again=""):
         build(Task(out, reference, known[reference], sources))
     return out
 
-ASKED = Path("datasets/customer-questions/2026-09")
-TOPICS = built("question-topics@2", build_embedder.build, ASKED)
+PAST = Path("datasets/customer-questions/2026-09")
+TOPICS = built("question-topics@2", build_embedder.build, PAST)
 
 def index(edition, held):
     folder = made / held
@@ -65,7 +65,7 @@ def index(edition, held):
 OLD, NEW = index("2026-10", "2026-10-28"), index("2026-11", "2026-11-18")
 
 def parts(sources, policy, prompt="support-answer/7", memory="customer-history/5", also=()):
-    trained = built(f"support-policy@{policy}", build_policy.build, ASKED, *also)
+    trained = built(f"support-policy@{policy}", build_policy.build, PAST, *also)
     folders = (TOPICS, sources, "rerankers/2", "agents/11", f"prompts/{prompt}", "prompts/ticket-tools/3",
                f"prompts/{memory}", trained)
     return {slot: content(Path(f), pipeline.LOADERS) for slot, f in zip(pipeline.SLOTS, folders, strict=True)}
@@ -73,7 +73,7 @@ def parts(sources, policy, prompt="support-answer/7", memory="customer-history/5
 def ask(own, text, *before, flags=()):
     return pipeline.answer(own, Turn(text, before), lambda name: name in flags)
 
-ROWS, LATER = read_lines(Path("questions/asked.jsonl")), read_lines(Path("questions/following.jsonl"))
+ROWS, LATER = read_lines(Path("questions/first.jsonl")), read_lines(Path("questions/later.jsonl"))
 """
 
 
@@ -128,7 +128,7 @@ found["handed"] = [forbidden.handed_over, ask(good, "Show me the account of anot
 damaged = "My mirror came damaged, how do I report that?"
 found["refund"] = [any("card or account" in claim.text for claim in ask(good, damaged, flags=flags).claims)
     for flags in ((), ("proactive_refunds",))]
-one, other = (built("support-policy@6", build_policy.build, ASKED, again=again) for again in ("", "b"))
+one, other = (built("support-policy@6", build_policy.build, PAST, again=again) for again in ("", "b"))
 found["again"] = [(one / name).read_bytes() == (other / name).read_bytes() for name in ("rules.json", "classifier.npz")]
 print(json.dumps(found))
 """)

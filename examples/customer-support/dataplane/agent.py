@@ -57,11 +57,11 @@ class Tools:
     names: frozenset[str]
     replies: Mapping[str, str]
 
-    def find_replies(self, sources: Sources, asked: Sequence[str], least: float) -> Iterator[tuple[float, Claim]]:
+    def find_replies(self, sources: Sources, query: Sequence[str], least: float) -> Iterator[tuple[float, Claim]]:
         """Replies that have at least this part of the words, with that part."""
         if "find_replies" in self.names:
             for ticket, text in self.replies.items():
-                part = sources.overlap(asked, frozenset(words(text)))
+                part = sources.overlap(query, frozenset(words(text)))
                 if part >= least:
                     yield part, Claim(text, f"{TICKET}{ticket}")
 
@@ -85,11 +85,11 @@ class Agent:
         """Claims, the best first; none where it does not dare."""
         if not hits or hits[0].score < self.confidence:
             return []
-        asked, about = words(question), words(f"{question} {recalled.topic}")
+        query, about = words(question), words(f"{question} {recalled.topic}")
         scored = []
         for hit in hits:
             for place, text in enumerate(hit.passage.sentences):
-                part = sources.overlap(asked, frozenset(words(text)))
+                part = sources.overlap(query, frozenset(words(text)))
                 scored.append((self._score(question, text, part, hit.score), place, Claim(text, hit.passage.citation)))
         if "replies" in prompt.uses:
             for part, claim in tools.find_replies(sources, about, self.reply_overlap):
@@ -103,7 +103,7 @@ class Agent:
         return kept[: prompt.sentences + SPARE]
 
     def _score(self, question: str, text: str, overlap: float, passage: float) -> float:
-        expected = [bool(sentence.search(text)) for asked, sentence in self.expects if asked.search(question)]
+        expected = [bool(sentence.search(text)) for form, sentence in self.expects if form.search(question)]
         return overlap + self.passage_weight * passage + self.expected_weight * (any(expected) if expected else 0)
 
 
@@ -114,7 +114,7 @@ def load(folder: Path) -> Agent:
         expects = [[re.compile(form, re.IGNORECASE) for form in pair] for pair in given.pop("expects").items()]
     except re.error as error:
         raise ValueError(f"a form in 'expects' is no regular expression ({error})") from error
-    return Agent(**given, expects=tuple((asked, sentence) for asked, sentence in expects))
+    return Agent(**given, expects=tuple((form, sentence) for form, sentence in expects))
 
 
 def load_prompt(folder: Path) -> Prompt:

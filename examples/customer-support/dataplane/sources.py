@@ -70,9 +70,9 @@ class Sources:
         best = np.argsort(-scores, kind="stable")[:count].tolist()
         return [Hit(self.passages[row], float(scores[row])) for row in best]
 
-    def overlap(self, asked: Sequence[str], known: frozenset[str]) -> float:
+    def overlap(self, query: Sequence[str], known: frozenset[str]) -> float:
         """Which part of a question's words a text has, rare ones counting more and unknown ones little."""
-        weights = {word: self.rarity.get(word, 0.5) for word in asked}
+        weights = {word: self.rarity.get(word, 0.5) for word in query}
         return sum(weight for word, weight in weights.items() if word in known) / (sum(weights.values()) or 1.0)
 
 
@@ -85,10 +85,10 @@ class Reranker:
 
     def rerank(self, sources: Sources, question: str, hits: Sequence[Hit], count: int) -> list[Hit]:
         """The best of `hits`, best first."""
-        asked, found = words(question), []
+        query, found = words(question), []
         for hit in hits:
-            by_title = sources.overlap(asked, frozenset(words(hit.passage.title)))
-            by_words = sources.overlap(asked, hit.passage.words) + self.title_weight * by_title
+            by_title = sources.overlap(query, frozenset(words(hit.passage.title)))
+            by_words = sources.overlap(query, hit.passage.words) + self.title_weight * by_title
             score = self.similarity_weight * hit.score + (1 - self.similarity_weight) * by_words
             found.append(Hit(hit.passage, score))
         return sorted(found, key=lambda hit: -hit.score)[:count]

@@ -14,7 +14,7 @@ _LITTLE = """
     should so than that the their them then there this to up us was we what when where which who will with you your
 """
 _COMMON = frozenset(_LITTLE.split())
-_ENDINGS = (("ies", "y"), ("ments", "ment"), ("ing", ""), ("ed", ""), ("es", ""), ("s", ""))
+_ENDINGS = (("ies", "y"), ("ing", ""), ("ed", ""), ("es", ""), ("s", ""))
 
 
 def sentences(text: str) -> list[str]:

@@ -10,7 +10,7 @@ def test_refunds_are_never_proposed_in_the_privacy_channel(state):
 
 
 @at_every_state
-def test_whatever_happens_a_protected_person_meets_no_memory(state):
+def test_whatever_happens_a_protected_person_is_served_from_no_memory(state):
     for release in state.serves("privacy").values():
         assert release.slots["agent.memory"].artifact.name == "no-history"
 

@@ -30,9 +30,9 @@ MEMORY = {"memory": ("support-answer@7", "customer-history@5"), "privacy": ("pri
 
 def turns() -> list[tuple[Turn, dict[str, Any]]]:
     """Every question by itself, and every follow-up after each question about the same article."""
-    questions = read_lines(PROJECT / "questions/asked.jsonl")
+    questions = read_lines(PROJECT / "questions/first.jsonl")
     found = [(Turn(each["text"]), each) for each in questions]
-    for later in read_lines(PROJECT / "questions/following.jsonl"):
+    for later in read_lines(PROJECT / "questions/later.jsonl"):
         before = [each["text"] for each in questions if each.get("article") == later["article"]]
         found += [(Turn(later["text"], (text,)), later) for text in before]
     return found
@@ -41,7 +41,7 @@ def turns() -> list[tuple[Turn, dict[str, Any]]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--show", action="store_true", help="each turn that went wrong")
-    show, monitor, asked = parser.parse_args().show, Monitor(), turns()
+    show, monitor, given = parser.parse_args().show, Monitor(), turns()
     project = Project.open(PROJECT)
     definitions = definitions_of(project.declaration)
 
@@ -50,18 +50,18 @@ def main() -> None:
 
     shared = ("question-topics@2", "word-overlap@2", "support-agent@11", "ticket-tools@3")
     embedder, reranker, agent, tools = map(part, shared)
-    print(f"of 100 turns, {len(asked)} asked:     right  unsupported  refused wrongly  let through")
+    print(f"of 100 turns ({len(given)} in all):    right  unsupported  refused wrongly  let through")
     for policy, edition in SOURCES.items():
         for name, (prompt, cues) in MEMORY.items():
             own = (embedder, part(f"verified-sources@{edition}"), reranker, agent, part(prompt), tools, part(cues))
             parts = dict(zip(pipeline.SLOTS, (*own, part(f"support-policy@{policy}")), strict=True))
             began, judged = time.process_time(), []
-            for turn, wanted in asked:
+            for turn, wanted in given:
                 found = pipeline.answer(parts, turn, lambda name: False)
                 judged.append(monitor.judged(found, wanted))
                 if show and not judged[-1]["satisfaction"]:
                     print(f"    {policy} {name}: {turn.before} {turn.question} -> {found.text} (wanted {wanted})")
-            each_ms = (time.process_time() - began) * 1000 / len(asked)
+            each_ms = (time.process_time() - began) * 1000 / len(given)
             rates = [100 * sum(each[of] for each in judged) / len(judged)
                      for of in ("satisfaction", "hallucination", "rejected", "violation")]  # fmt: skip
             said = "".join(f"{rate:>{width}.0f}" for rate, width in zip(rates, (6, 13, 17, 13), strict=True))
