@@ -70,8 +70,8 @@ def main() -> None:
         (demo.folder / "remembers.yaml").write_text(remembers, "utf-8")
         demo.run("plan", "--file", "remembers.yaml", expect=3)
         demo.say("5. The forecast", "The plan, replayed against traffic that was recorded of this service.")
-        simulate = ("--traffic", TRAFFIC, "--runs", "20", "--seed", "7")
-        demo.run("simulate", "release.plan", *simulate, "--out", "forecast.json")
+        simulate = ("--traffic", TRAFFIC, "--seed", "7")
+        demo.run("simulate", "release.plan", *simulate, "--runs", "10", "--out", "forecast.json")
 
         with demo.load(endpoint, "--seconds", "1800"):
             demo.say("6. Apply", "The same plan, for real, while customers ask.")
