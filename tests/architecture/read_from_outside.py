@@ -18,7 +18,14 @@ generations, in_flight, running_s  # of replicas and relays in the JSON of a sta
 folded, searchable, drawing, subtitle, tiles, foot
 
 # ---- called by a library, a plugin's finder, or a project -----------------------------------------
-__getattr__, preprocess_fields, _ok, obj, isolation_level  # Python, numba, simpy, click, sqlite3
+(
+    __getattr__,
+    preprocess_fields,
+    _ok,
+    obj,
+    isolation_level,
+    default_flow_style,
+)  # Python, numba, simpy, click, sqlite3, ruamel.yaml
 sync_auth_flow, artifact_type  # httpx; what refers to an OCI manifest, by which its signatures are told from the rest
 on_output, on_error, info, show_secrets, delete, formatTime, datefmt  # Pulumi, logging
 run_tests, FlagdFlags, JsonLines, Prometheus, Sql  # typer, and kinds that are entry points of pyproject.toml

@@ -130,7 +130,12 @@ def test_paper_shows_what_is_folded_in_dark_ink(open_page: Open, report: Path) -
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     assert page.locator("details:not([open]):visible").count() == 0
     assert page.locator("#plan table tbody tr").first.is_visible()
-    assert len(page.pdf(format="A4")) > 50_000
+    assert page.locator(".signatures").is_visible()
+    graph, sheet_mm = page.locator("svg.graph").first.bounding_box(), 297 - 16 - 18
+    assert graph is not None
+    assert graph["height"] < sheet_mm * 96 / 25.4, "a plan is drawn on one sheet"
+    page.emulate_media(media="screen")
+    assert not page.locator(".signatures").is_visible()
 
 
 def test_without_a_script_everything_can_be_read(open_page: Open, report: Path, tmp_path: Path) -> None:

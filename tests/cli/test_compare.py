@@ -104,7 +104,7 @@ def test_each_is_forecast_as_it_would_be_alone(
     assert lines[:2] == ["A  as declared", "B  strategy=blue-green"]
     assert any(line.split() == ["goes", "through", *line.split()[2:]] for line in lines)
     assert lines[-1] == "All of them with the same traffic and the same seed."
-    assert "Soonest over: B." in lines
+    assert "Soonest through: B." in lines
     assert main([*words[:-1], "html", "--compare", "strategy=blue-green"]) == 1
     assert main([*words, "--compare", "strategy=blue-green", "--compare", "strategy=blue-green"]) == 1
     assert "is compared twice" in capsys.readouterr().err

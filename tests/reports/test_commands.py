@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 from pathlib import Path
 
@@ -53,6 +54,28 @@ def test_a_report_goes_to_the_file_that_was_named(
     assert main(["simulate", "--from", "released.yaml", "--format", form, "--out", "report"]) == 0
     assert capsys.readouterr().out == ""
     assert (project / "report").read_text("utf-8").startswith(start)
+
+
+def test_a_report_on_paper_is_its_page_printed(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["plan", "--from", "released.yaml", "--out", "plan.json"]) == 0
+    assert main(["report", "plan.json", "--format", "pdf", "--out", "report.pdf"]) == 0
+    printed = (project / "report.pdf").read_bytes()
+    assert printed.startswith(b"%PDF-")
+    assert printed.rstrip().endswith(b"%%EOF")
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) > 3
+    capsys.readouterr()
+    assert main(["report", "plan.json", "--format", "pdf"]) == 1
+    assert "A PDF is a file. Say where it goes" in capsys.readouterr().err
+    monkeypatch.setenv("PATH", str(project))
+    assert main(["report", "plan.json", "--format", "pdf", "--out", "other.pdf"]) == 1
+    assert "Install Chromium" in capsys.readouterr().err
+    assert not (project / "other.pdf").exists()
+    (project / "chromium").write_text("#!/bin/sh\necho 'no fonts' >&2\nexit 3\n", "utf-8")
+    (project / "chromium").chmod(0o755)
+    assert main(["report", "plan.json", "--format", "pdf", "--out", "other.pdf"]) == 1
+    assert "did not print the report (no fonts)" in capsys.readouterr().err
 
 
 def test_saved_forecasts_are_compared_and_a_rollout_is_laid_over_them(

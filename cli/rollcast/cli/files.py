@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def write(path: Path, text: str, what: str = "", *, private: bool = False) -> None:
-    """Writes a text file, `private`: readable by its owner alone. `what` names it in the error. Raises StackError."""
+def write(path: Path, text: str | bytes, what: str = "", *, private: bool = False) -> None:
+    """Writes a file, `private`: readable by its owner alone. `what` names it in the error. Raises StackError."""
     from rollcast.stacks.base import atomic_files
     from rollcast.stacks.base.errors import StackError
 

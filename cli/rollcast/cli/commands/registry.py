@@ -17,6 +17,7 @@ MODULES = (
     "evaluate",
     "plan",
     "simulate",
+    "tune",
     "calibrate",
     "record",
     "report",

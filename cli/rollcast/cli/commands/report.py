@@ -1,4 +1,4 @@
-"""`rollcast report`: saved plans and forecasts, and what a rollout really did, as Markdown or as one HTML file."""
+"""`rollcast report`: saved plans and forecasts, and what a rollout did, as Markdown, as one HTML file, or on paper."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rollcast.cli.inputs.options import project_of
-from rollcast.cli.reports.forms import ReportFormat
+from rollcast.cli.reports.forms import PaperFormat
 
 if TYPE_CHECKING:
     from rollcast.cli.reports.subject import Named, Subject
@@ -26,7 +26,7 @@ def report(
     rollout: Annotated[
         str | None, typer.Option("--rollout", metavar="ID", help="What this rollout really did; 'last' for the last.")
     ] = None,
-    format_: Annotated[ReportFormat, typer.Option("--format", help="How to write the report.")] = "html",
+    format_: Annotated[PaperFormat, typer.Option("--format", help="How to write the report.")] = "html",
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it there.")] = None,
 ) -> None:
     """Write a report of a saved plan: its forecasts side by side, and the rollout over the forecast's band."""

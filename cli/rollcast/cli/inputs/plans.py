@@ -56,12 +56,17 @@ def plan_of(project: Project, from_: str | None = None, base: BaseRules | None =
 
 
 def digest_of_plan(project: Project) -> str:
-    """The digest of the plan that `plan_of` would give now; nobody judges it. Raises PlannerError or StackError."""
+    """The digest of the plan that `plan_of` would give now. Raises PlannerError or StackError."""
+    return unjudged_plan_of(project).digest
+
+
+def unjudged_plan_of(project: Project, from_: str | None = None) -> Plan:
+    """The plan that `plan_of` would give, before anyone judges it. Raises PlannerError or StackError."""
     from rollcast.planner.planning.planner import make_plan
 
-    begins = _beginning(project)
+    begins = _beginning(project, from_)
     made = make_plan(project.declaration, begins.live, project.environment_name, project.digests)
-    return _bound(project, made, begins.live.serial, begins.digest, begins.notes).digest
+    return _bound(project, made, begins.live.serial, begins.digest, begins.notes)
 
 
 class _Beginning(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rollcast.stacks.project import Project
 
 AS_DECLARED = "as declared"
+Change = Callable[["RolloutSettings"], "RolloutSettings"]
 _SETTING = re.compile(r"([a-z_]+)=(\[[^\]]*\]|\{[^}]*\}|\S+)")
 _FORM = "Write it as 'percent=[1, 10, 100] bake=30m', or name a declaration (.yaml) or a saved plan (.json)"
 
@@ -66,19 +67,24 @@ def with_settings(project: Project, settings: Mapping[str, Any], said: str) -> P
 
     Who names percentages or a strategy means these, and not the stages that are declared. Raises StackError.
     """
+    return varied(project, lambda own: _rollout(own, settings, said), said)
+
+
+def varied(project: Project, change: Change, said: str) -> Project:
+    """The project with every rollout that it declares changed so. `said`: how errors name it. Raises StackError."""
     from rollcast.planner.loading.cross_checks import check
     from rollcast.stacks.base.errors import StackError
 
-    declaration = _varied(project.declaration, settings, said)
+    declaration = _varied(project.declaration, change)
     mistakes = [mistake for mistake in check(declaration) if "rollout" in mistake.path]
     if mistakes:
         raise StackError(f"'{said}': {mistakes[0].summary} {mistakes[0].remedy}".strip())
     return replace(project, declaration=declaration)
 
 
-def _varied(declaration: Declaration, settings: Mapping[str, Any], said: str) -> Declaration:
+def _varied(declaration: Declaration, change: Change) -> Declaration:
     def rollout(own: RolloutSettings | None) -> RolloutSettings | None:
-        return None if own is None else _rollout(own, settings, said)
+        return None if own is None else change(own)
 
     def inside(own: Declaration | Pipeline) -> dict[str, Any]:
         channels = {
@@ -110,4 +116,4 @@ def _rollout(own: RolloutSettings, settings: Mapping[str, Any], said: str) -> Ro
         raise StackError(f"'{said}': {where}: {first['msg']}. {_FORM}.") from None
 
 
-__all__ = ["AS_DECLARED", "Variant", "settings_in", "variant_of", "with_settings"]
+__all__ = ["AS_DECLARED", "Variant", "settings_in", "variant_of", "varied", "with_settings"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from string import ascii_uppercase
 from typing import Any
@@ -12,6 +13,7 @@ from rollcast.cli.reports.escaping import markdown
 from rollcast.cli.reports.sentence import part_of, weakest_of
 from rollcast.cli.terminal import paint
 from rollcast.simulator.forecast.models import Detection, Forecast
+from rollcast.simulator.tuning.search import users_harmed
 
 FORMAT_VERSION = "1.0"
 MOST = len(ascii_uppercase)
@@ -44,14 +46,15 @@ def json_of(forecasts: Mapping[str, Forecast]) -> dict[str, Any]:
 def best_of(forecasts: Mapping[str, Forecast]) -> Iterator[str]:
     """Which way is best by each measure, as sentences; where all are alike nothing is said."""
     measures: list[tuple[str, Callable[[Forecast], float]]] = [
-        ("Soonest over", lambda forecast: forecast.duration_s.p50),
+        ("Soonest through", _through_s),
         ("Fewest users exposed", lambda forecast: forecast.exposure.users),
+        ("Fewest users harmed", users_harmed),
         ("Surest of what it catches least", _least_caught),
     ]
     for said, measure in measures:
         values = [measure(forecast) for forecast in forecasts.values()]
         first = [letter for letter, value in zip(ascii_uppercase, values, strict=False) if value == min(values)]
-        if len(first) < len(values):
+        if len(first) < len(values) and min(values) < math.inf:
             yield f"{said}: {', '.join(first)}."
 
 
@@ -71,6 +74,7 @@ def _rows(forecasts: Sequence[Forecast]) -> Iterator[list[str]]:
         where = f" in {component}" if component else ""
         yield [f"catches {metric} {amount(metric, regression, signed=True)}{where}", *map(_caught, found)]
         yield ["  after", *map(_after, found)]
+        yield ["  users harmed", *map(_met, found)]
 
 
 def _promoted(forecast: Forecast) -> str:
@@ -88,6 +92,11 @@ def _beyond(forecast: Forecast) -> str:
     return ", ".join(dict.fromkeys(metric.name for metric in forecast.metrics if not metric.ok)) or "nothing"
 
 
+def _through_s(forecast: Forecast) -> float:
+    """Seconds until it is through, in the middle of the runs that are; what never is, is never soonest."""
+    return forecast.ends_after_s.promoted.p50 if forecast.ends_after_s.promoted is not None else math.inf
+
+
 def _least_caught(forecast: Forecast) -> float:
     """The less, the surer it is of the regression that it is least sure to catch."""
     found = weakest_of(forecast)
@@ -100,6 +109,10 @@ def _key(found: Detection) -> _Key:
 
 def _caught(found: Detection | None) -> str:
     return part_of(found.caught, found.replays, found.probability_interval) if found is not None else "not replayed"
+
+
+def _met(found: Detection | None) -> str:
+    return count(found.users_harmed) if found is not None and found.users_harmed is not None else UNKNOWN
 
 
 def _after(found: Detection | None) -> str:

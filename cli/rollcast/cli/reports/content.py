@@ -47,6 +47,7 @@ def page_of(subject: Subject) -> Page:
         tiles=list(_tiles(subject)),
         sections=[section for section in _sections(subject) if section.blocks],
         foot=_foot(subject),
+        signed=f"{plan.pipeline} in {plan.environment}, plan {plan.digest}",
     )
 
 

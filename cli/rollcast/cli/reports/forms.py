@@ -5,3 +5,4 @@ from __future__ import annotations
 from typing import Literal
 
 ReportFormat = Literal["markdown", "html"]
+PaperFormat = Literal["markdown", "html", "pdf"]

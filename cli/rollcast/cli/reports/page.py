@@ -124,7 +124,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The whole page: the verdict, the figures, the sections."""
+    """The whole page: the verdict, the figures, the sections. `signed`: what a signature on paper would be under."""
 
     title: str
     subtitle: str
@@ -135,3 +135,4 @@ class Page:
     sections: Sequence[Section] = field(default_factory=tuple)
     foot: str = ""
     label: str = "Verdict"
+    signed: str = ""

@@ -12,16 +12,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rollcast.planner.base.errors import did_you_mean
 from rollcast.planner.gates.spec import GateSpec, MetricKind
 from rollcast.simulator.base.errors import SimulatorError
 from rollcast.simulator.engines.interface import Disturbances
 from rollcast.simulator.forecast.intervals import share_interval, spread
 from rollcast.simulator.forecast.models import Detection
 from rollcast.simulator.forecast.runs import RunInputs, rates_of, seed_of
-from rollcast.simulator.replay.faults import Injection, carriers, changed_slots, slowness
+from rollcast.simulator.replay.faults import Injection, carriers, changed_slots, parse_injection, slowness
 from rollcast.simulator.replay.replay import replay
 
-_SIZES = (1.0, 2.0)
+SIZES = (1.0, 2.0)
 _OWN = 1 << 20  # detection's runs have luck of their own
 
 
@@ -43,20 +44,36 @@ class DetectionResult:
     users: int
 
 
-def questions(stage: RunInputs) -> list[DetectionCase]:
-    """Every regression that can be injected."""
+def questions(stage: RunInputs, sizes: Sequence[float] = SIZES) -> list[DetectionCase]:
+    """Every regression that can be injected, of these sizes in margins of its gate."""
     plan = stage.inputs.plan
     found: dict[tuple[str, float], DetectionCase] = {}
     for track in plan.lines.values():
         for gate in track.rollout.gates:
             component = _component(stage, gate)
-            for size in _SIZES:
+            for size in sizes:
                 lower = gate.better == "higher" and gate.kind in (MetricKind.MEAN, MetricKind.RATE)
                 worse = gate.margin * size * (-1 if lower else 1)
                 injection = Injection(gate.metric, worse, component) if component else None
                 if injection is not None and _possible(stage, gate, injection):
                     found.setdefault((gate.metric, size), DetectionCase(gate, injection))
     return list(found.values())
+
+
+def named(stage: RunInputs, texts: Sequence[str]) -> list[DetectionCase]:
+    """Regressions as a person names them, `METRIC=DELTA` or `METRIC=DELTA@COMPONENT`. Raises SimulatorError."""
+    gates = {gate.metric: gate for track in stage.inputs.plan.lines.values() for gate in track.rollout.gates}
+    found = []
+    for text in texts:
+        gate = gates.get(text.partition("=")[0])
+        if gate is None:
+            raise SimulatorError(f"No gate watches what '{text}' makes worse. {did_you_mean(text, gates)}")
+        where = "" if "@" in text else f"@{_component(stage, gate) or ''}"
+        injection = parse_injection(text + where, stage.inputs.plan, stage.inputs.metrics)
+        if not _possible(stage, gate, injection):
+            raise SimulatorError(f"'{text}' can't be replayed: nothing that changes could make {gate.metric} worse.")
+        found.append(DetectionCase(gate, injection))
+    return found
 
 
 def _component(stage: RunInputs, gate: GateSpec) -> str | None:
@@ -109,4 +126,5 @@ def detection_of(question: DetectionCase, answers: Sequence[DetectionResult]) ->
         seconds=float(np.median(seconds)) if caught else None, seconds_interval=spread(seconds),
         requests_exposed=float(requests.mean()) if caught else None, requests_interval=spread(requests),
         users_exposed=float(users.mean()) if caught else None, users_interval=spread(users),
+        users_harmed=float(np.mean([answer.users for answer in answers])),
     )  # fmt: skip

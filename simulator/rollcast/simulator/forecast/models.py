@@ -1,4 +1,7 @@
-"""The forecast: what is expected to happen if a plan is applied, with intervals, and what it rests on."""
+"""The forecast: what is expected to happen if a plan is applied, with intervals, and what it rests on.
+
+Long because it is the whole public form of a forecast, and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -110,6 +113,7 @@ class Detection(Part):
     requests_interval: Interval | None = None
     users_interval: Interval | None = None
     replays: int = Field(0, description="how often it was replayed; 0: a forecast that did not keep that")
+    users_harmed: float | None = Field(None, description="whom it served: mean over all replays, also those not caught")
 
     @property
     def caught(self) -> int:

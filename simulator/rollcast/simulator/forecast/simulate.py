@@ -10,7 +10,7 @@ from rollcast.planner.plan.models import Plan
 from rollcast.simulator.base.errors import SimulatorError
 from rollcast.simulator.engines.choice import EngineFactory, choose
 from rollcast.simulator.engines.interface import Disturbances
-from rollcast.simulator.forecast.detection import DetectionCase, DetectionResult, ask, detection_of, questions
+from rollcast.simulator.forecast.detection import DetectionCase, DetectionResult, ask, detection_of, named, questions
 from rollcast.simulator.forecast.measures import audiences_of, members, specs_of
 from rollcast.simulator.forecast.models import Detection, Forecast
 from rollcast.simulator.forecast.parallel import work
@@ -24,6 +24,7 @@ from rollcast.simulator.stations.profiles import LlmProfile, RemoteProfile
 from rollcast.simulator.traffic.recording import Traffic
 
 Progress = Callable[[int, int], None]  # replays finished, replays requested
+TWICE = 2.0  # at its margin alone a harm is not what a gate is there to catch
 DETECTION_RUNS = (10, 100)  # the fewest and the most for each regression
 
 
@@ -39,17 +40,19 @@ def simulate(
     workers: int | None = None,
     progress: Progress | None = None,
     detect: int | None = None,
+    harms: Sequence[str] | None = None,
 ) -> Forecast:
     """Replays traffic through a plan `runs` times, each with its own luck and its own draw of what is uncertain.
 
-    `detect` is how many replays each regression gets (None: a fifth of the runs, at least 10, at most 100; 0: none).
+    `detect` is how many replays each regression gets (None: a fifth of the runs, at least 10, at most 100; 0: none);
+    `harms` are the regressions, as `violation_rate=0.02@safety` (None: each gate's margin, and twice that).
     The same arguments give the same forecast, whatever the number of workers. Ctrl-C gives the forecast of the
     runs finished so far, marked `interrupted`. Raises SimulatorError (each message says what to do).
     """
     if runs < 1:
         raise SimulatorError(f"{runs} runs say nothing. Ask for at least one with --runs.")
     stage, said = stage_of(plan, traffic, engine, inject, faults)
-    pieces = _pieces(stage, runs, detect)
+    pieces = _pieces(stage, runs, detect, harms)
     emit = (lambda done: progress(done, len(pieces.all))) if progress is not None else (lambda done: None)
     found = work(partial(_piece, pieces, seed), range(len(pieces.all)), workers, emit)
     made = [found.results[i] for i in range(runs) if i in found.results]
@@ -61,6 +64,16 @@ def simulate(
         detection=_detection(pieces, found.results), interrupted=found.interrupted,
         said=[*said, *([_detected(pieces)] if pieces.questions else [])],
     )  # fmt: skip
+
+
+def harms_of(plan: Plan, traffic: Traffic, texts: Sequence[str] = ()) -> tuple[str, ...]:
+    """Regressions as `simulate` takes them, each of its component; of none named, twice the margin of each gate.
+
+    Raises SimulatorError on one that can't be replayed.
+    """
+    stage, _ = stage_of(plan, traffic)
+    found = named(stage, texts) if texts else questions(stage, (TWICE,))
+    return tuple(str(case.injection) for case in found)
 
 
 @dataclass(frozen=True)
@@ -77,12 +90,13 @@ class _Pieces:
         return range(self.runs + len(self.questions) * self.each)
 
 
-def _pieces(stage: RunInputs, runs: int, detect: int | None) -> _Pieces:
+def _pieces(stage: RunInputs, runs: int, detect: int | None, harms: Sequence[str] | None) -> _Pieces:
     fewest, most = DETECTION_RUNS
     each = min(max(runs // 5, fewest), most) if detect is None else detect
     if stage.maker.name == "simpy" and detect is None:
         each = 0  # it would take longer than the forecast itself
-    return _Pieces(stage, runs, tuple(questions(stage)) if each else (), each)
+    cases = questions(stage) if harms is None else named(stage, harms)
+    return _Pieces(stage, runs, tuple(cases) if each else (), each)
 
 
 def _piece(pieces: _Pieces, seed: int, number: int) -> Run | DetectionResult:

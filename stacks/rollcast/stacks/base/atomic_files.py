@@ -24,20 +24,21 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
 
-def write(path: Path, text: str, mode: int = 0o644) -> None:
-    """Replaces a file's content. Raises OSError, and then the old content is still there.
+def write(path: Path, text: str | bytes, mode: int = 0o644) -> None:
+    """Replaces a file's content; text as UTF-8. Raises OSError, and then the old content is still there.
 
     A pipe or a device is written as it is; a link stays one, and what it leads to is replaced.
     """
+    content = text.encode("utf-8") if isinstance(text, str) else text
     if path.exists() and not path.is_file():
-        path.write_text(text, "utf-8")
+        path.write_bytes(content)
         return
     path = path.resolve() if path.is_symlink() else path
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, staged = tempfile.mkstemp(prefix=STAGING, dir=path.parent)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
