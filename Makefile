@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # speaks the calls of the transcription example.
 SERVERS := docker-registry haproxy nginx-light jq curl postgresql prometheus chromium gcc libc6-dev espeak-ng
 
-.PHONY: demo demo-coding-assistant demo-image-generation demo-transcription demo-team demo-all test check cases lint bench validate docs engine servers constraints clean
+.PHONY: demo demo-coding-assistant demo-customer-support demo-image-generation demo-transcription demo-team demo-all test check cases lint bench validate docs engine servers constraints clean
 
 $(READY): pyproject.toml dataplane/python/pyproject.toml tests/constraints.txt
 	@echo "== setting up $(VENV): about a minute the first time"
@@ -43,6 +43,10 @@ demo-coding-assistant: engine
 	@command -v node >/dev/null || sh tests/install-servers.sh nodejs
 	@command -v haproxy >/dev/null || sh tests/install-servers.sh haproxy || true
 	@$(BIN)/python examples/coding-assistant/demo.py
+
+demo-customer-support: engine
+	@command -v haproxy >/dev/null || sh tests/install-servers.sh haproxy || true
+	@$(BIN)/python examples/customer-support/demo.py
 
 demo-image-generation: engine
 	@command -v haproxy >/dev/null || sh tests/install-servers.sh haproxy || true

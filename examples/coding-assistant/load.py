@@ -19,8 +19,9 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))  # in a checkout, demos stands beside the examples
 
+from demos.drawing import one_of, share
 from demos.replay import Due, main
-from tools.tasks import LANGUAGES, one_of, request, share, task
+from tools.tasks import LANGUAGES, request, task
 
 USERS, TASKS = 3_000, 300  # tasks in each language
 SESSIONS, SECONDS = 9.0, 300  # a second; how long until the same requests come again

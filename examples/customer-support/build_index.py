@@ -1,27 +1,27 @@
-"""Builds an index of help centre articles: the words of each passage, and where they stand.
+"""Builds the index of verified sources: help centre articles, each with its vector of the embedder that will ask.
 
-Run by rollcast as the build of `verified-sources`. ROLLCAST_ARTIFACT describes the artifact, with the folders of what
-it is derived from; what is to serve goes into ROLLCAST_ARTIFACT_OUT. The same articles give the same index.
+Run by rollcast as the build of `verified-sources`; the same articles and embedder give the same index.
 """
 
+from __future__ import annotations
+
 import json
-import os
-import re
+import sys
 from pathlib import Path
 
-task = json.loads(Path(os.environ["ROLLCAST_ARTIFACT"]).read_text("utf-8"))
-folder = next(
-    Path(one["folder"]) for one in task["derived_from"] if one["artifact"].startswith("help-centre-articles@")
-)
-articles = [
-    article
-    for file in sorted(folder.glob("*.json"))
-    if file.name != "manifest.json"
-    for article in json.loads(file.read_text("utf-8"))
-]
-words: dict[str, list[int]] = {}
-for number, article in enumerate(articles):
-    for word in sorted(set(re.findall(r"[a-z0-9]+", f"{article['title']} {article['text']}".lower()))):
-        words.setdefault(word, []).append(number)
-index = {"passages": articles, "words": dict(sorted(words.items()))}
-Path(os.environ["ROLLCAST_ARTIFACT_OUT"], "index.json").write_text(json.dumps(index, indent=1), "utf-8")
+sys.path.append(str(Path(__file__).resolve().parent.parent))  # in a checkout, demos stands beside the examples
+
+from dataplane import models
+from demos.building import Task, task, write_json
+
+
+def build(job: Task) -> None:
+    (file,) = (each for folder in job.sources for each in folder.glob("20*.json"))
+    articles = json.loads(file.read_text("utf-8"))
+    embedder = models.load(job.source_with("classifier.npz"))
+    vectors = [embedder.embed(f"{each['title']} {each['text']}").round(5).tolist() for each in articles]
+    write_json(job.out / "index.json", {"passages": articles, "vectors": vectors})
+
+
+if __name__ == "__main__":
+    build(task())

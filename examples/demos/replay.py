@@ -21,7 +21,7 @@ from typing import Any
 import aiohttp
 
 MOST_OUTSTANDING = 128
-TIMEOUT_S = 10
+TIMEOUT_S = 60
 
 
 @dataclass(frozen=True)

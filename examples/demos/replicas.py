@@ -26,7 +26,7 @@ backend service
   balance roundrobin
 {servers}
 """
-STARTS_WITHIN_S = 60
+STARTS_WITHIN_S, ENDS_WITHIN_S = 60, 65  # a load waits for answers that are to come
 
 
 def free_port() -> int:
@@ -45,7 +45,7 @@ def background(folder: Path, name: str, *words: str, program: str = sys.executab
         finally:
             process.send_signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
-                process.wait(15)
+                process.wait(ENDS_WITHIN_S)
             if process.poll() is None:
                 process.kill()
                 process.wait()

@@ -43,6 +43,7 @@ FEWER = {"workflow-platform": 4}  # runs of days of traffic on the readable engi
 REQUESTS = {  # how many, seconds apart on average
     "rag-search": (20_000, 0.01), "image-generation": (20_000, 0.025), "transcription": (4_000, 0.17),
     "coding-assistant": (20_000, 0.03),
+    "customer-support": (20_000, 0.04),
 }  # fmt: skip
 FEW = (5_000, 10.0)  # enough to see where a rollout of days would stop for want of proof
 

@@ -5,12 +5,12 @@ All of a task depends on its seed and nothing else. What the function has to giv
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any
 
+from demos.drawing import one_of, share
 from tools.parts import ARGUMENTS, KEPT, LIMITS, MADE, TOGETHER, VERBS, Part
 
 LANGUAGES = ("python", "javascript")
@@ -18,7 +18,6 @@ TESTS = 4
 WORDS = (
     "sums", "Gas", "sun-set", "map", "OPERA", "glass", "ANT", "s-bahn", "tea", "Rivers", "no", "SOS", "stairs", "x-ray",
 )  # fmt: skip
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -32,17 +31,6 @@ class Task:
     prefix: str
     body: str
     cases: tuple[tuple[list[Any], Any], ...]
-
-
-def share(*parts: object) -> float:
-    """A number in [0, 1) that depends on nothing but `parts`."""
-    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
-
-
-def one_of(values: Sequence[T], *seed: object) -> T:
-    """One of the values, which depends on nothing but `seed`."""
-    return values[int(share(*seed) * len(values))]
 
 
 def task(language: str, *seed: object) -> Task:

@@ -4,7 +4,7 @@ from rollcast.policies import Violation, policy
 from rollcast.policies.library import max_exposure, regulatory_domain
 
 regulatory_domain("regulatory_domain", "gdpr-special-category", labels=["gdpr"])
-max_exposure(percent=10, trusted=["internal"])
+max_exposure(percent=50)  # half of an audience, until the gates have compared
 
 
 @policy(level="mandatory")

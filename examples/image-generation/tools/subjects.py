@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from demos.drawing import share
 
 NAMES = (
     ("zero", "nought", "0"), ("one", "a single stroke", "1"), ("two", "a pair", "2"), ("three", "a trio", "3"),
@@ -21,12 +21,6 @@ FRAMES = (
     "a sketch of {subject}",
     "{subject}, by hand",
 )
-
-
-def share(*parts: object) -> float:
-    """A number in [0, 1) that depends on nothing but `parts`."""
-    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def drawn(choices: tuple[str, ...], *parts: object) -> str:

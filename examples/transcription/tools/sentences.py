@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
+
+from demos.drawing import share
 
 NUMBERS = dict(
     zip(
@@ -36,12 +37,6 @@ class Sentence:
 
     said: str
     translated: str
-
-
-def share(*parts: object) -> float:
-    """A number in [0, 1) that depends on nothing but `parts`."""
-    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def sentence(language: str, *seed: object) -> Sentence:

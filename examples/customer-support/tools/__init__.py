@@ -1,0 +1,1 @@
+"""Builds, measures and records what the example is made of."""
