@@ -139,8 +139,8 @@ BUGS = (
     Bug(
         "a maintenance pause does not stop the traffic",
         "planning.shift",
-        "[*stops, drain], dict.fromkeys(step.after, ())",
-        "[*stops, drain], {}",
+        "ended: Serving = dict.fromkeys(step.after, ())",
+        "ended: Serving = {}",
     ),
     Bug(
         "a slot that exists once is tagged but not overwritten",
