@@ -89,7 +89,8 @@ def test_a_masked_transcript_says_nobodys_number(rest: str) -> None:
 @contextmanager
 def project(folder: Path) -> Iterator[Path]:
     """A copy with fewer calls, whose next release waits long for sound; one replica serves it."""
-    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns(".rollcast", "__pycache__"))
+    for source, target in ((EXAMPLE, folder), (EXAMPLE.parent / "demos", folder / "demos")):
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns(".rollcast", "__pycache__"))
     port = _free_port()
     for path in folder.glob("*.yaml"):
         text = path.read_text("utf-8").replace("127.0.0.1:8787", f"127.0.0.1:{port}")
