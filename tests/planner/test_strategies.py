@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcast.planner.base.values import satisfies
-from rollcast.planner.declaration.models import Artifact, Declaration
+from rollcast.planner.declaration.models import Artifact, Declaration, Pipeline, RolloutSettings
 from rollcast.planner.loading.cross_checks import check
 from rollcast.planner.plan.models import LiveState
 from rollcast.planner.releases.releases import Release
@@ -53,3 +53,25 @@ def test_single_things_are_drawn(artifact: Artifact, release: Release, live: Liv
     assert artifact.reference
     assert release.id == Release.model_validate(release.model_dump(mode="json")).id
     assert live.digest
+
+
+@given(declarations())
+def test_every_rollout_of_a_declaration_is_listed_and_changed_where_it_stands(drawn: Declaration) -> None:
+    own = {name: one.model_copy(update={"rollout": RolloutSettings()}) for name, one in drawn.channels.items()}
+    one = Pipeline(components=drawn.components, channels=own, rollout=RolloutSettings()) if drawn.components else None
+    platform = {**drawn.pipelines, **({"own": one} if one is not None else {})}
+    declaration = drawn.model_copy(update={"channels": own, "pipelines": platform})
+    assert len(declaration.each_rollout()) >= 1 + 2 * len(own)
+    changed = declaration.with_rollouts(lambda own: own.model_copy(update={"salt": f"{own.salt}!"}))
+    before, after = declaration.each_rollout(), changed.each_rollout()
+    assert list(after) == list(before)
+    assert all(after[place].salt == f"{own.salt}!" for place, own in before.items())
+    plain, now = declaration.model_dump(mode="json"), changed.model_dump(mode="json")
+    for place in before:
+        *way, last = place
+        for data in (plain, now):
+            inner = data
+            for key in way:
+                inner = inner[key]
+            del inner[last]
+    assert now == plain, "and nothing else"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rollcast.planner.declaration.models import Declaration, Pipeline, RolloutSettings
+    from rollcast.planner.declaration.models import RolloutSettings
     from rollcast.planner.plan.models import Plan
     from rollcast.stacks.project import Project
 
@@ -75,26 +75,11 @@ def varied(project: Project, change: Change, said: str) -> Project:
     from rollcast.planner.loading.cross_checks import check
     from rollcast.stacks.base.errors import StackError
 
-    declaration = _varied(project.declaration, change)
+    declaration = project.declaration.with_rollouts(change)
     mistakes = [mistake for mistake in check(declaration) if "rollout" in mistake.path]
     if mistakes:
         raise StackError(f"'{said}': {mistakes[0].summary} {mistakes[0].remedy}".strip())
     return replace(project, declaration=declaration)
-
-
-def _varied(declaration: Declaration, change: Change) -> Declaration:
-    def rollout(own: RolloutSettings | None) -> RolloutSettings | None:
-        return None if own is None else change(own)
-
-    def inside(own: Declaration | Pipeline) -> dict[str, Any]:
-        channels = {
-            name: channel.model_copy(update={"rollout": rollout(channel.rollout)})
-            for name, channel in own.channels.items()
-        }
-        return {"rollout": rollout(own.rollout), "channels": channels}
-
-    pipelines = {name: own.model_copy(update=inside(own)) for name, own in declaration.pipelines.items()}
-    return declaration.model_copy(update={**inside(declaration), "pipelines": pipelines})
 
 
 def _rollout(own: RolloutSettings, settings: Mapping[str, Any], said: str) -> RolloutSettings:

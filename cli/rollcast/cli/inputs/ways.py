@@ -16,7 +16,7 @@ from rollcast.stacks.base.errors import StackError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rollcast.planner.declaration.models import Bake, Declaration, Pipeline, RolloutSettings
+    from rollcast.planner.declaration.models import Bake, Stage
     from rollcast.planner.plan.models import Plan
     from rollcast.stacks.project import Project
 
@@ -42,7 +42,7 @@ def ways_of(
 
     `least_s`: the least time of a plan, in seconds. Raises StackError where there is nothing to choose.
     """
-    if not all(map(can_be_tuned, rollouts_of(project.declaration).values())):
+    if not all(map(can_be_tuned, project.declaration.each_rollout().values())):
         raise StackError(
             "Some rollout here switches everyone at once, so there are no percentages to choose. "
             "Declare 'strategy: canary'."
@@ -65,33 +65,17 @@ def planned_as_declared(project: Project, from_: str | None) -> PlannedWay:
 
 
 def _planned(project: Project, way: Way, from_: str | None) -> PlannedWay:
-    steps = ", ".join(map(plain_number, way.percent))
+    steps = ", ".join(f"{each:g}" for each in way.percent)
     made = varied(project, way.of, f"percent=[{steps}]")
-    bake = next(iter(rollouts_of(made.declaration).values())).bake
+    bake = next(iter(made.declaration.each_rollout().values())).bake
     name = f"percent=[{steps}] bake={{min: {written(bake.min)}, max: {written(bake.max)}}}"
     return PlannedWay(name, made, unjudged_plan_of(made, from_))
-
-
-def rollouts_of(declaration: Declaration) -> dict[tuple[str, ...], RolloutSettings]:
-    """Every rollout that is declared, by its place."""
-    found = dict(_inside(declaration, ()))
-    for name, pipeline in declaration.pipelines.items():
-        found |= dict(_inside(pipeline, ("pipelines", name)))
-    return found
-
-
-def _inside(own: Declaration | Pipeline, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], RolloutSettings]]:
-    if own.rollout is not None:
-        yield (*place, "rollout"), own.rollout
-    for name, channel in own.channels.items():
-        if channel.rollout is not None:
-            yield (*place, "channels", name, "rollout"), channel.rollout
 
 
 def declared_as(way: PlannedWay) -> dict[str, Any]:
     """What of a declaration a way is: its rollouts' percentages or stages, and bakes, nested as they are declared."""
     found: dict[str, Any] = {}
-    for place, settings in rollouts_of(way.project.declaration).items():
+    for place, settings in way.project.declaration.each_rollout().items():
         inner = found
         for key in place:
             inner = inner.setdefault(key, {})
@@ -103,7 +87,7 @@ def declared_as(way: PlannedWay) -> dict[str, Any]:
     return found
 
 
-def _stage(stage: Any) -> dict[str, Any]:
+def _stage(stage: Stage) -> dict[str, Any]:
     found = {"audience": stage.audience, "percent": [_number(each) for each in stage.percent]}
     return found | ({"bake": _bake(stage.bake)} if stage.bake else {})
 
@@ -114,11 +98,6 @@ def _bake(bake: Bake) -> dict[str, str]:
 
 def _number(value: float) -> float:
     return int(value) if value == int(value) else value
-
-
-def plain_number(value: float) -> str:
-    """A percentage as it is declared."""
-    return plain(value).removesuffix(".0")
 
 
 def written(seconds: float) -> str:

@@ -8,7 +8,7 @@ Long because it is the whole of what a user may write, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -671,6 +671,38 @@ class Declaration(Model):
             allowed_regions=self.allowed_regions,
         )
         return {self.pipeline: one}
+
+    def each_rollout(self) -> dict[tuple[str, ...], RolloutSettings]:
+        """Every way in which a change may reach its users, by its place: of all, of pipelines, and of channels."""
+        found: dict[tuple[str, ...], RolloutSettings | None] = {("rollout",): self.rollout}
+        inside: list[tuple[tuple[str, ...], Mapping[str, Channel]]] = [((), self.channels)]
+        for name, pipeline in self.pipelines.items():
+            found["pipelines", name, "rollout"] = pipeline.rollout
+            inside.append((("pipelines", name), pipeline.channels))
+        for place, channels in inside:
+            found |= {(*place, "channels", name, "rollout"): channel.rollout for name, channel in channels.items()}
+        return {place: own for place, own in found.items() if own is not None}
+
+    def with_rollouts(self, change: Callable[[RolloutSettings], RolloutSettings]) -> Declaration:
+        """The same declaration, with each of those changed so."""
+
+        def changed(channels: Mapping[str, Channel]) -> dict[str, Channel]:
+            return {
+                name: channel.model_copy(update={"rollout": channel.rollout and change(channel.rollout)})
+                for name, channel in channels.items()
+            }
+
+        pipelines = {
+            name: pipeline.model_copy(
+                update={
+                    "rollout": pipeline.rollout and change(pipeline.rollout),
+                    "channels": changed(pipeline.channels),
+                }
+            )
+            for name, pipeline in self.pipelines.items()
+        }
+        update = {"rollout": change(self.rollout), "channels": changed(self.channels), "pipelines": pipelines}
+        return self.model_copy(update=update)
 
     def environment(self, name: str | None = None) -> tuple[str, Environment]:
         """The named environment; else the only one, or the one marked default. Raises KeyError."""

@@ -390,6 +390,7 @@ def _environments(declaration: Declaration) -> Iterator[Mistake]:
         yield Mistake(("environments",), f"{names} are all marked default.", "Mark one of them.")
     if not declaration.environments:
         yield Mistake(("environments",), "there is no environment.", "Declare one, or leave the key out.")
+    rollouts = list(declaration.each_rollout().values())
     for name, environment in declaration.environments.items():
         target, telemetry = environment.target, environment.telemetry
         paths = {("target", "definition"): target.definition, ("target", "instances"): target.instances}
@@ -399,15 +400,8 @@ def _environments(declaration: Declaration) -> Iterator[Mistake]:
                 remedy = "Write the path of a file or folder that this machine can reach."
                 yield Mistake(("environments", name, *place), f"'{place[1]}' is a path, not an address.", remedy)
         yield from _run_as(declaration, name, environment)
-        yield from _confirmations(("environments", name), environment.confirm, declaration, _rollouts(declaration))
+        yield from _confirmations(("environments", name), environment.confirm, declaration, rollouts)
     yield from _sequence(declaration.environments)
-
-
-def _rollouts(declaration: Declaration) -> list[RolloutSettings]:
-    """Every way in which a change may reach its users."""
-    pipelines = list(declaration.each_pipeline().values())
-    own = [channel.rollout for pipeline in pipelines for channel in pipeline.channels.values()]
-    return [declaration.rollout, *(one for one in (*(p.rollout for p in pipelines), *own) if one is not None)]
 
 
 def _sequence(environments: Mapping[str, Environment]) -> Iterator[Mistake]:

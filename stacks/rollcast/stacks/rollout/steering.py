@@ -173,29 +173,8 @@ def _verified(brought: Iterable[Record]) -> list[Record]:
 
 def without_gates(declaration: Declaration, project: Project) -> Declaration:
     """A declaration that is reached at once: no gates, no bakes, no evaluations; in the environment as it is now."""
-    data: dict[str, Any] = {
-        "rollout": _at_once(declaration.rollout),
-        "environments": {project.environment_name: project.environment.model_copy(update={"confirm": ()})},
-        "channels": {
-            name: channel.model_copy(update={"rollout": _at_once(channel.rollout) if channel.rollout else None})
-            for name, channel in declaration.channels.items()
-        },
-        "pipelines": {
-            name: pipeline.model_copy(
-                update={
-                    "rollout": _at_once(pipeline.rollout) if pipeline.rollout else None,
-                    "channels": {
-                        key: channel.model_copy(
-                            update={"rollout": _at_once(channel.rollout) if channel.rollout else None}
-                        )
-                        for key, channel in pipeline.channels.items()
-                    },
-                }
-            )
-            for name, pipeline in declaration.pipelines.items()
-        },
-    }
-    return declaration.model_copy(update=data)
+    here = {project.environment_name: project.environment.model_copy(update={"confirm": ()})}
+    return declaration.with_rollouts(_at_once).model_copy(update={"environments": here})
 
 
 def _at_once(rule: RolloutSettings) -> RolloutSettings:
