@@ -301,6 +301,9 @@ class Driver:
     def _refuse(self, reason: str) -> None:
         self.rollout.roll_back_unfinished(reason)
         self.checkpoint.intent = None
+        self._begun_back(reason)
+
+    def _begun_back(self, reason: str) -> None:
         self._save(ROLLBACK, JudgedBody(reason=reason, milestone=self.rollout.position.rollback_from).to_json())
         self.emit(RollbackBegun(reason=reason))
 
@@ -342,8 +345,7 @@ class Driver:
             self.rollout.roll_back(reason)
         except ValueError:
             return False
-        self._save(ROLLBACK, JudgedBody(reason=reason, milestone=self.rollout.position.rollback_from).to_json())
-        self.emit(RollbackBegun(reason=reason))
+        self._begun_back(reason)
         return True
 
     # ---- evidence -----------------------------------------------------------------------------
