@@ -93,14 +93,14 @@ def test_the_best_way_is_found_where_luck_plays_no_part(tried: list[tuple[float,
     """And no harm is replayed in a way that can't go through in time, but in the last round."""
     replayed = []
 
-    def forecast_of(way: tuple[float, float, float, float], runs: int, seed: int, *, harmed: bool) -> Forecast:
-        found = made(*way, runs)
-        if harmed:
-            replayed.append((way, seed))
-            return found
-        return found.model_copy(update={"detection": ()})
+    def calm(way: tuple[float, float, float, float], runs: int, seed: int) -> Forecast:
+        return made(*way, runs).model_copy(update={"detection": ()})
 
-    found = search(tried, forecast_of, GOAL, 20, 7, lambda ways, runs: None)
+    def harmed(way: tuple[float, float, float, float], runs: int, seed: int) -> tuple[Detection, ...]:
+        replayed.append((way, seed))
+        return made(*way, runs).detection
+
+    found = search(tried, calm, harmed, GOAL, 20, 7, lambda ways, runs: None)
     good = [way for way in tried if not GOAL.lacks(made(*way, 20))]
     if good:
         best = min(rank(made(*way, 20), GOAL) for way in good)

@@ -20,7 +20,7 @@ from rollcast.simulator.engines.compiled.engine import Compiled
 from rollcast.simulator.engines.interface import Disturbances, Engine
 from rollcast.simulator.engines.reference.world import Simulation
 from rollcast.simulator.forecast.models import Forecast
-from rollcast.simulator.forecast.simulate import simulate
+from rollcast.simulator.forecast.simulate import detect, harms_of, simulate
 from rollcast.simulator.replay.faults import parse_faults
 from rollcast.simulator.stations.distributions import Distribution
 from rollcast.simulator.stations.network import Network
@@ -62,6 +62,16 @@ def minute(azure_hour: Traffic) -> Traffic:
 @pytest.fixture(scope="module")
 def forecast(harmful_plan: Plan, minute: Traffic) -> Forecast:
     return simulate(harmful_plan, minute, runs=20, seed=3, workers=1, detect=20)
+
+
+def test_harms_alone_are_caught_as_beside_the_runs(harmful_plan: Plan, minute: Traffic, forecast: Forecast) -> None:
+    harms = harms_of(harmful_plan, minute)
+    assert harms
+    alone = detect(harmful_plan, minute, harms, 20, seed=3, workers=1)
+    margin_twice = [
+        each for each in forecast.detection if f"{each.metric}={each.regression:+g}@{each.component}" in harms
+    ]
+    assert list(alone) == margin_twice
 
 
 def test_each_number_of_the_outcome_has_its_interval(forecast: Forecast) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 
@@ -16,3 +17,8 @@ def write(path: Path, text: str | bytes, what: str = "", *, private: bool = Fals
     except OSError as error:
         said = f"{what} can't be written to {path}" if what else f"{path} can't be written"
         raise StackError(f"{said} ({error.strerror}). Choose another place.") from None
+
+
+def write_json(path: Path, value: object, what: str = "", *, private: bool = False) -> None:
+    """Writes JSON that people read, too, as `write` does."""
+    write(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n", what, private=private)

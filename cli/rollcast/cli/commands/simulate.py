@@ -10,12 +10,14 @@ import typer
 
 from rollcast.cli import files, terminal
 from rollcast.cli.inputs.options import (
+    ColumnsOption,
     FromOption,
     RunsOption,
     ScaleOption,
     SeedOption,
     TrafficOption,
     UsersOption,
+    WorkersOption,
     options_of,
     project_of,
 )
@@ -47,13 +49,11 @@ def simulate(
         typer.Option("--fault", metavar="KIND@COMPONENT:…", help="loss, slow or errors, as loss@llm:at=10m,for=5m."),
     ] = None,
     engine: Annotated[Engine, typer.Option("--engine", help="Which engine serves.")] = "auto",
-    columns: Annotated[
-        str | None, typer.Option("--columns", metavar="time=…,key=…", help="Which column of the traffic holds what.")
-    ] = None,
+    columns: ColumnsOption = None,
     warp: Annotated[
         str | None, typer.Option("--warp", metavar="10m=3,20m=1", help="From then on, so many times as fast.")
     ] = None,
-    workers: Annotated[int | None, typer.Option("--workers", metavar="N", help="Processes; all cores.", min=1)] = None,
+    workers: WorkersOption = None,
     from_: FromOption = None,
     compare: Annotated[
         list[str] | None,
@@ -74,8 +74,8 @@ def simulate(
     from rollcast.simulator.stations.custom import load_stations
     from rollcast.simulator.traffic.recording import read_traffic
 
-    made, files = _plan_and_traffic(context, plan, traffic, from_)
-    recorded = read_traffic(files, seed=seed, columns=pairs(columns, "--columns"), users=users)
+    made, recordings = _plan_and_traffic(context, plan, traffic, from_)
+    recorded = read_traffic(recordings, seed=seed, columns=pairs(columns, "--columns"), users=users)
     if warp is not None:
         recorded = recorded.warped(_moments(warp))
     recorded = recorded.scaled(scale)
@@ -102,7 +102,7 @@ def simulate(
         refuse(made, "simulate")
         return
     if out is not None:
-        _save(forecast.to_json(), out)
+        files.write_json(out, forecast.to_json(), "The forecast")
     if format_ == "json":
         terminal.out_json(forecast.to_json())
     else:
@@ -141,7 +141,7 @@ def _compare(
         terminal.note(f"{number} of {len(plans)}: {terminal.clean(name)}")
         found[name] = forecast_of(way_plan)
     if out is not None:
-        _save(comparing.json_of(found), out)
+        files.write_json(out, comparing.json_of(found), "The forecast")
     if format_ == "json":
         terminal.out_json(comparing.json_of(found))
     else:
@@ -204,10 +204,10 @@ def _plan_and_traffic(
     from rollcast.cli.inputs.plans import plan_of, read_plan
 
     folder = options_of(context).directory
-    files = traffic or traffic_of(folder)
+    recordings = traffic or traffic_of(folder)
     if plan is not None:
-        return read_plan(plan), files
-    return plan_of(project_of(context), from_).plan, files
+        return read_plan(plan), recordings
+    return plan_of(project_of(context), from_).plan, recordings
 
 
 def traffic_of(folder: Path) -> list[Path]:
@@ -236,12 +236,6 @@ def _progress(runs: int) -> Progress | None:
             bar.stop()
 
     return report
-
-
-def _save(forecast: dict[str, object], path: Path) -> None:
-    import json
-
-    files.write(path, json.dumps(forecast, indent=2, ensure_ascii=False) + "\n", "The forecast")
 
 
 def register(app: typer.Typer) -> None:

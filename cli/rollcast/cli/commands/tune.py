@@ -12,12 +12,14 @@ import typer
 from rollcast.cli import files, terminal
 from rollcast.cli.commands.simulate import pairs, traffic_of
 from rollcast.cli.inputs.options import (
+    ColumnsOption,
     FromOption,
     RunsOption,
     ScaleOption,
     SeedOption,
     TrafficOption,
     UsersOption,
+    WorkersOption,
     options_of,
     project_of,
 )
@@ -25,7 +27,7 @@ from rollcast.cli.inputs.options import (
 if TYPE_CHECKING:
     from rollcast.cli.inputs.ways import PlannedWay
     from rollcast.planner.plan.models import Plan
-    from rollcast.simulator.forecast.models import Forecast
+    from rollcast.simulator.forecast.models import Detection, Forecast
 
 Format = Literal["text", "json", "markdown"]
 SHOWN = 3  # ways beside the declared one
@@ -51,10 +53,8 @@ def tune(
     seed: SeedOption = 0,
     scale: ScaleOption = 1.0,
     users: UsersOption = "synthetic",
-    columns: Annotated[
-        str | None, typer.Option("--columns", metavar="time=…,key=…", help="Which column of the traffic holds what.")
-    ] = None,
-    workers: Annotated[int | None, typer.Option("--workers", metavar="N", help="Processes; all cores.", min=1)] = None,
+    columns: ColumnsOption = None,
+    workers: WorkersOption = None,
     from_: FromOption = None,
     format_: Annotated[Format, typer.Option("--format", help="How to write what was found.")] = "text",
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it there, as JSON.")] = None,
@@ -80,24 +80,28 @@ def tune(
 
     goal = TuningGoal(_seconds(within) if within else course_s(declared.plan)[1], sure)
 
-    def forecast_of(way: PlannedWay, runs: int, seed: int, *, harmed: bool = True) -> Forecast:
+    def calm(way: PlannedWay, runs: int, seed: int) -> Forecast:
+        return simulator.simulate(way.plan, recorded, runs=runs, seed=seed, workers=workers, detect=0)
+
+    def harmed(way: PlannedWay, replays: int, seed: int) -> tuple[Detection, ...]:
+        return simulator.detect(way.plan, recorded, harms, replays, seed=seed, workers=workers)
+
+    def whole(way: PlannedWay) -> Forecast:
         return simulator.simulate(
-            way.plan, recorded, runs=runs, seed=seed, workers=workers, detect=runs if harmed else 0, harms=harms
+            way.plan, recorded, runs=runs, seed=seed + 2, workers=workers, detect=runs, harms=harms
         )
 
     made = ways_of(project, declared, from_, goal.within_s, lambda plan: course_s(plan)[0])
     ways, blocked = _allowed(made)
-    ranked = search(ways, forecast_of, goal, runs, seed, _report)
+    ranked = search(ways, calm, harmed, goal, runs, seed, _report)
     chosen = ranked[0].way
     shown = {declared.name: declared} | {tried.way.name: tried.way for tried in ranked[:SHOWN]}
-    forecasts = {name: forecast_of(way, runs, seed + 2) for name, way in shown.items()}
+    forecasts = {name: whole(way) for name, way in shown.items()}
     answer = tuning.Tuned(
         chosen.name, declared_as(chosen), forecasts, goal, len(ways), blocked, options_of(context).file
     )
     if out is not None:
-        import json
-
-        files.write(out, json.dumps(tuning.json_of(answer), indent=2, ensure_ascii=False) + "\n", "What was found")
+        files.write_json(out, tuning.json_of(answer), "What was found")
     if format_ == "json":
         terminal.out_json(tuning.json_of(answer))
     else:

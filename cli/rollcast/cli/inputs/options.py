@@ -26,6 +26,10 @@ Users = Literal["synthetic", "required"]
 UsersOption = Annotated[
     Users, typer.Option("--users", help="Requests without a user: synthetic users for them, or refuse the traffic.")
 ]
+ColumnsOption = Annotated[
+    str | None, typer.Option("--columns", metavar="time=…,key=…", help="Which column of the traffic holds what.")
+]
+WorkersOption = Annotated[int | None, typer.Option("--workers", metavar="N", help="Processes; all cores.", min=1)]
 ScaleOption = Annotated[float, typer.Option("--scale", metavar="X", help="Multiplies the arrival rate.")]
 
 

@@ -177,13 +177,10 @@ def read_plan(path: Path, *, approved: bool = False) -> Plan:
 
 def save_plan(made: Plan, path: Path, key: PrivateKey | None = None) -> None:
     """Writes a plan for `apply`, signed where there is a key, readable by its owner alone. Raises StackError."""
-    import json
-
     from rollcast.cli import files
     from rollcast.cli.inputs.saved import sealed
 
-    text = json.dumps(sealed(made.to_json(), key), indent=2, ensure_ascii=False) + "\n"
-    files.write(path, text, "The plan", private=True)
+    files.write_json(path, sealed(made.to_json(), key), "The plan", private=True)
 
 
 __all__ = ["Planned", "digest_of_plan", "plan_of", "read_plan", "save_plan"]

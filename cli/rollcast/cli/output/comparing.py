@@ -21,20 +21,20 @@ SAME_LUCK = "All of them with the same traffic and the same seed."
 _Key = tuple[str, str, float]
 
 
-def text_of(forecasts: Mapping[str, Forecast]) -> str:
-    """The ways by letter, the table, and below it which is best in what."""
+def text_of(forecasts: Mapping[str, Forecast], luck: str = SAME_LUCK) -> str:
+    """The ways by letter, the table, below it which is best in what, and with what luck."""
     named = [f"{letter}  {paint(name)}" for letter, name in zip(ascii_uppercase, forecasts, strict=False)]
     head, *rest = columns(list(_rows(list(forecasts.values()))))
-    return "\n".join([*named, "", paint(head, bold=True), *rest, "", *best_of(forecasts), SAME_LUCK])
+    return "\n".join([*named, "", paint(head, bold=True), *rest, "", *best_of(forecasts), luck])
 
 
-def markdown_of(forecasts: Mapping[str, Forecast]) -> str:
+def markdown_of(forecasts: Mapping[str, Forecast], luck: str = SAME_LUCK) -> str:
     """The same for a pull request."""
     head, *rows = _rows(list(forecasts.values()))
     named = [f"- **{letter}** {markdown(name)}" for letter, name in zip(ascii_uppercase, forecasts, strict=False)]
     bars = [f"| {' | '.join(markdown(cell) for cell in row)} |" for row in rows]
     table = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}", *bars]
-    return "\n".join([*named, "", *table, "", " ".join([*best_of(forecasts), SAME_LUCK])])
+    return "\n".join([*named, "", *table, "", " ".join([*best_of(forecasts), luck])])
 
 
 def json_of(forecasts: Mapping[str, Forecast]) -> dict[str, Any]:

@@ -43,14 +43,14 @@ def text_of(found: Tuned) -> str:
     """The answer in a sentence, what to declare, and the table of ways."""
     return "\n".join([
         paint(_sentence(found), bold=True), *_blocked(found), "", *_snippet(found), "",
-        comparing.text_of(found.forecasts).removesuffix(comparing.SAME_LUCK) + _doubt(found),
+        comparing.text_of(found.forecasts, _luck(found)),
     ])  # fmt: skip
 
 
 def markdown_of(found: Tuned) -> str:
     """The same for a pull request."""
-    table = comparing.markdown_of(found.forecasts).removesuffix(comparing.SAME_LUCK)
-    lines = [_sentence(found), *_blocked(found), "", "```yaml", *_snippet(found), "```", "", table + _doubt(found)]
+    table = comparing.markdown_of(found.forecasts, _luck(found))
+    lines = [_sentence(found), *_blocked(found), "", "```yaml", *_snippet(found), "```", "", table]
     return "\n".join(lines)
 
 
@@ -105,7 +105,7 @@ def _snippet(found: Tuned) -> list[str]:
     return [f"# in {found.file}", *text.getvalue().rstrip().splitlines()]
 
 
-def _doubt(found: Tuned) -> str:
+def _luck(found: Tuned) -> str:
     runs = next(iter(found.forecasts.values())).runs
     return f"All of them with the same traffic and {runs} runs of luck that nothing was chosen by."
 

@@ -22,7 +22,7 @@ from rollcast.simulator.forecast.runs import RunInputs, rates_of, seed_of
 from rollcast.simulator.replay.faults import Injection, carriers, changed_slots, parse_injection, slowness
 from rollcast.simulator.replay.replay import replay
 
-SIZES = (1.0, 2.0)
+SIZES = (1.0, 2.0)  # in margins: at one margin alone a harm is not what a gate is there to catch
 _OWN = 1 << 20  # detection's runs have luck of their own
 
 

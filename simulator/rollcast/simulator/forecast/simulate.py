@@ -10,7 +10,15 @@ from rollcast.planner.plan.models import Plan
 from rollcast.simulator.base.errors import SimulatorError
 from rollcast.simulator.engines.choice import EngineFactory, choose
 from rollcast.simulator.engines.interface import Disturbances
-from rollcast.simulator.forecast.detection import DetectionCase, DetectionResult, ask, detection_of, named, questions
+from rollcast.simulator.forecast.detection import (
+    SIZES,
+    DetectionCase,
+    DetectionResult,
+    ask,
+    detection_of,
+    named,
+    questions,
+)
 from rollcast.simulator.forecast.measures import audiences_of, members, specs_of
 from rollcast.simulator.forecast.models import Detection, Forecast
 from rollcast.simulator.forecast.parallel import work
@@ -24,7 +32,6 @@ from rollcast.simulator.stations.profiles import LlmProfile, RemoteProfile
 from rollcast.simulator.traffic.recording import Traffic
 
 Progress = Callable[[int, int], None]  # replays finished, replays requested
-TWICE = 2.0  # at its margin alone a harm is not what a gate is there to catch
 DETECTION_RUNS = (10, 100)  # the fewest and the most for each regression
 
 
@@ -66,13 +73,25 @@ def simulate(
     )  # fmt: skip
 
 
+def detect(
+    plan: Plan, traffic: Traffic, harms: Sequence[str], replays: int, *, seed: int = 0, workers: int | None = None
+) -> tuple[Detection, ...]:
+    """How a rollout catches these regressions: what `simulate` gives with as many replays of them, without its runs."""
+    stage, _ = stage_of(plan, traffic)
+    pieces = _pieces(stage, 0, replays, harms)
+    found = work(partial(_piece, pieces, seed), range(len(pieces.all)), workers, lambda done: None)
+    if found.interrupted:
+        raise KeyboardInterrupt
+    return _detection(pieces, found.results)
+
+
 def harms_of(plan: Plan, traffic: Traffic, texts: Sequence[str] = ()) -> tuple[str, ...]:
     """Regressions as `simulate` takes them, each of its component; of none named, twice the margin of each gate.
 
     Raises SimulatorError on one that can't be replayed.
     """
     stage, _ = stage_of(plan, traffic)
-    found = named(stage, texts) if texts else questions(stage, (TWICE,))
+    found = named(stage, texts) if texts else questions(stage, SIZES[-1:])
     return tuple(str(case.injection) for case in found)
 
 

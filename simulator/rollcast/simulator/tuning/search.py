@@ -2,9 +2,9 @@
 
 Jamieson and Talwalkar, "Non-stochastic best arm identification and hyperparameter optimization" (2016). All ways of a
 round are replayed with the same luck, so that they differ by what they are. A way that can't go through in time is not
-tried on harms, which are most of the work. While replays are few a way counts as what
-it may still turn out to be, the upper end of its interval, so that no good one is dropped for bad luck. The last round
-has luck of its own: a choice flatters what it was made by.
+tried on harms, which are most of the work. While replays are few a way counts as what it may still turn out to be, the
+upper end of its interval, so that no good one is dropped for bad luck. The last round has luck of its own: a choice
+flatters what it was made by.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from rollcast.simulator.forecast.models import Detection, Forecast
 
@@ -21,13 +21,8 @@ KEPT = 4  # one of so many goes on, with so many times the replays
 LAST = 4  # ways in the last round
 
 Named = TypeVar("Named")
-Searched = TypeVar("Searched", contravariant=True)
-
-
-class ForecastOf(Protocol[Searched]):
-    """Forecasts a way with so many runs; `harmed`: and with as many replays of each harm."""
-
-    def __call__(self, way: Searched, runs: int, seed: int, *, harmed: bool) -> Forecast: ...
+ForecastOf = Callable[[Named, int, int], Forecast]  # a way without harms, from so many runs of a seed
+HarmsOf = Callable[[Named, int, int], tuple[Detection, ...]]  # how it catches each harm, from so many replays of it
 
 
 @dataclass(frozen=True)
@@ -65,7 +60,7 @@ def rank(forecast: Forecast, goal: TuningGoal, *, at_best: bool = False) -> tupl
 
 @dataclass(frozen=True)
 class Tried(Generic[Named]):
-    """A way of the last round, and its forecast."""
+    """A way of the last round, and its forecast, harms included."""
 
     way: Named
     forecast: Forecast
@@ -74,34 +69,32 @@ class Tried(Generic[Named]):
 def search(
     ways: Sequence[Named],
     forecast_of: ForecastOf[Named],
+    harms_of: HarmsOf[Named],
     goal: TuningGoal,
     runs: int,
     seed: int,
     report: Callable[[int, int], None],
 ) -> list[Tried[Named]]:
     """The last ways, the best first. `report` is called before each round with how many ways get how many runs."""
+
+    def harmed(way: Named, calm: Forecast, runs: int, seed: int) -> Forecast:
+        return calm.model_copy(update={"detection": harms_of(way, runs, seed)})
+
     left, each = list(ways), min(FIRST_RUNS, runs)
     while len(left) > LAST:
         report(len(left), each)
-        left = _better(left, forecast_of, goal, each, seed)
+        ranked = []
+        for number, way in enumerate(left):
+            calm = forecast_of(way, each, seed)
+            late = sum(goal.lacks(calm, at_best=True).values())
+            found = calm if late else harmed(way, calm, each, seed)
+            ranked.append((late, rank(found, goal, at_best=True), number))
+        keep = max(LAST, math.ceil(len(left) / KEPT))
+        left = [left[number] for _, _, number in sorted(ranked)[:keep]]
         each = min(each * KEPT, runs)
     report(len(left), runs)
-    last = [Tried(way, forecast_of(way, runs, seed + 1, harmed=True)) for way in left]
+    last = [Tried(way, harmed(way, forecast_of(way, runs, seed + 1), runs, seed + 1)) for way in left]
     return sorted(last, key=lambda tried: rank(tried.forecast, goal))
-
-
-def _better(
-    ways: Sequence[Named], forecast_of: ForecastOf[Named], goal: TuningGoal, runs: int, seed: int
-) -> list[Named]:
-    """The ways that go on. Those that lack what no harm has to do with come after all others."""
-    ranked = []
-    for number, way in enumerate(ways):
-        calm = forecast_of(way, runs, seed, harmed=False)
-        late = sum(goal.lacks(calm, at_best=True).values())
-        harmed = calm if late else forecast_of(way, runs, seed, harmed=True)
-        ranked.append((late, rank(harmed, goal, at_best=True), number))
-    keep = max(LAST, math.ceil(len(ways) / KEPT))
-    return [ways[number] for _, _, number in sorted(ranked)[:keep]]
 
 
 def _probability(found: Detection, at_best: bool) -> float:
