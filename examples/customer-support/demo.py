@@ -91,12 +91,8 @@ def main() -> None:
                 "misinforms.yaml has a policy that trusts what the staff once replied to a ticket. Some of that was",
                 "never true. Forecast, then for real: the gate of what no article supports has to catch it.",
             )
-            bad = ("--file", "misinforms.yaml")
-            demo.run("evaluate", *bad)
-            demo.run("plan", *bad, "--out", "bad.plan")
-            demo.run("simulate", "bad.plan", *simulate, "--out", "bad.json", *bad)
-            demo.run("apply", "bad.plan", *bad, "--auto-approve", "--no-forecast", expect=4)
-            demo.run("compare", "bad.json")
+            demo.run("evaluate", "--file", "misinforms.yaml")
+            demo.caught("misinforms.yaml", simulate)
 
         demo.say("9. What serves now")
         demo.run("status")

@@ -92,6 +92,14 @@ class Demo:
         print(f"$ rollcast {' '.join(words)}", flush=True)
         self._call([str(Path(sys.executable).parent / "rollcast"), *words], expect)
 
+    def caught(self, declared: str, simulate: Sequence[str]) -> None:
+        """A bad release: planned, forecast into bad.json with these words, carried out until its gate rolls it back."""
+        file = ("--file", declared)
+        self.run("plan", *file, "--out", "bad.plan")
+        self.run("simulate", "bad.plan", *simulate, "--out", "bad.json", *file)
+        self.run("apply", "bad.plan", *file, "--auto-approve", "--no-forecast", expect=4)
+        self.run("compare", "bad.json")
+
     def python(self, *words: str) -> None:
         """Runs a program of the example in the folder and shows it. Ends the demo when it fails."""
         print(f"$ python {' '.join(words)}", flush=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from demos.errors import InstanceNotReady
+from rollcast_dataplane import ServingRelease
 
 Loaders = Mapping[str, Callable[[Path], Any]]  # by the file that says what a folder holds
 
@@ -28,6 +29,13 @@ class Instances:
         self.root, self._loaders = root.resolve(), loaders
         self._loaded: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
+
+    def parts_of(self, release: ServingRelease, slots: Sequence[str]) -> dict[str, Any]:
+        """Every component of a release, by its slot. Raises InstanceNotReady."""
+        missing = set(slots) - set(release.components)
+        if missing:
+            raise InstanceNotReady(f"Release {release.id} lacks {', '.join(sorted(missing))}. Correct the declaration.")
+        return {slot: self.get(release.instance(slot), release.digest(slot)) for slot in slots}
 
     def get(self, instance: str, digest: str | None = None) -> Any:
         """The component at `instance`. Raises InstanceNotReady when it is absent, broken or another version."""

@@ -12,8 +12,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
-import subprocess
 import sys
 import time
 import urllib.request
@@ -25,7 +23,7 @@ from typing import Any
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from demos.counting import count
-from demos.replicas import free_port, serving
+from demos.replicas import background, free_port, serving
 from team.load import Load
 from team.news import Item, News
 from team.people import ROLLCAST, Approvers, history, rollcast
@@ -36,7 +34,6 @@ SERVICE = str(Path(__file__).with_name("service.py"))
 PROMISED_S = 180.0  # from merge to production
 PATIENCE_S = 600.0
 PAUSE_S = 8.0
-ENDS_WITHIN_S = 60.0
 
 
 class Team:
@@ -114,19 +111,9 @@ def controller(folder: Path, repository: Path, token: str) -> Iterator[str]:
     """A controller, and the address that it listens at; its rollouts stop at a safe state when the block ends."""
     port = free_port()
     words = ["--listen", f"127.0.0.1:{port}", "--state", str(folder / "state"), "--interval", "1s", "--no-forecast"]
-    environment = {**os.environ, "ROLLCAST_CONTROLLER_TOKEN": token, "NO_COLOR": "1"}
-    with (folder / "controller.log").open("ab") as log:
-        command = [ROLLCAST, "controller", str(repository), *words]
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(ENDS_WITHIN_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    os.environ["ROLLCAST_CONTROLLER_TOKEN"] = token
+    with background(folder, "controller", "controller", str(repository), *words, program=ROLLCAST):
+        yield f"http://127.0.0.1:{port}"
 
 
 def say(title: str, *lines: str) -> None:

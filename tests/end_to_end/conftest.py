@@ -74,13 +74,17 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def copied(example: Path, folder: Path) -> None:
+    """A copy of an example, with what demos share in it, as a new project has it."""
+    for source, target in ((example, folder), (example.parent / "demos", folder / "demos")):
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns(".rollcast", "__pycache__"))
+
+
 @pytest.fixture
 def system(tmp_path: Path) -> Iterator[System]:
     """The example with short bakes, its service running and nothing released."""
-    folder = tmp_path / "project"
-    for source, target in ((EXAMPLE, folder), (EXAMPLE.parent / "demos", folder / "demos")):
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns(".rollcast", "__pycache__"))
-    port = _free_port()
+    folder, port = tmp_path / "project", _free_port()
+    copied(EXAMPLE, folder)
     for path in folder.glob("*.yaml"):
         text = path.read_text("utf-8").replace("127.0.0.1:8787", f"127.0.0.1:{port}")
         text = text.replace("percent: [10, 50, 100]", "percent: [10, 100]").replace("min: 5s", "min: 2s")

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from tests.end_to_end.short_demos import short_demo
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 EXAMPLE = EXAMPLES / "coding-assistant"
 DECLARED = ["released.yaml", "rollcast.yaml", "inline-diff.yaml", "less-javascript.yaml", "leaky.yaml"]
@@ -129,24 +131,15 @@ def test_the_monitor_sees_keys_that_the_guard_has_no_form_for_and_takes_no_code_
 @pytest.fixture
 def demo(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The example's own demo, with shorter stages for nearly everybody and smaller models."""
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    from demos.demo import Demo
-
-    folder = EXAMPLES.parent / "build" / "test-coding-assistant"
-    made = Demo(EXAMPLE, service=["-m", "dataplane.service"], declarations=DECLARED, folder=folder, keep_built=True)
-    for name in DECLARED:
-        path = made.folder / name
-        text = path.read_text("utf-8")
-        for long, short in SHORTER.items():
-            text = text.replace(long, short)
-        path.write_text(re.sub(r"solved: [\d.]+", "solved: 0.3", text), "utf-8")
-    artifacts = made.folder / "artifacts.yaml"
-    text = artifacts.read_text("utf-8").replace("python: 1500, javascript: 180", "python: 700, javascript: 60")
-    text = text.replace("python: 900, javascript: 900", "python: 700, javascript: 700")
-    artifacts.write_text(text.replace("python: 120, javascript: 60", "python: 40, javascript: 20"), "utf-8")
-    yield made
-    for name in [name for name in sys.modules if name.partition(".")[0] == "demos"]:
-        del sys.modules[name]
+    with short_demo(monkeypatch, "coding-assistant", DECLARED, SHORTER) as made:
+        for name in DECLARED:
+            path = made.folder / name
+            path.write_text(re.sub(r"solved: [\d.]+", "solved: 0.3", path.read_text("utf-8")), "utf-8")
+        artifacts = made.folder / "artifacts.yaml"
+        text = artifacts.read_text("utf-8").replace("python: 1500, javascript: 180", "python: 700, javascript: 60")
+        text = text.replace("python: 900, javascript: 900", "python: 700, javascript: 700")
+        artifacts.write_text(text.replace("python: 120, javascript: 60", "python: 40, javascript: 20"), "utf-8")
+        yield made
 
 
 @no_node

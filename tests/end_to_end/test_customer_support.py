@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.commands import run_here
+from tests.end_to_end.short_demos import short_demo
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 EXAMPLE = EXAMPLES / "customer-support"
@@ -179,27 +178,8 @@ def test_the_same_questions_train_the_same_policy(seen: Any) -> None:
 @pytest.fixture
 def demo(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The example's own demo, with shorter stages for nearly everybody."""
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    from demos.demo import Demo
-
-    class Here(Demo):
-        """Its commands run in the process of the test."""
-
-        def _call(self, command: Sequence[str], expect: int) -> None:
-            done = run_here(self.folder, *command[1:])
-            assert done.returncode == expect, done.stdout + done.stderr
-
-    folder = EXAMPLES.parent / "build" / "test-customer-support"
-    made = Here(EXAMPLE, service=["-m", "dataplane.service"], declarations=DECLARED, folder=folder, keep_built=True)
-    for name in DECLARED:
-        path = made.folder / name
-        text = path.read_text("utf-8")
-        for long, short in SHORTER.items():
-            text = text.replace(long, short)
-        path.write_text(text, "utf-8")
-    yield made
-    for name in [name for name in sys.modules if name.partition(".")[0] == "demos"]:
-        del sys.modules[name]
+    with short_demo(monkeypatch, "customer-support", DECLARED, SHORTER) as made:
+        yield made
 
 
 @pytest.mark.engine

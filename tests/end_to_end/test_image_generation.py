@@ -5,13 +5,12 @@ Its models are kept in build/ between runs, by digest: they are trained once, in
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+from tests.end_to_end.short_demos import short_demo
+
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 SHORTER = {"min: 5s": "min: 1s", "keep_warm: 10s": "keep_warm: 1s"}
@@ -21,25 +20,8 @@ DECLARED = ["released.yaml", "rollcast.yaml", "off-style.yaml", "blind.yaml"]
 @pytest.fixture
 def demo(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The example's own demo, with shorter bakes."""
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    from demos.demo import Demo
-
-    made = Demo(
-        EXAMPLES / "image-generation",
-        service=["-m", "dataplane.service"],
-        declarations=DECLARED,
-        folder=EXAMPLES.parent / "build" / "test-image-generation",
-        keep_built=True,
-    )
-    for name in DECLARED:
-        path = made.folder / name
-        text = path.read_text("utf-8")
-        for long, short in SHORTER.items():
-            text = text.replace(long, short)
-        path.write_text(text, "utf-8")
-    yield made
-    for name in [name for name in sys.modules if name.partition(".")[0] == "demos"]:
-        del sys.modules[name]
+    with short_demo(monkeypatch, "image-generation", DECLARED, SHORTER) as made:
+        yield made
 
 
 def test_a_good_release_is_promoted_and_each_bad_one_is_caught_by_its_own_harm(

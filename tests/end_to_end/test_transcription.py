@@ -25,7 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.commands import run_here
-from tests.end_to_end.conftest import _free_port, _running, _wait
+from tests.end_to_end.conftest import _free_port, _running, _wait, copied
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "transcription"
 WORDS = st.lists(st.sampled_from(["my", "number", "is", "one", "two", "Friday", "sábado", "order"]), max_size=8).map(
@@ -89,8 +89,7 @@ def test_a_masked_transcript_says_nobodys_number(rest: str) -> None:
 @contextmanager
 def project(folder: Path) -> Iterator[Path]:
     """A copy with fewer calls, whose next release waits long for sound; one replica serves it."""
-    for source, target in ((EXAMPLE, folder), (EXAMPLE.parent / "demos", folder / "demos")):
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns(".rollcast", "__pycache__"))
+    copied(EXAMPLE, folder)
     port = _free_port()
     for path in folder.glob("*.yaml"):
         text = path.read_text("utf-8").replace("127.0.0.1:8787", f"127.0.0.1:{port}")

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataplane import analysis, guard, models, prompts
-from demos.errors import InstanceNotReady
-from demos.instances import Instances
-from rollcast_dataplane import ServingRelease
 
 SLOTS = ("analyzer", "analyzer.prompt", "completion", "completion.prompt", "guard")
 LOADERS = {
@@ -39,14 +36,6 @@ class Completion:
     withheld: bool
     input_tokens: int
     output_tokens: int
-
-
-def parts_of(release: ServingRelease, instances: Instances) -> dict[str, Any]:
-    """Every component of a release. Raises InstanceNotReady."""
-    missing = set(SLOTS) - set(release.components)
-    if missing:
-        raise InstanceNotReady(f"Release {release.id} lacks {', '.join(sorted(missing))}. Correct the declaration.")
-    return {slot: instances.get(release.instance(slot), release.digest(slot)) for slot in SLOTS}
 
 
 def complete(parts: Mapping[str, Any], cursor: Cursor) -> Completion:

@@ -7,26 +7,20 @@ Which release serves, what is in flight and what is recorded is the kit's, `roll
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import difflib
-import json
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 
 from dataplane import monitor, pipeline
 from dataplane.pipeline import Cursor
 from dataplane.sandbox import Sandbox, Tests
+from demos.answering import application, parser_of, plane_of
 from demos.errors import BadRequest
 from demos.instances import Instances
 from rollcast_dataplane import DataPlane
-from rollcast_dataplane.asgi import AsgiMiddleware
 
 USD_PER_1K_INPUT, USD_PER_1K_OUTPUT = 0.0004, 0.0008
 SESSION_S = 10.0  # a burst of completions keeps the release that it began with
@@ -41,7 +35,7 @@ async def complete(plane: DataPlane, instances: Instances, sandbox: Sandbox, bod
         raise BadRequest("'key' is needed, and 'attributes' is an object. Correct the request.")
     attributes = {**attributes, "language": cursor.language}
     release = plane.resolve(user=key, session=session, attributes=attributes)
-    found = pipeline.complete(pipeline.parts_of(release, instances), cursor)
+    found = pipeline.complete(instances.parts_of(release, pipeline.SLOTS), cursor)
     cost = found.input_tokens * USD_PER_1K_INPUT + found.output_tokens * USD_PER_1K_OUTPUT
     plane.outcome(input_tokens=found.input_tokens, output_tokens=found.output_tokens, cost_usd=round(cost / 1000, 9))
     judged = await asyncio.to_thread(monitor.judged, found, cursor, attributes.get("repository"), tests, sandbox)
@@ -90,35 +84,13 @@ def inline_diff(cursor: Cursor, text: str) -> str:
     return "\n".join(lines)
 
 
-def application(plane: DataPlane, instances: Instances, sandbox: Sandbox) -> AsgiMiddleware:
-    async def endpoint(request: Request) -> JSONResponse:
-        try:
-            body = json.loads(await request.body())
-            json.dumps(body, ensure_ascii=False).encode()  # a lone surrogate is no text, and crashes what hashes it
-            return JSONResponse(await complete(plane, instances, sandbox, body))
-        except (ValueError, TypeError, OverflowError, AttributeError, RecursionError) as error:
-            return JSONResponse({"error": f"The request can't be used: {error}. Correct it."}, 400)
-
-    async def health(_: Request) -> JSONResponse:
-        return JSONResponse({"ok": True, "sandbox": await asyncio.to_thread(sandbox.confined)})
-
-    app = Starlette(routes=[Route("/healthz", health), Route("/complete", endpoint, methods=["POST"])])
-    return AsgiMiddleware(app, plane)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("definition", "flags.json"), ("instances", "instances"), ("telemetry", "telemetry")):
-        parser.add_argument(f"--{name}", type=Path, default=Path(".rollcast/live") / default)
-    parser.add_argument("--port", type=int, default=8787)
-    options = parser.parse_args()
+    options = parser_of(__doc__).parse_args()
     instances, sandbox = Instances(options.instances, pipeline.LOADERS), Sandbox()
-    plane = DataPlane(
-        "coding-assistant", definition=options.definition, state=options.definition.with_suffix(".state"),
-        telemetry=options.telemetry, warm=instances.get, session_s=SESSION_S,
-    )  # fmt: skip
+    plane = plane_of("coding-assistant", options, instances.get, session_s=SESSION_S)
     try:
-        served = application(plane, instances, sandbox)
+        answer = partial(complete, plane, instances, sandbox)
+        served = application(plane, "/complete", answer, lambda: {"sandbox": sandbox.confined()})
         uvicorn.run(served, host="127.0.0.1", port=options.port, log_level="warning", timeout_keep_alive=120)
     finally:
         sandbox.stop()

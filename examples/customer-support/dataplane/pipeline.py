@@ -8,9 +8,6 @@ from typing import Any
 
 from dataplane import agent, memory, models, policy, sources
 from dataplane.agent import Claim
-from demos.errors import InstanceNotReady
-from demos.instances import Instances
-from rollcast_dataplane import ServingRelease
 
 SLOTS = ("embedder", "sources", "reranker", "agent", "agent.prompt", "agent.tools", "agent.memory", "policy")
 LOADERS = {
@@ -45,14 +42,6 @@ class Answer:
     handed_over: bool
     input_tokens: int
     output_tokens: int
-
-
-def parts_of(release: ServingRelease, instances: Instances) -> dict[str, Any]:
-    """Every component of a release. Raises InstanceNotReady."""
-    missing = set(SLOTS) - set(release.components)
-    if missing:
-        raise InstanceNotReady(f"Release {release.id} lacks {', '.join(sorted(missing))}. Correct the declaration.")
-    return {slot: instances.get(release.instance(slot), release.digest(slot)) for slot in SLOTS}
 
 
 def answer(parts: Mapping[str, Any], turn: Turn, flag: Callable[[str], bool]) -> Answer:

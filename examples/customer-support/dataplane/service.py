@@ -7,25 +7,19 @@ Which release serves, what is in flight and what is recorded is the kit's, `roll
 
 from __future__ import annotations
 
-import argparse
-import json
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 from threadpoolctl import threadpool_limits
 
 from dataplane import pipeline
 from dataplane.monitor import Monitor
 from dataplane.pipeline import Turn
+from demos.answering import application, parser_of, plane_of
 from demos.errors import BadRequest
 from demos.instances import Instances
 from rollcast_dataplane import DataPlane
-from rollcast_dataplane.asgi import AsgiMiddleware
 
 USD_PER_1K_INPUT, USD_PER_1K_OUTPUT = 0.0009, 0.0009
 SESSION_S = 10.0  # a conversation keeps the release that it began with
@@ -39,7 +33,7 @@ def chat(plane: DataPlane, instances: Instances, monitor: Monitor, body: dict[st
     if key is None or not isinstance(attributes, dict):
         raise BadRequest("'key' is needed, and 'attributes' is an object. Correct the request.")
     release = plane.resolve(user=key, session=session, attributes=attributes)
-    found = pipeline.answer(pipeline.parts_of(release, instances), turn, release.flag)
+    found = pipeline.answer(instances.parts_of(release, pipeline.SLOTS), turn, release.flag)
     cost = found.input_tokens * USD_PER_1K_INPUT + found.output_tokens * USD_PER_1K_OUTPUT
     plane.outcome(input_tokens=found.input_tokens, output_tokens=found.output_tokens, cost_usd=round(cost / 1000, 9))
     plane.outcome(**monitor.judged(found, wanted))
@@ -70,35 +64,12 @@ def wanted_of(body: dict[str, Any]) -> dict[str, Any] | None:
     return wanted
 
 
-def application(plane: DataPlane, instances: Instances, monitor: Monitor) -> AsgiMiddleware:
-    async def endpoint(request: Request) -> JSONResponse:
-        try:
-            body = json.loads(await request.body())
-            json.dumps(body, ensure_ascii=False).encode()  # a lone surrogate is no text, and crashes what hashes it
-            return JSONResponse(chat(plane, instances, monitor, body))
-        except (ValueError, TypeError, OverflowError, AttributeError, RecursionError) as error:
-            return JSONResponse({"error": f"The request can't be used: {error}. Correct it."}, 400)
-
-    async def health(_: Request) -> JSONResponse:
-        return JSONResponse({"ok": True})
-
-    app = Starlette(routes=[Route("/healthz", health), Route("/chat", endpoint, methods=["POST"])])
-    return AsgiMiddleware(app, plane)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("definition", "flags.json"), ("instances", "instances"), ("telemetry", "telemetry")):
-        parser.add_argument(f"--{name}", type=Path, default=Path(".rollcast/live") / default)
-    parser.add_argument("--port", type=int, default=8787)
-    options = parser.parse_args()
+    options = parser_of(__doc__).parse_args()
     instances = Instances(options.instances, pipeline.LOADERS)
-    plane = DataPlane(
-        "customer-support", definition=options.definition, state=options.definition.with_suffix(".state"),
-        telemetry=options.telemetry, warm=instances.get, session_s=SESSION_S,
-    )  # fmt: skip
+    plane = plane_of("customer-support", options, instances.get, session_s=SESSION_S)
     with threadpool_limits(1):  # one question is too small to share
-        served = application(plane, instances, Monitor())
+        served = application(plane, "/chat", partial(chat, plane, instances, Monitor()))
         uvicorn.run(served, host="127.0.0.1", port=options.port, log_level="warning", timeout_keep_alive=120)
 
 

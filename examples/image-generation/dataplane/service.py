@@ -6,18 +6,13 @@ A brief is never recorded: only what was measured of its picture is.
 
 from __future__ import annotations
 
-import argparse
 import base64
-import json
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 from threadpoolctl import threadpool_limits
 
 from dataplane import judges as judging
@@ -26,8 +21,8 @@ from dataplane.errors import BadRequest
 from dataplane.instances import Instances
 from dataplane.judges import Judges
 from dataplane.upscaling import SIZES
+from demos.answering import application, parser_of, plane_of
 from rollcast_dataplane import DataPlane
-from rollcast_dataplane.asgi import AsgiMiddleware
 
 USD_PER_STEP = 0.00002
 MOST_STEPS = 50
@@ -55,36 +50,15 @@ def image(plane: DataPlane, instances: Instances, judges: Judges, body: dict[str
     return {**served, "size": len(pixels), "steps": made.steps, "image": base64.b64encode(pixels.tobytes()).decode()}
 
 
-def application(plane: DataPlane, instances: Instances, judges: Judges) -> AsgiMiddleware:
-    async def endpoint(request: Request) -> JSONResponse:
-        try:
-            body = json.loads(await request.body())
-            json.dumps(body, ensure_ascii=False).encode()  # a lone surrogate is no text, and crashes what hashes it
-            return JSONResponse(image(plane, instances, judges, body))
-        except (ValueError, TypeError, OverflowError, AttributeError, RecursionError) as error:
-            return JSONResponse({"error": f"The request can't be used: {error}. Correct it."}, 400)
-
-    async def health(_: Request) -> JSONResponse:
-        return JSONResponse({"ok": True})
-
-    app = Starlette(routes=[Route("/healthz", health), Route("/image", endpoint, methods=["POST"])])
-    return AsgiMiddleware(app, plane)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("definition", "flags.json"), ("instances", "instances"), ("telemetry", "telemetry")):
-        parser.add_argument(f"--{name}", type=Path, default=Path(".rollcast/live") / default)
+    parser = parser_of(__doc__)
     parser.add_argument("--judges", type=Path, default=Path(".rollcast/judges"), help="put there by tools/prepare.py")
-    parser.add_argument("--port", type=int, default=8787)
     options = parser.parse_args()
     instances, judges = Instances(options.instances), judging.load(options.judges)
-    plane = DataPlane(
-        "image-generation", definition=options.definition, state=options.definition.with_suffix(".state"),
-        telemetry=options.telemetry, warm=instances.get,
-    )  # fmt: skip
+    plane = plane_of("image-generation", options, instances.get)
     with threadpool_limits(1):  # one picture is too small to share: more threads only wait for each other
-        uvicorn.run(application(plane, instances, judges), host="127.0.0.1", port=options.port, log_level="warning")
+        served = application(plane, "/image", partial(image, plane, instances, judges))
+        uvicorn.run(served, host="127.0.0.1", port=options.port, log_level="warning")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ Which release serves, what is in flight and what is recorded is the kit's.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import time
@@ -25,6 +24,7 @@ from starlette.routing import Route
 from dataplane import monitor, pipeline
 from dataplane.errors import BadRequest
 from dataplane.instances import Instances
+from demos.answering import parser_of, plane_of
 from rollcast_dataplane import DataPlane, ServingRelease
 from rollcast_dataplane.asgi import AsgiMiddleware, Receive, Send
 
@@ -154,16 +154,9 @@ def application(plane: DataPlane, instances: Instances) -> AsgiMiddleware:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("definition", "flags.json"), ("instances", "instances"), ("telemetry", "telemetry")):
-        parser.add_argument(f"--{name}", type=Path, default=Path(".rollcast/live") / default)
-    parser.add_argument("--port", type=int, default=8787)
-    options = parser.parse_args()
+    options = parser_of(__doc__).parse_args()
     instances = Instances(options.instances)
-    plane = DataPlane(
-        "transcription", definition=options.definition, state=options.definition.with_suffix(".state"),
-        telemetry=options.telemetry, warm=instances.get,
-    )  # fmt: skip
+    plane = plane_of("transcription", options, instances.get)
     served = application(plane, instances)
     # A call can't be sent twice, so an idle connection is not closed before the proxy closes it.
     uvicorn.run(served, host="127.0.0.1", port=options.port, log_level="warning", timeout_keep_alive=120)
